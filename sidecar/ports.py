@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sidecar.model import Charge, Headers, Identity, IdentityFailure, IdentitySource, Outcome
+from sidecar.model import (
+    Charge,
+    Decision,
+    FailureKind,
+    Headers,
+    Identity,
+    IdentityFailure,
+    IdentitySource,
+    OnReplay,
+    Outcome,
+    Quota,
+    Reason,
+)
 
 
 class Clock(Protocol):
@@ -54,3 +66,61 @@ class BodySource(Protocol):
 
         Raises ConnectionError when the caller goes away first.
         """
+
+
+class RequestObserver(Protocol):
+    """What a frontend tells of a request."""
+
+    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
+        """One answer was given, `seconds` after its head was read; `code` 0 if none was sent."""
+
+    def forwarded(self, route: str, seconds: float) -> None:
+        """The upstream is being called, `seconds` after the head was read: the time we added."""
+
+    def upstream_failed(self, kind: str) -> None:
+        """The upstream could not be had or broke its protocol; `kind` from a closed list."""
+
+
+class AdmissionObserver(Protocol):
+    """What the engine and its books tell."""
+
+    def identity_failed(self, kind: IdentityFailure) -> None:
+        """A metered call came without an identity to trust."""
+
+    def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
+        """Units were let through to the product."""
+
+    def platform_degraded(self, kind: FailureKind) -> None:
+        """A call was decided without an answer of the platform to trust."""
+
+    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
+        """An org's resource began to fail open; its budget is being spent."""
+
+    def replay_seen(self, action: OnReplay) -> None:
+        """A request ID was seen again, and charged or rejected."""
+
+    def quota_seen(self, org_id: str, quota: Quota) -> None:
+        """The platform told an org's state in an answer to trust."""
+
+    def journal_replayed(self, outcome: str, units: int) -> None:
+        """Units of the journal were told to the platform: counted, refused, or still unknown."""
+
+    def journal_dropped(self, units: int) -> None:
+        """Units of the journal were given up: too old to report, or refused for good."""
+
+    def lease_requested(self, outcome: str) -> None:
+        """Units were asked for ahead of their calls."""
+
+
+class PlatformObserver(Protocol):
+    """What the consume call tells."""
+
+    def consume_finished(self, outcome: str, seconds: float) -> None:
+        """One request to the platform ended; `outcome` is granted, refused or a FailureKind."""
+
+
+class IdentityObserver(Protocol):
+    """What the key set tells."""
+
+    def keys_refreshed(self, outcome: str, keys: int) -> None:
+        """A fetch of the key set ended; `keys` is how many are trusted now."""
