@@ -1,0 +1,234 @@
+"""One HTTP/1.1 connection to a server: a request goes out, a handler is told of the answer.
+
+The connection carries one exchange at a time and goes back to its pool only when both messages
+were whole, the server keeps the connection, and not one byte came that belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from sidecar.http1.errors import PeerFailure, ProtocolError
+from sidecar.http1.framing import Body, UntilCloseBody, body_of
+from sidecar.http1.heads import ResponseHead, find_end, parse_response
+
+_MAX_INTERIM: Final = 16
+_SWITCHING_PROTOCOLS: Final = 101
+_NEVER: Final = float("inf")
+
+
+class ResponseHandler(Protocol):
+    """Who asked. After `on_head` comes at once `on_body` (maybe empty) or `on_end`.
+
+    `decode`: whether a chunked body is wanted as plain data; asked once, at the head.
+    """
+
+    decode: bool
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """A 1xx other than 101 came."""
+
+    def on_head(self, head: ResponseHead) -> None:
+        """The final head came, or a 101: after that, the body is the tunnel."""
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body came, with chunk framing unless `decode`."""
+
+    def on_end(self, data: bytes, body: Body) -> None:
+        """The last part of the body came; the connection is no longer the handler's."""
+
+    def on_failure(self, kind: PeerFailure, detail: str) -> None:
+        """No whole answer will come; the connection is no longer the handler's."""
+
+    def on_writable(self, *, writable: bool) -> None:
+        """The server's side is full, or has room again."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection, owned by a pool through `released` and `lost`."""
+
+    __slots__ = ("_body", "_buffer", "_handler", "_head", "_interim", "_limits", "_lost", "_method",
+                 "_released", "deadline", "idle_since", "request_complete", "transport",
+                 "used")  # fmt: skip
+
+    def __init__(
+        self,
+        released: Callable[[ClientConnection], None],
+        lost: Callable[[ClientConnection], None],
+        *,
+        max_head_bytes: int,
+        max_fields: int,
+    ) -> None:
+        self._released = released
+        self._lost = lost
+        self._limits = (max_head_bytes, max_fields)
+        self._handler: ResponseHandler | None = None
+        self._method = ""
+        self._buffer = b""
+        self._head: ResponseHead | None = None
+        self._body: Body | None = None
+        self._interim = 0
+        self.transport: asyncio.Transport = _UNCONNECTED
+        self.request_complete = False
+        self.used = False
+        self.idle_since = 0.0
+        self.deadline = _NEVER
+
+    # what the owner does
+
+    def start(self, handler: ResponseHandler, method: str, data: bytes, *, complete: bool) -> None:
+        """Send the head of a request, and what there is of its body, as one write."""
+        self._handler = handler
+        self._method = method
+        self._body = None
+        self._head = None
+        self._interim = 0
+        self.request_complete = complete
+        self.used = True
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body, or of the tunnel."""
+        self.transport.write(data)
+
+    def abort(self) -> None:
+        """Give the exchange up: the handler hears no more, and the connection ends at once."""
+        self._handler = None
+        self.transport.abort()
+
+    def expire(self, kind: PeerFailure) -> None:
+        """End an exchange that took too long."""
+        self._fail(kind, "the server took too long")
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        self._handler = None
+        self.transport.close()
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.transport.is_closing()
+
+    # what the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the open body, or the head that is awaited."""
+        body = self._body
+        handler = self._handler
+        if handler is None:
+            self.close()  # nobody asked: whatever follows would be read as an answer
+            return
+        try:
+            if body is None:
+                self._feed_head(data, handler)
+            else:
+                passed, rest = body.feed(data)
+                self._pass_on(handler, body, passed, rest)
+        except ProtocolError as error:
+            self._fail(PeerFailure.PROTOCOL, error.detail)
+
+    def eof_received(self) -> None:
+        """Complete a body that ends with the connection; the transport closes itself."""
+        body = self._body
+        handler = self._handler
+        if handler is not None and body is not None and body.end():
+            self._finish(handler, body, b"", reusable=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the handler, if there is one, that its answer is not whole."""
+        self._fail(
+            PeerFailure.CLOSED_EARLY
+            if self._body is None and not self._buffer
+            else PeerFailure.CUT_OFF,
+            "the server closed the connection" if exc is None else "the connection was reset",
+        )
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """Pass back-pressure on."""
+        if self._handler is not None:
+            self._handler.on_writable(writable=False)
+
+    def resume_writing(self) -> None:
+        """Pass the end of back-pressure on."""
+        if self._handler is not None:
+            self._handler.on_writable(writable=True)
+
+    # inside
+
+    def _feed_head(self, data: bytes, handler: ResponseHandler) -> None:
+        searched = len(self._buffer)
+        if searched:
+            data = self._buffer + data
+        max_bytes, max_fields = self._limits
+        while True:
+            end = find_end(data, searched)
+            if end > max_bytes or (not end and len(data) > max_bytes):
+                raise ProtocolError("the head of the answer is too large")
+            if not end:
+                self._buffer = data
+                return
+            head = parse_response(data[:end], self._method, max_fields)
+            data = data[end:]
+            searched = 0
+            if head.status >= 200 or head.status == _SWITCHING_PROTOCOLS:
+                break
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise ProtocolError("too many interim answers")
+            handler.on_interim(head)
+        self._buffer = b""
+        self._head = head
+        switching = head.status == _SWITCHING_PROTOCOLS
+        decode = handler.decode
+        body = UntilCloseBody() if switching else body_of(head.length, decode=decode)
+        self._body = body
+        handler.on_head(head)
+        if self._handler is not handler:
+            return  # the handler gave the exchange up at the sight of the head
+        passed, rest = (b"", data) if body.done else body.feed(data)
+        self._pass_on(handler, body, passed, rest)
+
+    def _pass_on(self, handler: ResponseHandler, body: Body, passed: bytes, rest: bytes) -> None:
+        if not body.done:
+            handler.on_body(passed)
+            return
+        head = self._head
+        reusable = head is not None and head.keep_alive and not rest and self.request_complete
+        self._finish(handler, body, passed, reusable=reusable)
+
+    def _finish(self, handler: ResponseHandler, body: Body, data: bytes, *, reusable: bool) -> None:
+        self._handler = None
+        self._body = None
+        self.deadline = _NEVER
+        if reusable and not self.transport.is_closing():
+            self._released(self)
+        else:
+            self.transport.close()
+        handler.on_end(data, body)
+
+    def _fail(self, kind: PeerFailure, detail: str) -> None:
+        handler = self._handler
+        if handler is None:
+            return
+        self._handler = None
+        self.deadline = _NEVER
+        self.transport.abort()
+        handler.on_failure(kind, detail)
+
+
+class _Unconnected(asyncio.Transport):
+    """Stands for the transport before there is one; nothing may be sent through it."""
+
+    def is_closing(self) -> bool:
+        return True
+
+
+_UNCONNECTED: Final = _Unconnected()

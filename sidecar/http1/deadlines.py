@@ -1,0 +1,51 @@
+"""Deadlines of equal length, without a timer each: they fall due in the order they were set."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+
+class Expiring(Protocol):
+    """What has a deadline; told at it, whether or not it is done by then."""
+
+    def expire(self) -> None:
+        """Give up, unless done."""
+
+
+class Deadlines:
+    """One queue and at most one timer for all waits of `seconds`.
+
+    Setting a deadline is an append; nothing is cancelled: an entry that is done by its time is
+    told in vain, once.
+    """
+
+    __slots__ = ("_loop", "_queue", "_timer", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[tuple[float, Expiring]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, waiting: Expiring) -> None:
+        """Have `waiting.expire()` called in `seconds`."""
+        due = self._loop.time() + self.seconds
+        self._queue.append((due, waiting))
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._fire)
+
+    def close(self) -> None:
+        """Drop the timer; nothing more is told."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._queue.clear()
+
+    def _fire(self) -> None:
+        now = self._loop.time()
+        queue = self._queue
+        while queue and queue[0][0] <= now:
+            queue.popleft()[1].expire()
+        self._timer = self._loop.call_at(queue[0][0], self._fire) if queue else None

@@ -1,0 +1,282 @@
+"""Where a body ends, and which of its bytes may be passed on as they came.
+
+Chunked bodies are checked and passed on without being framed anew: the bytes of a clean run of
+chunks go out as the slice they came in. Only what is odd but legal (an extension, a size with
+leading zeros) is written again. Pure: bytes in, bytes out, whatever packets they came in.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, Protocol
+
+from sidecar.http1.errors import ProtocolError
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE
+
+_HEX: Final = b"0123456789abcdefABCDEF"
+_MAX_SIZE_DIGITS: Final = 15
+_MAX_SIZE_LINE: Final = 256
+_MAX_EXTENSIONS: Final = 16 * 1024
+_MAX_TRAILERS: Final = 8 * 1024
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+_EXTENSION_TEXT: Final = _TOKEN + b'="\t ;'
+
+
+class Body(Protocol):
+    """The rest of one message, fed as it arrives."""
+
+    done: bool
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the bytes to pass on and the bytes after the body; ProtocolError if broken."""
+
+    def end(self) -> bool:
+        """Say whether the stream may end here; True completes the body."""
+
+
+class CountedBody:
+    """A body of a known length."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Pass on at most what is left; the whole of `data` without a copy where it fits."""
+        left = self.left
+        size = len(data)
+        if size < left:
+            self.left = left - size
+            return data, b""
+        self.left = 0
+        self.done = True
+        if size == left:
+            return data, b""
+        return data[:left], data[left:]
+
+    def end(self) -> bool:
+        """Return True only when nothing is missing."""
+        return self.done
+
+
+class UntilCloseBody:
+    """A response body that ends with its connection (RFC 9112, 6.3)."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Pass on everything."""
+        return data, b""
+
+    def end(self) -> bool:
+        """Complete the body."""
+        self.done = True
+        return True
+
+
+class _At(Enum):
+    SIZE = "size line"
+    DATA = "data"
+    TRAILER = "trailer"
+
+
+class ChunkedBody:
+    """A chunked body (RFC 9112, 7.1), passed on as chunks, or as plain data with `decode`.
+
+    The last chunk and the trailer fields are not passed on: `trailers` has what may be (no framing,
+    routing or identity fields), and `last_chunk()` writes both anew.
+    """
+
+    __slots__ = ("_at", "_decode", "_extensions", "_left", "_partial", "_trailer_size", "done",
+                 "trailers")  # fmt: skip
+
+    def __init__(self, *, decode: bool = False) -> None:
+        self.done = False
+        self.trailers: list[tuple[bytes, bytes]] = []
+        self._decode = decode
+        self._at = _At.SIZE
+        self._left = 0
+        self._partial = b""
+        self._extensions = 0
+        self._trailer_size = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Check `data` and pass on its whole chunks and the known part of an open one."""
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        out: list[bytes] = []
+        size = len(data)
+        decode = self._decode
+        start = position = 0  # data[start:position] is a clean run, not yet in `out`
+        while True:
+            if self._at is _At.DATA:
+                end = position + self._left
+                if size < end + 2:  # the chunk, or its CRLF, is not all there
+                    taken = min(size, end)
+                    self._left = end - taken
+                    if size > end and data[end] != 0x0D:
+                        raise ProtocolError("a chunk is longer than its size says")
+                    self._partial = data[taken:]
+                    out.append(data[position:taken] if decode else data[start:taken])
+                    break
+                if data[end : end + 2] != b"\r\n":
+                    raise ProtocolError("a chunk is longer than its size says")
+                if decode:
+                    out.append(data[position:end])
+                position = end + 2
+                self._at = _At.SIZE
+            if self._at is _At.TRAILER:
+                rest = self._feed_trailer(data[position:])
+                return b"".join(out), rest
+            line_end = data.find(b"\r\n", position)
+            if line_end < 0:
+                self._partial = data[position:]
+                _check_partial(self._partial)
+                if not decode:
+                    out.append(data[start:position])
+                break
+            line = data[position:line_end]
+            if line and len(line) <= _MAX_SIZE_DIGITS and not line.translate(None, _HEX):
+                self._left = int(line, 16)
+                clean = line[0] != 0x30
+            else:
+                self._left = self._size_with_extension(line)
+                clean = False
+            if self._left == 0:
+                if not decode:
+                    out.append(data[start:position])
+                position = line_end + 2
+                self._at = _At.TRAILER
+                continue
+            if not clean and not decode:
+                out.append(data[start:position])
+                out.append(b"%x\r\n" % self._left)
+                start = line_end + 2
+            position = line_end + 2
+            self._at = _At.DATA
+        return (out[0] if len(out) == 1 else b"".join(out)), b""
+
+    def end(self) -> bool:
+        """Return True only after the last chunk and its trailer."""
+        return self.done
+
+    def last_chunk(self) -> bytes:
+        """Return the end of the body: the last chunk and the trailers that may be passed on."""
+        if not self.trailers:
+            return b"0\r\n\r\n"
+        fields = b"".join(b"%b: %b\r\n" % field for field in self.trailers)
+        return b"0\r\n%b\r\n" % fields
+
+    def _size_with_extension(self, line: bytes) -> int:
+        digits, semicolon, extension = line.partition(b";")
+        if (
+            not digits
+            or len(digits) > _MAX_SIZE_DIGITS
+            or digits.translate(None, _HEX)
+            or len(line) > _MAX_SIZE_LINE
+        ):
+            raise ProtocolError("a chunk's size is not a hexadecimal number")
+        if semicolon:
+            _check_extension(extension)
+            self._extensions += len(extension)
+            if self._extensions > _MAX_EXTENSIONS:
+                raise ProtocolError("too many chunk extensions")
+        return int(digits, 16)
+
+    def _feed_trailer(self, data: bytes) -> bytes:
+        """Take the trailer section; return what follows the message."""
+        position = 0
+        while True:
+            line_end = data.find(b"\r\n", position)
+            if line_end < 0:
+                self._partial = data[position:]
+                if self._trailer_size + len(self._partial) > _MAX_TRAILERS:
+                    raise ProtocolError("the trailer section is too large", 431)
+                _check_line_ends(self._partial)
+                return b""
+            line = data[position:line_end]
+            position = line_end + 2
+            if not line:
+                self.done = True
+                return data[position:]
+            self._trailer_size += len(line)
+            if self._trailer_size > _MAX_TRAILERS:
+                raise ProtocolError("the trailer section is too large", 431)
+            self._take_trailer(line)
+
+    def _take_trailer(self, line: bytes) -> None:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
+            raise ProtocolError("a trailer field is not `name: value`")
+        name = name.lower()
+        if is_safe_trailer(name):
+            self.trailers.append((name, value.strip(b" \t")))
+
+
+def is_safe_trailer(name: bytes) -> bool:
+    """Say whether a trailer field may be passed on (RFC 9110, 6.5.1); unknown means yes."""
+    plain = name.replace(b"_", b"-")
+    return plain not in _RULING_TRAILERS and not plain.startswith(_RULING_PREFIXES)
+
+
+_RULING_PREFIXES: Final = (
+    b"x-bb-", b"x-forwarded", b"content-", b"access-control-", b"if-", b"proxy-", b"sec-",
+    b"x-accel-", b"ratelimit", b"x-quota-",
+)  # fmt: skip
+_RULING_TRAILERS: Final = frozenset(
+    {
+        b"authorization", b"cache-control", b"connection", b"cookie", b"date", b"expect",
+        b"expires", b"forwarded", b"host", b"keep-alive", b"location", b"max-forwards",
+        b"pragma", b"range", b"retry-after", b"set-cookie", b"te", b"trailer",
+        b"transfer-encoding", b"upgrade", b"vary", b"via", b"warning", b"www-authenticate",
+        b"x-real-ip", b"x-request-id",
+    }
+)  # fmt: skip
+
+
+def _check_partial(partial: bytes) -> None:
+    """Refuse a size line that can no longer become a good one, before its end has come."""
+    if len(partial) > _MAX_SIZE_LINE:
+        raise ProtocolError("a chunk's size line is too long")
+    _check_line_ends(partial)
+    digits = partial.rstrip(b"\r").partition(b";")[0]
+    if digits.translate(None, _HEX) or len(digits) > _MAX_SIZE_DIGITS:
+        raise ProtocolError("a chunk's size is not a hexadecimal number")
+
+
+def _check_line_ends(partial: bytes) -> None:
+    if b"\n" in partial or b"\r" in partial[:-1]:
+        raise ProtocolError("a line ends in a bare CR or LF")
+
+
+def _check_extension(extension: bytes) -> None:
+    """Check `name[=value]` lists (RFC 9112, 7.1.1), without white space and escapes."""
+    if extension.translate(None, _EXTENSION_TEXT):
+        raise ProtocolError("a chunk extension has bytes that do not belong there")
+    for part in extension.split(b";"):
+        name, equals, value = part.partition(b"=")
+        quoted = len(value) > 1 and value.startswith(b'"') and value.endswith(b'"')
+        text = value[1:-1] if quoted else value
+        if (
+            not name
+            or name.translate(None, _TOKEN)
+            or (equals and not quoted and not value)
+            or text.translate(None, _TOKEN + (b" \t" if quoted else b""))
+        ):
+            raise ProtocolError("a chunk extension is not `name` or `name=value`")
+
+
+def body_of(length: int, *, decode: bool = False) -> Body:
+    """Return the reader for a body whose head said `length`."""
+    if length == CHUNKED:
+        return ChunkedBody(decode=decode)
+    if length == UNTIL_CLOSE:
+        return UntilCloseBody()
+    return CountedBody(length)

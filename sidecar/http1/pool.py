@@ -1,0 +1,205 @@
+"""Keep-alive connections to one server. State changes are synchronous; only connecting waits."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from sidecar.http1.client import ClientConnection
+from sidecar.http1.errors import ConnectFailedError, PeerFailure
+
+_SWEEP_SECONDS: Final = 0.5
+_WRITE_HIGH_WATER: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A server: where to connect, and what to call it in Host."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @classmethod
+    def from_url(cls, url: str) -> Origin:
+        """Take scheme, host and port from a URL that was checked before."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        return cls(parts.hostname or "", parts.port or (443 if tls else 80), tls)
+
+    @property
+    def authority(self) -> str:
+        """The value of Host: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Bounds of a pool; times in seconds. `idle_seconds` is below what servers commonly keep."""
+
+    connections: int = 256
+    idle_seconds: float = 4.0
+    connect_timeout: float = 2.0
+    max_head_bytes: int = 32768
+    max_fields: int = 100
+
+
+class Pool:
+    """Connections to one origin: idle ones newest first, at most `limits.connections` in all."""
+
+    def __init__(
+        self, origin: Origin, limits: PoolLimits, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.origin = origin
+        self._limits = limits
+        self._context = (context or ssl.create_default_context()) if origin.tls else None
+        self._idle: list[ClientConnection] = []
+        self._all: set[ClientConnection] = set()
+        self._connecting = 0
+        self._waiters: deque[asyncio.Future[ClientConnection | None]] = deque()
+        self._closed = False
+        self._gone = asyncio.Event()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections there are, idle or in use."""
+        return len(self._all)
+
+    def take(self) -> ClientConnection | None:
+        """Return an idle connection, or None: then `connect()`."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closing:
+                return connection
+        return None
+
+    async def connect(self) -> ClientConnection:
+        """Open a connection, or wait for one where the pool is full.
+
+        Raises ConnectFailedError: not one byte of a request has left then.
+        """
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout):
+                while len(self._all) + self._connecting >= self._limits.connections:
+                    connection = await self._next_free()
+                    if connection is not None:
+                        return connection
+                return await self._open()
+        except TimeoutError:
+            full = len(self._all) >= self._limits.connections
+            kind = PeerFailure.POOL_EXHAUSTED if full else PeerFailure.CONNECT_TIMEOUT
+            raise ConnectFailedError(kind, f"no connection to {self.origin.authority}") from None
+
+    async def close(self) -> None:
+        """Close all connections; those in use are cut off. Waits a second at most for the ends."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in tuple(self._all):
+            connection.abort()
+        for waiter in self._waiters:
+            waiter.cancel()
+        if self._all:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._gone.wait()
+            except TimeoutError:
+                self._all.clear()
+
+    async def _open(self) -> ClientConnection:
+        origin = self.origin
+        loop = asyncio.get_running_loop()
+        self._connecting += 1
+        try:
+            transport, connection = await loop.create_connection(
+                self._new_connection,
+                origin.host,
+                origin.port,
+                ssl=self._context,
+                server_hostname=origin.host if origin.tls else None,
+            )
+        except ssl.SSLError as error:
+            raise ConnectFailedError(PeerFailure.TLS, _said(origin, error)) from error
+        except OSError as error:
+            raise ConnectFailedError(PeerFailure.CONNECT, _said(origin, error)) from error
+        finally:
+            self._connecting -= 1
+        if self._closed:
+            transport.abort()
+            raise ConnectFailedError(PeerFailure.CONNECT, "the pool is closed")
+        transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self._all.add(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
+        return connection
+
+    def _new_connection(self) -> ClientConnection:
+        return ClientConnection(
+            self._release,
+            self._forget,
+            max_head_bytes=self._limits.max_head_bytes,
+            max_fields=self._limits.max_fields,
+        )
+
+    async def _next_free(self) -> ClientConnection | None:
+        """Wait for a connection that comes back, or None when a place is free to open one."""
+        waiter: asyncio.Future[ClientConnection | None]
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():  # it was handed one in the same moment
+                connection = waiter.result()
+                if connection is not None:
+                    self._release(connection)
+                else:
+                    self._wake(None)
+            raise
+
+    def _release(self, connection: ClientConnection) -> None:
+        if self._closed:
+            connection.close()
+        elif not self._wake(connection):
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+
+    def _forget(self, connection: ClientConnection) -> None:
+        if connection in self._all:
+            self._all.remove(connection)
+            self._wake(None)
+            if self._closed and not self._all:
+                self._gone.set()
+
+    def _wake(self, connection: ClientConnection | None) -> bool:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
+
+    def _sweep(self) -> None:
+        """Close what has been idle too long; end exchanges that are past their deadline."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        oldest = now - self._limits.idle_seconds
+        kept = [each for each in self._idle if not each.closing and each.idle_since >= oldest]
+        for connection in self._idle:
+            if connection.idle_since < oldest:
+                connection.close()
+        self._idle = kept
+        for connection in tuple(self._all):
+            if connection.deadline < now:
+                connection.expire(PeerFailure.FIRST_BYTE_TIMEOUT)
+        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._all else None
+
+
+def _said(origin: Origin, error: OSError) -> str:
+    return f"{origin.authority}: {error.strerror or error}"
