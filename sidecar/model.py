@@ -334,6 +334,7 @@ class Decision:
 
     Allowed means `permit` is there. `status` is the refusal's HTTP status (0 when allowed).
     `quota` is there only when the platform's answer is trusted. `retry_after` in seconds.
+    `identity_failure` says what was wrong with the credential of an `unauthenticated` call.
     """
 
     reason: Reason
@@ -347,3 +348,4 @@ class Decision:
     quota: Quota | None = None
     retry_after: float | None = None
     errors: ErrorFormat = ErrorFormat.PROBLEM
+    identity_failure: IdentityFailure | None = None
