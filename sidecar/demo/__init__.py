@@ -1,0 +1,1 @@
+"""A small AI-like product, for `bb-sidecar demo` and for the end-to-end tests."""
