@@ -317,7 +317,8 @@ class Permit:
     """Proof of admission: forwarding asks for one, and only the verdict table makes one.
 
     `charge` is None where nothing was charged (an unmetered route). `claim` names the entry
-    in the replay book that the call holds, if it holds one.
+    in the replay book that the call holds, if it holds one. `good_until` is when the quota period
+    of paid units ends (Unix seconds): a refund after it is worth nothing.
     """
 
     request_id: str
@@ -326,6 +327,7 @@ class Permit:
     paid: bool
     refund: Refund
     claim: bytes | None
+    good_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

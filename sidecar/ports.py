@@ -58,12 +58,23 @@ class Quotas(Protocol):
         """
 
 
+class Attempts(Protocol):
+    """How often a trusted request ID was charged before, counted over every replica."""
+
+    async def next(self, scope: bytes) -> int | None:
+        """Take the next attempt number of `scope`, from 0; None when the count cannot be had.
+
+        Never raises for what the store does, and never takes longer than its own short timeout.
+        """
+
+
 class BodySource(Protocol):
     """The body of a call, for an amount that is read from it."""
 
     async def read(self, limit: int) -> bytes | None:
-        """Return the whole body, kept for forwarding; None when it is longer than `limit` bytes.
+        """Return the whole body; None when it is longer than `limit` bytes.
 
+        What was read is kept for forwarding either way: in shadow, too long a body passes.
         Raises ConnectionError when the caller goes away first.
         """
 
