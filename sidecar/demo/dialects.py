@@ -47,7 +47,7 @@ def read_prompt(body: bytes) -> Prompt:
     if not isinstance(messages, list) or not messages:
         raise UnusableRequest("`messages` must be an array that is not empty")
     choices = request.get("n", 1)
-    if not isinstance(choices, int) or not 1 <= choices <= MAX_CHOICES:
+    if type(choices) is not int or not 1 <= choices <= MAX_CHOICES:
         raise UnusableRequest(f"`n` must be a whole number from 1 to {MAX_CHOICES}")
     question = _text(messages[-1])
     options = request.get("stream_options")

@@ -69,6 +69,8 @@ async def stream(request: web.Request, events: Iterable[bytes], pause: float) ->
     response.content_type = "text/event-stream"
     response.charset = "utf-8"
     await response.prepare(request)
+    if request.method == "HEAD":  # the server would send what is written all the same
+        return response
     for index, event in enumerate(events):
         if index:
             await asyncio.sleep(pause)
@@ -148,7 +150,7 @@ async def octets(request: web.Request, _body: Body) -> web.StreamResponse:
     if request.query.get("chunked") != "1":
         response.content_length = left
     await response.prepare(request)
-    while left:
+    while left and request.method != "HEAD":
         block = _BLOCK[:left]
         await response.write(block)
         left -= len(block)
@@ -183,9 +185,9 @@ class _Trailers(web.StreamResponse):
         """Write nothing: the end of the answer is in its text."""
 
 
-async def trailers(_request: web.Request, _body: Body) -> web.StreamResponse:
+async def trailers(request: web.Request, _body: Body) -> web.StreamResponse:
     """Answer in chunks, with trailers."""
-    return _Trailers()
+    return web.Response() if request.method == "HEAD" else _Trailers()
 
 
 async def echo(request: web.Request, body: Body) -> web.StreamResponse:
