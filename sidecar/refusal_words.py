@@ -76,7 +76,10 @@ def _words(reason: Reason) -> tuple[str, str] | None:  # noqa: C901, PLR0912 (on
     """Return title and detail, or None for a reason that allows."""
     match reason:
         case Reason.OVER_QUOTA:
-            return "Quota exceeded", "The organisation's quota for this period is used up."
+            return (
+                "Quota exceeded",
+                "This call would take the organisation over its quota for this period.",
+            )
         case Reason.BLOCKED:
             return "Not available", "This path is not available."
         case Reason.UNMATCHED:

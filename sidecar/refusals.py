@@ -86,7 +86,9 @@ def refuse(decision: Decision, now: float) -> Refusal:
         facts["limit"] = quota.limit
         facts["used"] = quota.used
         facts["remaining"] = quota.remaining
-        facts["reset_at"] = _timestamp(quota.reset_at)
+        reset_at = _timestamp(quota.reset_at)
+        if reset_at is not None:
+            facts["reset_at"] = reset_at
     media, body = _body(decision, facts)
     request_id = _field_text(decision.request_id)
     headers = [media, _NO_STORE, (b"X-Request-ID", request_id)]
