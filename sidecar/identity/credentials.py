@@ -1,0 +1,96 @@
+"""Where a caller's token is found. Pure, and on the hot path: bytes are searched, not split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from sidecar.model import BearerSource, CookieSource, Headers, IdentityFailure, IdentitySource
+
+PLATFORM_SESSION: Final = "bb_session"
+"""The platform's own cookie, which is never read (contract, The access token)."""
+
+_NEVER_READ: Final = frozenset({PLATFORM_SESSION, ""})
+_BLANKS: Final = b" \t"
+_BLANK: Final = frozenset(_BLANKS)
+_SEMICOLON: Final = 0x3B
+_EQUALS: Final = 0x3D
+_SCHEME: Final = b"bearer"
+
+
+def find_credential(
+    headers: Headers, sources: Sequence[IdentitySource]
+) -> tuple[IdentitySource, bytes] | IdentityFailure:
+    """Take the token of the first source that is present; MISSING when none is.
+
+    A cookie with an empty value is what a logout leaves behind, and counts as absent. A source
+    that is present twice is AMBIGUOUS: the product might read the other one.
+    """
+    cookies: list[bytes] | None = None
+    for source in sources:
+        match source:
+            case CookieSource():
+                if source.name in _NEVER_READ:
+                    continue
+                if cookies is None:
+                    cookies = [value for name, value in headers if name == b"cookie"]
+                token = _cookie(cookies, source.name.encode())
+            case BearerSource():
+                token = _bearer(headers)
+            case _:
+                assert_never(source)
+        if token is None:
+            continue
+        if isinstance(token, IdentityFailure):
+            return token
+        return source, token
+    return IdentityFailure.MISSING
+
+
+def _cookie(lines: list[bytes], name: bytes) -> bytes | IdentityFailure | None:
+    """Find one cookie's value in the Cookie lines (RFC 6265 section 4.2).
+
+    Blanks around a name or a value are not part of it, as some servers read them so: a second
+    cookie must not hide behind a blank.
+    """
+    found: bytes | None = None
+    for line in lines:
+        at = line.find(name)
+        while at >= 0:
+            equals = _equals_after(line, at + len(name))
+            if equals and _begins_pair(line, at):
+                if found is not None:
+                    return IdentityFailure.AMBIGUOUS
+                end = line.find(b";", equals)
+                found = line[equals:] if end < 0 else line[equals:end]
+            at = line.find(name, at + len(name))
+    return found.strip(_BLANKS) or None if found is not None else None
+
+
+def _begins_pair(line: bytes, at: int) -> bool:
+    """Tell whether a name at `at` stands at the start of the line or after a semicolon."""
+    while at and line[at - 1] in _BLANK:
+        at -= 1
+    return at == 0 or line[at - 1] == _SEMICOLON
+
+
+def _equals_after(line: bytes, at: int) -> int:
+    """Return where the value begins when an equals sign follows `at`, else 0."""
+    length = len(line)
+    while at < length and line[at] in _BLANK:
+        at += 1
+    return at + 1 if at < length and line[at] == _EQUALS else 0
+
+
+def _bearer(headers: Headers) -> bytes | IdentityFailure | None:
+    """Take the token of `Authorization: Bearer` (RFC 6750 section 2.1); None for other schemes."""
+    lines = [value for name, value in headers if name == b"authorization"]
+    if not lines:
+        return None
+    if len(lines) > 1:
+        return IdentityFailure.AMBIGUOUS
+    value = lines[0]
+    rest = value[len(_SCHEME) :]
+    if value[: len(_SCHEME)].lower() != _SCHEME or (rest and rest[0] not in _BLANK):
+        return None
+    return rest.strip(b" ")  # a tab stays, and makes the token malformed

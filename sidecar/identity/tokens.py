@@ -1,0 +1,156 @@
+"""A token, verified against keys to trust. Pure: the caller brings keys and time.
+
+Signatures are checked by PyJWT's algorithm objects, chosen by the source of the token and never by
+its header. PyJWT's own parsing is not used: one strict reading of a token, not two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, assert_never
+
+from jwt import get_algorithm_by_name
+from jwt.exceptions import InvalidKeyError
+
+from sidecar.identity.claims import read_claims
+from sidecar.identity.jws import Jws, read_jws, read_object
+from sidecar.identity.keys import TrustedKey
+from sidecar.model import Identity, IdentityFailure
+
+LEEWAY: Final = 60.0
+"""Seconds by which clocks may differ, at both ends of a token's life (conformance 29)."""
+
+_RS256: Final = get_algorithm_by_name("RS256")
+_HS256: Final = get_algorithm_by_name("HS256")
+
+_SHORTEST_SECRET: Final = 32  # bytes; RFC 7518 section 3.2
+
+_PLAIN_KID: Final = re.compile(r"[A-Za-z0-9._~:@=+-]+")
+"""A kid that may be one of a newer key set. Any other is worth no fetch (conformance 27)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformTrust:
+    """RS256 by a key of the platform's, in a token that names this issuer."""
+
+    keys: Mapping[str, TrustedKey]
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SessionTrust:
+    """HS256 by the product's own secret. Its sessions name no issuer, so none is asked for."""
+
+    secret: bytes
+
+
+Trust = PlatformTrust | SessionTrust
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token whose signature and claims hold; `judge` tells whether it is valid at a time."""
+
+    identity: Identity
+    not_before: float | None
+    key: TrustedKey | None
+
+
+def verify(
+    token: bytes, trust: Trust, now: float, leeway: float = LEEWAY
+) -> Identity | IdentityFailure:
+    """Verify a token at `now` (Unix seconds): its form, signature, claims, then its times."""
+    verified = read_token(token, trust)
+    if isinstance(verified, IdentityFailure):
+        return verified
+    return judge(verified, now, leeway)
+
+
+def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
+    """Verify all of a token but its times, so that a signature need be checked only once."""
+    key: TrustedKey | None
+    issuer: str | None
+    match trust:
+        case PlatformTrust():
+            issuer = trust.issuer
+            jws = read_jws(token, "RS256")
+            if isinstance(jws, IdentityFailure):
+                return jws
+            found = _key_for(jws, trust.keys)
+            if isinstance(found, IdentityFailure):
+                return found
+            key = found
+            genuine = _RS256.verify(jws.signing_input, key.public, jws.signature)
+        case SessionTrust():
+            issuer = None
+            jws = read_jws(token, "HS256")
+            if isinstance(jws, IdentityFailure):
+                return jws
+            key = None
+            secret = _prepared(trust.secret)
+            if secret is None:
+                return IdentityFailure.BAD_SIGNATURE
+            genuine = _HS256.verify(jws.signing_input, secret, jws.signature)
+        case _:
+            assert_never(trust)
+    if not genuine:
+        return IdentityFailure.BAD_SIGNATURE
+    members = read_object(jws.payload)
+    if members is None:
+        return IdentityFailure.MALFORMED
+    claims = read_claims(members, issuer)
+    if isinstance(claims, IdentityFailure):
+        return claims
+    return Verified(claims.identity, claims.not_before, key)
+
+
+def judge(verified: Verified, now: float, leeway: float = LEEWAY) -> Identity | IdentityFailure:
+    """Tell whether a verified token is valid at `now`: `nbf - leeway <= now < exp + leeway`."""
+    if now >= verified.identity.expires_at + leeway:  # "on or after", RFC 7519 section 4.1.4
+        return IdentityFailure.EXPIRED
+    if verified.not_before is not None and now < verified.not_before - leeway:
+        return IdentityFailure.NOT_YET_VALID
+    return verified.identity
+
+
+def secret_problem(secret: bytes) -> str | None:
+    """Tell what is wrong with a session secret, for a warning at the start; None when it is good.
+
+    A short secret still verifies sessions, as the product chose it; one that is empty or is a
+    public key verifies none.
+    """
+    if _prepared(secret) is None:
+        return "the secret is empty or is an asymmetric key: no session will be accepted"
+    if len(secret) < _SHORTEST_SECRET:
+        return (
+            f"the secret has {len(secret)} bytes, which can be guessed offline; "
+            f"HS256 needs {_SHORTEST_SECRET} or more (RFC 7518 section 3.2)"
+        )
+    return None
+
+
+def _key_for(jws: Jws, keys: Mapping[str, TrustedKey]) -> TrustedKey | IdentityFailure:
+    if jws.kid is None:
+        return IdentityFailure.MALFORMED
+    key = keys.get(jws.kid)
+    if key is not None:
+        return key
+    if _PLAIN_KID.fullmatch(jws.kid) is None:
+        return IdentityFailure.MALFORMED
+    return IdentityFailure.UNKNOWN_KEY
+
+
+@lru_cache(maxsize=16)
+def _prepared(secret: bytes) -> bytes | None:
+    """Return the key for HS256; None for one that must never be used as such.
+
+    A public key in PEM, DER, SSH or JWK form is no secret: whoever reads it could sign with it.
+    """
+    try:
+        key = _HS256.prepare_key(secret)
+    except InvalidKeyError:
+        return None
+    return key if isinstance(key, bytes) else None
