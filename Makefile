@@ -1,0 +1,60 @@
+# Each target sets up what it needs. Before it, the machine needs make and Python 3.11 or later.
+# Written for GNU make 3.81 too, which macOS has.
+
+# The interpreter of .venv, such as PYTHON=python3.12; empty: the newest 3.11+ that is found.
+PYTHON ?=
+# Options for the demo, such as ARGS="--port 8080"; see `bb-sidecar demo --help`.
+ARGS ?=
+
+VENV := .venv
+NEWEST := .venv-newest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check test-newest bench format clean packages
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.runtime ## run a platform, a small AI product and the sidecar, and print curl lines
+	@$(VENV)/bin/bb-sidecar demo $(ARGS)
+
+test: $(VENV)/.dev packages ## run the tests
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.dev packages ## check format, lint and types; run the tests with branch coverage
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+test-newest: packages ## run the tests on the newest Python here, in its own environment
+	@scripts/make-venv $(NEWEST) "$$(scripts/find-python --newest)" dev
+	$(NEWEST)/bin/python -m pytest
+
+bench: $(VENV)/.dev packages ## measure: throughput, added latency, memory (tests/bench)
+	@echo "Running the benchmarks of tests/bench; other load on this machine spoils them."
+	$(VENV)/bin/python -m tests.bench
+
+format: $(VENV)/.dev ## format the code and mend what the linter can mend
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean: ## remove environments, caches and build results
+	rm -rf $(VENV) $(NEWEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
+	find sidecar tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Programs that the tests run: installed where that is possible, and named where it is not.
+packages:
+	@scripts/install-programs redis-server curl
+
+# Stamps: an environment is made anew when what it depends on changed, or its Python was named.
+$(VENV)/.runtime: pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV) "$(PYTHON)" runtime
+
+$(VENV)/.dev: pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV) "$(PYTHON)" dev
+
+ifneq ($(strip $(PYTHON)),)
+.PHONY: named-python
+$(VENV)/.runtime $(VENV)/.dev: named-python
+endif
