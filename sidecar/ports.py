@@ -88,6 +88,9 @@ class RequestObserver(Protocol):
     def forwarded(self, route: str, seconds: float) -> None:
         """The upstream is being called, `seconds` after the head was read: the time we added."""
 
+    def connection_closed(self, cause: str) -> None:
+        """A client's connection was ended by a deadline or a bound; `cause` from a closed list."""
+
     def upstream_failed(self, kind: str) -> None:
         """The upstream could not be had or broke its protocol; `kind` from a closed list."""
 

@@ -93,6 +93,14 @@ class ClientConnection(asyncio.Protocol):
         """Send more of the body, or of the tunnel."""
         self.transport.write(data)
 
+    def expire_after(self, seconds: float) -> None:
+        """End the exchange unless the head of the answer comes in time."""
+        self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def put_back(self) -> None:
+        """Return a connection on which nothing was started."""
+        self._released(self)
+
     def abort(self) -> None:
         """Give the exchange up: the handler hears no more, and the connection ends at once."""
         self._handler = None
@@ -185,6 +193,7 @@ class ClientConnection(asyncio.Protocol):
                 raise ProtocolError("too many interim answers")
             handler.on_interim(head)
         self._buffer = b""
+        self.deadline = _NEVER
         self._head = head
         switching = head.status == _SWITCHING_PROTOCOLS
         decode = handler.decode

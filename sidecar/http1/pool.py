@@ -6,8 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, Protocol
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
@@ -16,26 +15,24 @@ _SWEEP_SECONDS: Final = 0.5
 _WRITE_HIGH_WATER: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Protocol):
     """A server: where to connect, and what to call it in Host."""
 
-    host: str
-    port: int
-    tls: bool
+    @property
+    def host(self) -> str:
+        """A name or an address."""
 
-    @classmethod
-    def from_url(cls, url: str) -> Origin:
-        """Take scheme, host and port from a URL that was checked before."""
-        parts = urlsplit(url)
-        tls = parts.scheme == "https"
-        return cls(parts.hostname or "", parts.port or (443 if tls else 80), tls)
+    @property
+    def port(self) -> int:
+        """A TCP port."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
 
     @property
     def authority(self) -> str:
-        """The value of Host: the port only where it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+        """The value of Host."""
 
 
 @dataclass(frozen=True, slots=True)

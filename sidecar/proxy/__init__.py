@@ -1,0 +1,1 @@
+"""The data plane: what stands between a client and the product, byte by byte."""

@@ -1,0 +1,337 @@
+"""The path of a request, top to bottom: decide, refuse or forward, relay, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from sidecar.http1.client import ClientConnection
+from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
+from sidecar.http1.heads import RequestHead
+from sidecar.http1.pool import Pool
+from sidecar.model import (
+    Call,
+    Decision,
+    Execution,
+    Permit,
+    Reason,
+    RequestIdOrigin,
+)
+from sidecar.ports import BodySource, Clock, RequestObserver
+from sidecar.proxy import headers
+from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.failures import fault, upstream_failure
+from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.relay import Relay
+from sidecar.refusals import Refusal, quota_headers, refuse
+
+log = logging.getLogger("sidecar.proxy")
+
+UNROUTED: Final = "none"
+"""The route label of what was refused before a route was looked for."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
+_PHRASES: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+
+
+class Admission(Protocol):
+    """The engine, as the data plane needs it."""
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        """Decide what is to happen to a call."""
+
+    def settle(self, permit: Permit, execution: Execution) -> None:
+        """Hear how the attempt of a permitted call ended; once for each permit."""
+
+
+class _NoBody:
+    """The body of a call that has none."""
+
+    async def read(self, limit: int) -> bytes | None:  # noqa: ARG002 - nothing is within any limit
+        return b""
+
+
+_NO_BODY: Final = _NoBody()
+
+
+class Gateway:
+    """Serves one exchange at a time for each connection; holds no state of a request itself."""
+
+    def __init__(
+        self,
+        *,
+        engine: Admission,
+        upstream: Pool,
+        clock: Clock,
+        observer: RequestObserver,
+        max_inflight: int,
+        first_byte_timeout: float | None,
+        nonce: str,
+    ) -> None:
+        self._engine = engine
+        self._upstream = upstream
+        self._clock = clock
+        self._observer = observer
+        self._max_inflight = max_inflight
+        self._first_byte_timeout = first_byte_timeout
+        self._nonce = nonce
+        self._serial = 0
+        self.inflight = 0
+        self.draining = False
+        self.idle = asyncio.Event()
+
+    async def serve(self, client: ServerConnection, head: RequestHead) -> None:
+        """Answer one request; every end of it is observed, whatever the end."""
+        started = self._clock.monotonic()
+        call = self._call(client, head)
+        decision = _undecided(call)
+        code = 0
+        self.inflight += 1
+        try:
+            decision = self._at_the_door(call) or await self._decide(client, call)
+            if decision.permit is None:
+                code = self._refuse(client, head, decision)
+            else:
+                code = await self._forward(client, head, decision, decision.permit, started)
+        except ProtocolError as error:  # the client broke its own body
+            code = self._answer_broken(client, head, decision, error)
+        except Exception:
+            log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
+            code = self._answer_fault(client, head, decision)
+        finally:
+            self.inflight -= 1
+            if self.draining and self.inflight == 0:
+                self.idle.set()
+            seconds = self._clock.monotonic() - started
+            self._observer.request_finished(decision, code, seconds)
+            client.end_exchange(keep=self._keeps(client, head))
+
+    async def _decide(self, client: ServerConnection, call: Call) -> Decision:
+        body = client.body
+        if body is None:
+            return await self._engine.decide(call, _NO_BODY)
+        await body.prime()
+        return await self._engine.decide(call, body)
+
+    async def _forward(
+        self,
+        client: ServerConnection,
+        head: RequestHead,
+        decision: Decision,
+        permit: Permit,
+        started: float,
+    ) -> int:
+        """Send the call to the upstream and relay the answer; return the status sent.
+
+        Whatever happens, the permit is settled: as unreached until the first byte leaves.
+        """
+        execution = Execution.UNREACHED
+        upstream: ClientConnection | None = None
+        try:
+            upstream = self._upstream.take() or await self._upstream.connect()
+            body = client.body
+            relay = self._relay(client, upstream, head, decision)
+            data = self._request_head(client, head, decision, body)
+            if body is not None:
+                data += body.attach(relay.send_body)
+            execution = Execution.DONE
+            upstream.start(relay, head.method, data, complete=body is None or body.done)
+            self._observer.forwarded(decision.route, self._clock.monotonic() - started)
+            ended = await relay.finished
+            if ended is None:
+                execution = Execution.FAILED if relay.status >= 500 else Execution.DONE
+                return relay.status
+            execution = Execution.FAILED
+            return self._cut(client, head, decision, ended)
+        except ConnectFailedError as error:
+            self._observer.upstream_failed(error.kind)
+            return self._answer(client, head, upstream_failure(decision, error.kind))
+        except BaseException:
+            if upstream is not None:
+                _give_up(client, upstream, unused=execution is Execution.UNREACHED)
+            raise
+        finally:
+            self._engine.settle(permit, execution)
+
+    def _relay(
+        self,
+        client: ServerConnection,
+        upstream: ClientConnection,
+        head: RequestHead,
+        decision: Decision,
+    ) -> Relay:
+        marks = quota_headers(decision, self._clock.time())
+        added = (*marks, (b"X-Request-ID", decision.request_id.encode("ascii")))
+        relay = Relay(client, upstream, head, added, keep=head.keep_alive and not self.draining)
+        client.relay = relay
+        if self._first_byte_timeout is not None:
+            upstream.expire_after(self._first_byte_timeout)
+        return relay
+
+    def _request_head(
+        self,
+        client: ServerConnection,
+        head: RequestHead,
+        decision: Decision,
+        body: InboundBody | None,
+    ) -> bytes:
+        host = head.host or self._upstream.origin.authority.encode("ascii")
+        return headers.request_head(
+            head,
+            host=host,
+            forwarded=headers.forwarded_lines(
+                head.fields, client.peer, host, trusted=client.trusted
+            ),
+            identity=decision.identity,
+            request_id=decision.request_id.encode("ascii"),
+            expect=body is not None and body.owes_continue,
+        )
+
+    def _at_the_door(self, call: Call) -> Decision | None:
+        """Refuse what there is no room for, before anything is asked or charged."""
+        if self.draining:
+            return _denied(call.request_id, Reason.DRAINING, 503, "The sidecar is shutting down.")
+        if self.inflight > self._max_inflight:
+            return _denied(
+                call.request_id, Reason.OVERLOADED, 503, "Too many requests are under way."
+            )
+        return None
+
+    def _cut(
+        self,
+        client: ServerConnection,
+        head: RequestHead,
+        decision: Decision,
+        ended: PeerFailure | ProtocolError,
+    ) -> int:
+        """End an exchange whose answer is not whole: say so, or cut the connection."""
+        if isinstance(ended, ProtocolError):
+            return self._answer_broken(client, head, decision, ended)
+        self._observer.upstream_failed(ended)
+        if not client.answered:
+            return self._answer(client, head, upstream_failure(decision, ended))
+        status = client.relay.status if client.relay is not None else 0
+        client.abort()
+        return status
+
+    def _answer_broken(
+        self,
+        client: ServerConnection,
+        head: RequestHead,
+        decision: Decision,
+        error: ProtocolError,
+    ) -> int:
+        """Answer a request whose body is not what its head said; the connection ends with it."""
+        if client.answered:
+            client.abort()
+            return client.relay.status if client.relay is not None else 0
+        broken = Decision(
+            Reason.BAD_REQUEST,
+            decision.route,
+            decision.request_id,
+            None,
+            status=error.status,
+            detail=error.detail,
+            errors=decision.errors,
+        )
+        return self._refuse(client, head, broken)
+
+    def _answer_fault(self, client: ServerConnection, head: RequestHead, decision: Decision) -> int:
+        """Answer a request that our own fault ended; what has begun is cut."""
+        if client.answered:
+            client.abort()
+            return 0
+        return self._answer(client, head, fault(decision))
+
+    def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
+        """Answer what never became a call."""
+        self._turn_away(client, Reason.BAD_REQUEST, error.status, error.detail)
+
+    def refuse_overloaded(self, client: ServerConnection) -> None:
+        """Answer a connection that there is no room for, before it has asked for anything."""
+        self._turn_away(client, Reason.OVERLOADED, 503, "Too many connections are open.")
+
+    def _turn_away(self, client: ServerConnection, reason: Reason, status: int, text: str) -> None:
+        decision = _denied(self._new_id(), reason, status, text)
+        refusal = refuse(decision, self._clock.time())
+        client.write(_serialise(refusal, keep=False, minor=1, bodiless=False))
+        self._observer.request_finished(decision, status, 0.0)
+
+    def _refuse(self, client: ServerConnection, head: RequestHead, decision: Decision) -> int:
+        return self._answer(client, head, refuse(decision, self._clock.time()))
+
+    def _answer(self, client: ServerConnection, head: RequestHead, refusal: Refusal) -> int:
+        """Send an answer of our own; the connection lives on where the request was whole."""
+        client.write(
+            _serialise(
+                refusal,
+                keep=self._keeps(client, head),
+                minor=head.minor,
+                bodiless=head.method == "HEAD",
+            )
+        )
+        return refusal.status
+
+    def _keeps(self, client: ServerConnection, head: RequestHead) -> bool:
+        """Say whether the connection takes another request after this one."""
+        body = client.body
+        if self.draining or not head.keep_alive or (body is not None and not body.done):
+            return False
+        relay = client.relay
+        return head.upgrade is None and (relay is None or relay.keep)
+
+    def _call(self, client: ServerConnection, head: RequestHead) -> Call:
+        request_id, origin = self._request_id(client, head)
+        path = head.target.partition(b"?")[0].decode("ascii")
+        return Call(head.method, path, head.fields, request_id, origin)
+
+    def _request_id(
+        self, client: ServerConnection, head: RequestHead
+    ) -> tuple[str, RequestIdOrigin]:
+        """Take the request ID from the caller where it is one, else make one."""
+        given = [value for name, value in head.fields if name == b"x-request-id"]
+        if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+            origin = RequestIdOrigin.TRUSTED if client.trusted else RequestIdOrigin.CLIENT
+            return given[0].decode("ascii"), origin
+        return self._new_id(), RequestIdOrigin.GENERATED
+
+    def _new_id(self) -> str:
+        self._serial += 1
+        return f"{self._nonce}-{self._serial:x}"
+
+
+def _undecided(call: Call) -> Decision:
+    """Stand for the decision of a call that ended before there was one."""
+    return _denied(call.request_id, Reason.BAD_REQUEST, 400, "")
+
+
+def _denied(request_id: str, reason: Reason, status: int, detail: str) -> Decision:
+    retry_after = 1.0 if status == 503 else None
+    return Decision(
+        reason, UNROUTED, request_id, None, status=status, detail=detail,
+        retry_after=retry_after,
+    )  # fmt: skip
+
+
+def _give_up(client: ServerConnection, upstream: ClientConnection, *, unused: bool) -> None:
+    """Let go of the upstream when the client is gone: cut an exchange, flush a tunnel."""
+    if unused:
+        upstream.put_back()
+    elif client.tunnel is not None:
+        upstream.close()
+    else:
+        upstream.abort()
+
+
+def _serialise(refusal: Refusal, *, keep: bool, minor: int, bodiless: bool) -> bytes:
+    lines = [b"HTTP/1.1 %d %b" % (refusal.status, _PHRASES.get(refusal.status, b"Refused"))]
+    lines += [b"%b: %b" % field for field in refusal.headers]
+    if not keep:
+        lines.append(b"Connection: close")
+    elif minor == 0:
+        lines.append(b"Connection: keep-alive")
+    lines.append(b"Content-Length: %d\r\n\r\n" % len(refusal.body))
+    return b"\r\n".join(lines) + (b"" if bodiless else refusal.body)

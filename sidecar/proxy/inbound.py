@@ -1,0 +1,168 @@
+"""A request's body on its way in: held until somebody wants it, then passed on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from sidecar.http1.errors import ProtocolError
+from sidecar.http1.framing import ChunkedBody, CountedBody
+from sidecar.http1.heads import CHUNKED
+
+_HOLD: Final = 64 * 1024
+_PRIME_SECONDS: Final = 0.25
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Sender(Protocol):
+    """What the body needs of the connection it comes from."""
+
+    def pause_body(self) -> None:
+        """Read no more for now."""
+
+    def resume_body(self) -> None:
+        """Read again."""
+
+    def write(self, data: bytes) -> None:
+        """Answer something."""
+
+
+class InboundBody:
+    """One request's body, with its framing checked; a `BodySource` for the engine.
+
+    Bytes are held (64 KiB, then the client is paused) until `attach` names where they go. A body
+    that is read for an amount stays held, and is passed on as it came.
+    """
+
+    __slots__ = ("_framing", "_held", "_held_bytes", "_hold", "_owes_continue", "_sender",
+                 "_sink", "_waiter", "done", "error",
+                 "received")  # fmt: skip
+
+    def __init__(self, sender: Sender, length: int, *, owes_continue: bool) -> None:
+        self._sender = sender
+        self._framing = ChunkedBody() if length == CHUNKED else CountedBody(length)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._hold = _HOLD
+        self._owes_continue = owes_continue
+        self._sink: Callable[[bytes, bool], None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.done = self._framing.done
+        self.error: ProtocolError | None = None
+        self.received = 0
+
+    @property
+    def owes_continue(self) -> bool:
+        """Whether the client still waits for a 100 before it sends its body."""
+        return self._owes_continue and not self.received and not self.done
+
+    # what the connection does
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes off the wire; return those after the body. ProtocolError if it is broken."""
+        self.received += len(data)
+        passed, rest = self._framing.feed(data)
+        self.done = done = self._framing.done
+        if done and isinstance(self._framing, ChunkedBody):
+            passed += self._framing.last_chunk()
+        sink = self._sink
+        if sink is not None:
+            if passed or done:
+                sink(passed, done)
+            return rest
+        if passed:
+            self._held.append(passed)
+            self._held_bytes += len(passed)
+        if done:
+            self._wake()
+        elif self._held_bytes >= self._hold:
+            self._sender.pause_body()
+            self._wake()
+        return rest
+
+    def fail(self, error: ProtocolError) -> None:
+        """Remember that the body is broken, and tell who waits for it."""
+        self.error = error
+        self._wake()
+
+    # what the gateway does
+
+    def attach(self, sink: Callable[[bytes, bool], None]) -> bytes:
+        """Return what is held; from now on `sink(data, done)` gets what comes.
+
+        Raises ProtocolError when the body was found broken before.
+        """
+        if self.error is not None:
+            raise self.error
+        held = b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        self._sink = sink
+        if not self.done:
+            self._sender.resume_body()
+        return held
+
+    def discard(self) -> None:
+        """Let what still comes fall to the ground."""
+        self._held.clear()
+        self._sink = _nowhere
+        if not self.done:
+            self._sender.resume_body()
+
+    async def prime(self) -> None:
+        """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
+
+        Ends when the body is whole, 64 KiB are held, or a quarter of a second has passed.
+        """
+        if self.done or self._owes_continue or not isinstance(self._framing, ChunkedBody):
+            return
+        try:
+            async with asyncio.timeout(_PRIME_SECONDS):
+                await self._wait()
+        except TimeoutError:
+            return
+
+    async def read(self, limit: int) -> bytes | None:
+        """Return the whole content, unframed; None when it is longer than `limit` bytes.
+
+        Raises ConnectionError when the client goes away, ProtocolError when the body is broken.
+        """
+        framing = self._framing
+        if isinstance(framing, CountedBody):
+            if framing.left + self._held_bytes > limit:
+                return None
+            self._hold = limit + 1
+        else:
+            self._hold = 2 * limit + _HOLD  # the framing counts as well
+        if self.owes_continue:
+            self._owes_continue = False
+            self._sender.write(_CONTINUE)
+        while not self.done:
+            if self._held_bytes >= self._hold:
+                return None
+            self._sender.resume_body()
+            await self._wait()
+        held = b"".join(self._held)
+        self._held = [held]
+        if isinstance(framing, CountedBody):
+            return held
+        content = ChunkedBody(decode=True).feed(held)[0]
+        return content if len(content) <= limit else None
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if self.error is not None:
+            raise self.error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _nowhere(data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
+    """Take bytes that nobody wants."""

@@ -1,0 +1,160 @@
+"""One answer on its way from the upstream to the client, written as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from sidecar.http1.client import ClientConnection
+from sidecar.http1.errors import PeerFailure, ProtocolError
+from sidecar.http1.framing import Body, ChunkedBody
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from sidecar.proxy import headers
+from sidecar.proxy.downstream import ServerConnection
+
+Added = tuple[tuple[bytes, bytes], ...]
+_CLOSE: Final = b"connection: close\r\n"
+_KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
+
+
+class Relay:
+    """The handler of one upstream answer; `finished` tells how it went, None when whole.
+
+    The head waits for the first bytes of the body, which come at once, so that both leave in one
+    write. `status` is 0 until a head was passed on.
+    """
+
+    __slots__ = ("_added", "_client", "_ending", "_head", "_pending", "_rechunk", "decode",
+                 "finished", "keep", "status", "upstream")  # fmt: skip
+
+    def __init__(
+        self,
+        client: ServerConnection,
+        upstream: ClientConnection,
+        head: RequestHead,
+        added: Added,
+        *,
+        keep: bool,
+    ) -> None:
+        self._client = client
+        self._head = head
+        self._added = added
+        self._pending = b""
+        self._rechunk = False
+        self._ending = b""
+        self.decode = head.minor == 0  # HTTP/1.0 knows no chunks
+        self.keep = keep
+        self.status = 0
+        self.upstream = upstream
+        self.finished: asyncio.Future[PeerFailure | ProtocolError | None]
+        self.finished = asyncio.get_running_loop().create_future()
+
+    # the request's body, as a sink
+
+    def send_body(self, data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
+        """Pass a part of the request's body on."""
+        if self.finished.done():
+            return
+        if data:
+            self.upstream.write(data)
+        if done:
+            self.upstream.request_complete = True
+
+    def break_off(self, error: ProtocolError) -> None:
+        """End the exchange because the client broke its own request."""
+        if not self.finished.done():
+            self.upstream.abort()
+            self.finished.set_result(error)
+
+    # the upstream's answer
+
+    def on_writable(self, *, writable: bool) -> None:
+        """Let the client send only as fast as the upstream takes it."""
+        if writable:
+            self._client.resume_body()
+        else:
+            self._client.pause_body()
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Pass 100 and 103 on to a client that knows them (RFC 9110, 15.2)."""
+        if self._head.minor == 1:
+            self._client.transport.write(
+                headers.response_head(head, (), chunked=False, connection=b"")
+            )
+
+    def on_head(self, head: ResponseHead) -> None:
+        """Write the head anew, framed for this client."""
+        upgrade = self._head.upgrade
+        if head.status == 101:
+            if upgrade is None or not _same_protocol(head, upgrade):
+                self.upstream.abort()
+                self.finished.set_result(PeerFailure.PROTOCOL)
+                return
+            connection = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
+            self.keep = False
+        else:
+            if upgrade is not None:
+                self.keep = False  # what the client sent after its head was for the tunnel
+            connection = self._frame(head)
+        self.status = head.status
+        self._pending = headers.response_head(
+            head, self._added, chunked=self._rechunk or bool(self._ending), connection=connection
+        )
+        self._client.feeds_from(self.upstream.transport)
+        if head.status == 101:
+            self._client.write(self._take_pending())
+            self._client.open_tunnel(self.upstream.transport)
+
+    def _frame(self, head: ResponseHead) -> bytes:
+        """Choose the framing towards the client; return the Connection line."""
+        unbounded = head.length in {CHUNKED, UNTIL_CLOSE}
+        if unbounded and self._head.minor == 0:
+            self.keep = False
+        elif head.length == CHUNKED:
+            self._ending = b"0\r\n\r\n"
+        elif head.length == UNTIL_CLOSE:
+            self._rechunk = True
+            self._ending = b"0\r\n\r\n"
+        if not self.keep:
+            return _CLOSE
+        return _KEEP_ALIVE if self._head.minor == 0 else b""
+
+    def on_body(self, data: bytes) -> None:
+        """Pass a part of the answer on, with the head where that still waits."""
+        if self._rechunk and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._pending:
+            data = self._take_pending() + data
+        if data:
+            self._client.write(data)
+
+    def on_end(self, data: bytes, body: Body) -> None:
+        """Pass the last part on."""
+        if self._rechunk and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._ending:
+            data += body.last_chunk() if isinstance(body, ChunkedBody) else self._ending
+        if self._pending:
+            data = self._take_pending() + data
+        self._client.feeds_from(None)  # the connection is in its pool, or closed
+        if data:
+            self._client.write(data)
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    def on_failure(self, kind: PeerFailure, detail: str) -> None:  # noqa: ARG002 - kind says it
+        """Tell the exchange that no whole answer will come."""
+        if self._pending:
+            self._client.write(self._take_pending())
+        if not self.finished.done():
+            self.finished.set_result(kind)
+
+    def _take_pending(self) -> bytes:
+        pending, self._pending = self._pending, b""
+        return pending
+
+
+def _same_protocol(head: ResponseHead, upgrade: bytes) -> bool:
+    """Say whether a 101 switches to what was asked for (RFC 9110, 7.8)."""
+    named = [value for name, value in head.fields if name == b"upgrade"]
+    return len(named) == 1 and named[0].lower() == upgrade.lower()

@@ -1,0 +1,165 @@
+"""The listening side: connections and their bounds, deadlines, the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from sidecar.http1.errors import ProtocolError
+from sidecar.http1.heads import RequestHead
+from sidecar.ports import RequestObserver
+from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.gateway import Gateway
+from sidecar.settings import Limits
+
+log = logging.getLogger("sidecar.proxy")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_SWEEP_SECONDS: Final = 0.5
+_BACKLOG: Final = 4096
+
+
+class Server:
+    """Accepts connections for one gateway and ends them in time."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        limits: Limits,
+        trusted: Sequence[Network],
+        observer: RequestObserver,
+    ) -> None:
+        self._gateway = gateway
+        self._loop = asyncio.get_running_loop()
+        self._observer = observer
+        self._connections: set[ServerConnection] = set()
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self.limits = limits
+        self.body_idle = limits.body_idle_timeout
+        self.now = self._loop.time
+        self.is_trusted = lru_cache(maxsize=1024)(lambda host: _is_in(host, trusted))
+
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen; return the port, which matters where it was given as 0."""
+        self._listener = await self._loop.create_server(
+            lambda: ServerConnection(self),
+            host,
+            port,
+            backlog=_BACKLOG,
+            reuse_port=reuse_port or None,
+        )
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        bound: int = self._listener.sockets[0].getsockname()[1]
+        return bound
+
+    def begin_drain(self) -> None:
+        """Refuse new requests; let those under way finish; close what is idle."""
+        if not self._gateway.draining:
+            self._gateway.draining = True
+            for connection in tuple(self._connections):
+                connection.drain()
+
+    async def drain(self, seconds: float) -> bool:
+        """Drain for at most `seconds`, then cut what is left; True when nothing was cut.
+
+        The port stays open meanwhile: a client that has not yet heard is told 503, not refused
+        the connection.
+        """
+        self.begin_drain()
+        if self._gateway.inflight:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._gateway.idle.wait()
+            except TimeoutError:
+                log.warning("drain_cut_off", extra={"requests": self._gateway.inflight})
+        whole = self._gateway.inflight == 0
+        await self.close()
+        return whole
+
+    async def close(self) -> None:
+        """Stop listening and end all connections; waits for their exchanges to end."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        exchanges = [each.exchange for each in self._connections if each.exchange is not None]
+        for connection in tuple(self._connections):
+            if connection.exchange is None:
+                connection.transport.close()
+            else:
+                connection.abort()
+        if exchanges:
+            await asyncio.wait(exchanges, timeout=2.0)
+        if self._connections:
+            try:
+                async with asyncio.timeout(2.0):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.warning("connections_left", extra={"connections": len(self._connections)})
+
+    # what a connection tells
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Count a connection in; over the cap it is answered 503 and closed."""
+        self._connections.add(connection)
+        self._empty.clear()
+        if len(self._connections) > self.limits.max_connections:
+            self.connection_closed("over_limit")
+            connection.turn_away()
+
+    def closed(self, connection: ServerConnection) -> None:
+        """Count a connection out."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def start_exchange(self, connection: ServerConnection, head: RequestHead) -> asyncio.Task[None]:
+        """Serve one request in a task that the connection owns."""
+        return self._loop.create_task(self._gateway.serve(connection, head))
+
+    def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
+        """Answer what never became a call."""
+        self._gateway.refuse_unparsed(connection, error)
+
+    def refuse_overloaded(self, connection: ServerConnection) -> None:
+        """Answer a connection that there is no room for."""
+        self._gateway.refuse_overloaded(connection)
+
+    def connection_closed(self, cause: str) -> None:
+        """Count a connection that was ended by a deadline or a bound."""
+        self._observer.connection_closed(cause)
+
+    def sweep_soon(self, seconds: float) -> None:
+        """Sweep once earlier than usual: a short deadline was set."""
+        self._loop.call_later(seconds + 0.01, self._expire)
+
+    def _sweep(self) -> None:
+        self._expire()
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        for connection in [each for each in self._connections if each.deadline < now]:
+            connection.expire()
+
+
+def _is_in(host: str, networks: Sequence[Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)
