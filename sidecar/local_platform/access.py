@@ -1,0 +1,172 @@
+"""Who may call what: each kind of access turns a request into its caller, or rejects it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.signing import SigningKeys
+
+C_co = TypeVar("C_co", covariant=True)
+
+INTERNAL_KEY_SCHEME: Final = "internalKey"
+API_KEY_SCHEME: Final = "apiKey"
+COOKIE_SCHEME: Final = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class ProductCaller:
+    """A product, known by its `bbas_` secret and by nothing that it says of itself."""
+
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrgCaller:
+    """An org, by a `bbk_` key (`product` when bound to one) or by a user's session.
+
+    `credential` names the key or the user without telling a secret.
+    """
+
+    org_id: str
+    product: str | None
+    credential: str
+
+
+class Access(Protocol[C_co]):
+    """A kind of access: which credentials it takes, and whom they make of a request."""
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The security schemes of OpenAPI, any one of which will do."""
+
+    @property
+    def statuses(self) -> tuple[HTTPStatus, ...]:
+        """With what it rejects."""
+
+    def admit(self, request: web.Request) -> C_co:
+        """Return the caller. Raises Rejection."""
+
+
+class Everyone:
+    """No credential is asked for."""
+
+    schemes: tuple[str, ...] = ()
+    statuses: tuple[HTTPStatus, ...] = ()
+
+    def admit(self, request: web.Request) -> None:
+        """Admit whoever asks."""
+
+
+class ByInternalKey:
+    """`X-Internal-Key: bbas_…`."""
+
+    schemes: tuple[str, ...] = (INTERNAL_KEY_SCHEME,)
+    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.UNAUTHORIZED,)
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    def admit(self, request: web.Request) -> ProductCaller:
+        """Return the product of the secret; 401 for none, an unknown one, or two."""
+        keys = request.headers.getall("X-Internal-Key", [])
+        product = self._directory.product_of_key(keys[0]) if len(keys) == 1 else None
+        if product is None:
+            raise Rejection(
+                HTTPStatus.UNAUTHORIZED, "X-Internal-Key must be the bbas_ secret of a product"
+            )
+        return ProductCaller(product)
+
+
+class ByApiKey:
+    """`Authorization: Bearer bbk_…`, or the platform's cookie in a browser (contract, Hosts)."""
+
+    schemes: tuple[str, ...] = (API_KEY_SCHEME, COOKIE_SCHEME)
+    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+    def __init__(self, directory: Directory, keys: SigningKeys, *, write: bool) -> None:
+        self._directory = directory
+        self._keys = keys
+        self._write = write
+
+    def admit(self, request: web.Request) -> OrgCaller:
+        """Return the org; 401 without a good credential, 403 when the key lacks the scope."""
+        given = request.headers.getall("Authorization", [])
+        if given:
+            return self._by_key(given)
+        for name in choices.SESSION_COOKIES:
+            token = request.cookies.get(name)
+            if token:
+                claims = self._keys.verify(token)
+                org_id, user_id = claims["org_id"], claims["user_id"]
+                if self._directory.org(org_id) is None:
+                    raise _not_authenticated()
+                return OrgCaller(org_id, None, f"user:{org_id}:{user_id}")
+        raise _not_authenticated()
+
+    def _by_key(self, given: list[str]) -> OrgCaller:
+        scheme, _, secret = given[0].partition(" ")
+        if len(given) != 1 or scheme.lower() != "bearer":
+            raise _not_authenticated()
+        secret = secret.strip()
+        holder = self._directory.key_holder(secret)
+        if holder is None:
+            raise _not_authenticated()
+        if not (holder.can_write if self._write else holder.can_read):
+            scope = "write" if self._write else "read"
+            raise Rejection(HTTPStatus.FORBIDDEN, f"this key lacks the scope {scope!r}")
+        return OrgCaller(holder.org_id, holder.product, holder.credential)
+
+
+class FromThisMachine:
+    """Only loopback peers, and no page of another site in a browser on this machine."""
+
+    schemes: tuple[str, ...] = ()
+    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.FORBIDDEN,)
+
+    def admit(self, request: web.Request) -> None:
+        """Admit a local peer that names this machine; 403 for any other.
+
+        The socket's own peer counts, never a header. A foreign Host is a name that was pointed
+        here (DNS rebinding); a foreign Origin is another site's page.
+        """
+        peer = request.transport and request.transport.get_extra_info("peername")
+        if not (isinstance(peer, tuple) and _is_loopback(str(peer[0]))):
+            raise Rejection(HTTPStatus.FORBIDDEN, "only for callers on this machine")
+        hosts = request.headers.getall("Host", [])
+        if len(hosts) != 1 or not _names_this_machine(f"http://{hosts[0]}"):
+            raise Rejection(HTTPStatus.FORBIDDEN, "Host must be localhost or a loopback address")
+        origins = request.headers.getall("Origin", [])
+        if any(origin != f"http://{hosts[0]}" for origin in origins):
+            raise Rejection(HTTPStatus.FORBIDDEN, "not for pages of another origin")
+
+
+def _names_this_machine(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return host is not None and (host == "localhost" or _is_loopback(host))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
+
+
+def _not_authenticated() -> Rejection:
+    return Rejection(
+        HTTPStatus.UNAUTHORIZED, "needs Authorization: Bearer bbk_… or the platform's cookie"
+    )

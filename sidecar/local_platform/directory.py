@@ -1,0 +1,211 @@
+"""Who is there: products, orgs, what each org may use, and whose a key is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.local_platform.credentials import digest
+from sidecar.local_platform.seeds import Seed
+from sidecar.local_platform.store import Store
+from sidecar.local_platform.wire import ApiKey, Member, OrgBody
+from sidecar.model import Resource
+from sidecar.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Org:
+    """An org as the directory has it."""
+
+    id: str
+    name: str
+    plan: str
+    apps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Whose a `bbk_` key is and what it may do; `product` when it is bound to one.
+
+    `credential` names the key without telling it.
+    """
+
+    credential: str
+    org_id: str
+    can_read: bool
+    can_write: bool
+    product: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of an org."""
+
+    user_id: str
+    email: str
+    full_name: str
+    role: str
+
+
+class Directory:
+    """Products, orgs and keys in the store. Methods that change must run in a transaction."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    # Products
+
+    def product_of_key(self, internal_key: str) -> str | None:
+        """Return the product whose `bbas_` secret this is, or None."""
+        found = self._store.row(
+            "SELECT slug FROM products WHERE key_digest = ?", digest(internal_key)
+        )
+        return None if found is None else str(found[0])
+
+    def products(self) -> Mapping[str, str]:
+        """Return every product: slug to name."""
+        return dict(self._store.rows("SELECT slug, name FROM products ORDER BY slug"))
+
+    # Orgs
+
+    def org(self, org_id: str) -> Org | None:
+        """Return an org, or None."""
+        found = self._store.row("SELECT id, name, plan FROM orgs WHERE id = ?", org_id)
+        if found is None:
+            return None
+        apps = self._store.rows(
+            "SELECT product FROM entitlements WHERE org_id = ? ORDER BY product", org_id
+        )
+        return Org(id=found[0], name=found[1], plan=found[2], apps=tuple(app for (app,) in apps))
+
+    def orgs(self) -> Sequence[Org]:
+        """Return every org, by id."""
+        ids = self._store.rows("SELECT id FROM orgs ORDER BY id")
+        return [org for (org_id,) in ids if (org := self.org(org_id)) is not None]
+
+    def limits(self, org_id: str) -> Mapping[str, int]:
+        """Return the limits that the org's plan names: resource to units."""
+        return dict(
+            self._store.rows(
+                "SELECT resource, units FROM limits WHERE org_id = ? ORDER BY resource", org_id
+            )
+        )
+
+    def person(self, org_id: str, user_id: str) -> Person | None:
+        """Return a member of an org, or None."""
+        found = self._store.row(
+            "SELECT user_id, email, full_name, role FROM members WHERE org_id = ? AND user_id = ?",
+            org_id,
+            user_id,
+        )
+        return None if found is None else Person(*found)
+
+    def people(self, org_id: str) -> Sequence[Person]:
+        """Return the members of an org, by user id."""
+        found = self._store.rows(
+            "SELECT user_id, email, full_name, role FROM members WHERE org_id = ? ORDER BY user_id",
+            org_id,
+        )
+        return [Person(*row) for row in found]
+
+    def key_holder(self, api_key: str) -> KeyHolder | None:
+        """Return whose `bbk_` key this is, or None."""
+        key_digest = digest(api_key)
+        found = self._store.row(
+            "SELECT org_id, can_read, can_write, product FROM api_keys WHERE digest = ?", key_digest
+        )
+        if found is None:
+            return None
+        org_id, can_read, can_write, product = found
+        credential = f"key:{key_digest.hex()}"
+        return KeyHolder(credential, org_id, bool(can_read), bool(can_write), product)
+
+    # Changes
+
+    def apply(self, seed: Seed) -> None:
+        """Lay a seed over what is there: what it names becomes as it says, the rest stays."""
+        for product in seed.products:
+            self._store.run(
+                "INSERT INTO products VALUES (?, ?, ?) ON CONFLICT (slug) DO UPDATE "
+                "SET name = excluded.name, key_digest = excluded.key_digest",
+                product.slug,
+                product.name or product.slug,
+                digest(product.key),
+            )
+        for org in seed.orgs:
+            self.set_org(
+                org.id,
+                OrgBody(
+                    name=org.name,
+                    plan=org.plan,
+                    apps=org.apps,
+                    quotas=org.quotas,
+                    members=org.members,
+                    keys=org.keys,
+                ),
+            )
+
+    def set_org(self, org_id: str, change: OrgBody) -> None:
+        """Make or change an org; what `change` leaves out stays as it is.
+
+        The products that it names must exist.
+        """
+        self._store.run(
+            "INSERT INTO orgs VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            org_id,
+            org_id,
+            "free",
+            self._clock.time(),
+        )
+        if change.name is not None:
+            self._store.run("UPDATE orgs SET name = ? WHERE id = ?", change.name, org_id)
+        if change.plan is not None:
+            self._store.run("UPDATE orgs SET plan = ? WHERE id = ?", change.plan, org_id)
+        if change.apps is not None:
+            self._set_apps(org_id, change.apps)
+        if change.quotas is not None:
+            self._set_limits(org_id, change.quotas)
+        if change.members is not None:
+            self._set_members(org_id, change.members)
+        if change.keys is not None:
+            self._set_keys(org_id, change.keys)
+
+    def _set_apps(self, org_id: str, apps: Iterable[str]) -> None:
+        self._store.run("DELETE FROM entitlements WHERE org_id = ?", org_id)
+        for app in dict.fromkeys(apps):
+            self._store.run("INSERT INTO entitlements VALUES (?, ?)", org_id, app)
+
+    def _set_limits(self, org_id: str, limits: Mapping[Resource, int]) -> None:
+        self._store.run("DELETE FROM limits WHERE org_id = ?", org_id)
+        for resource, units in limits.items():
+            self._store.run("INSERT INTO limits VALUES (?, ?, ?)", org_id, resource.value, units)
+
+    def _set_members(self, org_id: str, members: Iterable[Member]) -> None:
+        self._store.run("DELETE FROM members WHERE org_id = ?", org_id)
+        for member in members:
+            self._store.run(
+                "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                org_id,
+                member.user_id,
+                member.email or made_up_email(member.user_id),
+                member.full_name or member.user_id,
+                member.role,
+            )
+
+    def _set_keys(self, org_id: str, keys: Iterable[ApiKey]) -> None:
+        self._store.run("DELETE FROM api_keys WHERE org_id = ?", org_id)
+        for key in keys:
+            self._store.run(
+                "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)",
+                digest(key.key),
+                org_id,
+                int("read" in key.scopes),
+                int("write" in key.scopes),
+                key.product,
+            )
+
+
+def made_up_email(user_id: str) -> str:
+    """Return an address for a user without one; the domain never resolves (RFC 2606)."""
+    return f"{user_id}@example.invalid"

@@ -1,0 +1,105 @@
+"""From a request to its answer: faults, admission, the endpoint's act, and errors as bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from sidecar.local_platform.endpoint import AnyEndpoint
+from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
+from sidecar.local_platform.rejection import Rejection
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger(__name__)
+
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+def handler_of(endpoint: AnyEndpoint, faults: FaultBox) -> Handler:
+    """Return the aiohttp handler that serves `endpoint` under `faults`."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        plan = faults.plan(request.path)
+        if plan.hang:
+            await faults.held_up()
+            return _cut(request)
+        if plan.status is not None:
+            answer = _error(plan.status, "a fault was asked for")
+        else:
+            answer = await _answer(endpoint, request, plan)
+        # Late rather than slow: what is counted is counted before a caller's patience ends, which
+        # is the case that a caller must survive.
+        await asyncio.sleep(plan.latency)
+        if plan.status is None and plan.drop_after_commit:
+            return _cut(request)
+        if plan.status is None and plan.malformed is not None:
+            return await _spoilt(request, answer, plan.malformed)
+        return answer
+
+    return handle
+
+
+async def _answer(endpoint: AnyEndpoint, request: web.Request, plan: Plan) -> web.Response:
+    try:
+        asked = await endpoint.read(request, store_down=plan.store_down)
+        reply = await endpoint.act(asked)
+    except Rejection as rejection:
+        return _error(rejection.status, rejection.detail)
+    return web.Response(
+        status=endpoint.status,
+        body=reply.model_dump_json().encode(),
+        content_type="application/json",
+    )
+
+
+@web.middleware
+async def errors_as_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every error the platform's body: those of aiohttp too, and those of our own making."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        answer = _error(error.status, error.reason)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return answer
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "the local platform failed; see its log")
+
+
+def _error(status: int, detail: object) -> web.Response:
+    if status in _BODILESS:
+        return web.Response(status=status)
+    return web.Response(
+        status=status, body=orjson.dumps({"detail": detail}), content_type="application/json"
+    )
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    # aiohttp wants an answer and finds that there is nobody left to send it to.
+    return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _spoilt(
+    request: web.Request, answer: web.Response, kind: Malformed
+) -> web.StreamResponse:
+    whole = answer.body if isinstance(answer.body, bytes) else b""
+    body, content_type = spoil(whole, kind)
+    if kind is not Malformed.HALF:
+        return web.Response(status=answer.status, body=body, content_type=content_type)
+    half = web.StreamResponse(status=answer.status)
+    half.content_type = content_type
+    half.content_length = len(whole)
+    await half.prepare(request)
+    await half.write(body)
+    if request.transport is not None:
+        request.transport.close()
+    return half

@@ -1,0 +1,114 @@
+"""An endpoint as one value: who may call it, what it takes and gives, and what it does.
+
+The same values serve the requests and make the OpenAPI schema, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from sidecar.local_platform.access import Access
+from sidecar.local_platform.rejection import Rejection, bad_field
+from sidecar.local_platform.wire import Body, NoBody, NoQuery, Query
+
+C = TypeVar("C")
+B = TypeVar("B", bound=Body)
+Q = TypeVar("Q", bound=Query)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[C, B, Q]):
+    """A request that was admitted and fits the schema.
+
+    `base_url` is how the caller reached the platform; `store_down` is a fault asked for.
+    """
+
+    caller: C
+    body: B
+    query: Q
+    path: Mapping[str, str]
+    base_url: str
+    store_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[C, B, Q]):
+    """One method and path. `rejects` are the statuses beside those of access and schema."""
+
+    method: str
+    path: str
+    summary: str
+    access: Access[C]
+    body: type[B]
+    query: type[Q]
+    reply: type[BaseModel]
+    act: Callable[[Asked[C, B, Q]], Awaitable[BaseModel]]
+    status: HTTPStatus = HTTPStatus.OK
+    rejects: tuple[HTTPStatus, ...] = ()
+    body_may_be_empty: bool = False
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether a body is read at all."""
+        return self.body is not NoBody
+
+    @property
+    def takes_query(self) -> bool:
+        """Whether the query is read at all."""
+        return self.query is not NoQuery
+
+    async def read(self, request: web.Request, *, store_down: bool) -> Asked[C, B, Q]:
+        """Admit and validate a request, in this order. Raises Rejection."""
+        caller = self.access.admit(request)
+        query = self._query(request.query)
+        body = self._body(await request.read() if self.takes_body else b"{}")
+        return Asked(
+            caller=caller,
+            body=body,
+            query=query,
+            path=request.match_info,
+            base_url=f"{request.scheme}://{request.host}",
+            store_down=store_down,
+        )
+
+    def _query(self, given: Mapping[str, str]) -> Q:
+        for name in given:
+            if name in self.query.model_fields and len(_all(given, name)) > 1:
+                raise bad_field("query", name, "given more than once")
+        try:
+            return self.query.model_validate(dict(given))
+        except ValidationError as error:
+            raise _misfit(error, "query") from error
+
+    def _body(self, raw: bytes) -> B:
+        if not raw and self.body_may_be_empty:
+            raw = b"{}"
+        try:
+            return self.body.model_validate_json(raw)
+        except ValidationError as error:
+            raise _misfit(error, "body") from error
+
+
+AnyEndpoint = Endpoint[Any, Any, Any]
+"""An endpoint in a list, where what it takes no longer matters."""
+
+
+def _all(given: Mapping[str, str], name: str) -> list[str]:
+    return [value for key, value in given.items() if key == name]
+
+
+def _misfit(error: ValidationError, place: str) -> Rejection:
+    # The input is not repeated: it may hold a secret.
+    return Rejection(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        [
+            {"loc": [place, *item["loc"]], "msg": item["msg"], "type": item["type"]}
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ],
+    )

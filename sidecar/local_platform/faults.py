@@ -1,0 +1,214 @@
+"""Faults that a test asks for: what they are, whom they hit, and how an answer is spoilt."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Any, Final, assert_never
+
+import orjson
+from pydantic import Field
+
+from sidecar.local_platform.wire import ControlBody
+from sidecar.model import UNLIMITED
+
+CONTROL_PREFIX: Final = "/_control"
+API_PREFIX: Final = "/v1/"
+
+
+class Malformed(StrEnum):
+    """How an answer is spoilt."""
+
+    HTML = "html"  # a page of some proxy in between, with status 200
+    EMPTY = "empty"  # no body at all
+    TRUNCATED = "truncated"  # the first half of the JSON, whole as far as HTTP goes
+    HALF = "half"  # the first half of what Content-Length promised, then the connection is cut
+    WRONG_TYPES = "wrong_types"  # numbers and booleans as text
+    MISSING_FIELDS = "missing_fields"  # every other field is gone, the first one too
+    NEGATIVE = "negative"  # every number below -1
+    OVER_LIMIT = "over_limit"  # remaining greater than limit
+
+
+class Faults(ControlBody):
+    """`PUT /_control/faults`: what goes wrong from now on; it replaces what was set before.
+
+    `latency_ms` delays every answer, after the work was done. `error_rate` is the share of
+    requests that the other faults hit (1 when left out); where no other is named, those get
+    `status` 500. Of several faults: `hang` (nothing is counted, no answer until the faults are
+    cleared), else `status` (nothing is counted), else `drop_after_commit` (counted, then the
+    connection is cut), else `malformed` (counted, the answer spoilt; true means html).
+    `store_down` changes what the answer says, whichever way it is delivered. `paths` are the
+    prefixes that are hit, `/v1/` when left out, and never `/_control`. `seed` makes the choice
+    of the requests hit repeatable.
+    """
+
+    latency_ms: Annotated[float, Field(ge=0, le=3_600_000, allow_inf_nan=False)] = 0
+    error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    hang: bool = False
+    drop_after_commit: bool = False
+    store_down: bool = False
+    malformed: Malformed | bool = False
+    paths: Annotated[list[Annotated[str, Field(pattern=r"^/")]], Field(min_length=1)] | None = None
+    seed: int = 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether anything beside latency is asked for."""
+        return bool(
+            self.status is not None
+            or self.hang
+            or self.drop_after_commit
+            or self.store_down
+            or self.malformed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens to one request. `latency` in seconds."""
+
+    latency: float = 0.0
+    hang: bool = False
+    status: HTTPStatus | int | None = None
+    drop_after_commit: bool = False
+    store_down: bool = False
+    malformed: Malformed | None = None
+
+
+_UNHARMED: Final = Plan()
+
+
+class FaultBox:
+    """The faults in force, and the requests held up by them."""
+
+    def __init__(self) -> None:
+        self._faults = Faults()
+        self._random = random.Random(0)  # noqa: S311  # which request fails, repeatably
+        self._changed = asyncio.Event()
+
+    @property
+    def current(self) -> Faults:
+        """What is set."""
+        return self._faults
+
+    def set(self, faults: Faults) -> None:
+        """Replace the faults; requests that hung under the old ones are let go."""
+        self._faults = faults
+        self._random = random.Random(faults.seed)  # noqa: S311  # as above
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def clear(self) -> None:
+        """Set no faults."""
+        self.set(Faults())
+
+    async def held_up(self) -> None:
+        """Wait until the faults are set anew or cleared."""
+        await self._changed.wait()
+
+    def plan(self, path: str) -> Plan:
+        """Return what happens to a request for `path`."""
+        faults = self._faults
+        prefixes = (API_PREFIX,) if faults.paths is None else tuple(faults.paths)
+        if is_control(path) or not path.startswith(prefixes):
+            return _UNHARMED
+        latency = faults.latency_ms / 1000
+        if faults.error_rate is None:
+            hit = faults.failing
+        else:
+            hit = self._random.random() < faults.error_rate
+        if not hit:
+            return Plan(latency=latency)
+        if not faults.failing:
+            return Plan(latency=latency, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        return Plan(
+            latency=latency,
+            hang=faults.hang,
+            status=faults.status,
+            drop_after_commit=faults.drop_after_commit,
+            store_down=faults.store_down,
+            malformed=_kind(faults.malformed),
+        )
+
+
+def is_control(path: str) -> bool:
+    """Whether a path belongs to the control of the local platform, which faults never hit."""
+    return path == CONTROL_PREFIX or path.startswith(f"{CONTROL_PREFIX}/")
+
+
+def _kind(malformed: Malformed | bool) -> Malformed | None:  # noqa: FBT001  # a field's type
+    if isinstance(malformed, Malformed):
+        return malformed
+    return Malformed.HTML if malformed else None
+
+
+def spoil(body: bytes, kind: Malformed) -> tuple[bytes, str]:
+    """Return a JSON body spoilt, and its content type."""
+    json_type = "application/json"
+    match kind:
+        case Malformed.HTML:
+            return b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html"
+        case Malformed.EMPTY:
+            return b"", json_type
+        case Malformed.TRUNCATED | Malformed.HALF:
+            return body[: len(body) // 2], json_type
+        case Malformed.WRONG_TYPES:
+            return orjson.dumps(_as_text(orjson.loads(body))), json_type
+        case Malformed.MISSING_FIELDS:
+            return orjson.dumps(_without_fields(orjson.loads(body))), json_type
+        case Malformed.NEGATIVE:
+            return orjson.dumps(_negative(orjson.loads(body))), json_type
+        case Malformed.OVER_LIMIT:
+            return orjson.dumps(_over_limit(orjson.loads(body))), json_type
+        case _:
+            assert_never(kind)
+
+
+def _as_text(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    match value:
+        case dict():
+            return {name: _as_text(item) for name, item in value.items()}
+        case list():
+            return [_as_text(item) for item in value]
+        case bool() | int() | float():
+            return str(value).lower()
+        case _:
+            return value
+
+
+def _without_fields(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    if isinstance(value, dict):
+        return dict(list(value.items())[1::2])
+    return value
+
+
+def _negative(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    match value:
+        case dict():
+            return {name: _negative(item) for name, item in value.items()}
+        case list():
+            return [_negative(item) for item in value]
+        case bool():
+            return value
+        case int():
+            # Below -1, which would mean unlimited and not be malformed at all.
+            return UNLIMITED - 1 - abs(value)
+        case _:
+            return value
+
+
+def _over_limit(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    match value:
+        case dict():
+            spoilt = {name: _over_limit(item) for name, item in value.items()}
+            if "limit" in spoilt and "remaining" in spoilt:
+                spoilt["remaining"] = max(spoilt["limit"], 0) + 1
+            return spoilt
+        case list():
+            return [_over_limit(item) for item in value]
+        case _:
+            return value

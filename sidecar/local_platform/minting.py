@@ -1,0 +1,61 @@
+"""What a `bb_at` says: the claims of the contract, from the directory and the quota book."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.directory import Directory, Person, made_up_email
+from sidecar.local_platform.quota_book import QuotaBook, quota_snapshot
+from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.signing import SigningKeys
+from sidecar.local_platform.wire import TokenBody
+from sidecar.ports import Clock
+
+
+class Mint:
+    """Makes access tokens."""
+
+    def __init__(
+        self, directory: Directory, book: QuotaBook, keys: SigningKeys, clock: Clock
+    ) -> None:
+        self._directory = directory
+        self._book = book
+        self._keys = keys
+        self._clock = clock
+
+    def mint(self, asked: TokenBody, issuer: str) -> str:
+        """Return a signed token for a user of an org; Rejection when there is no such org."""
+        org = self._directory.org(asked.org_id)
+        if org is None:
+            raise Rejection(choices.UNKNOWN_ORG, f"no org {asked.org_id!r}")
+        person = self._person(asked)
+        now = int(self._clock.time())
+        claims: dict[str, Any] = {
+            "user_id": person.user_id,
+            "email": person.email,
+            "org_id": org.id,
+            "role": asked.role or person.role,
+            "plan": org.plan,
+            "apps": list(org.apps),
+            "quotas": quota_snapshot(self._book.status(org.id)),
+            "iss": issuer,
+            "iat": now,
+            "exp": now + (choices.TOKEN_SECONDS if asked.ttl is None else asked.ttl),
+        }
+        for name, value in (asked.claims or {}).items():
+            if value is None:
+                claims.pop(name, None)
+            else:
+                claims[name] = value
+        return self._keys.sign(claims)
+
+    def _person(self, asked: TokenBody) -> Person:
+        user_id = asked.user_id
+        if user_id is None:
+            people = self._directory.people(asked.org_id)
+            user_id = people[0].user_id if people else choices.DEFAULT_USER
+        known = self._directory.person(asked.org_id, user_id)
+        if known is not None:
+            return known
+        return Person(user_id, made_up_email(user_id), user_id, choices.DEFAULT_ROLE)

@@ -1,0 +1,141 @@
+"""Changing an org: what is asked for is checked, done, and told as the platform's events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from sidecar.local_platform.credentials import digest
+from sidecar.local_platform.directory import Directory, Org, Person
+from sidecar.local_platform.rejection import bad_field
+from sidecar.local_platform.store import Store
+from sidecar.local_platform.wire import OrgBody
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an org. `product`: told to that product only, else to all."""
+
+    name: str
+    org_id: str
+    product: str | None
+    data: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """An org as far as its events go."""
+
+    org: Org
+    limits: Mapping[str, int]
+    people: Mapping[str, Person]
+
+
+class OrgChanges:
+    """`PUT /_control/orgs/{id}`: one transaction for the change and for its events.
+
+    Published event names are `org.created`, `member.added` and `entitlement.granted`; the others
+    of the same families are ours: `org.updated`, `member.updated`, `member.removed`,
+    `entitlement.revoked`, and `entitlement.updated` when plan or limits change.
+    """
+
+    def __init__(
+        self, store: Store, directory: Directory, announce: Callable[[Sequence[Event]], None]
+    ) -> None:
+        """`announce` is called inside the transaction, with the events of one change."""
+        self._store = store
+        self._directory = directory
+        self._announce = announce
+
+    def put(self, org_id: str, change: OrgBody) -> Org:
+        """Make or change an org and return it. Raises Rejection (422) naming what is unknown."""
+        with self._store.transaction():
+            self._check(org_id, change)
+            before = self._view(org_id)
+            self._directory.set_org(org_id, change)
+            after = self._view(org_id)
+            if after is None:
+                raise LookupError(f"org {org_id} is gone in the transaction that set it")
+            self._announce(list(_events(before, after)))
+        return after.org
+
+    def _check(self, org_id: str, change: OrgBody) -> None:
+        products = self._directory.products()
+        now = self._directory.org(org_id)
+        apps = change.apps if change.apps is not None else (now.apps if now else ())
+        for app in apps:
+            if app not in products:
+                raise bad_field(
+                    "body", "apps", f"no product {app!r}; the products are {', '.join(products)}"
+                )
+        digests: set[bytes] = set()
+        for key in change.keys or ():
+            if key.product is not None and key.product not in apps:
+                raise bad_field("body", "keys", f"{key.product!r} is not among the org's apps")
+            key_digest = digest(key.key)
+            holder = self._directory.key_holder(key.key)
+            if key_digest in digests or (holder is not None and holder.org_id != org_id):
+                raise bad_field("body", "keys", "a key is given twice, or is another org's")
+            digests.add(key_digest)
+
+    def _view(self, org_id: str) -> _View | None:
+        org = self._directory.org(org_id)
+        if org is None:
+            return None
+        people = {person.user_id: person for person in self._directory.people(org_id)}
+        return _View(org, self._directory.limits(org_id), people)
+
+
+def _events(before: _View | None, after: _View) -> Iterator[Event]:
+    org = after.org
+    facts: dict[str, JsonValue] = {
+        "name": org.name,
+        "plan": org.plan,
+        "apps": list(org.apps),
+        "quotas": dict(after.limits),
+    }
+    if before is None:
+        yield Event("org.created", org.id, None, facts)
+    elif (before.org.name, before.org.plan) != (org.name, org.plan):
+        yield Event("org.updated", org.id, None, facts)
+    yield from _entitlement_events(before, after, facts)
+    yield from _member_events(before.people if before else {}, after)
+
+
+def _entitlement_events(
+    before: _View | None, after: _View, facts: Mapping[str, JsonValue]
+) -> Iterator[Event]:
+    org = after.org
+    had = set(before.org.apps) if before else set()
+    has = set(org.apps)
+    for app in sorted(has - had):
+        yield Event("entitlement.granted", org.id, app, facts)
+    for app in sorted(had - has):
+        yield Event("entitlement.revoked", org.id, app, facts)
+    if before and (before.org.plan, before.limits) != (org.plan, after.limits):
+        for app in sorted(had & has):
+            yield Event("entitlement.updated", org.id, app, facts)
+
+
+def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[Event]:
+    has = after.people
+    for user_id in sorted(has.keys() | had.keys()):
+        match had.get(user_id), has.get(user_id):
+            case None, Person() as person:
+                yield _member_event("member.added", after.org.id, person)
+            case Person() as person, None:
+                yield _member_event("member.removed", after.org.id, person)
+            case Person() as old, Person() as new if old != new:
+                yield _member_event("member.updated", after.org.id, new)
+
+
+def _member_event(name: str, org_id: str, person: Person) -> Event:
+    data: dict[str, JsonValue] = {
+        "user_id": person.user_id,
+        "email": person.email,
+        "full_name": person.full_name,
+        "role": person.role,
+    }
+    return Event(name, org_id, None, data)

@@ -1,0 +1,238 @@
+"""The quota book: what each org has used, counted in transactions.
+
+Every method is synchronous and ends in one commit, so that two consumes never see the same count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.periods import Month, month_of, utc_text
+from sidecar.local_platform.rejection import Rejection, bad_field
+from sidecar.local_platform.store import Store
+from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, CountedConsume, QuotaReply
+from sidecar.model import UNLIMITED, Resource
+from sidecar.ports import Clock
+
+
+class QuotaBook:
+    """Consume, status and breakdown (contract, Quotas)."""
+
+    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+
+    def consume(self, product: str, asked: ConsumeBody) -> ConsumeReply:
+        """Count `asked`, or refuse it and count nothing; the same key answers the same again.
+
+        Raises Rejection for an org that does not exist or does not have `product`, for another
+        product's ID, and for a key that was used for another charge.
+        """
+        now = self._clock.time()
+        with self._store.transaction():
+            self._require_entitled(product, asked)
+            if asked.idempotency_key is None:
+                return self._count(product, asked, now)
+            remembered = self._remembered(product, asked, asked.idempotency_key, now)
+            if remembered is not None:
+                return remembered
+            reply = self._count(product, asked, now)
+            self._remember(product, asked, asked.idempotency_key, reply, now)
+            return reply
+
+    def consume_with_store_down(self, resource: Resource) -> ConsumeReply:
+        """Answer as the platform does when its own store is down; nothing is counted."""
+        return ConsumeReply(
+            allowed=True,
+            used=0,
+            limit=UNLIMITED,
+            remaining=UNLIMITED,
+            resource=resource,
+            period=choices.PERIOD,
+            reset_at=self._month().reset_at,
+        )
+
+    def status(self, org_id: str) -> dict[str, QuotaReply]:
+        """Return the state of every resource that the org's plan names."""
+        month = self._month()
+        return {
+            resource: _state(month, limit, self._used(org_id, resource, month), None)
+            for resource, limit in self._directory.limits(org_id).items()
+        }
+
+    def breakdown(self, org_id: str) -> dict[str, dict[str, QuotaReply]]:
+        """Return what each product used this month; limit and remaining are the org's [ours]."""
+        month = self._month()
+        limits = self._directory.limits(org_id)
+        split: dict[str, dict[str, QuotaReply]] = {}
+        for product, resource, used in self._store.rows(
+            "SELECT product, resource, used FROM usage WHERE org_id = ? AND month = ? "
+            "ORDER BY product, resource",
+            org_id,
+            month.name,
+        ):
+            limit = limits.get(resource, choices.LIMIT_WHERE_NONE_IS_SET)
+            total = self._used(org_id, resource, month)
+            split.setdefault(product, {})[resource] = _state(month, limit, total, used)
+        return split
+
+    def counted(self, org_id: str | None, newest: int | None = None) -> Sequence[CountedConsume]:
+        """Return what was counted, oldest first; only the `newest` many when given."""
+        found = self._store.rows(
+            "SELECT key, org_id, product, resource, amount, at FROM consumes "
+            "WHERE ?1 IS NULL OR org_id = ?1 ORDER BY id DESC LIMIT ?2",
+            org_id,
+            -1 if newest is None else newest,
+        )
+        return [
+            CountedConsume(
+                key=key,
+                org_id=org,
+                product=product,
+                resource=resource,
+                amount=amount,
+                at=utc_text(at),
+            )
+            for key, org, product, resource, amount, at in reversed(found)
+        ]
+
+    def _require_entitled(self, product: str, asked: ConsumeBody) -> None:
+        org = self._directory.org(asked.org_id)
+        if org is None:
+            raise Rejection(choices.UNKNOWN_ORG, f"no org {asked.org_id!r}")
+        if product not in org.apps:
+            raise Rejection(choices.NOT_ENTITLED, f"org {org.id!r} does not have {product!r}")
+        if asked.product_id not in (None, product):
+            raise Rejection(
+                choices.FOREIGN_PRODUCT,
+                f"this key is of product {product!r}, not of {asked.product_id!r}",
+            )
+
+    def _count(self, product: str, asked: ConsumeBody, now: float) -> ConsumeReply:
+        month = month_of(now)
+        limit = self._limit(asked.org_id, asked.resource)
+        used = self._used(asked.org_id, asked.resource, month)
+        allowed = limit == UNLIMITED or used + asked.amount <= limit
+        if allowed:
+            used += asked.amount
+            if used > choices.LARGEST_AMOUNT:
+                raise bad_field("body", "amount", "the month's count would pass 2^53 - 1")
+            self._store.run(
+                "INSERT INTO usage VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET used = used + excluded.used",
+                asked.org_id,
+                asked.resource.value,
+                month.name,
+                product,
+                asked.amount,
+            )
+            self._store.run(
+                "INSERT INTO consumes (key, org_id, product, resource, amount, at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                asked.idempotency_key,
+                asked.org_id,
+                product,
+                asked.resource.value,
+                asked.amount,
+                now,
+            )
+        return ConsumeReply(
+            allowed=allowed,
+            used=used,
+            limit=limit,
+            remaining=_remaining(limit, used),
+            resource=asked.resource,
+            period=choices.PERIOD,
+            reset_at=month.reset_at,
+        )
+
+    def _remembered(
+        self, product: str, asked: ConsumeBody, key: str, now: float
+    ) -> ConsumeReply | None:
+        found = self._store.row(
+            "SELECT resource, amount, body FROM answers "
+            "WHERE product = ? AND org_id = ? AND key = ? AND at > ?",
+            product,
+            asked.org_id,
+            key,
+            now - choices.IDEMPOTENCY_SECONDS,
+        )
+        if found is None:
+            return None
+        resource, amount, body = found
+        if (resource, amount) != (asked.resource.value, asked.amount):
+            raise Rejection(
+                choices.CONFLICTING_KEY,
+                f"idempotency_key was used for {amount} {resource}; use a new key for "
+                f"{asked.amount} {asked.resource.value}",
+            )
+        return ConsumeReply.model_validate_json(body)
+
+    def _remember(
+        self, product: str, asked: ConsumeBody, key: str, reply: ConsumeReply, now: float
+    ) -> None:
+        # Two old answers go for each new one: the table stays small and no consume pays for all.
+        self._store.run(
+            "DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE at <= ? ORDER BY at "
+            "LIMIT 2)",
+            now - choices.IDEMPOTENCY_SECONDS,
+        )
+        self._store.run(
+            "INSERT INTO answers (product, org_id, key, resource, amount, body, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (product, org_id, key) DO UPDATE SET "
+            "resource = excluded.resource, amount = excluded.amount, body = excluded.body, "
+            "at = excluded.at",
+            product,
+            asked.org_id,
+            key,
+            asked.resource.value,
+            asked.amount,
+            reply.model_dump_json(),
+            now,
+        )
+
+    def _limit(self, org_id: str, resource: Resource) -> int:
+        found = self._store.row(
+            "SELECT units FROM limits WHERE org_id = ? AND resource = ?", org_id, resource.value
+        )
+        return choices.LIMIT_WHERE_NONE_IS_SET if found is None else int(found[0])
+
+    def _used(self, org_id: str, resource: str, month: Month) -> int:
+        return self._store.number(
+            "SELECT coalesce(sum(used), 0) FROM usage "
+            "WHERE org_id = ? AND resource = ? AND month = ?",
+            org_id,
+            str(resource),
+            month.name,
+        )
+
+    def _month(self) -> Month:
+        return month_of(self._clock.time())
+
+
+def quota_snapshot(status: Mapping[str, QuotaReply]) -> dict[str, dict[str, int | str]]:
+    """Return the `quotas` claim of a token: the same shape as quota status [ours]."""
+    return {resource: state.model_dump() for resource, state in status.items()}
+
+
+def store_is_down() -> Rejection:
+    """Return what every quota call but consume answers while the store is down."""
+    return Rejection(HTTPStatus(choices.STORE_DOWN_ELSEWHERE), "the quota store is down")
+
+
+def _state(month: Month, limit: int, total: int, share: int | None) -> QuotaReply:
+    return QuotaReply(
+        used=total if share is None else share,
+        limit=limit,
+        remaining=_remaining(limit, total),
+        period=choices.PERIOD,
+        reset_at=month.reset_at,
+    )
+
+
+def _remaining(limit: int, used: int) -> int:
+    return UNLIMITED if limit == UNLIMITED else max(limit - used, 0)

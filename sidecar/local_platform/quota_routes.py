@@ -1,0 +1,84 @@
+"""The quota endpoints (contract, Quotas)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
+from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
+from sidecar.local_platform.quota_book import QuotaBook, store_is_down
+from sidecar.local_platform.wire import (
+    BreakdownReply,
+    ConsumeBody,
+    ConsumeReply,
+    NoBody,
+    NoQuery,
+    StatusReply,
+)
+
+
+class QuotaRoutes:
+    """Consume for products, status and breakdown for orgs."""
+
+    def __init__(
+        self, book: QuotaBook, product: Access[ProductCaller], reader: Access[OrgCaller]
+    ) -> None:
+        self._book = book
+        self._product = product
+        self._reader = reader
+
+    def endpoints(self) -> list[AnyEndpoint]:
+        """Return the endpoints, for serving and for the schema."""
+        return [
+            Endpoint(
+                method="POST",
+                path="/v1/quota/consume",
+                summary="Count units of a resource for an org, or refuse them",
+                access=self._product,
+                body=ConsumeBody,
+                query=NoQuery,
+                reply=ConsumeReply,
+                act=self._consume,
+                rejects=(choices.NOT_ENTITLED, choices.UNKNOWN_ORG, choices.CONFLICTING_KEY),
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/quota/status",
+                summary="The quotas of the key's own org",
+                access=self._reader,
+                body=NoBody,
+                query=NoQuery,
+                reply=StatusReply,
+                act=self._status,
+                rejects=(HTTPStatus(choices.STORE_DOWN_ELSEWHERE),),
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/quota/breakdown",
+                summary="The same, split by product",
+                access=self._reader,
+                body=NoBody,
+                query=NoQuery,
+                reply=BreakdownReply,
+                act=self._breakdown,
+                rejects=(HTTPStatus(choices.STORE_DOWN_ELSEWHERE),),
+            ),
+        ]
+
+    async def _consume(self, asked: Asked[ProductCaller, ConsumeBody, NoQuery]) -> ConsumeReply:
+        if asked.store_down:
+            return self._book.consume_with_store_down(asked.body.resource)
+        return self._book.consume(asked.caller.product, asked.body)
+
+    async def _status(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> StatusReply:
+        if asked.store_down:
+            raise store_is_down()
+        org_id = asked.caller.org_id
+        return StatusReply(org_id=org_id, quotas=self._book.status(org_id))
+
+    async def _breakdown(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> BreakdownReply:
+        if asked.store_down:
+            raise store_is_down()
+        org_id = asked.caller.org_id
+        return BreakdownReply(org_id=org_id, products=self._book.breakdown(org_id))

@@ -1,0 +1,26 @@
+"""How a route says no: a status and the `detail` of the platform's error body."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from pydantic import JsonValue
+
+from sidecar.errors import SidecarError
+
+
+class Rejection(SidecarError):  # noqa: N818  # what it is called at every raise
+    """A request that the platform answers with an error: `{"detail": …}` (contract, Endpoints)."""
+
+    def __init__(self, status: HTTPStatus, detail: JsonValue) -> None:
+        super().__init__(f"{status.value}: {detail}")
+        self.status = status
+        self.detail = detail
+
+
+def bad_field(place: str, field: str, message: str) -> Rejection:
+    """Return the 422 for one field; `place` is body, query or path."""
+    return Rejection(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        [{"loc": [place, field], "msg": message, "type": "value_error"}],
+    )

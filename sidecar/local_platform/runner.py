@@ -1,0 +1,79 @@
+"""`bb-sidecar platform`: the local platform in the foreground, telling what is where."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sidecar.local_platform.seeds import Seed, load_seed
+from sidecar.local_platform.server import LocalPlatform
+
+
+def say(line: str) -> None:
+    """Write a line to stdout at once, also where stdout is a pipe."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def run_platform(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8092,
+    db: Path | None = None,
+    seed: Path | None = None,
+    issuer: str | None = None,
+    echo: Callable[[str], None] = say,
+) -> None:
+    """Run until SIGINT or SIGTERM, then close in good order.
+
+    Raises UserError for a seed, a database or an address that cannot be used.
+    """
+    platform = LocalPlatform(seed=None if seed is None else load_seed(seed), db=db, issuer=issuer)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await platform.start(host, port)
+        for line in introduction(platform.url, platform.seed, db):
+            echo(line)
+        await stop.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        await platform.close()
+
+
+def introduction(url: str, seed: Seed | None, db: Path | None) -> Iterator[str]:
+    """Tell where the platform is and which keys open it, with a line to try."""
+    yield f"local platform  {url}  (API and auth host)"
+    yield f"state           {'in memory, gone at the end' if db is None else db}"
+    if seed is None:
+        yield "keys            those shown when the database was made; --seed FILE sets them anew"
+        return
+    for product in seed.products:
+        yield f"product         {product.slug}  X-Internal-Key: {product.key}"
+    for org in seed.orgs:
+        quotas = ", ".join(f"{resource.value} {limit}" for resource, limit in org.quotas.items())
+        yield f"org             {org.id}  plan {org.plan}  quotas {quotas or 'none'}"
+        for key in org.keys:
+            scopes = "+".join(key.scopes)
+            yield f"                Authorization: Bearer {key.key}  ({scopes})"
+    entitled = next(
+        (
+            (product, org)
+            for product in seed.products
+            for org in seed.orgs
+            if product.slug in org.apps
+        ),
+        None,
+    )
+    if entitled is not None:
+        product, org = entitled
+        yield (
+            f"try             curl -s {url}/v1/quota/consume -H 'X-Internal-Key: {product.key}' "
+            f'-d \'{{"org_id":"{org.id}","resource":"ai_calls"}}\''
+        )

@@ -1,0 +1,119 @@
+"""The SQLite connection: opened, checked to be ours, and written to in whole transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sidecar.errors import UserError
+from sidecar.local_platform.schema import APPLICATION_ID, TABLES, VERSION
+
+Value = str | int | float | bytes | None
+"""What a column holds."""
+
+
+class Store:
+    """One writer connection; calls are short and synchronous, so they order themselves.
+
+    A file is in WAL mode with `synchronous=NORMAL`: what was committed survives SIGKILL of the
+    process, though not the loss of power.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open `path`, made when absent; None keeps everything in memory.
+
+        Raises UserError when the file cannot be opened, is of another program or version.
+        """
+        self._name = ":memory:" if path is None else str(path)
+        try:
+            # Autocommit: transactions are begun by hand, as IMMEDIATE. The thread is not checked
+            # because a program may start the platform in one thread and close it in another.
+            self._db = sqlite3.connect(
+                self._name, isolation_level=None, timeout=5.0, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise UserError(
+                f"database {self._name}: {error}; name a file in a directory that can be written"
+            ) from error
+        try:
+            self._prepare(in_file=path is not None)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise UserError(
+                f"database {self._name}: {error}; name another file, or one not in use"
+            ) from error
+        except UserError:
+            self._db.close()
+            raise
+
+    def _prepare(self, *, in_file: bool) -> None:
+        owner = self.number("PRAGMA application_id")
+        version = self.number("PRAGMA user_version")
+        tables = self.number("SELECT count(*) FROM sqlite_master")
+        if tables and owner != APPLICATION_ID:
+            raise UserError(f"database {self._name}: belongs to another program; name another file")
+        if tables and version != VERSION:
+            raise UserError(
+                f"database {self._name}: its tables have version {version}, this program needs "
+                f"{VERSION}; delete the file or name another"
+            )
+        if in_file:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        if not tables:
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {VERSION};{TABLES} COMMIT;"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run the block as one transaction: all of it is kept, or, when it raises, none."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def run(self, sql: str, *values: Value) -> int:
+        """Execute a statement that changes something; return how many rows it changed."""
+        return self._db.execute(sql, values).rowcount
+
+    def rows(self, sql: str, *values: Value) -> Sequence[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self._db.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
+        """Return the first row of a query, or None."""
+        found: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        return found
+
+    def number(self, sql: str, *values: Value) -> int:
+        """Return the one whole number that a query is certain to give."""
+        found = self.row(sql, *values)
+        if found is None:
+            raise LookupError(f"no row for {sql}")
+        return int(found[0])
+
+    def note(self, name: str) -> str | None:
+        """Return what was noted under `name`, or None."""
+        found = self.row("SELECT value FROM notes WHERE name = ?", name)
+        return None if found is None else str(found[0])
+
+    def set_note(self, name: str, value: str) -> None:
+        """Note `value` under `name`, in place of what was there."""
+        self.run(
+            "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            name,
+            value,
+        )
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+        self._db.close()
