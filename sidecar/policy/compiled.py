@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, assert_never
 
 from sidecar.model import (
     Accuracy,
     Action,
     Enforcement,
     ErrorFormat,
+    Headers,
+    IdentitySource,
     OnOverQuota,
     OnPlatformError,
     OnReplay,
     Refund,
 )
 from sidecar.policy.amounts import AmountRule
+from sidecar.policy.paths import UnsafePath
+from sidecar.policy.routing import Match, Rank, Router
+
+__all__ = ["FailOpenBudget", "Meter", "Policy", "Route", "UnsafePath"]
+
+UNMATCHED: Final = "unmatched"
+"""The name of the route that calls without one fall to; reserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,66 @@ class Route:
     errors: ErrorFormat
 
 
-@dataclass(frozen=True, slots=True)
-class UnsafePath:
-    """The call must get 400 `bad_request`: the product could read it in more than one way."""
+class Policy:
+    """What is in force: the routes in order, and the way to find a call's route.
 
-    detail: str
+    `hash` is the SHA-256 of the file's bytes in hex; `errors` is the format of refusals that
+    belong to no route. Immutable, apart from a bounded cache of settled paths.
+    """
+
+    __slots__ = ("_table", "errors", "hash", "identity", "product", "router", "routes", "version")
+
+    def __init__(
+        self,
+        *,
+        product: str,
+        version: int,
+        hash: str,  # noqa: A002  the word of the interface's policy_info metric
+        identity: tuple[IdentitySource, ...],
+        routes: tuple[Route, ...],
+        matches: tuple[Match, ...],
+        unmatched: Action,
+        errors: ErrorFormat,
+        case_sensitive: bool,
+    ) -> None:
+        """Compile; `matches[i]` says which calls fall to `routes[i]`."""
+        self.product: Final = product
+        self.version: Final = version
+        self.hash: Final = hash
+        self.identity: Final = identity
+        self.routes: Final = routes
+        self.errors: Final = errors
+        self._table: Final = (*routes, Route(UNMATCHED, None, unmatched, errors))
+        self.router: Final = Router(
+            matches, [rank_of(route) for route in self._table], case_sensitive=case_sensitive
+        )
+
+    @property
+    def unmatched(self) -> Route:
+        """Where a call goes that matches no route: named "unmatched", never metered."""
+        return self._table[-1]
+
+    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
+        """Return the first route that matches, else `unmatched`.
+
+        `path` is the raw path of the request target without the query; it is read as described
+        in `paths` and `routing`. `UnsafePath` means 400, and only where some route meters or
+        denies. A settled path costs one look in a dict.
+        """
+        found = self.router.find(method, path, headers)
+        return found if isinstance(found, UnsafePath) else self._table[found]
+
+
+def rank_of(route: Route) -> Rank:
+    """Return what a route does, from the view of one who would like to evade it."""
+    if route.meter is not None:
+        return Rank.METERED
+    match route.action:
+        case Action.ALLOW:
+            return Rank.FREE
+        case Action.DENY:
+            return Rank.DENIED
+        case None:
+            raise ValueError(f"route {route.name!r} has neither meter nor action")
+        case _:
+            assert_never(route.action)

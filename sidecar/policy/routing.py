@@ -1,0 +1,187 @@
+"""Which route a call falls to: first match wins, whatever way its path is spelt.
+
+The canonical reading of the path decides. The other readings guard it: where one of them leads
+to a route that the canonical one evades, the call is refused (400) rather than believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, assert_never
+
+from sidecar.model import Headers
+from sidecar.policy.matcher import PathIndex
+from sidecar.policy.paths import (
+    Reading,
+    Readings,
+    Segments,
+    UnsafePath,
+    literal_segments,
+    readings,
+)
+from sidecar.policy.patterns import Pattern
+
+_METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+_GENERATION: Final = 2048
+"""How many (method, path) pairs a generation of the cache holds; two are kept."""
+_CACHED_LENGTH: Final = 256
+"""Longer paths are not cached: the cache's memory has a bound, whatever is asked for."""
+
+
+class Rank(Enum):
+    """What a route does, from the view of one who would like to evade it."""
+
+    FREE = "free"
+    METERED = "metered"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a call must have to fall to a route. `methods` None: any; header names lower case."""
+
+    pattern: Pattern
+    methods: frozenset[str] | None
+    headers: tuple[tuple[bytes, bytes], ...]
+
+    def takes_method(self, method: str) -> bool:
+        """Whether the method is one of them; HEAD runs a product's GET handler."""
+        return (
+            self.methods is None
+            or method in self.methods
+            or (method == "HEAD" and "GET" in self.methods)
+        )
+
+    def covers(self, other: Match) -> bool:
+        """Whether methods and headers hold for every call for which the other's hold."""
+        methods = self.methods is None or (
+            other.methods is not None and all(self.takes_method(m) for m in other.methods)
+        )
+        return methods and set(self.headers) <= set(other.headers)
+
+
+Candidates = tuple[int, ...]
+"""Numbers of the routes that path and method leave open; all but the last ask for headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditional:
+    """A path whose route depends on the headers of the call."""
+
+    canonical: Candidates
+    others: tuple[tuple[Reading, Candidates], ...]
+
+
+_Entry = int | UnsafePath | _Conditional
+
+
+class Router:
+    """Routes by number; `len(matches)` is the number of "unmatched", whose rank comes last."""
+
+    def __init__(
+        self, matches: Sequence[Match], ranks: Sequence[Rank], *, case_sensitive: bool
+    ) -> None:
+        self.matches: Final = tuple(matches)
+        self.case_sensitive: Final = case_sensitive
+        self._ranks = tuple(ranks)
+        self._guarded = any(rank is not Rank.FREE for rank in ranks)
+        self._exact = PathIndex(match.pattern.segments for match in matches)
+        folded = [match.pattern.folded() for match in matches]
+        self._folded = self._exact if case_sensitive else PathIndex(folded)
+        self._patterns_fold = folded != [match.pattern.segments for match in matches]
+        self._young: dict[tuple[str, str], _Entry] = {}
+        self._old: dict[tuple[str, str], _Entry] = {}
+
+    def find(self, method: str, path: str, headers: Headers) -> int | UnsafePath:
+        """Return the number of the route; `path` raw, without the query."""
+        key = (method, path)
+        entry = self._young.get(key)
+        if entry is None:
+            entry = self._recall(key)
+        if isinstance(entry, int | UnsafePath):
+            return entry
+        number = self._first(entry.canonical, headers)
+        others = [(reading, self._first(open_, headers)) for reading, open_ in entry.others]
+        return self._judge(number, others)
+
+    def read(self, path: str) -> Readings | UnsafePath:
+        """Return the readings of a path, as `find` weighs them."""
+        return readings(path, case_sensitive=self.case_sensitive, patterns_fold=self._patterns_fold)
+
+    def _recall(self, key: tuple[str, str]) -> _Entry:
+        entry = self._old.get(key)
+        if entry is None:
+            entry = self._settle(*key)
+        method, path = key
+        if len(method) + len(path) <= _CACHED_LENGTH:
+            if len(self._young) >= _GENERATION:
+                self._old, self._young = self._young, {}
+            self._young[key] = entry
+        return entry
+
+    def _settle(self, method: str, path: str) -> _Entry:
+        if self._guarded and not _METHOD.fullmatch(method):
+            return UnsafePath(f"the method {method[:20]!a} is not an upper-case token")
+        read = self.read(path)
+        if isinstance(read, UnsafePath):
+            if self._guarded:
+                return read
+            read = Readings(literal_segments(path), ())
+        canonical = self._open(method, read.canonical, exact=self.case_sensitive)
+        others = [
+            (reading, open_)
+            for reading in read.others
+            if (open_ := self._open(method, reading.segments, exact=reading.exact)) != canonical
+        ]
+        if len(canonical) > 1 or any(len(open_) > 1 for _, open_ in others):
+            return _Conditional(canonical, tuple(others))
+        return self._judge(canonical[0], [(reading, open_[0]) for reading, open_ in others])
+
+    def _open(self, method: str, segments: Segments, *, exact: bool) -> Candidates:
+        found: list[int] = []
+        for number in (self._exact if exact else self._folded).find(segments):
+            match = self.matches[number]
+            if match.takes_method(method):
+                found.append(number)
+                if not match.headers:
+                    return tuple(found)
+        found.append(len(self.matches))
+        return tuple(found)
+
+    def _first(self, candidates: Candidates, headers: Headers) -> int:
+        for number in candidates[:-1]:
+            if all(line in headers for line in self.matches[number].headers):
+                return number
+        return candidates[-1]
+
+    def _judge(self, number: int, others: Sequence[tuple[Reading, int]]) -> int | UnsafePath:
+        for reading, other in others:
+            if other != number and not may_stand(self._ranks[number], self._ranks[other], reading):
+                return UnsafePath(
+                    "the path is spelt so that it could mean another route; "
+                    "send it in its normal form"
+                )
+        return number
+
+
+def may_stand(canonical: Rank, other: Rank, reading: Reading) -> bool:
+    """Whether the canonical route may be believed although this reading leads to another one.
+
+    Never where the other would be stricter, nor between two meters where the structure is in
+    doubt. A trailing slash, which many clients add without thinking, does not lead away from a
+    metered route; its spelling without the slash is weighed all the same.
+    """
+    match canonical:
+        case Rank.DENIED:
+            return True
+        case Rank.FREE:
+            return other is Rank.FREE
+        case Rank.METERED:
+            if reading.slash or other is Rank.FREE:
+                return True
+            return other is Rank.METERED and not reading.structure
+        case _:
+            assert_never(canonical)
