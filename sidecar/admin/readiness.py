@@ -1,0 +1,113 @@
+"""Whether this instance should get traffic: a pure function of what its dependencies are like.
+
+The rule (contract, "What a container on the platform must do"; interface, Admin): unready is what
+cannot answer every metered route. A platform that is down does not make it so by itself, because
+routes that fail open or go by what was last known still answer; a `fail_closed` route does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.model import OnPlatformError
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """The state of each dependency at one moment; an empty problem text means all is well.
+
+    `modes` holds what the metered routes of the policy in force do on platform errors, empty
+    where nothing is metered. `keys_needed` is whether a metered call can only be identified with
+    the platform's keys: no source of the product's own.
+    """
+
+    draining: bool
+    policy_problem: str
+    platform_problem: str
+    journal_problem: str
+    keys: int
+    keys_problem: str
+    keys_needed: bool
+    modes: frozenset[OnPlatformError]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One dependency: `ok` is false where it keeps traffic away; `detail` is for a person."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The checks by name; ready when none of them says no."""
+
+    checks: dict[str, Check]
+
+    @property
+    def ready(self) -> bool:
+        """Whether this instance should get traffic."""
+        return all(check.ok for check in self.checks.values())
+
+
+def assess(now: Circumstances) -> Readiness:
+    """Judge each dependency, by itself and for the routes that need it."""
+    return Readiness(
+        {
+            "drain": _drain(now),
+            "policy": _policy(now),
+            "keys": _keys(now),
+            "platform": _platform(now),
+            "journal": _journal(now),
+        }
+    )
+
+
+def _drain(now: Circumstances) -> Check:
+    if now.draining:
+        return Check(ok=False, detail="shutting down: requests under way finish, new ones do not")
+    return Check(ok=True, detail="serving")
+
+
+def _policy(now: Circumstances) -> Check:
+    """Judge the last reload: a rejected file changes nothing, so it does not stop the traffic."""
+    if now.policy_problem:
+        return Check(ok=True, detail=f"the last good policy rules; rejected: {now.policy_problem}")
+    return Check(ok=True, detail="in force")
+
+
+def _keys(now: Circumstances) -> Check:
+    """Judge the key set: once had, the last good one serves; never had, nobody can be identified.
+
+    Waiting for the first one keeps a rollout from replacing instances that have keys by some that
+    refuse every caller. Unmetered routes work meanwhile, for who asks this instance.
+    """
+    if now.keys > 0:
+        trusted = f"{now.keys} trusted"
+        stale = f"; the last fetch failed: {now.keys_problem}" if now.keys_problem else ""
+        return Check(ok=True, detail=trusted + stale)
+    why = now.keys_problem or "not fetched yet"
+    if now.modes and now.keys_needed:
+        return Check(ok=False, detail=f"none yet, metered calls get 401: {why}")
+    return Check(ok=True, detail=f"none yet: {why}")
+
+
+def _platform(now: Circumstances) -> Check:
+    if not now.platform_problem:
+        return Check(ok=True, detail="answers")
+    if OnPlatformError.FAIL_CLOSED in now.modes:
+        return Check(
+            ok=False,
+            detail=f"down, and a fail_closed route cannot answer: {now.platform_problem}",
+        )
+    return Check(ok=True, detail=f"down, the policy decides alone: {now.platform_problem}")
+
+
+def _journal(now: Circumstances) -> Check:
+    """Judge the journal: what it cannot remember cannot fail open, which matters while down."""
+    if not now.journal_problem:
+        return Check(ok=True, detail="writable")
+    needed = bool(now.platform_problem) and bool(now.modes - {OnPlatformError.FAIL_CLOSED})
+    detail = f"cannot be written, no call can fail open: {now.journal_problem}"
+    return Check(ok=not needed, detail=detail)

@@ -1,0 +1,45 @@
+"""What the admin port shows and steers, as protocols: app wires them, tests stand in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.admin.readiness import Circumstances
+from sidecar.model import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """How a reload ended: the outcome's word, and every problem where the file was rejected."""
+
+    outcome: str
+    rejected: bool
+    problems: tuple[str, ...] = ()
+
+
+class AdminState(Protocol):
+    """The running sidecar, as the admin port sees it. Nothing here waits for a peer."""
+
+    def circumstances(self) -> Circumstances:
+        """Tell the state of each dependency, for readiness."""
+
+    def policy_view(self) -> Mapping[str, object]:
+        """Tell what is in force: plain data, resolved, without secrets."""
+
+    def known_quotas(self) -> Iterable[tuple[str, Quota]]:
+        """Tell what the platform last said of each org that is remembered."""
+
+    def reload(self) -> ReloadReport:
+        """Read the policy again; a bad file changes nothing."""
+
+    def drain(self) -> None:
+        """Begin to shut down: refuse new requests, let those under way finish. Idempotent."""
+
+
+class MetricsPage(Protocol):
+    """The page behind /metrics."""
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Return the page and its content type, in the format that `accept` asks for."""

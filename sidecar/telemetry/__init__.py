@@ -1,0 +1,1 @@
+"""What is seen of the sidecar from outside: metrics and logs, with no credential in either."""

@@ -1,0 +1,185 @@
+"""Every metric there is: name, labels, kind, how workers' values combine, and what to do with it.
+
+Names and labels are API (interface.md, "Metrics"); docs/metrics.md explains each, and a test keeps
+the two in step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+PREFIX: Final = "bb_sidecar_"
+
+
+class Kind(StrEnum):
+    """How a metric moves, and how the values of several workers become one.
+
+    Counters and histograms add up. A gauge adds up where it counts things that a worker owns;
+    where it is a view of something shared, the largest or the smallest view is the one to act on.
+    """
+
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    GAUGE_SUM = "gauge_sum"
+    GAUGE_MAX = "gauge_max"
+    GAUGE_MIN = "gauge_min"
+
+    @property
+    def gauge(self) -> bool:
+        """Whether it is set, rather than counted up."""
+        return self in {Kind.GAUGE_SUM, Kind.GAUGE_MAX, Kind.GAUGE_MIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; `name` as the interface writes it, without the prefix. Buckets in seconds."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+
+_ANSWER: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+)  # fmt: skip
+_ADDED: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+)  # fmt: skip
+_CONSUME: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+def _counter(name: str, labels: tuple[str, ...], text: str) -> Metric:
+    return Metric(name, Kind.COUNTER, labels, text)
+
+
+REQUESTS = _counter(
+    "requests_total", ("route", "verdict", "reason", "code"),
+    "Answers given. A rise of a denying reason says whom to help: see the reasons in the docs.",
+)  # fmt: skip
+REQUEST_DURATION = Metric(
+    "request_duration_seconds", Kind.HISTOGRAM, ("route",),
+    "From the head read to the answer sent, the product's time included. Compare with overhead.",
+    _ANSWER,
+)  # fmt: skip
+OVERHEAD = Metric(
+    "overhead_seconds", Kind.HISTOGRAM, ("route",),
+    "Time added before the upstream was called. Slow here: look at consume_duration_seconds.",
+    _ADDED,
+)  # fmt: skip
+UNITS = _counter(
+    "units_total", ("resource", "route", "reason"),
+    "Units let through to the product. This is usage; compare it with the platform's own count.",
+)  # fmt: skip
+CONSUME_REQUESTS = _counter(
+    "consume_requests_total", ("outcome",),
+    "Requests to the platform by outcome. Other than granted and refused: check the platform.",
+)  # fmt: skip
+CONSUME_DURATION = Metric(
+    "consume_duration_seconds", Kind.HISTOGRAM, (),
+    "Time of one request to the platform. Near platform_timeout: calls are about to degrade.",
+    _CONSUME,
+)  # fmt: skip
+BREAKER_STATE = Metric(
+    "platform_breaker_state", Kind.GAUGE_MAX, (),
+    "0 closed, 1 half open, 2 open. Above 0 the platform is not asked: policy decides alone.",
+)  # fmt: skip
+DEGRADED = _counter(
+    "platform_degraded_total", ("kind",),
+    "Calls decided without an answer to trust. credential_refused: mend the key; else wait.",
+)  # fmt: skip
+JOURNAL_PENDING = Metric(
+    "journal_pending_units", Kind.GAUGE_SUM, (),
+    "Units let through that the platform has not confirmed. Must fall once it answers again.",
+)  # fmt: skip
+JOURNAL_OLDEST = Metric(
+    "journal_oldest_seconds", Kind.GAUGE_MAX, (),
+    "Age of the oldest of them. Near 86400 units are about to be dropped: restore the platform.",
+)  # fmt: skip
+JOURNAL_REPLAYED = _counter(
+    "journal_replayed_units_total", ("outcome",),
+    "Units told to the platform later, by outcome. Refused ones were used beyond the quota.",
+)  # fmt: skip
+JOURNAL_DROPPED = _counter(
+    "journal_dropped_units_total", (),
+    "Units given up: used and never billed. Any rise is a loss to explain.",
+)  # fmt: skip
+LEASE_UNITS = Metric(
+    "lease_units", Kind.GAUGE_SUM, ("state",),
+    "Units consumed ahead of their calls. Large and idle: leases are bigger than the traffic.",
+)  # fmt: skip
+LEASE_REQUESTS = _counter(
+    "lease_requests_total", ("outcome",),
+    "Leases asked for, by outcome. Many against units_total: leases are too small.",
+)  # fmt: skip
+CREDITS = Metric(
+    "credits_units", Kind.GAUGE_SUM, (),
+    "Units paid for attempts that failed, waiting for the next call. Growing: the product fails.",
+)  # fmt: skip
+REPLAYS = _counter(
+    "replays_total", ("action",),
+    "Request IDs seen again. A rise: a client retries, or reuses its IDs.",
+)  # fmt: skip
+IDENTITY_FAILURES = _counter(
+    "identity_failures_total", ("kind",),
+    "Metered calls without an identity to trust. keys_unavailable: check the auth host.",
+)  # fmt: skip
+JWKS_KEYS = Metric(
+    "jwks_keys", Kind.GAUGE_MIN, (),
+    "Public keys that are trusted now. 0: no platform token can be verified.",
+)  # fmt: skip
+JWKS_REFRESH = _counter(
+    "jwks_refresh_total", ("outcome",),
+    "Fetches of the key set, by outcome. Failures alone: the last good keys are in use.",
+)  # fmt: skip
+QUOTA_LIMIT = Metric(
+    "quota_limit_units", Kind.GAUGE_MAX, ("org", "resource"),
+    "Limit as last told, for the most recent orgs. Unlimited ones have no series.",
+)  # fmt: skip
+QUOTA_USED = Metric(
+    "quota_used_units", Kind.GAUGE_MAX, ("org", "resource"),
+    "Used as last told, for the most recent orgs. Against the limit: who is about to run out.",
+)  # fmt: skip
+QUOTA_REMAINING = Metric(
+    "quota_remaining_units", Kind.GAUGE_MIN, ("org", "resource"),
+    "Left as last told, for the most recent orgs. 0: that org is being refused.",
+)  # fmt: skip
+INFLIGHT = Metric(
+    "inflight_requests", Kind.GAUGE_SUM, (),
+    "Requests being served, streams included. Near max-inflight: calls will get 503.",
+)  # fmt: skip
+OPEN_CONNECTIONS = Metric(
+    "open_connections", Kind.GAUGE_SUM, (),
+    "Client connections. Near max-connections: calls will get 503.",
+)  # fmt: skip
+CONNECTIONS_CLOSED = _counter(
+    "connections_closed_total", ("cause",),
+    "Client connections that the sidecar closed of its own accord. A rise: slow or hostile peers.",
+)  # fmt: skip
+UPSTREAM_ERRORS = _counter(
+    "upstream_errors_total", ("kind",),
+    "The product could not be reached or broke its protocol. A rise: look at the product.",
+)  # fmt: skip
+POLICY_RELOAD = _counter(
+    "policy_reload_total", ("outcome",),
+    "Reloads of the policy. rejected: the last good one rules; the log says what is wrong.",
+)  # fmt: skip
+POLICY_INFO = Metric(
+    "policy_info", Kind.GAUGE_MAX, ("version", "hash"),
+    "The policy in force. Two hashes across replicas: a rollout is under way, or one is stuck.",
+)  # fmt: skip
+BUILD_INFO = Metric(
+    "build_info", Kind.GAUGE_MAX, ("version",),
+    "The version that runs. Two across replicas: a rollout is under way.",
+)  # fmt: skip
+
+METRICS: Final[tuple[Metric, ...]] = (
+    REQUESTS, REQUEST_DURATION, OVERHEAD, UNITS, CONSUME_REQUESTS, CONSUME_DURATION, BREAKER_STATE,
+    DEGRADED, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED, LEASE_UNITS,
+    LEASE_REQUESTS, CREDITS, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS, JWKS_REFRESH, QUOTA_LIMIT,
+    QUOTA_USED, QUOTA_REMAINING, INFLIGHT, OPEN_CONNECTIONS, CONNECTIONS_CLOSED, UPSTREAM_ERRORS,
+    POLICY_RELOAD, POLICY_INFO, BUILD_INFO,
+)  # fmt: skip

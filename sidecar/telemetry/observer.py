@@ -1,0 +1,78 @@
+"""What the parts tell, counted always, and logged where somebody should wake for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from typing_extensions import override
+
+from sidecar.model import FailureKind
+from sidecar.telemetry.metrics import Metrics
+
+_log = logging.getLogger("sidecar.events")
+
+_OUR_MISTAKE: Final = {
+    FailureKind.CREDENTIAL_REFUSED: "the platform refuses the key: renew PLATFORM_INTERNAL_KEY",
+    FailureKind.FORBIDDEN: "the platform forbids this product or org: check the registration",
+    FailureKind.NOT_FOUND: "the platform does not know the path: check --platform-url",
+    FailureKind.UNPROCESSABLE: "the platform does not take the charge: check the policy's resource",
+}
+"""Failures that waiting does not mend, each with what does."""
+
+_FETCHED: Final = "ok"
+"""The one outcome of a key set fetch that is no failure."""
+
+
+class Observer(Metrics):
+    """All observers of sidecar.ports in one. One line an event, never one a request.
+
+    What repeats is held back by the log's filter under its `repeat_key`.
+    """
+
+    @override
+    def platform_degraded(self, kind: FailureKind) -> None:
+        super().platform_degraded(kind)
+        mend = _OUR_MISTAKE.get(kind)
+        if mend is not None:
+            _log.error(
+                "platform_refuses",
+                extra={"kind": kind.value, "mend": mend, "repeat_key": kind.value},
+            )
+
+    @override
+    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
+        super().fail_open_started(org_id, resource, kind)
+        _log.warning(
+            "fail_open_started",
+            extra={
+                "org": org_id,
+                "resource": resource,
+                "kind": kind.value,
+                "repeat_key": (org_id, resource),
+            },
+        )
+
+    @override
+    def journal_replayed(self, outcome: str, units: int) -> None:
+        super().journal_replayed(outcome, units)
+        _log.info(
+            "journal_replayed", extra={"outcome": outcome, "units": units, "repeat_key": outcome}
+        )
+
+    @override
+    def journal_dropped(self, units: int) -> None:
+        super().journal_dropped(units)
+        _log.error("journal_dropped", extra={"units": units, "repeat_key": ""})
+
+    @override
+    def keys_refreshed(self, outcome: str, keys: int) -> None:
+        before = self.keys
+        super().keys_refreshed(outcome, keys)
+        if outcome != _FETCHED:
+            _log.warning(
+                "keys_not_refreshed",
+                extra={"outcome": str(outcome), "keys": keys, "repeat_key": str(outcome)},
+            )
+        if keys != before:
+            _log.info("keys_changed", extra={"keys": keys, "before": before})
