@@ -1,0 +1,116 @@
+"""The kinds of value that a policy holds: each checked on its own, each with its JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from sidecar.policy.amounts import MAX_UNITS
+from sidecar.policy.durations import PATTERN, parse_duration
+from sidecar.policy.json_pointer import JsonPointer
+from sidecar.policy.patterns import parse_pattern
+
+DENY_STATUSES: Final = (400, 402, 403, 404, 409, 422, 423, 429, 451, 503, 507)
+"""Statuses that a refusal may have: those that ask nothing more of the answer than a body."""
+
+_METHOD_PATTERN: Final = r"^[A-Z][A-Z0-9-]{0,31}$"
+_HEADER_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
+_COOKIE_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
+_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+_ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+_VALUE_PATTERN: Final = r"^[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$"
+
+
+def _matches(pattern: str, mend: str) -> AfterValidator:
+    compiled = re.compile(pattern.removesuffix("$") + r"\Z")
+
+    def check(value: str) -> str:
+        if not compiled.match(value):
+            raise ValueError(f"{value!r} {mend}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _header_name(value: str) -> str:
+    if value.lower().startswith("x-bb-"):
+        raise ValueError(f"header {value!r} is dropped from every request: a call cannot have it")
+    return value.lower()
+
+
+def _pointer(value: str) -> str:
+    JsonPointer.parse(value)
+    return value
+
+
+def _path(value: str) -> str:
+    parse_pattern(value)
+    return value
+
+
+def _status(value: int) -> int:
+    if value not in DENY_STATUSES:
+        allowed = ", ".join(map(str, DENY_STATUSES))
+        raise ValueError(f"{value} is no status for a refusal: take one of {allowed}")
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": PATTERN}, {"type": "number"}]}),
+]
+Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
+DenyStatus = Annotated[
+    int, AfterValidator(_status), WithJsonSchema({"type": "integer", "enum": list(DENY_STATUSES)})
+]
+Method = Annotated[
+    str,
+    _matches(_METHOD_PATTERN, "is not a method: write it in upper case, such as POST"),
+    WithJsonSchema({"type": "string", "pattern": _METHOD_PATTERN}),
+]
+HeaderName = Annotated[
+    str,
+    _matches(_HEADER_PATTERN, "is not a header name: letters, digits and hyphens"),
+    AfterValidator(_header_name),
+    WithJsonSchema({"type": "string", "pattern": _HEADER_PATTERN}),
+]
+HeaderValue = Annotated[
+    str,
+    _matches(_VALUE_PATTERN, "is not a header value: Latin-1, no white space at the ends"),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+CookieName = Annotated[
+    str,
+    _matches(_COOKIE_PATTERN, "is not a cookie name"),
+    WithJsonSchema({"type": "string", "pattern": _COOKIE_PATTERN}),
+]
+RouteName = Annotated[
+    str,
+    _matches(
+        _NAME_PATTERN,
+        "is not a route name: up to 64 letters, digits, '_', '.', '-', as it becomes a label",
+    ),
+    WithJsonSchema({"type": "string", "pattern": _NAME_PATTERN}),
+]
+Slug = Annotated[
+    str,
+    _matches(_SLUG_PATTERN, "is not a product slug: lower-case letters, digits, hyphens"),
+    WithJsonSchema({"type": "string", "pattern": _SLUG_PATTERN}),
+]
+EnvironmentName = Annotated[
+    str,
+    _matches(_ENV_PATTERN, "is not the name of an environment variable"),
+    WithJsonSchema({"type": "string", "pattern": _ENV_PATTERN}),
+]
+Pointer = Annotated[
+    str, AfterValidator(_pointer), WithJsonSchema({"type": "string", "pattern": "^/"})
+]
+PathPattern = Annotated[
+    str,
+    AfterValidator(_path),
+    WithJsonSchema({"type": "string", "pattern": r"^/[^;?#%\\]*$"}),
+]

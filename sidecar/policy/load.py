@@ -1,0 +1,164 @@
+"""From a policy file's bytes to a `Policy`, or to every problem that it has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import assert_never
+
+from pydantic import ValidationError
+
+from sidecar.model import BearerSource, CookieSource, IdentitySource, Resource
+from sidecar.policy.amounts import (
+    MAX_UNITS,
+    AmountRule,
+    ConstantAmount,
+    HeaderAmount,
+    JsonAmount,
+    Scale,
+)
+from sidecar.policy.compiled import FailOpenBudget, Meter, Policy, Route
+from sidecar.policy.json_pointer import JsonPointer
+from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.rules import check_rules, match_of
+from sidecar.policy.schema import (
+    BudgetSpec,
+    ChargingSpec,
+    DefaultsSpec,
+    HeaderAmountSpec,
+    IdentitySpec,
+    JsonAmountSpec,
+    MeterSpec,
+    PolicySpec,
+    RouteSpec,
+)
+from sidecar.policy.source import Document, read_document
+from sidecar.policy.wording import describe
+
+
+def load_policy(data: bytes, *, file: str, environ: Mapping[str, str]) -> Policy:
+    """Return the policy of a file's bytes.
+
+    `file` is its name in messages; `environ` has the secrets that the file names. Raises
+    PolicyError with every problem. Pure, and so fit to run in a thread.
+    """
+    spec, problems = _validate(data, file, environ)
+    if problems or spec is None:
+        raise PolicyError(problems)
+    return _compile(spec, digest=hashlib.sha256(data).hexdigest(), environ=environ)
+
+
+def find_problems(data: bytes, *, file: str, environ: Mapping[str, str] | None) -> list[Problem]:
+    """Return every problem of a file's bytes, in the file's order.
+
+    With `environ` None the secrets that the file names are not looked for.
+    """
+    return sorted(_validate(data, file, environ)[1])
+
+
+def _validate(
+    data: bytes, file: str, environ: Mapping[str, str] | None
+) -> tuple[PolicySpec | None, list[Problem]]:
+    document = read_document(data, file)
+    if document.value is None:
+        return None, document.problems
+    spec = _shape(document)
+    check_rules(document, environ)
+    return spec, document.problems
+
+
+def _shape(document: Document) -> PolicySpec | None:
+    empty = {(problem.line, problem.column) for problem in document.problems}
+    try:
+        return PolicySpec.model_validate(document.value)
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False):
+            described = describe(error, document.resolve(error["loc"]))
+            if described is not None:
+                message, key = described
+                document.problem(error["loc"], message, key=key, unless=empty)
+        return None
+
+
+def _compile(spec: PolicySpec, *, digest: str, environ: Mapping[str, str]) -> Policy:
+    return Policy(
+        product=spec.product,
+        version=spec.version,
+        hash=digest,
+        identity=tuple(_source(entry, environ) for entry in spec.identity),
+        routes=tuple(_route(route, spec.defaults) for route in spec.routes),
+        matches=tuple(
+            match_of(route.match.path, route.match.methods, route.match.headers)
+            for route in spec.routes
+        ),
+        unmatched=spec.unmatched,
+        errors=spec.defaults.errors,
+        case_sensitive=spec.case_sensitive,
+    )
+
+
+def _source(entry: IdentitySpec, environ: Mapping[str, str]) -> IdentitySource:
+    if entry.cookie is None:
+        return BearerSource()
+    if entry.secret_env is None:
+        return CookieSource(entry.cookie)
+    return CookieSource(entry.cookie, secret=environ[entry.secret_env].encode())
+
+
+def _route(route: RouteSpec, defaults: DefaultsSpec) -> Route:
+    if route.meter is None:
+        return Route(route.name, None, route.action, route.errors or defaults.errors)
+    charging = _inherit(route.meter, defaults)
+    return Route(route.name, _meter(charging), None, charging.errors)
+
+
+def _inherit(meter: MeterSpec, defaults: DefaultsSpec) -> ChargingSpec:
+    """Return the meter with what it leaves out taken from the defaults, the budget's parts too."""
+    own = {name: getattr(meter, name) for name in meter.model_fields_set}
+    if isinstance(budget := own.get("fail_open_budget"), BudgetSpec):
+        parts = {name: getattr(budget, name) for name in budget.model_fields_set}
+        own["fail_open_budget"] = defaults.fail_open_budget.model_copy(update=parts)
+    return defaults.model_copy(update=own)
+
+
+def _meter(charging: ChargingSpec) -> Meter:
+    budget = charging.fail_open_budget
+    return Meter(
+        resource=charging.resource.value,
+        amount=_amount(charging.amount, charging.resource),
+        accuracy=charging.accuracy,
+        on_over_quota=charging.on_over_quota,
+        on_platform_error=charging.on_platform_error,
+        fail_open_budget=FailOpenBudget(budget.units, budget.seconds),
+        platform_timeout=charging.platform_timeout,
+        refund=charging.refund,
+        replay=charging.replay,
+        enforcement=charging.enforcement,
+        deny_status=charging.deny_status,
+        body_limit=charging.body_limit,
+    )
+
+
+def _amount(spec: int | JsonAmountSpec | HeaderAmountSpec, resource: Resource) -> AmountRule:
+    match spec:
+        case int():
+            return ConstantAmount(spec)
+        case JsonAmountSpec():
+            return JsonAmount(JsonPointer.parse(spec.json_), _scale(spec, minimum=1))
+        case HeaderAmountSpec():
+            # Only an empty upload is honestly free: any other 0 is a client's choice not to pay.
+            empty_upload = resource is Resource.STORAGE_BYTES and spec.header == "content-length"
+            return HeaderAmount(
+                spec.header.encode("ascii"), _scale(spec, minimum=0 if empty_upload else 1)
+            )
+        case _:
+            assert_never(spec)
+
+
+def _scale(spec: JsonAmountSpec | HeaderAmountSpec, *, minimum: int) -> Scale:
+    return Scale(
+        weights=None if spec.map is None else dict(spec.map),
+        default=spec.default,
+        maximum=MAX_UNITS if spec.max is None else spec.max,
+        minimum=minimum,
+    )

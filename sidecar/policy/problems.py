@@ -1,0 +1,38 @@
+"""What is wrong with a policy file, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.errors import UserError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake: `line` and `column` count from 1. The message names the mend."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class PolicyError(UserError):
+    """A policy file that cannot be used; `problems` has every reason, in the file's order.
+
+    As text it is one line: the first problem, and how to see the others.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        first = self.problems[0]
+        more = len(self.problems) - 1
+        super().__init__(
+            f"{first} (and {more} more: see `bb-sidecar check {first.file}`)"
+            if more
+            else f"{first}"
+        )

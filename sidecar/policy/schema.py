@@ -1,0 +1,285 @@
+"""The policy file's typed model, and the JSON Schema that editors check it with.
+
+`python -m sidecar.policy.schema > policies/schema.json` writes the schema. Shapes, types and
+ranges are here; what concerns more than one field is in `rules`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.json_schema import SkipJsonSchema
+
+from sidecar.model import (
+    Accuracy,
+    Action,
+    Enforcement,
+    ErrorFormat,
+    OnOverQuota,
+    OnPlatformError,
+    OnReplay,
+    Refund,
+    Resource,
+)
+from sidecar.policy.fields import (
+    CookieName,
+    DenyStatus,
+    Duration,
+    EnvironmentName,
+    HeaderName,
+    HeaderValue,
+    Method,
+    PathPattern,
+    Pointer,
+    RouteName,
+    Slug,
+    Units,
+)
+
+_LENIENT = Field(strict=False)  # strict mode would ask for the enum's own instances
+
+VERSION = 1
+"""The only version of the format so far."""
+
+
+class Spec(BaseModel):
+    """A mapping of the file: no unknown keys, no coercion between types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _exactly_one(*keys: str) -> dict[str, Any]:
+    return {"oneOf": [{"required": [key]} for key in keys]}
+
+
+class IdentitySpec(Spec):
+    """Where a caller's token may be: a cookie, or the Authorization header."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("cookie", "bearer"))
+
+    cookie: CookieName | SkipJsonSchema[None] = Field(
+        default=None, description="Name of the cookie that holds the token."
+    )
+    bearer: Literal[True] | SkipJsonSchema[None] = Field(
+        default=None, description="Take the token from `Authorization: Bearer`."
+    )
+    secret_env: EnvironmentName | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Environment variable with the secret of the product's own session cookie "
+        "(HS256). Without it the token is the platform's (RS256, its key set). Cookies only.",
+    )
+
+
+class ScaleSpec(Spec):
+    """How a value that was read becomes units."""
+
+    map: Annotated[dict[str, Units], Field(min_length=1)] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Price by name: the value is looked up, exactly as it is written. "
+        "A name that is not there takes `default`, or is refused (422) without one.",
+    )
+    default: Units | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Units when the value is missing. Without it such a call is refused (422).",
+    )
+    max: Units | SkipJsonSchema[None] = Field(
+        default=None, description="The largest amount that is let through; more is refused (422)."
+    )
+
+
+class JsonAmountSpec(ScaleSpec):
+    """An amount that is read from the JSON body."""
+
+    json_: Pointer = Field(
+        alias="json", description="JSON pointer (RFC 6901) to the amount, or to the name in `map`."
+    )
+
+
+class HeaderAmountSpec(ScaleSpec):
+    """An amount that is read from a request header."""
+
+    header: HeaderName = Field(
+        description="Name of the header that holds the amount, or the name in `map`."
+    )
+
+
+CONSTANT, FROM_JSON, FROM_HEADER = "a constant", "from the body", "from a header"
+"""Which form of an amount is meant; no key of the file has such a name."""
+
+
+def _amount_form(value: object) -> str:
+    if isinstance(value, HeaderAmountSpec):
+        return FROM_HEADER
+    if isinstance(value, JsonAmountSpec):
+        return FROM_JSON
+    if not isinstance(value, dict):
+        return CONSTANT
+    return FROM_HEADER if "header" in value and "json" not in value else FROM_JSON
+
+
+AmountSpec = Annotated[
+    Annotated[Units, Tag(CONSTANT)]
+    | Annotated[JsonAmountSpec, Tag(FROM_JSON)]
+    | Annotated[HeaderAmountSpec, Tag(FROM_HEADER)],
+    Discriminator(_amount_form),
+]
+
+
+class BudgetSpec(Spec):
+    """What may be let through unconfirmed while the platform gives no answer."""
+
+    units: Units = Field(default=1000, description="Units per org and resource.")
+    seconds: Annotated[Duration, Field(ge=1, le=604800)] = Field(
+        default=900.0, description="How long, from the first call that was let through."
+    )
+
+
+class ChargingSpec(Spec):
+    """How calls are metered."""
+
+    resource: Annotated[Resource, _LENIENT] = Field(
+        default=Resource.AI_CALLS, description="What is counted at the platform."
+    )
+    amount: AmountSpec = Field(
+        default=1, description="What a call costs: a constant, or read from the call."
+    )
+    accuracy: Annotated[Accuracy, _LENIENT] = Field(
+        default=Accuracy.EXACT,
+        description="`exact`: the platform is asked about every call before the product runs. "
+        "`lease`: units are taken ahead of the calls, never more than the limit.",
+    )
+    on_over_quota: Annotated[OnOverQuota, _LENIENT] = Field(
+        default=OnOverQuota.DENY,
+        description="`deny`: refused. `allow`: let through, counted here and marked.",
+    )
+    on_platform_error: Annotated[OnPlatformError, _LENIENT] = Field(
+        default=OnPlatformError.FAIL_OPEN,
+        description="When the platform gives no answer to trust: `fail_open` lets through within "
+        "`fail_open_budget`, `fail_closed` refuses (503), `last_known` decides by its last answer.",
+    )
+    fail_open_budget: BudgetSpec = Field(
+        default=BudgetSpec(), description="What `fail_open` may let through, then it is closed."
+    )
+    platform_timeout: Annotated[Duration, Field(ge=0.001, le=60)] = Field(
+        default=0.25, description="How long a call may wait for the platform, a retry included."
+    )
+    refund: Annotated[Refund, _LENIENT] = Field(
+        default=Refund.UNREACHED,
+        description="Which attempts give their units back as a credit: `never`, `unreached` (no "
+        "byte reached the product), `failed` (also its 5xx).",
+    )
+    replay: Annotated[OnReplay, _LENIENT] = Field(
+        default=OnReplay.CHARGE,
+        description="A request ID seen again after it succeeded: `charge` it again, or `reject` "
+        "it (409).",
+    )
+    enforcement: Annotated[Enforcement, _LENIENT] = Field(
+        default=Enforcement.ENFORCE,
+        description="`shadow`: decide and count, mark what would be refused, let it through.",
+    )
+    errors: Annotated[ErrorFormat, _LENIENT] = Field(
+        default=ErrorFormat.PROBLEM,
+        description="Body of a refusal: `problem` (RFC 9457), or the error object of the OpenAI "
+        "or Anthropic API, so that their SDKs raise their own errors.",
+    )
+    deny_status: DenyStatus = Field(default=429, description="Status of a refusal over quota.")
+    body_limit: Annotated[int, Field(ge=1, le=64 << 20)] = Field(
+        default=1 << 20,
+        description="Bytes of a body that is read for its amount; a longer one is refused (413).",
+    )
+
+
+def _inherited(schema: dict[str, Any]) -> None:
+    # A key that is left out of a meter has the value of `defaults`, not one of its own.
+    for property_ in schema["properties"].values():
+        property_.pop("default", None)
+
+
+class DefaultsSpec(ChargingSpec):
+    """What holds for every meter that does not say otherwise."""
+
+
+class MeterSpec(ChargingSpec):
+    """How this route is metered; what is left out is as in `defaults`."""
+
+    model_config = ConfigDict(json_schema_extra=_inherited)
+
+
+class MatchSpec(Spec):
+    """Which calls fall to a route: all that is given must hold."""
+
+    path: PathPattern = Field(
+        description="Path pattern: `*` is one segment, `**` any number, none included."
+    )
+    methods: Annotated[list[Method], Field(min_length=1)] | SkipJsonSchema[None] = Field(
+        default=None, description="Methods; all when left out. GET means HEAD as well."
+    )
+    headers: (
+        Annotated[dict[HeaderName, HeaderValue], Field(min_length=1)] | SkipJsonSchema[None]
+    ) = Field(
+        default=None,
+        description="Headers of which some line must have exactly this value.",
+    )
+
+
+class RouteSpec(Spec):
+    """One entry of the policy: which calls, and what is done with them."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("meter", "action"))
+
+    name: RouteName = Field(description="Name in metrics, logs and refusals; used once.")
+    match: MatchSpec = Field(description="Which calls fall to the route.")
+    meter: MeterSpec | SkipJsonSchema[None] = Field(
+        default=None, description="Meter these calls. `{}` takes every default."
+    )
+    action: Annotated[Action, _LENIENT] | SkipJsonSchema[None] = Field(
+        default=None, description="Do not meter: `allow` (free) or `deny` (403)."
+    )
+    errors: Annotated[ErrorFormat, _LENIENT] | SkipJsonSchema[None] = Field(
+        default=None, description="Body of a refusal of a route with an `action`."
+    )
+
+
+class PolicySpec(Spec):
+    """What is metered, and how: the policy of one product."""
+
+    model_config = ConfigDict(title="bizbasics-sidecar policy")
+
+    version: Literal[1] = Field(description="Version of this format: 1.")
+    product: Slug = Field(description="The product's slug on the platform.")
+    case_sensitive: bool = Field(
+        default=False,
+        description="Compare paths with regard to case. Only for a product whose routes all do: "
+        "otherwise another spelling of a path is a way round its meter.",
+    )
+    identity: Annotated[list[IdentitySpec], Field(min_length=1)] = Field(
+        default=[IdentitySpec(cookie="bb_at"), IdentitySpec(bearer=True)],
+        description="Where the caller's token may be, in order: the first that is present decides.",
+    )
+    defaults: DefaultsSpec = Field(
+        default=DefaultsSpec(), description="What holds for every meter that says nothing else."
+    )
+    routes: Annotated[list[RouteSpec], Field(min_length=1)] = Field(
+        description="The routes, in order: the first that matches decides."
+    )
+    unmatched: Annotated[Action, _LENIENT] = Field(
+        default=Action.DENY, description="What happens to a call that no route matches."
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a policy file."""
+    schema = PolicySpec.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def schema_text() -> str:
+    """Return the schema as `policies/schema.json` has it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_text())
