@@ -13,9 +13,10 @@ from typing import Final
 import pytest
 
 from sidecar.model import Reason
+from sidecar.policy.load import find_problems
 
 ROOT: Final = Path(__file__).parent.parent
-COMMANDS: Final = frozenset({"run", "demo", "platform", "token", "check", "explain"})
+COMMANDS: Final = frozenset({"run", "demo", "platform", "token", "check", "explain", "health"})
 WORDS: Final = (
     "Call", "Identity", "Route", "Charge", "Outcome", "Verdict", "Reason", "Decision", "Permit",
     "Lease", "Credit", "Journal", "Replay", "Shadow", "Upstream",
@@ -113,10 +114,27 @@ def test_documents_use_flags_that_exist() -> None:
         f"{name}: bb-sidecar {words[0]} {flag}"
         for name, words in our_commands()
         if words[0] in COMMANDS
-        for flag in (word.partition("=")[0] for word in words if word.startswith("--"))
-        if not re.search(rf"{re.escape(flag)}\b", help_of(words[0]))
+        for flag in (word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word))
+        if not re.search(rf"(?<![\w-]){re.escape(flag)}\b", help_of(words[0]))
     ]
     assert unknown == []
+
+
+def policies_in_documents() -> list[tuple[str, str]]:
+    """Return each whole policy that a document shows, with the document's name."""
+    return [
+        (path.name, block)
+        for path in documents()
+        for language, block in FENCE.findall(path.read_text(encoding="utf-8"))
+        if language == "yaml" and block.startswith("version:")
+    ]
+
+
+@pytest.mark.parametrize(("name", "policy"), policies_in_documents())
+def test_policies_in_documents_are_valid(name: str, policy: str) -> None:
+    """A policy that a reader copies loads."""
+    problems = find_problems(policy.encode(), file=name, environ=None)
+    assert [str(problem) for problem in problems] == []
 
 
 def test_documents_use_make_targets_that_exist() -> None:

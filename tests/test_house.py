@@ -51,6 +51,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "proxy": FRONTENDS,
     "frontends": FRONTENDS,
     "admin": FRONTENDS,
+    # pure, for a command
+    "explaining": LEAVES | {"policy", "admission"},
     # for development and tests alone
     "local_platform": LEAVES,
 }
