@@ -1,0 +1,170 @@
+"""All books of one process, and what is asked of several of them at once.
+
+Every step here is synchronous: no await between reading and writing (architecture, Rules 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.admission.credits import CreditBook
+from sidecar.admission.journal import (
+    Entry,
+    ForgetfulStore,
+    Journal,
+    JournalStore,
+    JournalUnwritable,
+    Kept,
+)
+from sidecar.admission.leases import LeaseBook
+from sidecar.admission.ledger import KnownQuota, Ledger, Witness
+from sidecar.admission.moment import Moment
+from sidecar.admission.outages import OutageBook
+from sidecar.admission.replays import ReplayBook
+from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.ports import AdmissionObserver
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The books' gauges: units, and the age of the oldest journal entry in seconds."""
+
+    journal_pending_units: int
+    journal_oldest_seconds: float
+    credits_units: int
+    lease_units_held: int
+    lease_units_requested: int
+
+
+class Books:
+    """Ledger, outages, credits, replays, leases and journal."""
+
+    def __init__(self, observer: AdmissionObserver, store: JournalStore | None = None) -> None:
+        """Keep the journal's records in `store`; in memory only without one."""
+        self._observer = observer
+        self._store = ForgetfulStore() if store is None else store
+        self.ledger = Ledger()
+        self.outages = OutageBook()
+        self.credits = CreditBook()
+        self.replays = ReplayBook()
+        self.leases = LeaseBook()
+        self.journal = Journal(self._store)
+
+    def restore(self, entries: list[Entry], kept: list[Kept], now: float) -> None:
+        """Take over what an earlier process left in the store; `now` in Unix seconds."""
+        for entry in entries:
+            self.journal.restore(entry)
+        for record in kept:
+            lot = record.lot
+            self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
+
+    def learn(
+        self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
+    ) -> Outcome:
+        """Take in the answer to a charge's first consume; return it as far as it is believed."""
+        outcome = self.ledger.learn(charge, outcome, now, witness)
+        if not isinstance(outcome, Failed):
+            self.outages.end((charge.org_id, charge.resource))
+            self._observer.quota_seen(charge.org_id, outcome.quota)
+        return outcome
+
+    def learn_again(
+        self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
+    ) -> Outcome:
+        """Take in an answer to a key sent before: it may repeat what the platform said long ago.
+
+        So it ends an outage, and tells nothing of what remains.
+        """
+        if isinstance(outcome, Granted) and outcome.quota.unlimited:
+            return self.learn(charge, outcome, now, witness)
+        if not isinstance(outcome, Failed):
+            self.outages.end((charge.org_id, charge.resource))
+        return outcome
+
+    def refund(self, charge: Charge, good_until: float, now: float) -> None:
+        """Owe a paid charge's units to its org, as a credit; times in Unix seconds."""
+        self._owe((charge.org_id, charge.resource), charge.amount, good_until, now)
+
+    def orphan(
+        self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
+    ) -> None:
+        """Take in the answer to a charge whose call is gone: granted, it becomes a credit."""
+        match self.learn(charge, outcome, now, witness):
+            case Granted(quota):
+                self.refund(charge, quota.reset_at, now.unix)
+            case Failed(kind) if kind.result_unknown:
+                self.owe(charge, now.unix, limited=witness is not None and witness.limited)
+            case Failed() | Refused():
+                return
+
+    def owe(self, charge: Charge, now: float, *, limited: bool) -> None:
+        """Ask again, later, whether a charge that came to nothing was counted."""
+        known = limited or self.ledger.limited(charge.org_id, charge.resource)
+        try:
+            self.journal.owe(charge, now=now, limited=known)
+        except JournalUnwritable:
+            self._observer.journal_dropped(charge.amount)
+
+    def let_through(
+        self, charge: Charge, kind: FailureKind, now: Moment, *, sent: bool, limited: bool
+    ) -> None:
+        """Remember a call that passes without an answer; JournalUnwritable when it must not."""
+        self.journal.open(
+            charge,
+            now=now.unix,
+            # A disguised answer may be a true one, and then the platform did count.
+            sent=sent and (kind.result_unknown or kind is FailureKind.DISGUISED),
+            limited=limited or self.ledger.limited(charge.org_id, charge.resource),
+        )
+        slot = (charge.org_id, charge.resource)
+        if self.outages.let_through(slot, charge.amount, now.monotonic):
+            self._observer.fail_open_started(charge.org_id, charge.resource, kind)
+
+    def forget_denial(self, org_id: str) -> None:
+        """Ask the platform about this org again, whatever it refused a moment ago."""
+        self.ledger.forget_denial(org_id)
+
+    def note_entitlement_event(self, org_id: str, now: float) -> None:
+        """Note that the platform changed this org's rights (Unix seconds): what is known is old."""
+        self.ledger.note_entitlement_event(org_id, now)
+
+    def figures(self, now: float) -> Figures:
+        """Read the gauges at `now`, Unix seconds."""
+        leases = self.leases.figures()
+        return Figures(
+            self.journal.units,
+            self.journal.oldest_seconds(now),
+            self.credits.units(now),
+            leases.held,
+            leases.requested,
+        )
+
+    def known_quotas(self, orgs: int) -> Iterator[KnownQuota]:
+        """Go through what is known of the `orgs` used last."""
+        return self.ledger.known(orgs)
+
+    def close(self, now: float) -> int:
+        """Keep unspent credits and leases for the next start; return the units that were lost.
+
+        Call once, when no call is in flight any more; `now` in Unix seconds.
+        """
+        for lot in self.leases.surrender(now):
+            self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
+        lost = 0
+        for lot in self.credits.lots():
+            try:
+                if self._store.durable:
+                    self._store.append(Kept(lot))
+                    continue
+            except JournalUnwritable:
+                pass  # counted as lost, below
+            lost += lot.units
+        if lost:
+            self._observer.journal_dropped(lost)
+        return lost
+
+    def _owe(self, slot: tuple[str, str], units: int, good_until: float, now: float) -> None:
+        dropped = self.credits.add(slot, units, good_until, now)
+        if dropped:
+            self._observer.journal_dropped(dropped)

@@ -1,0 +1,101 @@
+"""The credit book: units paid for attempts that did not happen, waiting to pay for the next.
+
+A credit pays a call whole or not at all: a call paid half by credit and half by the platform
+would need two refunds and two keys. Units are good until their quota period ends; last month's
+are worth nothing this month.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.admission.moment import Slot
+
+CAPACITY: Final = 10_000
+"""Orgs times resources that can hold credits."""
+
+_MAX_LOTS: Final = 8  # more only where the platform's periods roll: then the earliest two join
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Paid units of one slot that end together, at `good_until` (Unix seconds)."""
+
+    org_id: str
+    resource: str
+    units: int
+    good_until: float
+
+
+class CreditBook:
+    """Credits by org and resource. Changes only synchronously."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        """Hold credits of at most `capacity` slots."""
+        self._capacity = capacity
+        self._lots: OrderedDict[Slot, dict[float, int]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        """Say whether any credit is held: the hot path's first question."""
+        return bool(self._lots)
+
+    def add(self, slot: Slot, units: int, good_until: float, now: float) -> int:
+        """Owe `units` to the slot; return how many units were given up to stay within bounds.
+
+        Units whose period has ended are worth nothing and are not owed.
+        """
+        if units <= 0 or good_until <= now:
+            return 0
+        lots = self._lots.setdefault(slot, {})
+        lots[good_until] = lots.get(good_until, 0) + units
+        if len(lots) > _MAX_LOTS:
+            first, second = sorted(lots)[:2]
+            lots[first] += lots.pop(second)
+        self._lots.move_to_end(slot)
+        if len(self._lots) <= self._capacity:
+            return 0
+        _, oldest = self._lots.popitem(last=False)
+        return sum(units for end, units in oldest.items() if end > now)
+
+    def draw(self, slot: Slot, amount: int, now: float) -> float | None:
+        """Pay `amount` units at once; return until when they were good, None when too few."""
+        lots = self._live(slot, now)
+        if lots is None or sum(lots.values()) < amount:
+            return None
+        first = min(lots)
+        owed = amount
+        for end in sorted(lots):
+            taken = min(owed, lots[end])
+            owed -= taken
+            lots[end] -= taken
+            if not lots[end]:
+                del lots[end]
+        if not lots:
+            del self._lots[slot]
+        return first
+
+    def units(self, now: float) -> int:
+        """Count the units owed, all slots together."""
+        for slot in list(self._lots):
+            self._live(slot, now)
+        return sum(sum(lots.values()) for lots in self._lots.values())
+
+    def lots(self) -> Iterator[Lot]:
+        """Go through all that is owed, to keep it over a restart."""
+        for (org_id, resource), lots in self._lots.items():
+            for end, units in lots.items():
+                yield Lot(org_id, resource, units, end)
+
+    def _live(self, slot: Slot, now: float) -> dict[float, int] | None:
+        lots = self._lots.get(slot)
+        if lots is None:
+            return None
+        for end in [end for end in lots if end <= now]:
+            del lots[end]
+        if not lots:
+            del self._lots[slot]
+            return None
+        return lots

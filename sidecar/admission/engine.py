@@ -1,0 +1,304 @@
+"""The engine: `decide` reads as its phases, `settle` closes what it opened.
+
+The phases that need nothing from outside do not suspend: an unmetered call, a cached denial, a
+credit and a lease are decided before the coroutine first yields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.admission.books import Books
+from sidecar.admission.idempotency import key_of, scope_of
+from sidecar.admission.lessor import Lessor
+from sidecar.admission.payments import Payments
+from sidecar.admission.verdict import (
+    Anonymous,
+    Barred,
+    Free,
+    MeteredFinding,
+    NotEntitled,
+    Replayed,
+    TooLong,
+    Unmetered,
+    Unpriced,
+    Unsafe,
+    conclude,
+    rule,
+    rule_unmetered,
+)
+from sidecar.model import (
+    Action,
+    Call,
+    Charge,
+    Decision,
+    ErrorFormat,
+    Execution,
+    Headers,
+    Identity,
+    IdentityFailure,
+    IdentitySource,
+    Permit,
+    Refund,
+    RequestIdOrigin,
+)
+from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.compiled import Meter, Route, UnsafePath
+from sidecar.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+
+
+class PolicyInForce(Protocol):
+    """What the engine reads of a compiled policy."""
+
+    @property
+    def product(self) -> str:
+        """The product's slug."""
+
+    @property
+    def identity(self) -> Sequence[IdentitySource]:
+        """Where an identity may come from, in order."""
+
+    @property
+    def unmatched(self) -> Route:
+        """What is done with a call that no route matches."""
+
+    @property
+    def errors(self) -> ErrorFormat:
+        """The shape of refusals where no route says another."""
+
+    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
+        """Find the route of a call by its raw path, without the query."""
+
+
+class PolicySource(Protocol):
+    """Where the policy in force is found; it may change between two calls, never within one."""
+
+    @property
+    def current(self) -> PolicyInForce:
+        """The last good policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """The key to charge under, and the claim held in the replay book: none for a generated ID."""
+
+    key: str
+    scope: bytes | None
+
+
+class Engine:
+    """Decides on calls, one `decide` each, and settles each permit once it was used."""
+
+    def __init__(
+        self,
+        *,
+        policies: PolicySource,
+        product: str | None,
+        identities: Identities,
+        quotas: Quotas,
+        books: Books,
+        clock: Clock,
+        observer: AdmissionObserver,
+        nonce: bytes,
+        attempts: Attempts | None = None,
+        lessor: Lessor | None = None,
+    ) -> None:
+        """Wire the engine; `product` overrides the policy's.
+
+        `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
+        counted in this process alone; without `lessor`, `accuracy: lease` is exact.
+        """
+        self._policies = policies
+        self._product = product
+        self._identities = identities
+        self._books = books
+        self._clock = clock
+        self._observer = observer
+        self._nonce = nonce
+        self._attempts = attempts
+        self._payments = Payments(
+            quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor
+        )
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        """Decide on one call.
+
+        Raises ConnectionError when the caller goes away while its body is read. Cancelled, it
+        leaves nothing behind: the claim is given back, and a charge in flight becomes a credit.
+        """
+        policy = self._policies.current
+
+        # Match: which route, and whether anything is to be charged.
+        route = policy.route_for(call.method, call.path, call.headers)
+        if isinstance(route, UnsafePath):
+            return conclude(
+                rule_unmetered(Unsafe(route.detail)),
+                request_id=call.request_id,
+                route=policy.unmatched.name,
+                errors=policy.errors,
+                identity=None,
+            )
+        meter = route.meter
+        if meter is None:
+            return await self._unmetered(call, route, policy)
+
+        # Identify: who pays.
+        identity = await self._identities.identify(call.headers, policy.identity, wait=True)
+        if isinstance(identity, IdentityFailure):
+            self._observer.identity_failed(identity)
+            return self._uncharged(Anonymous(identity), call, route, meter, None)
+        product = policy.product if self._product is None else self._product
+        if product not in identity.apps:
+            return self._uncharged(NotEntitled(product), call, route, meter, identity)
+
+        # Price: how many units.
+        amount = await _price(call, meter, body)
+        if not isinstance(amount, int):
+            return self._uncharged(amount, call, route, meter, identity)
+
+        # Claim: which attempt of this request ID it is, and so under which key it is charged.
+        claim = await self._claim(call, route, meter, identity, product)
+        if isinstance(claim, Replayed):
+            return self._uncharged(claim, call, route, meter, identity)
+        charge = Charge(identity.org_id, product, meter.resource, amount, claim.key)
+
+        # Consume: from what is paid already, else from the platform; the table rules on it.
+        try:
+            ruling = await self._payments.pay(charge, meter, identity)
+        except BaseException:
+            self._release(claim.scope)
+            raise
+
+        # Conclude: a permit, or the claim is given back.
+        decision = conclude(
+            ruling,
+            request_id=call.request_id,
+            route=route.name,
+            errors=route.errors,
+            identity=identity,
+            charge=charge,
+            refund=meter.refund,
+            claim=claim.scope,
+        )
+        if decision.permit is None:
+            self._release(claim.scope)
+        else:
+            self._observer.units_admitted(meter.resource, route.name, ruling.reason, amount)
+        return decision
+
+    def settle(self, permit: Permit, execution: Execution) -> None:
+        """Close a permit, once, after its attempt upstream ended or was given up."""
+        if permit.claim is not None:
+            now = self._clock.monotonic()
+            if execution is Execution.DONE:
+                self._books.replays.succeed(permit.claim, now)
+            else:
+                self._books.replays.release(permit.claim, now)
+        charge = permit.charge
+        if charge is None:
+            return
+        refunded = _refunds(permit.refund, execution)
+        if permit.paid:
+            if refunded:
+                self._books.refund(charge, permit.good_until, self._clock.time())
+        elif self._books.journal.runs(charge.key):
+            if refunded:
+                self._books.journal.withdraw(charge.key)
+            else:
+                self._books.journal.close(charge.key)
+
+    async def _claim(
+        self, call: Call, route: Route, meter: Meter, identity: Identity, product: str
+    ) -> _Claimed | Replayed:
+        scope = scope_of(
+            product=product,
+            org_id=identity.org_id,
+            user_id=identity.user_id,
+            route=route.name,
+            method=call.method,
+            path=call.path,
+            resource=meter.resource,
+            request_id=call.request_id,
+        )
+        if call.request_id_origin is RequestIdOrigin.GENERATED:
+            return _Claimed(key_of(scope, 0, self._nonce), None)
+        trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
+        shared = None
+        if trusted and self._attempts is not None:
+            shared = await self._attempts.next(scope)
+        claim = self._books.replays.claim(
+            scope,
+            trusted=trusted,
+            replay=meter.replay,
+            now=self._clock.monotonic(),
+            shared=shared,
+        )
+        if claim.seen:
+            self._observer.replay_seen(meter.replay)
+        if claim.attempt is None:
+            return Replayed()
+        return _Claimed(key_of(scope, claim.attempt, b"" if trusted else self._nonce), scope)
+
+    def _release(self, scope: bytes | None) -> None:
+        if scope is not None:
+            self._books.replays.release(scope, self._clock.monotonic())
+
+    async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
+        identity: Identity | IdentityFailure | None = None
+        finding: Unmetered | Barred = Barred(matched=route is not policy.unmatched)
+        if route.action is Action.ALLOW:
+            finding = Unmetered()
+            # For the product's sake only: nothing is fetched, and a failure says nothing.
+            identity = await self._identities.identify(call.headers, policy.identity, wait=False)
+        return conclude(
+            rule_unmetered(finding),
+            request_id=call.request_id,
+            route=route.name,
+            errors=route.errors,
+            identity=identity if isinstance(identity, Identity) else None,
+        )
+
+    def _uncharged(
+        self,
+        finding: MeteredFinding,
+        call: Call,
+        route: Route,
+        meter: Meter,
+        identity: Identity | None,
+    ) -> Decision:
+        """Conclude a metered call for which nothing is to be charged."""
+        ruling = rule(finding, meter, 0, self._clock.time())
+        decision = conclude(
+            ruling,
+            request_id=call.request_id,
+            route=route.name,
+            errors=route.errors,
+            identity=identity,
+        )
+        if decision.permit is not None:
+            self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
+        return decision
+
+
+async def _price(call: Call, meter: Meter, body: BodySource) -> int | TooLong | Unpriced | Free:
+    content = None
+    if meter.amount.needs_body:
+        content = await body.read(meter.body_limit)
+        if content is None:
+            return TooLong(meter.body_limit)
+    amount = meter.amount.read(call.headers, content)
+    if isinstance(amount, UnreadableAmount):
+        return Unpriced(amount.detail)
+    return amount or Free()
+
+
+def _refunds(refund: Refund, execution: Execution) -> bool:
+    match execution:
+        case Execution.DONE:
+            return False
+        case Execution.FAILED:
+            return refund is Refund.FAILED
+        case Execution.UNREACHED:
+            return refund is not Refund.NEVER

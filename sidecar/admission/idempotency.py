@@ -1,0 +1,55 @@
+"""The keys sent to the platform: pure functions of what a charge is for (architecture, Keys)."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+NONCE_BYTES: Final = 32
+"""How long a process's nonce should be; blake2b takes up to 64."""
+
+_KEY_BYTES: Final = 32  # 64 hex digits
+_CALL: Final = b"bb call"
+_LEASE: Final = b"bb lease"
+
+
+def scope_of(
+    *,
+    product: str,
+    org_id: str,
+    user_id: str,
+    route: str,
+    method: str,
+    path: str,
+    resource: str,
+    request_id: str,
+) -> bytes:
+    """Digest what makes two calls "the same request again"; the name of a claim.
+
+    Each field is preceded by its length, so that no two lists of fields read alike.
+    """
+    fields = (
+        f"{len(product)}:{product}{len(org_id)}:{org_id}{len(user_id)}:{user_id}"
+        f"{len(route)}:{route}{len(method)}:{method}{len(path)}:{path}"
+        f"{len(resource)}:{resource}{len(request_id)}:{request_id}"
+    )
+    # Tokens and targets may hold lone surrogates; they must hash, and differ, like anything else.
+    return blake2b(fields.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
+
+
+def key_of(scope: bytes, attempt: int, nonce: bytes) -> str:
+    """Return the platform's `idempotency_key` for one attempt: 64 hex digits.
+
+    `nonce` is this process's for any request ID but a trusted proxy's, which takes b"" so that
+    every replica derives the same key from it.
+    """
+    return blake2b(
+        scope + attempt.to_bytes(8, "big"), digest_size=_KEY_BYTES, key=nonce, person=_CALL
+    ).hexdigest()
+
+
+def lease_key_of(serial: int, nonce: bytes) -> str:
+    """Return the key of this process's `serial`-th consume of units ahead of their calls."""
+    return blake2b(
+        serial.to_bytes(8, "big"), digest_size=_KEY_BYTES, key=nonce, person=_LEASE
+    ).hexdigest()

@@ -1,0 +1,310 @@
+"""The journal: admitted units that the platform has not confirmed, each under its own key.
+
+An entry of purpose REPORT was executed and must be counted; one of purpose SETTLE was not, but may
+have been counted, and becomes a credit once the platform says so. Entries of calls still running
+wait until the call is settled, so that a refund withdraws what is not owed before it is sent.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum, auto
+from typing import Final, Protocol
+
+from sidecar.admission.credits import Lot
+from sidecar.admission.steps import step
+from sidecar.errors import TransientError
+from sidecar.model import Charge
+
+CAPACITY: Final = 100_000
+"""Entries held; a full journal takes no more, and who would need it is refused instead."""
+
+MEMORY_SECONDS: Final = 24 * 3600.0
+"""How long the platform remembers a key (contract, ours): sent later it would count twice."""
+
+
+class JournalUnwritable(TransientError):  # noqa: N818 - the state it reports
+    """What should be remembered cannot be: the call that needs it must not pass."""
+
+
+class Purpose(StrEnum):
+    """Why the platform is asked again under an entry's key."""
+
+    REPORT = "report"
+    SETTLE = "settle"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A charge that is not confirmed. Times in Unix seconds.
+
+    `sent_at`: when its key first went out without a sure answer; None: the platform never saw it.
+    `limited`: the org was known to have a limit, so that a bare "unlimited" is not believed.
+    """
+
+    charge: Charge
+    purpose: Purpose
+    at: float
+    sent_at: float | None
+    limited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Record: an entry began."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Record: the key may be with the platform since `at`; None: it is known not to be."""
+
+    key: str
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Record: the call was not executed after all; the entry is one to settle."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Record: nothing is owed under this key any more."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Record: a credit carried over a restart."""
+
+    lot: Lot
+
+
+Record = Added | Sent | Turned | Gone | Kept
+
+
+class JournalStore(Protocol):
+    """Where records outlive the process; memory keeps none."""
+
+    @property
+    def durable(self) -> bool:
+        """Say whether records outlive the process."""
+
+    def append(self, record: Record) -> None:
+        """Keep one record before returning; JournalUnwritable when that cannot be done."""
+
+
+class ForgetfulStore:
+    """The store of a sidecar without `--journal`: the book in memory is all there is."""
+
+    durable = False
+
+    def append(self, record: Record) -> None:
+        """Keep nothing."""
+
+
+class EntryState(Enum):
+    """Where an entry stands."""
+
+    ABSENT = auto()
+    OPEN = auto()  # its call still runs
+    PENDING = auto()  # to be sent
+    SENDING = auto()  # being sent
+
+
+class EntryEvent(Enum):
+    """What can happen to an entry."""
+
+    OPEN = auto()
+    OWE = auto()
+    CLOSE = auto()
+    WITHDRAW_UNSENT = auto()
+    WITHDRAW_SENT = auto()
+    TAKE = auto()
+    RESOLVE = auto()
+    PUT_BACK = auto()
+    DROP = auto()
+
+
+STEPS: Final = {
+    (EntryState.ABSENT, EntryEvent.OPEN): EntryState.OPEN,
+    (EntryState.ABSENT, EntryEvent.OWE): EntryState.PENDING,
+    (EntryState.OPEN, EntryEvent.CLOSE): EntryState.PENDING,
+    (EntryState.OPEN, EntryEvent.WITHDRAW_UNSENT): EntryState.ABSENT,
+    (EntryState.OPEN, EntryEvent.WITHDRAW_SENT): EntryState.PENDING,
+    (EntryState.PENDING, EntryEvent.TAKE): EntryState.SENDING,
+    (EntryState.PENDING, EntryEvent.DROP): EntryState.ABSENT,
+    (EntryState.SENDING, EntryEvent.RESOLVE): EntryState.ABSENT,
+    (EntryState.SENDING, EntryEvent.PUT_BACK): EntryState.PENDING,
+}
+
+
+class Journal:
+    """Entries by key. Changes only synchronously; the store is told before the book changes."""
+
+    def __init__(self, store: JournalStore, *, capacity: int = CAPACITY) -> None:
+        """Hold at most `capacity` entries, each record kept by `store` first."""
+        self._store = store
+        self._capacity = capacity
+        self._entries: dict[str, Entry] = {}
+        self._states: dict[str, EntryState] = {}
+        self._pending: OrderedDict[str, None] = OrderedDict()
+        self._late: deque[Record] = deque()
+        self._units = 0
+
+    def __len__(self) -> int:
+        """Count the entries."""
+        return len(self._entries)
+
+    def __contains__(self, key: str) -> bool:
+        """Say whether anything is owed under `key`."""
+        return key in self._entries
+
+    @property
+    def units(self) -> int:
+        """Units of all entries."""
+        return self._units
+
+    @property
+    def pending(self) -> int:
+        """Count the entries that wait to be sent."""
+        return len(self._pending)
+
+    def oldest_seconds(self, now: float) -> float:
+        """Age of the oldest entry in seconds; 0 when there is none."""
+        oldest = min((entry.at for entry in self._entries.values()), default=now)
+        return max(0.0, now - oldest)
+
+    def entries(self) -> list[Entry]:
+        """Return what is held, to write it anew."""
+        return list(self._entries.values())
+
+    def restore(self, entry: Entry) -> None:
+        """Take over an entry that the store already keeps: its call is long over."""
+        self._put(entry, EntryEvent.OWE)
+
+    def runs(self, key: str) -> bool:
+        """Say whether the call of this entry is not settled yet."""
+        return self._states.get(key) is EntryState.OPEN
+
+    def open(self, charge: Charge, *, now: float, sent: bool, limited: bool) -> None:
+        """Remember a call about to be let through; JournalUnwritable when that cannot be done.
+
+        A key already here is a trusted proxy's retry after our restart: one entry is enough.
+        """
+        entry = Entry(charge, Purpose.REPORT, now, now if sent else None, limited)
+        self._enter(entry, EntryEvent.OPEN)
+
+    def owe(self, charge: Charge, *, now: float, limited: bool) -> None:
+        """Remember a charge that may have been counted for a call that did not happen.
+
+        JournalUnwritable when that cannot be done.
+        """
+        self._enter(Entry(charge, Purpose.SETTLE, now, now, limited), EntryEvent.OWE)
+
+    def close(self, key: str) -> None:
+        """The call was executed: report it."""
+        self._move(key, EntryEvent.CLOSE)
+
+    def withdraw(self, key: str) -> None:
+        """The call gives its units back: owe nothing, or settle what may have been counted."""
+        entry = self._entries[key]
+        if entry.sent_at is None:
+            self._forget(key, EntryEvent.WITHDRAW_UNSENT)
+            return
+        self._keep_soon(Turned(key))
+        self._entries[key] = replace(entry, purpose=Purpose.SETTLE)
+        self._move(key, EntryEvent.WITHDRAW_SENT)
+
+    def take(self, now: float) -> Entry | None:
+        """Hand out the next entry to send; it is marked as sent first, so that a crash knows.
+
+        None when nothing is pending; JournalUnwritable when the mark cannot be kept.
+        """
+        key = next(iter(self._pending), None)
+        if key is None:
+            return None
+        entry = self._entries[key]
+        if entry.sent_at is None:
+            self._keep(Sent(key, now))
+            self._entries[key] = replace(entry, sent_at=now)
+        self._move(key, EntryEvent.TAKE)
+        return entry
+
+    def resolve(self, key: str) -> None:
+        """The platform has spoken, or never will: nothing is owed under this key."""
+        self._forget(key, EntryEvent.RESOLVE)
+
+    def put_back(self, taken: Entry, *, sent: bool) -> None:
+        """No answer: try again later. `sent` False when the platform surely never saw the key."""
+        key = taken.charge.key
+        if taken.sent_at is None and not sent:
+            self._keep_soon(Sent(key, None))
+            self._entries[key] = taken
+        self._move(key, EntryEvent.PUT_BACK)
+
+    def drop_expired(self, now: float) -> int:
+        """Give up what the platform may have counted and has forgotten by now; return the units."""
+        units = 0
+        for key in list(self._pending):
+            entry = self._entries[key]
+            if entry.sent_at is not None and now - entry.sent_at >= MEMORY_SECONDS:
+                units += entry.charge.amount
+                self._forget(key, EntryEvent.DROP)
+        return units
+
+    def _enter(self, entry: Entry, event: EntryEvent) -> None:
+        if entry.charge.key in self._entries:
+            return
+        if len(self._entries) >= self._capacity:
+            raise JournalUnwritable(
+                f"the journal holds {self._capacity} entries and takes no more "
+                "until the platform answers again"
+            )
+        self._keep(Added(entry))
+        self._put(entry, event)
+
+    def _put(self, entry: Entry, event: EntryEvent) -> None:
+        self._entries[entry.charge.key] = entry
+        self._units += entry.charge.amount
+        self._move(entry.charge.key, event)
+
+    def _forget(self, key: str, event: EntryEvent) -> None:
+        self._move(key, event)
+        self._keep_soon(Gone(key))
+        del self._states[key]
+        self._units -= self._entries.pop(key).charge.amount
+
+    def _move(self, key: str, event: EntryEvent) -> None:
+        state = step(STEPS, self._state(key), event)
+        self._states[key] = state
+        if state is EntryState.PENDING:
+            self._pending[key] = None
+        else:
+            self._pending.pop(key, None)
+
+    def _state(self, key: str) -> EntryState:
+        return self._states.get(key, EntryState.ABSENT)
+
+    def _keep(self, record: Record) -> None:
+        self._catch_up()
+        self._store.append(record)
+
+    def _keep_soon(self, record: Record) -> None:
+        """Keep a record that nobody waits for: if the store refuses, before the next one."""
+        self._late.append(record)
+        try:
+            self._catch_up()
+        except JournalUnwritable:
+            return  # still in `_late`; only a crash before the next write can lose it
+
+    def _catch_up(self) -> None:
+        while self._late:
+            self._store.append(self._late[0])
+            self._late.popleft()

@@ -1,0 +1,253 @@
+"""The ledger: what the platform last said of each org, whom it refused, and whether to believe it.
+
+Only trusted answers enter it. The platform says `limit:-1` both for "unlimited" and for "my store
+is down" (contract, Quotas); `_believed` tells them apart (conformance 36).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from sidecar.admission.moment import Moment
+from sidecar.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Quota, Refused
+
+CAPACITY: Final = 10_000
+"""Orgs known; the least recently used is forgotten first. Nothing owed is kept here."""
+
+DENIAL_SECONDS: Final = 5.0
+"""How long a refused org is not asked about again: long enough that a client that loops costs the
+platform nothing, short enough that a raised limit is felt at once."""
+
+DISGUISE_SECONDS: Final = 600.0
+"""How long a sudden `limit:-1` is taken for the platform's store being down (conformance 36)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What something other than the platform's answer says of an org's limit, and as of when."""
+
+    limited: bool
+    as_of: float
+
+    @classmethod
+    def of(cls, identity: Identity, resource: str, now: float) -> Witness | None:
+        """Read a token's snapshot; one that does not say when it was issued is as old as can be."""
+        quota = identity.quotas.get(resource)
+        if quota is None:
+            return None
+        issued = 0.0 if identity.issued_at is None else min(identity.issued_at, now)
+        return cls(not quota.unlimited, issued)
+
+
+@dataclass(frozen=True, slots=True)
+class LastKnown:
+    """Units that were left when last heard of; `units` None for unlimited."""
+
+    units: int | None
+    reset_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class KnownQuota:
+    """One org's resource as last told, for the admin's view. `seen_at` in Unix seconds."""
+
+    org_id: str
+    quota: Quota
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Denial:
+    amount: int
+    quota: Quota
+    until: float  # monotonic
+    at: float  # Unix
+
+
+class _Account:
+    """One org's resource. Times in Unix seconds, but for `disguised_since`."""
+
+    __slots__ = ("denial", "disguised_since", "limited_at", "quota", "seen_at", "unlimited_at")
+
+    def __init__(self) -> None:
+        self.quota: Quota | None = None
+        self.seen_at = 0.0
+        self.limited_at: float | None = None
+        self.unlimited_at: float | None = None
+        self.disguised_since: float | None = None  # monotonic
+        self.denial: _Denial | None = None
+
+
+class _Org:
+    __slots__ = ("accounts", "event_at")
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, _Account] = {}
+        self.event_at: float | None = None  # Unix: the last entitlement event
+
+
+class Ledger:
+    """What is known by org and resource. Changes only synchronously."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        """Know at most `capacity` orgs."""
+        self._capacity = capacity
+        self._orgs: OrderedDict[str, _Org] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the orgs known."""
+        return len(self._orgs)
+
+    def learn(
+        self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
+    ) -> Outcome:
+        """Take in an answer; return it, or `Failed(DISGUISED)` for one not to be believed."""
+        match outcome:
+            case Failed():
+                return outcome
+            case Refused(quota):
+                account = self._account(charge)
+                self._accept(account, quota, now)
+                left = quota.reset_at - now.unix
+                account.denial = _Denial(
+                    charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
+                )
+                return outcome
+            case Granted(quota):
+                account = self._account(charge)
+                if quota.unlimited and not self._believed(charge.org_id, account, now, witness):
+                    if account.disguised_since is None:
+                        account.disguised_since = now.monotonic
+                    return Failed(FailureKind.DISGUISED)
+                self._accept(account, quota, now)
+                denial = account.denial
+                if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
+                    account.denial = None
+                return outcome
+        assert_never(outcome)
+
+    def denial(
+        self, org_id: str, resource: str, amount: int, identity: Identity, now: Moment
+    ) -> Quota | None:
+        """Return the quota under which `amount` was refused a moment ago; None: ask the platform.
+
+        A smaller amount than the one refused, that fits what was said to remain, is asked about.
+        A token issued since the refusal whose snapshot affords the call makes it be asked again.
+        """
+        account = self._known(org_id, resource)
+        if account is None or account.denial is None:
+            return None
+        denial = account.denial
+        if now.monotonic >= denial.until or _affords_since(identity, resource, amount, denial.at):
+            account.denial = None
+            return None
+        refused = amount >= denial.amount or amount > denial.quota.remaining
+        return denial.quota if refused else None
+
+    def last_known(
+        self, org_id: str, resource: str, identity: Identity, now: float
+    ) -> LastKnown | None:
+        """Say what was left by the platform's last answer or the token's snapshot, the later one.
+
+        The whole limit once its period has ended. What was let through since is not taken off.
+        """
+        account = self._known(org_id, resource)
+        quota = None if account is None else account.quota
+        told = identity.quotas.get(resource)
+        if told is not None and (
+            account is None
+            or quota is None
+            or (identity.issued_at is not None and account.seen_at < identity.issued_at <= now)
+        ):
+            quota = told
+        if quota is None:
+            return None
+        if quota.unlimited:
+            return LastKnown(None, quota.reset_at)
+        units = quota.limit if quota.reset_at <= now else quota.remaining
+        return LastKnown(max(0, units), quota.reset_at)
+
+    def quota(self, org_id: str, resource: str) -> Quota | None:
+        """Return the last trusted answer, whatever its age."""
+        account = self._known(org_id, resource)
+        return None if account is None else account.quota
+
+    def limited(self, org_id: str, resource: str) -> bool:
+        """Say whether the last trusted answer named a limit."""
+        quota = self.quota(org_id, resource)
+        return quota is not None and not quota.unlimited
+
+    def forget_denial(self, org_id: str) -> None:
+        """Ask the platform about this org again, whatever it refused."""
+        org = self._orgs.get(org_id)
+        if org is not None:
+            for account in org.accounts.values():
+                account.denial = None
+
+    def note_entitlement_event(self, org_id: str, now: float) -> None:
+        """Believe "unlimited" of this org from now (Unix seconds), and drop its denials."""
+        self._org(org_id).event_at = now
+        self.forget_denial(org_id)
+
+    def known(self, limit: int) -> Iterator[KnownQuota]:
+        """Go through the `limit` orgs used last, latest first."""
+        for org_id in list(reversed(self._orgs))[:limit]:
+            for account in self._orgs[org_id].accounts.values():
+                if account.quota is not None:
+                    yield KnownQuota(org_id, account.quota, account.seen_at)
+
+    def _accept(self, account: _Account, quota: Quota, now: Moment) -> None:
+        account.quota = quota
+        account.seen_at = now.unix
+        account.disguised_since = None
+        if quota.unlimited:
+            account.unlimited_at = now.unix
+        else:
+            account.limited_at = now.unix
+
+    def _believed(
+        self, org_id: str, account: _Account, now: Moment, witness: Witness | None
+    ) -> bool:
+        """Whether "unlimited" is news later than the last word of a limit, or has lasted."""
+        limited = [account.limited_at]
+        unlimited = [account.unlimited_at, self._orgs[org_id].event_at]
+        if witness is not None:
+            (limited if witness.limited else unlimited).append(witness.as_of)
+        last_limit = max((at for at in limited if at is not None), default=None)
+        if last_limit is None:
+            return True
+        if any(at is not None and at > last_limit for at in unlimited):
+            return True
+        since = account.disguised_since
+        return since is not None and now.monotonic - since >= DISGUISE_SECONDS
+
+    def _known(self, org_id: str, resource: str) -> _Account | None:
+        org = self._orgs.get(org_id)
+        return None if org is None else org.accounts.get(resource)
+
+    def _account(self, charge: Charge) -> _Account:
+        accounts = self._org(charge.org_id).accounts
+        account = accounts.get(charge.resource)
+        if account is None:
+            account = accounts[charge.resource] = _Account()
+        return account
+
+    def _org(self, org_id: str) -> _Org:
+        org = self._orgs.get(org_id)
+        if org is None:
+            org = self._orgs[org_id] = _Org()
+            if len(self._orgs) > self._capacity:
+                self._orgs.popitem(last=False)
+        else:
+            self._orgs.move_to_end(org_id)
+        return org
+
+
+def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:
+    if identity.issued_at is None or identity.issued_at <= refused_at:
+        return False
+    told = identity.quotas.get(resource)
+    return told is not None and (told.unlimited or told.remaining >= amount)

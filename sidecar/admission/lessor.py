@@ -1,0 +1,104 @@
+"""Consumes units ahead of their calls, one consume at a time for each org and resource."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import assert_never
+
+from sidecar.admission.books import Books
+from sidecar.admission.idempotency import lease_key_of
+from sidecar.admission.ledger import Witness
+from sidecar.admission.moment import Moment, Slot
+from sidecar.model import Charge, Failed, Granted, Outcome, Refused
+from sidecar.ports import AdmissionObserver, Clock, Quotas
+
+
+class Lessor:
+    """Owns the tasks that fill the lease book. Close it before the books."""
+
+    def __init__(
+        self,
+        *,
+        books: Books,
+        quotas: Quotas,
+        clock: Clock,
+        observer: AdmissionObserver,
+        nonce: bytes,
+    ) -> None:
+        """Fill `books.leases` from `quotas`; `nonce` is this process's."""
+        self._books = books
+        self._quotas = quotas
+        self._clock = clock
+        self._observer = observer
+        self._nonce = nonce
+        self._serial = 0
+        self._fills: dict[Slot, asyncio.Task[Outcome]] = {}
+
+    def fill(
+        self, product: str, slot: Slot, units: int, *, timeout: float, witness: Witness | None
+    ) -> None:
+        """Begin to consume `units` for a lease that has just asked for them."""
+        org_id, resource = slot
+        self._serial += 1
+        key = lease_key_of(self._serial, self._nonce)
+        charge = Charge(org_id, product, resource, units, key)
+        task = asyncio.get_running_loop().create_task(
+            self._fill(slot, charge, timeout, witness), name=f"lease {org_id} {resource}"
+        )
+        self._fills[slot] = task
+
+    async def filled(self, slot: Slot, timeout: float) -> Outcome | None:
+        """Wait for the fill in flight, if any; None when none ended within `timeout` seconds.
+
+        A caller that is cancelled leaves the fill alone: it belongs to the org's other calls.
+        """
+        task = self._fills.get(slot)
+        if task is None:
+            return None
+        await asyncio.wait((task,), timeout=timeout)
+        return task.result() if task.done() and not task.cancelled() else None
+
+    async def close(self) -> None:
+        """Wait for the fills in flight; each has its own timeout. When cancelled, cancel them."""
+        tasks = list(self._fills.values())
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _fill(
+        self, slot: Slot, charge: Charge, timeout: float, witness: Witness | None
+    ) -> Outcome:
+        books = self._books
+        try:
+            outcome = await self._quotas.consume(
+                charge, timeout=timeout, orphaned=partial(self._orphaned, charge, witness)
+            )
+            now = Moment.of(self._clock)
+            outcome = books.learn(charge, outcome, now, witness)
+        except BaseException:
+            # Also when cancelled: nobody will grant these units, so nobody may wait for them.
+            books.leases.fail(slot, Moment.of(self._clock))
+            raise
+        finally:
+            del self._fills[slot]
+        match outcome:
+            case Granted(quota):
+                books.leases.grant(slot, quota, now)
+                self._observer.lease_requested("granted")
+            case Refused():
+                books.leases.refuse(slot, now)
+                self._observer.lease_requested("refused")
+            case Failed(kind):
+                books.leases.fail(slot, now)
+                self._observer.lease_requested(kind)
+                if kind.result_unknown:
+                    books.owe(charge, now.unix, limited=witness is not None and witness.limited)
+            case _:
+                assert_never(outcome)
+        return outcome
+
+    def _orphaned(self, charge: Charge, witness: Witness | None, outcome: Outcome) -> None:
+        self._books.orphan(charge, outcome, Moment.of(self._clock), witness)

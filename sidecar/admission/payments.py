@@ -1,0 +1,168 @@
+"""The paying phase: by credit, lease or consume, and what must be written down before a verdict."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sidecar.admission.books import Books
+from sidecar.admission.journal import JournalUnwritable
+from sidecar.admission.ledger import Witness
+from sidecar.admission.lessor import Lessor
+from sidecar.admission.moment import Moment
+from sidecar.admission.verdict import (
+    Credited,
+    Denied,
+    Leased,
+    MeteredFinding,
+    Owed,
+    Ruling,
+    Unanswered,
+    Unjournalled,
+    rule,
+)
+from sidecar.model import (
+    Accuracy,
+    Charge,
+    Failed,
+    FailureKind,
+    Identity,
+    OnPlatformError,
+    Outcome,
+)
+from sidecar.policy.compiled import Meter
+from sidecar.ports import AdmissionObserver, Clock, Quotas
+
+
+class Payments:
+    """Pays charges, and has the verdict table rule on how that went."""
+
+    def __init__(
+        self,
+        *,
+        quotas: Quotas,
+        books: Books,
+        clock: Clock,
+        observer: AdmissionObserver,
+        lessor: Lessor | None,
+    ) -> None:
+        """Pay from `books`, else from `quotas`; without `lessor`, every consume is for one call."""
+        self._quotas = quotas
+        self._books = books
+        self._clock = clock
+        self._observer = observer
+        self._lessor = lessor
+
+    async def pay(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
+        """Rule on one charge. Does not suspend when the books alone can tell.
+
+        When it returns, whatever the ruling owes to the journal is in it.
+        """
+        now = Moment.of(self._clock)
+        finding: MeteredFinding | None = self._from_books(charge, meter, identity, now)
+        if finding is None:
+            finding = await self._from_platform(charge, meter, identity, now)
+            now = Moment.of(self._clock)
+        return self._rule(finding, charge, meter, identity, now)
+
+    def _from_books(
+        self, charge: Charge, meter: Meter, identity: Identity, now: Moment
+    ) -> Credited | Leased | Denied | None:
+        """Decide by what is known without asking; None: the platform must be asked."""
+        books = self._books
+        slot = (charge.org_id, charge.resource)
+        if books.credits:
+            good_until = books.credits.draw(slot, charge.amount, now.unix)
+            if good_until is not None:
+                return Credited(good_until)
+        if meter.accuracy is Accuracy.LEASE and self._lessor is not None:
+            drawn = books.leases.draw(slot, charge.amount, now)
+            last = books.ledger.quota(charge.org_id, charge.resource)
+            units = books.leases.ask(slot, charge.amount, last, now)
+            if units:
+                self._lessor.fill(
+                    charge.product,
+                    slot,
+                    units,
+                    timeout=meter.platform_timeout,
+                    witness=Witness.of(identity, charge.resource, now.unix),
+                )
+            if drawn is not None:
+                return Leased(drawn)
+        denied = books.ledger.denial(charge.org_id, charge.resource, charge.amount, identity, now)
+        return None if denied is None else Denied(denied)
+
+    async def _from_platform(
+        self, charge: Charge, meter: Meter, identity: Identity, now: Moment
+    ) -> MeteredFinding:
+        """Ask for a lease that is on its way, else for this charge alone."""
+        books = self._books
+        slot = (charge.org_id, charge.resource)
+        timeout = meter.platform_timeout
+        if (
+            meter.accuracy is Accuracy.LEASE
+            and self._lessor is not None
+            and books.leases.asking(slot)
+        ):
+            filled = await self._lessor.filled(slot, timeout)
+            later = Moment.of(self._clock)
+            drawn = books.leases.draw(slot, charge.amount, later)
+            if drawn is not None:
+                return Leased(drawn)
+            timeout -= later.monotonic - now.monotonic
+            if isinstance(filled, Failed):
+                return self._unanswered(filled.kind, charge, meter, identity, sent=False)
+            if filled is None and timeout <= 0:
+                return self._unanswered(FailureKind.TIMEOUT, charge, meter, identity, sent=False)
+        outcome = await self._quotas.consume(
+            charge, timeout=timeout, orphaned=partial(self._orphaned, charge, identity)
+        )
+        now = Moment.of(self._clock)
+        outcome = books.learn(charge, outcome, now, Witness.of(identity, charge.resource, now.unix))
+        if isinstance(outcome, Failed):
+            return self._unanswered(outcome.kind, charge, meter, identity, sent=True)
+        return outcome
+
+    def _unanswered(
+        self,
+        kind: FailureKind,
+        charge: Charge,
+        meter: Meter,
+        identity: Identity,
+        *,
+        sent: bool,
+    ) -> Unanswered:
+        self._observer.platform_degraded(kind)
+        books = self._books
+        now = Moment.of(self._clock)
+        known = None
+        if meter.on_platform_error is OnPlatformError.LAST_KNOWN:
+            known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
+        spent = books.outages.spent((charge.org_id, charge.resource), now.monotonic)
+        return Unanswered(kind, sent, spent, known)
+
+    def _rule(
+        self,
+        finding: MeteredFinding,
+        charge: Charge,
+        meter: Meter,
+        identity: Identity,
+        now: Moment,
+    ) -> Ruling:
+        ruling = rule(finding, meter, charge.amount, now.unix)
+        if ruling.owed is Owed.NOTHING or not isinstance(finding, Unanswered):
+            return ruling
+        witness = Witness.of(identity, charge.resource, now.unix)
+        limited = witness is not None and witness.limited
+        if ruling.owed is Owed.SETTLE:
+            self._books.owe(charge, now.unix, limited=limited)
+            return ruling
+        try:
+            self._books.let_through(charge, finding.kind, now, limited=limited, sent=finding.sent)
+        except JournalUnwritable as error:
+            return rule(Unjournalled(str(error)), meter, charge.amount, now.unix)
+        return ruling
+
+    def _orphaned(self, charge: Charge, identity: Identity, outcome: Outcome) -> None:
+        now = Moment.of(self._clock)
+        witness = Witness.of(identity, charge.resource, now.unix)
+        self._books.orphan(charge, outcome, now, witness)

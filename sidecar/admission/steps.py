@@ -1,0 +1,27 @@
+"""The rule of every book that is a state machine: one table, and a step outside it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+from sidecar.errors import SidecarError
+
+State = TypeVar("State", bound=Enum)
+Event = TypeVar("Event", bound=Enum)
+
+
+class IllegalStep(SidecarError):  # noqa: N818 - named as the state machines speak of it
+    """A book was told something that cannot happen in its state: a fault of the sidecar."""
+
+
+def step(table: Mapping[tuple[State, Event], State], state: State, event: Event) -> State:
+    """Return the state that follows; IllegalStep when the table has no such row."""
+    try:
+        return table[state, event]
+    except KeyError:
+        raise IllegalStep(
+            f"{type(state).__name__} {state.name} cannot take {event.name}: "
+            "a call was concluded or settled twice, or out of order"
+        ) from None

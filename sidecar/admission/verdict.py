@@ -1,0 +1,355 @@
+"""The verdict table: from what the phases found to a ruling, and from a ruling to a decision.
+
+Total, pure, and the only module that makes a `Permit` (architecture, Rules that hold, 1). What a
+finding means is written once, in `rule`; no default, empty value or exception in it means "allow".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, assert_never
+
+from sidecar.admission.ledger import LastKnown
+from sidecar.admission.outages import Spent
+from sidecar.model import (
+    Charge,
+    Decision,
+    Enforcement,
+    ErrorFormat,
+    FailureKind,
+    Granted,
+    Identity,
+    IdentityFailure,
+    OnOverQuota,
+    OnPlatformError,
+    Permit,
+    Quota,
+    Reason,
+    Refund,
+    Refused,
+    Verdict,
+)
+from sidecar.policy.compiled import Meter
+
+FAILURE_RETRY_SECONDS: Final = 5.0
+"""`Retry-After` of a call refused because the platform gave no answer."""
+
+MAX_RETRY_SECONDS: Final = 24 * 3600.0
+"""The longest `Retry-After` over quota: a limit may be raised long before its month ends."""
+
+
+class Owed(Enum):
+    """What must be in the journal before the decision is returned."""
+
+    NOTHING = auto()
+    REPORT = auto()  # executed without a confirmed charge
+    SETTLE = auto()  # not executed, and perhaps charged
+
+
+@dataclass(frozen=True, slots=True)
+class Unmetered:
+    """The route charges nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """The policy lets nothing through here; `matched` by a route of it, or by none."""
+
+    matched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsafe:
+    """The path could be read in two ways."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """A metered call without an identity to trust."""
+
+    kind: IdentityFailure
+
+
+@dataclass(frozen=True, slots=True)
+class NotEntitled:
+    """The caller's org does not have the product."""
+
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """The body that sets the amount is longer than `limit` bytes."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """The amount cannot be read."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """The call costs 0 units: there is nothing to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The request ID was seen before, and the policy rejects those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """A credit pays the call; its units were good until then (Unix seconds)."""
+
+    good_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds."""
+
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The platform refused the same a moment ago."""
+
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The platform gave no answer to trust. `sent`: the charge's key may have reached it."""
+
+    kind: FailureKind
+    sent: bool
+    spent: Spent
+    known: LastKnown | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unjournalled:
+    """What would have been let through on trust cannot be remembered."""
+
+    detail: str
+
+
+Finding = (
+    Unmetered
+    | Barred
+    | Unsafe
+    | Anonymous
+    | NotEntitled
+    | TooLong
+    | Unpriced
+    | Free
+    | Replayed
+    | Credited
+    | Leased
+    | Denied
+    | Granted
+    | Refused
+    | Unanswered
+    | Unjournalled
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What follows from a finding. `good_until` is 0 where no units were paid."""
+
+    reason: Reason
+    status: int = 0
+    detail: str = ""
+    retry_after: float | None = None
+    quota: Quota | None = None
+    paid: bool = False
+    good_until: float = 0.0
+    owed: Owed = Owed.NOTHING
+
+
+_UNMETERED: Final = Ruling(Reason.UNMETERED)
+
+
+def rule_unmetered(finding: Unmetered | Barred | Unsafe) -> Ruling:
+    """Rule on a call that no meter sees."""
+    match finding:
+        case Unmetered():
+            return _UNMETERED
+        case Barred(matched):
+            if matched:
+                return Ruling(Reason.BLOCKED, 403, "the policy blocks this route")
+            return Ruling(Reason.UNMATCHED, 403, "no route of the policy matches this call")
+        case Unsafe(detail):
+            return Ruling(Reason.BAD_REQUEST, 400, detail)
+    assert_never(finding)
+
+
+MeteredFinding = (
+    Anonymous
+    | NotEntitled
+    | TooLong
+    | Unpriced
+    | Free
+    | Replayed
+    | Credited
+    | Leased
+    | Denied
+    | Granted
+    | Refused
+    | Unanswered
+    | Unjournalled
+)
+
+
+def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruling:
+    """Rule on a metered call of `amount` units at `now` (Unix seconds), its enforcement included.
+
+    In shadow every refusal of a metered route becomes `shadow`: what the trial must not do is
+    change an answer of the product.
+    """
+    ruling = _enforced(finding, meter, amount, now)
+    if meter.enforcement is Enforcement.ENFORCE or ruling.reason.verdict is Verdict.ALLOW:
+        return ruling
+    return Ruling(
+        Reason.SHADOW,
+        detail=f"would have been refused as {ruling.reason}: {ruling.detail}",
+        # It is executed all the same, so what was not answered must be reported.
+        owed=Owed.REPORT if isinstance(finding, Unanswered) else Owed.NOTHING,
+    )
+
+
+def _enforced(  # noqa: C901 - the one table: split, it could no longer be read as one
+    finding: MeteredFinding, meter: Meter, amount: int, now: float
+) -> Ruling:
+    match finding:
+        case Granted(quota):
+            reason = Reason.UNLIMITED if quota.unlimited else Reason.WITHIN_QUOTA
+            return Ruling(reason, quota=quota, paid=True, good_until=quota.reset_at)
+        case Leased(quota):
+            return Ruling(Reason.LEASED, quota=quota, paid=True, good_until=quota.reset_at)
+        case Credited(good_until):
+            return Ruling(Reason.CREDITED, paid=True, good_until=good_until)
+        case Refused(quota) | Denied(quota):
+            return _over_quota(meter, amount, quota.reset_at - now, quota=quota)
+        case Unanswered():
+            return _unanswered(finding, meter, amount, now)
+        case Unjournalled(detail):
+            return Ruling(Reason.FAIL_CLOSED, 503, detail=detail, retry_after=FAILURE_RETRY_SECONDS)
+        case Free():
+            return Ruling(Reason.WITHIN_QUOTA)
+        case Replayed():
+            return Ruling(Reason.REPLAYED, 409, "this request ID was already used for a call")
+        case Anonymous(kind):
+            return Ruling(Reason.UNAUTHENTICATED, 401, f"no identity to trust: {kind}")
+        case NotEntitled(product):
+            return Ruling(Reason.NOT_ENTITLED, 403, f"the organisation does not have {product}")
+        case TooLong(limit):
+            detail = f"the body sets the price of this call and is longer than {limit} bytes"
+            return Ruling(Reason.BAD_REQUEST, 413, detail)
+        case Unpriced(detail):
+            return Ruling(Reason.BAD_REQUEST, 422, detail)
+    assert_never(finding)
+
+
+def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> Ruling:
+    unsure = finding.sent and finding.kind.result_unknown
+    if_refused = Owed.SETTLE if unsure else Owed.NOTHING
+    detail = f"the platform gave no answer to trust: {finding.kind}"
+    closed = Ruling(
+        Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused
+    )
+    match meter.on_platform_error:
+        case OnPlatformError.FAIL_CLOSED:
+            return closed
+        case OnPlatformError.FAIL_OPEN:
+            budget = meter.fail_open_budget
+            spent = finding.spent
+            if (
+                not spent.room
+                or spent.units + amount > budget.units
+                or spent.seconds >= budget.seconds
+            ):
+                return Ruling(
+                    Reason.FAIL_OPEN_SPENT,
+                    503,
+                    f"{detail}; what may pass without one is spent",
+                    retry_after=FAILURE_RETRY_SECONDS,
+                    owed=if_refused,
+                )
+            return Ruling(Reason.FAIL_OPEN, detail=detail, owed=Owed.REPORT)
+        case OnPlatformError.LAST_KNOWN:
+            known = finding.known
+            if known is None or not finding.spent.room:
+                return closed
+            if known.units is None or known.units - finding.spent.units >= amount:
+                return Ruling(Reason.LAST_KNOWN, detail=detail, owed=Owed.REPORT)
+            return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)
+    assert_never(meter.on_platform_error)
+
+
+def _over_quota(
+    meter: Meter,
+    amount: int,
+    seconds: float,
+    *,
+    quota: Quota | None = None,
+    owed: Owed | None = None,
+) -> Ruling:
+    """Rule over the limit; `owed` only where the platform has not answered for this call."""
+    match meter.on_over_quota:
+        case OnOverQuota.DENY:
+            return Ruling(
+                Reason.OVER_QUOTA,
+                meter.deny_status,
+                f"{amount} of {meter.resource} is more than remains of the quota",
+                retry_after=min(max(seconds, 1.0), MAX_RETRY_SECONDS),
+                quota=quota,
+                owed=Owed.NOTHING if owed is None else owed,
+            )
+        case OnOverQuota.ALLOW:
+            # A refused consume counted nothing, and would again: there is nothing to report.
+            return Ruling(
+                Reason.OVER_QUOTA_ALLOWED,
+                quota=quota,
+                owed=Owed.NOTHING if owed is None else Owed.REPORT,
+            )
+    assert_never(meter.on_over_quota)
+
+
+def conclude(
+    ruling: Ruling,
+    *,
+    request_id: str,
+    route: str,
+    errors: ErrorFormat,
+    identity: Identity | None,
+    charge: Charge | None = None,
+    refund: Refund = Refund.NEVER,
+    claim: bytes | None = None,
+) -> Decision:
+    """Make the decision that a ruling asks for, with a permit where it allows."""
+    permit = None
+    if ruling.reason.verdict is Verdict.ALLOW:
+        permit = Permit(request_id, route, charge, ruling.paid, refund, claim, ruling.good_until)
+    return Decision(
+        ruling.reason,
+        route,
+        request_id,
+        permit,
+        ruling.status,
+        ruling.detail,
+        identity,
+        charge,
+        ruling.quota,
+        ruling.retry_after,
+        errors,
+    )

@@ -1,0 +1,108 @@
+"""An observer that remembers, callers that are known in advance, and a policy of one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sidecar.model import (
+    ErrorFormat,
+    FailureKind,
+    Headers,
+    Identity,
+    IdentityFailure,
+    IdentitySource,
+    OnReplay,
+    Quota,
+    Reason,
+)
+from sidecar.policy.compiled import Route, UnsafePath
+
+
+class RememberingObserver:
+    """`sidecar.ports.AdmissionObserver` that keeps every word it was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def of(self, verb: str) -> list[tuple[Any, ...]]:
+        """What was told with one verb."""
+        return [tuple(words) for name, *words in self.told if name == verb]
+
+    def identity_failed(self, kind: IdentityFailure) -> None:
+        self.told.append(("identity_failed", kind))
+
+    def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
+        self.told.append(("units_admitted", resource, route, reason, amount))
+
+    def platform_degraded(self, kind: FailureKind) -> None:
+        self.told.append(("platform_degraded", kind))
+
+    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
+        self.told.append(("fail_open_started", org_id, resource, kind))
+
+    def replay_seen(self, action: OnReplay) -> None:
+        self.told.append(("replay_seen", action))
+
+    def quota_seen(self, org_id: str, quota: Quota) -> None:
+        self.told.append(("quota_seen", org_id, quota))
+
+    def journal_replayed(self, outcome: str, units: int) -> None:
+        self.told.append(("journal_replayed", outcome, units))
+
+    def journal_dropped(self, units: int) -> None:
+        self.told.append(("journal_dropped", units))
+
+    def lease_requested(self, outcome: str) -> None:
+        self.told.append(("lease_requested", outcome))
+
+
+class FixedIdentities:
+    """Everyone is `who`, or nobody can be told; notes whether each asking could wait."""
+
+    def __init__(self, who: Identity | IdentityFailure) -> None:
+        self.who = who
+        self.waits: list[bool] = []
+
+    async def identify(
+        self, headers: Headers, sources: Sequence[IdentitySource], *, wait: bool
+    ) -> Identity | IdentityFailure:
+        self.waits.append(wait)
+        return self.who
+
+
+class OnePagePolicy:
+    """Routes by exact path, and itself its source; other paths fall to `unmatched`."""
+
+    def __init__(self, routes: dict[str, Route | UnsafePath], unmatched: Route) -> None:
+        self.routes = routes
+        self.unmatched = unmatched
+        self.product = "acme-notes"
+        self.identity: tuple[IdentitySource, ...] = ()
+        self.errors = ErrorFormat.PROBLEM
+
+    @property
+    def current(self) -> OnePagePolicy:
+        return self
+
+    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
+        return self.routes.get(path, self.unmatched)
+
+
+class KnownBody:
+    """A body that is already here."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self.content = content
+        self.reads = 0
+
+    async def read(self, limit: int) -> bytes | None:
+        self.reads += 1
+        return self.content if len(self.content) <= limit else None
+
+
+class VanishingBody:
+    """A caller that goes away while its body is read."""
+
+    async def read(self, limit: int) -> bytes | None:
+        raise ConnectionResetError("the caller went away")
