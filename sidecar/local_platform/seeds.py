@@ -87,17 +87,19 @@ def parse_seed(text: str, name: str) -> Seed:
     """Parse the text of a seed file called `name`; errors as `load_seed`."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        # By way of JSON, whose strictness knows enums written as text. A YAML date becomes text.
+        content = json.dumps(yaml.safe_load(text), default=str)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = 1 if mark is None else mark.line + 1
         reason = getattr(error, "problem", None) or "not YAML"
         raise UserError(f"{name}:{line}: {reason}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{name}:1: not plain data: {error}") from error
     problems: list[Problem] = list(_repeated_keys(root, ()))
     seed: Seed | None = None
     try:
-        # By way of JSON, whose strictness knows enums written as text. A YAML date becomes text.
-        seed = Seed.model_validate_json(json.dumps(content, default=str))
+        seed = Seed.model_validate_json(content)
     except ValidationError as error:
         problems += [
             (tuple(step for step in item["loc"] if step != "[key]"), item["msg"])
