@@ -25,6 +25,7 @@ class AuthHost:
         self.headers: list[dict[str, str]] = []
         self.url = ""
         self._answer: Answer = self._answer_with(key_set())
+        self._asked = asyncio.Condition()
 
     def publish(self, *keys: SigningKey) -> None:
         """Serve these keys and no others."""
@@ -77,9 +78,16 @@ class AuthHost:
 
         self._answer = answer
 
+    async def asked(self, times: int) -> None:
+        """Wait until so many fetches have begun in all."""
+        async with self._asked:
+            await self._asked.wait_for(lambda: self.fetches >= times)
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one fetch."""
-        self.fetches += 1
+        async with self._asked:
+            self.fetches += 1
+            self._asked.notify_all()
         self.headers.append(dict(request.headers))
         return await self._answer(request)
 
