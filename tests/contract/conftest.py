@@ -1,0 +1,98 @@
+"""One suite of facts for the local platform, and for a real one when the environment names it.
+
+Each test carries `fact(source, text)`: where the platform's contract has it from. At the end the
+run says which facts were confirmed, and in one line each which choices of ours are contradicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from sidecar.local_platform import (
+    ApiKey,
+    LocalPlatform,
+    Member,
+    Seed,
+    SeedOrg,
+    SeedProduct,
+)
+from sidecar.model import Resource
+from tests.contract.target import Client, Target, target_from_environment
+
+_results: dict[str, tuple[str, str, str]] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker."""
+    config.addinivalue_line(
+        "markers", "fact(source, text): a fact of the platform's contract and where it comes from"
+    )
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[Target]:
+    """The real platform when the environment names one, else a local one."""
+    real = target_from_environment()
+    if real is not None:
+        yield real
+        return
+    seed = Seed(
+        products=[SeedProduct(slug="acme-notes", key="bbas_contract")],
+        orgs=[
+            SeedOrg(
+                id="org_acme",
+                plan="pro",
+                apps=["acme-notes"],
+                quotas={Resource.API_CALLS: 10_000},
+                keys=[ApiKey(key="bbk_contract", product="acme-notes")],
+                members=[Member(user_id="ann", role="org_owner")],
+            )
+        ],
+    )
+    async with LocalPlatform(seed=seed) as local:
+        yield Target(
+            url=local.url,
+            auth_url=local.url,
+            internal_key="bbas_contract",
+            api_key="bbk_contract",
+            org_id="org_acme",
+            product="acme-notes",
+        )
+
+
+@pytest.fixture
+async def platform(target: Target) -> AsyncIterator[Client]:
+    """A client of the platform under test."""
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, target)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Remember how each fact fared; a failure in a fixture is one too."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]  # what pytest sends
+    marker = item.get_closest_marker("fact")
+    if marker is not None and (report.when == "call" or report.failed):
+        source, text = marker.args
+        _results[item.nodeid] = (source, text, report.outcome)
+    return report  # type: ignore[return-value]  # what pytest wants back
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the contract is worth now."""
+    if not _results:
+        return
+    real = target_from_environment()
+    where = "the local platform" if real is None else real.url
+    confirmed = [(source, text) for source, text, how in _results.values() if how == "passed"]
+    terminalreporter.write_line(f"contract: {len(confirmed)} facts confirmed by {where}")
+    if real is not None:
+        for source, text in confirmed:
+            terminalreporter.write_line(f"  confirmed [{source}] {text}")
+    for source, text, how in _results.values():
+        if how == "failed":
+            what = "our choice is contradicted" if source == "ours" else "contradicted"
+            terminalreporter.write_line(f"  {what}: [{source}] {text}")
