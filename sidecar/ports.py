@@ -138,3 +138,10 @@ class IdentityObserver(Protocol):
 
     def keys_refreshed(self, outcome: str, keys: int) -> None:
         """A fetch of the key set ended; `keys` is how many are trusted now."""
+
+
+class PolicyObserver(Protocol):
+    """What the policy store tells."""
+
+    def policy_reloaded(self, outcome: str) -> None:
+        """A reload of the policy file ended: loaded, unchanged or rejected."""
