@@ -111,6 +111,16 @@ class Router:
         """Return the readings of a path, as `find` weighs them."""
         return readings(path, case_sensitive=self.case_sensitive, patterns_fold=self._patterns_fold)
 
+    def choose(self, method: str, segments: Segments, headers: Headers, *, exact: bool) -> int:
+        """Return the first route for one reading of a path, on its own."""
+        return self._first(self._open(method, segments, exact=exact), headers)
+
+    def path_matches(self, match: Match, segments: Segments) -> bool:
+        """Whether a canonical reading matches the pattern of one route, on its own."""
+        pattern = match.pattern
+        index = PathIndex([pattern.segments if self.case_sensitive else pattern.folded()])
+        return bool(index.find(segments))
+
     def _recall(self, key: tuple[str, str]) -> _Entry:
         entry = self._old.get(key)
         if entry is None:

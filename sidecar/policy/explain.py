@@ -1,0 +1,298 @@
+"""Why a call would go where it goes: what `bb-sidecar explain` says. Pure; nothing is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import assert_never
+
+from sidecar.model import (
+    Action,
+    Enforcement,
+    Headers,
+    OnOverQuota,
+    OnPlatformError,
+    OnReplay,
+    Reason,
+    Resource,
+)
+from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
+from sidecar.policy.paths import Segments, normalise
+from sidecar.policy.routing import Match
+from sidecar.policy.view import amount_as_value
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What a charge's key is a digest of (architecture, Keys), the attempt and the nonce apart."""
+
+    product: str
+    org_id: str
+    user_id: str
+    route: str
+    method: str
+    path: str
+    resource: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One route that was tried, and why it matches or does not."""
+
+    route: str
+    matches: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What the call may come to; `status` 0 is the product's own answer."""
+
+    when: str
+    reason: Reason
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that the policy alone knows of a call.
+
+    `route` is None when the call is refused for its path or method, which `refused` then tells.
+    `detours` are the other readings of the path that lead to other routes, with their names.
+    """
+
+    method: str
+    path: str
+    normal: str | UnsafePath
+    steps: tuple[Step, ...]
+    detours: tuple[tuple[str, str], ...]
+    route: Route | None
+    refused: str
+    amount: int | UnreadableAmount | None
+    consequences: tuple[Consequence, ...]
+    key_parts: KeyParts | None
+    key: str | None
+
+
+def explain(
+    policy: Policy,
+    method: str,
+    target: str,
+    headers: Headers,
+    body: bytes,
+    *,
+    product: str | None = None,
+    org_id: str = "<org>",
+    user_id: str = "<user>",
+    request_id: str = "<request id>",
+    derive_key: Callable[[KeyParts], str] | None = None,
+) -> Explanation:
+    """Follow a call through the policy; `target` may have a query, which plays no part.
+
+    `product` overrides the policy's. `derive_key` makes the key of the call's first attempt; the
+    key is left out without it.
+    """
+    path = target.partition("?")[0]
+    found = policy.route_for(method, path, headers)
+    route = None if isinstance(found, UnsafePath) else found
+    refused = found.detail if isinstance(found, UnsafePath) else ""
+    meter = None if route is None else route.meter
+    amount, consequences = _price(meter, headers, body)
+    parts = None
+    if route is not None and meter is not None and isinstance(amount, int) and amount:
+        parts = KeyParts(
+            product=product or policy.product,
+            org_id=org_id,
+            user_id=user_id,
+            route=route.name,
+            method=method,
+            path=path,
+            resource=meter.resource,
+            request_id=request_id,
+        )
+    if meter is None:
+        consequences = (_unmetered(route, unmatched=route is policy.unmatched),)
+    return Explanation(
+        method=method,
+        path=path,
+        normal=normalise(path),
+        steps=_steps(policy, method, path, headers),
+        detours=_detours(policy, method, path, headers),
+        route=route,
+        refused=refused,
+        amount=amount,
+        consequences=consequences,
+        key_parts=parts,
+        key=derive_key(parts) if derive_key is not None and parts is not None else None,
+    )
+
+
+def _steps(policy: Policy, method: str, path: str, headers: Headers) -> tuple[Step, ...]:
+    read = policy.router.read(path)
+    if isinstance(read, UnsafePath):
+        return ()
+    steps: list[Step] = []
+    for route, match in zip(policy.routes, policy.router.matches, strict=True):
+        why_not = _mismatch(policy, match, method, read.canonical, headers)
+        steps.append(Step(route.name, not why_not, why_not or _agreement(match)))
+        if not why_not:
+            return tuple(steps)
+    return (*steps, Step(policy.unmatched.name, matches=True, why="no route matches"))
+
+
+def _mismatch(
+    policy: Policy, match: Match, method: str, segments: Segments, headers: Headers
+) -> str:
+    if not policy.router.path_matches(match, segments):
+        return f"the path does not match {match.pattern.text}"
+    if not match.takes_method(method):
+        return f"the method is not one of {', '.join(sorted(match.methods or ()))}"
+    for name, value in match.headers:
+        if (name, value) not in headers:
+            return f"no header {name.decode('ascii')} with the value {value.decode('latin-1')!r}"
+    return ""
+
+
+def _agreement(match: Match) -> str:
+    parts = [f"the path matches {match.pattern.text}"]
+    if match.methods is not None:
+        parts.append("the method is listed")
+    if match.headers:
+        parts.append("the headers are there")
+    return ", ".join(parts)
+
+
+def _detours(
+    policy: Policy, method: str, path: str, headers: Headers
+) -> tuple[tuple[str, str], ...]:
+    read = policy.router.read(path)
+    if isinstance(read, UnsafePath):
+        return ()
+    router = policy.router
+    names = [*(route.name for route in policy.routes), policy.unmatched.name]
+    here = router.choose(method, read.canonical, headers, exact=router.case_sensitive)
+    found = {
+        ("/" + "/".join(other.segments), names[number]): None
+        for other in read.others
+        if (number := router.choose(method, other.segments, headers, exact=other.exact)) != here
+    }
+    return tuple(found)
+
+
+def _price(
+    meter: Meter | None, headers: Headers, body: bytes
+) -> tuple[int | UnreadableAmount | None, tuple[Consequence, ...]]:
+    if meter is None:
+        return None, ()
+    if meter.amount.needs_body and len(body) > meter.body_limit:
+        amount: int | UnreadableAmount = UnreadableAmount(
+            f"the body is over body_limit, {meter.body_limit} bytes"
+        )
+        return amount, (Consequence("always", Reason.BAD_REQUEST, 413),)
+    amount = meter.amount.read(headers, body)
+    if isinstance(amount, UnreadableAmount):
+        return amount, (Consequence("always", Reason.BAD_REQUEST, 422),)
+    return amount, consequences_of(meter)
+
+
+def _unmetered(route: Route | None, *, unmatched: bool) -> Consequence:
+    if route is None:
+        return Consequence("always", Reason.BAD_REQUEST, 400)
+    if route.action is Action.ALLOW:
+        return Consequence("always", Reason.UNMETERED, 0)
+    return Consequence("always", Reason.UNMATCHED if unmatched else Reason.BLOCKED, 403)
+
+
+def consequences_of(meter: Meter) -> tuple[Consequence, ...]:
+    """Return what a priced call of this meter may come to, most usual first."""
+    found = [Consequence("there is quota", Reason.WITHIN_QUOTA, 0)]
+    match meter.on_over_quota:
+        case OnOverQuota.DENY:
+            found.append(Consequence("over quota", Reason.OVER_QUOTA, meter.deny_status))
+        case OnOverQuota.ALLOW:
+            found.append(Consequence("over quota", Reason.OVER_QUOTA_ALLOWED, 0))
+        case _:
+            assert_never(meter.on_over_quota)
+    found += _on_platform_error(meter)
+    found.append(Consequence("no valid token", Reason.UNAUTHENTICATED, 401))
+    found.append(Consequence("the org does not have the product", Reason.NOT_ENTITLED, 403))
+    if meter.replay is OnReplay.REJECT:
+        found.append(Consequence("a request ID seen again", Reason.REPLAYED, 409))
+    if meter.enforcement is Enforcement.SHADOW:
+        found.append(Consequence("shadow: instead of a refusal", Reason.SHADOW, 0))
+    return tuple(found)
+
+
+def _on_platform_error(meter: Meter) -> list[Consequence]:
+    failing = "the platform gives no answer to trust"
+    match meter.on_platform_error:
+        case OnPlatformError.FAIL_OPEN:
+            budget = meter.fail_open_budget
+            spent = f"and {budget.units} units or {budget.seconds:g} s are spent on that"
+            return [
+                Consequence(failing, Reason.FAIL_OPEN, 0),
+                Consequence(f"{failing}, {spent}", Reason.FAIL_OPEN_SPENT, 503),
+            ]
+        case OnPlatformError.FAIL_CLOSED:
+            return [Consequence(failing, Reason.FAIL_CLOSED, 503)]
+        case OnPlatformError.LAST_KNOWN:
+            return [
+                Consequence(f"{failing}, and its last one leaves quota", Reason.LAST_KNOWN, 0),
+                Consequence(f"{failing}, nor gave one before", Reason.FAIL_CLOSED, 503),
+            ]
+        case _:
+            assert_never(meter.on_platform_error)
+
+
+def render(explanation: Explanation) -> str:
+    """Return an explanation as text for a terminal, without a final line break."""
+    lines = [f"{explanation.method} {explanation.path}"]
+    if isinstance(explanation.normal, str) and explanation.normal != explanation.path:
+        lines.append(f"  read as {explanation.normal}")
+    lines.append("routes, in order")
+    lines += [
+        f"  {'yes' if step.matches else 'no '}  {step.route}: {step.why}"
+        for step in explanation.steps
+    ]
+    if explanation.detours:
+        lines.append("other ways to read the path")
+        lines += [f"  {path} would be {name}" for path, name in explanation.detours]
+    lines += _verdict_lines(explanation)
+    lines.append("outcomes")
+    lines += [
+        f"  {c.reason.value} ({c.status or 'upstream'}): {c.when}" for c in explanation.consequences
+    ]
+    return "\n".join(lines)
+
+
+def _verdict_lines(explanation: Explanation) -> list[str]:
+    route = explanation.route
+    if route is None:
+        return [f"refused: {explanation.refused}"]
+    lines = [f"route: {route.name}"]
+    meter = route.meter
+    if meter is None:
+        return [*lines, "cost: nothing, not metered"]
+    if isinstance(explanation.amount, UnreadableAmount):
+        return [*lines, f"cost: cannot be read: {explanation.amount.detail}"]
+    unit = "bytes" if meter.resource == Resource.STORAGE_BYTES else "units"
+    lines.append(
+        f"cost: {explanation.amount} {unit} of {meter.resource} "
+        f"(amount: {amount_as_value(meter.amount)})"
+    )
+    if explanation.key_parts is not None:
+        lines += _key_lines(explanation.key_parts, explanation.key)
+    return lines
+
+
+def _key_lines(parts: KeyParts, key: str | None) -> list[str]:
+    values = asdict(parts)
+    lines = [f"key: {key}" if key else "key: a digest over"]
+    lines += [f"  {field.name}: {values[field.name]}" for field in fields(parts)]
+    return [
+        *lines,
+        "  attempt: how often this ID was charged before",
+        "  nonce: of the process, unless a trusted proxy chose the ID",
+    ]

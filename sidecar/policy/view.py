@@ -1,0 +1,108 @@
+"""The policy in force as plain values: resolved, without secrets."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sidecar.model import BearerSource, CookieSource, IdentitySource
+from sidecar.policy.amounts import (
+    MAX_UNITS,
+    AmountRule,
+    ConstantAmount,
+    HeaderAmount,
+    JsonAmount,
+    Scale,
+)
+from sidecar.policy.compiled import Meter, Policy, Route
+from sidecar.policy.routing import Match
+
+
+def as_dict(policy: Policy) -> dict[str, object]:
+    """Return what rules now, every default written out, for the admin page `/policy`.
+
+    Durations in seconds. A secret is shown as the fact that there is one.
+    """
+    return {
+        "product": policy.product,
+        "version": policy.version,
+        "hash": policy.hash,
+        "case_sensitive": policy.router.case_sensitive,
+        "identity": [_source(source) for source in policy.identity],
+        "routes": [
+            {**_match(match), **_route(route)}
+            for match, route in zip(policy.router.matches, policy.routes, strict=True)
+        ],
+        "unmatched": _route(policy.unmatched),
+    }
+
+
+def amount_as_value(rule: AmountRule) -> int | dict[str, object]:
+    """Return an amount as the policy file writes it."""
+    match rule:
+        case ConstantAmount(units=units):
+            return units
+        case JsonAmount(pointer=pointer, scale=scale):
+            return {"json": pointer.text, **_scale(scale)}
+        case HeaderAmount(name=name, scale=scale):
+            return {"header": name.decode("ascii"), **_scale(scale)}
+        case _:
+            assert_never(rule)
+
+
+def _scale(scale: Scale) -> dict[str, object]:
+    values = {
+        "map": None if scale.weights is None else dict(scale.weights),
+        "default": scale.default,
+        "max": None if scale.maximum == MAX_UNITS else scale.maximum,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _source(source: IdentitySource) -> dict[str, object]:
+    match source:
+        case BearerSource():
+            return {"bearer": True, "signed_by": "platform"}
+        case CookieSource(name=name, secret=secret):
+            return {"cookie": name, "signed_by": "platform" if secret is None else "product"}
+        case _:
+            assert_never(source)
+
+
+def _match(match: Match) -> dict[str, object]:
+    values: dict[str, object] = {"path": match.pattern.text}
+    if match.methods is not None:
+        values["methods"] = sorted(match.methods)
+    if match.headers:
+        values["headers"] = {
+            name.decode("ascii"): value.decode("latin-1") for name, value in match.headers
+        }
+    return {"match": values}
+
+
+def _route(route: Route) -> dict[str, object]:
+    shown: dict[str, object] = {"name": route.name, "errors": route.errors.value}
+    if route.meter is not None:
+        shown["meter"] = _meter(route.meter)
+    if route.action is not None:
+        shown["action"] = route.action.value
+    return shown
+
+
+def _meter(meter: Meter) -> dict[str, object]:
+    return {
+        "resource": meter.resource,
+        "amount": amount_as_value(meter.amount),
+        "accuracy": meter.accuracy.value,
+        "on_over_quota": meter.on_over_quota.value,
+        "on_platform_error": meter.on_platform_error.value,
+        "fail_open_budget": {
+            "units": meter.fail_open_budget.units,
+            "seconds": meter.fail_open_budget.seconds,
+        },
+        "platform_timeout": meter.platform_timeout,
+        "refund": meter.refund.value,
+        "replay": meter.replay.value,
+        "enforcement": meter.enforcement.value,
+        "deny_status": meter.deny_status,
+        "body_limit": meter.body_limit,
+    }
