@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from aiohttp import web
 from sidecar.admin.callers import refusal_of
 from sidecar.admin.readiness import assess
 from sidecar.admin.state import AdminState, MetricsPage
+from sidecar.admin.wire import SERVER_NAME, AdminProtocol
 from sidecar.errors import UserError
 from sidecar.model import Quota
 
@@ -32,15 +34,26 @@ class AdminServer:
         self._state = state
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Listen. Port 0 takes a free one. Raises UserError where the address cannot be had."""
-        runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=_CLOSE_SECONDS
-        )
+        runner = web.AppRunner(self._application(), shutdown_timeout=_CLOSE_SECONDS)
         await runner.setup()
+        loop = asyncio.get_running_loop()
+        manager = runner.server
+        if manager is None:
+            raise RuntimeError("the admin application was set up without a server")
         try:
-            await web.TCPSite(runner, host, port).start()
+            self._server = await loop.create_server(
+                lambda: AdminProtocol(
+                    manager,
+                    loop=loop,
+                    access_log=None,  # type: ignore[arg-type]  # no log, as AppRunner passes it
+                ),
+                host,
+                port,
+            )
         except OSError as error:
             await runner.cleanup()
             raise UserError(
@@ -52,13 +65,16 @@ class AdminServer:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port it listens on. Raises RuntimeError before start."""
-        if self._runner is None:
+        if self._server is None:
             raise RuntimeError("the admin server has not been started")
-        host, port = self._runner.addresses[0][:2]
+        host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
     async def close(self) -> None:
         """Stop listening, and give open requests a moment."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -162,6 +178,6 @@ async def _local_changes(request: web.Request, handler: _Handler) -> web.StreamR
 
 async def _unmarked(_request: web.Request, response: web.StreamResponse) -> None:
     """Say neither versions nor anything that may be kept."""
-    response.headers["Server"] = "bb-sidecar"
+    response.headers["Server"] = SERVER_NAME
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,0 +1,62 @@
+"""What the admin port looks at, standing still or broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from typing_extensions import override
+
+from sidecar.admin.readiness import Circumstances
+from sidecar.admin.state import ReloadReport
+from sidecar.model import OnPlatformError, Quota
+
+
+class StaticState:
+    """An AdminState that answers what it holds, and counts what was asked of it."""
+
+    def __init__(self) -> None:
+        self.now = Circumstances(
+            draining=False,
+            policy_problem="",
+            platform_problem="",
+            journal_problem="",
+            keys=1,
+            keys_problem="",
+            keys_needed=True,
+            modes=frozenset({OnPlatformError.FAIL_OPEN}),
+        )
+        self.report = ReloadReport("loaded", rejected=False)
+        self.quotas: list[tuple[str, Quota]] = []
+        self.reloads = 0
+        self.drains = 0
+
+    def circumstances(self) -> Circumstances:
+        return self.now
+
+    def policy_view(self) -> Mapping[str, object]:
+        return {"product": "acme-notes", "version": 1}
+
+    def known_quotas(self) -> Iterable[tuple[str, Quota]]:
+        return self.quotas
+
+    def reload(self) -> ReloadReport:
+        self.reloads += 1
+        return self.report
+
+    def drain(self) -> None:
+        self.drains += 1
+
+
+class BrokenState(StaticState):
+    """An AdminState whose view of the policy is a fault, with a credential in its text."""
+
+    @override
+    def policy_view(self) -> Mapping[str, object]:
+        raise RuntimeError("bbas_hunter2")
+
+
+class StaticMetrics:
+    """A metrics page that repeats what it was asked for."""
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        return accept.encode(), "text/plain; version=0.0.4; charset=utf-8"

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from sidecar.admin.state import AdminState, MetricsPage, ReloadReport
+from sidecar.telemetry.exposition import Exposition
+from sidecar.telemetry.metrics import Metrics
+from tests.fakes.admin import StaticState
+
+
+def test_the_exposition_is_a_metrics_page() -> None:
+    """What app wires together fits; mypy proves it, this runs it."""
+    page: MetricsPage = Exposition(Metrics(version="1.2.3").snapshot)
+    assert b'bb_sidecar_build_info{version="1.2.3"} 1.0' in page.render("")[0]
+
+
+def test_a_reload_without_problems_lists_none() -> None:
+    """Only a rejected file has some."""
+    state: AdminState = StaticState()
+    assert state.reload() == ReloadReport("loaded", rejected=False, problems=())
