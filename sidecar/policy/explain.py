@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import assert_never
 
-from sidecar.model import (
-    Action,
-    Enforcement,
-    Headers,
-    OnOverQuota,
-    OnPlatformError,
-    OnReplay,
-    Reason,
-    Resource,
-)
+from sidecar.model import Headers, Reason, Resource
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
+from sidecar.policy.consequences import Consequence, of_meter, of_unmetered
 from sidecar.policy.paths import Segments, normalise
 from sidecar.policy.routing import Match
 from sidecar.policy.view import amount_as_value
@@ -44,15 +35,6 @@ class Step:
     route: str
     matches: bool
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Consequence:
-    """What the call may come to; `status` 0 is the product's own answer."""
-
-    when: str
-    reason: Reason
-    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +95,7 @@ def explain(
             request_id=request_id,
         )
     if meter is None:
-        consequences = (_unmetered(route, unmatched=route is policy.unmatched),)
+        consequences = (of_unmetered(route, unmatched=route is policy.unmatched),)
     return Explanation(
         method=method,
         path=path,
@@ -194,56 +176,7 @@ def _price(
     amount = meter.amount.read(headers, body)
     if isinstance(amount, UnreadableAmount):
         return amount, (Consequence("always", Reason.BAD_REQUEST, 422),)
-    return amount, consequences_of(meter)
-
-
-def _unmetered(route: Route | None, *, unmatched: bool) -> Consequence:
-    if route is None:
-        return Consequence("always", Reason.BAD_REQUEST, 400)
-    if route.action is Action.ALLOW:
-        return Consequence("always", Reason.UNMETERED, 0)
-    return Consequence("always", Reason.UNMATCHED if unmatched else Reason.BLOCKED, 403)
-
-
-def consequences_of(meter: Meter) -> tuple[Consequence, ...]:
-    """Return what a priced call of this meter may come to, most usual first."""
-    found = [Consequence("there is quota", Reason.WITHIN_QUOTA, 0)]
-    match meter.on_over_quota:
-        case OnOverQuota.DENY:
-            found.append(Consequence("over quota", Reason.OVER_QUOTA, meter.deny_status))
-        case OnOverQuota.ALLOW:
-            found.append(Consequence("over quota", Reason.OVER_QUOTA_ALLOWED, 0))
-        case _:
-            assert_never(meter.on_over_quota)
-    found += _on_platform_error(meter)
-    found.append(Consequence("no valid token", Reason.UNAUTHENTICATED, 401))
-    found.append(Consequence("the org does not have the product", Reason.NOT_ENTITLED, 403))
-    if meter.replay is OnReplay.REJECT:
-        found.append(Consequence("a request ID seen again", Reason.REPLAYED, 409))
-    if meter.enforcement is Enforcement.SHADOW:
-        found.append(Consequence("shadow: instead of a refusal", Reason.SHADOW, 0))
-    return tuple(found)
-
-
-def _on_platform_error(meter: Meter) -> list[Consequence]:
-    failing = "the platform gives no answer to trust"
-    match meter.on_platform_error:
-        case OnPlatformError.FAIL_OPEN:
-            budget = meter.fail_open_budget
-            spent = f"and {budget.units} units or {budget.seconds:g} s are spent on that"
-            return [
-                Consequence(failing, Reason.FAIL_OPEN, 0),
-                Consequence(f"{failing}, {spent}", Reason.FAIL_OPEN_SPENT, 503),
-            ]
-        case OnPlatformError.FAIL_CLOSED:
-            return [Consequence(failing, Reason.FAIL_CLOSED, 503)]
-        case OnPlatformError.LAST_KNOWN:
-            return [
-                Consequence(f"{failing}, and its last one leaves quota", Reason.LAST_KNOWN, 0),
-                Consequence(f"{failing}, nor gave one before", Reason.FAIL_CLOSED, 503),
-            ]
-        case _:
-            assert_never(meter.on_platform_error)
+    return amount, of_meter(meter, free=amount == 0)
 
 
 def render(explanation: Explanation) -> str:

@@ -33,7 +33,7 @@ _NOT_IN_A_PATH: Final = re.compile(r"[^\x21-\x7e]|[\\?#]")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENCODED_SEPARATOR: Final = re.compile(r"%(?:2F|5C)", re.IGNORECASE)
-_ENCODEDCONTROL: Final = re.compile(r"%(?:[01][0-9A-F]|7F)", re.IGNORECASE)
+_ENCODED_CONTROL: Final = re.compile(r"%(?:[01][0-9A-F]|7F)", re.IGNORECASE)
 _OVERLONG: Final = re.compile(r"%C[01]|%E0%[89][0-9A-F]|%F0%8[0-9A-F]", re.IGNORECASE)
 _NEEDLESS_ESCAPE: Final = re.compile(
     # Escapes of characters that a segment may hold as they are (RFC 3986 pchar).
@@ -138,7 +138,7 @@ def _refuse_hazards(raw: str) -> None:
         raise _RefusedError("the path has a '%' that starts no escape")
     if found := _ENCODED_SEPARATOR.search(raw):
         raise _RefusedError(f"the path has an encoded slash or backslash ({found[0]})")
-    if found := _ENCODEDCONTROL.search(raw):
+    if found := _ENCODED_CONTROL.search(raw):
         raise _RefusedError(f"the path has an encoded control byte ({found[0]})")
     if found := _OVERLONG.search(raw):
         raise _RefusedError(f"the path has overlong UTF-8 ({found[0]})")
