@@ -1,0 +1,254 @@
+"""The wiring: the only place that makes adapters and joins them to the engine.
+
+What is started here is owned here and ended in the reverse order, each step with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Final
+
+import uvloop
+
+from sidecar import __version__
+from sidecar.admin.server import AdminServer
+from sidecar.admission.books import Books
+from sidecar.admission.engine import Engine
+from sidecar.admission.lessor import Lessor
+from sidecar.errors import UserError
+from sidecar.http1.pool import Pool, PoolLimits
+from sidecar.identity.keyset import KeySet
+from sidecar.identity.verifier import Verifier
+from sidecar.key_source import KeySource, Secret
+from sidecar.model import CookieSource
+from sidecar.platform.breaker import Breaker
+from sidecar.platform.consume import Consumer
+from sidecar.policy.store import PolicyStore
+from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.server import Server
+from sidecar.settings import Settings
+from sidecar.status import Status
+from sidecar.telemetry.exposition import Exposition
+from sidecar.telemetry.logs import setup_logging
+from sidecar.telemetry.observer import Observer
+from sidecar.telemetry.redaction import Redactor
+
+log = logging.getLogger("sidecar.app")
+
+_PLATFORM_IDLE_SECONDS: Final = 30.0
+_PLATFORM_CONNECTIONS: Final = 64
+_UPSTREAM_IDLE_SECONDS: Final = 4.0
+
+
+class App:
+    """One sidecar: made from settings, started, drained, stopped."""
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], redactor: Redactor | None = None
+    ) -> None:
+        """Take the settings; `redactor` hears of every credential before it is used."""
+        self._settings = settings
+        self._environ = environ
+        self._redactor = redactor or Redactor()
+        self._owned = contextlib.AsyncExitStack()
+        self._server: Server | None = None
+        self._status: Status | None = None
+        self._port = 0
+        self._admin_address = ("", 0)
+
+    @property
+    def url(self) -> str:
+        """Where the data plane listens, as seen from this machine."""
+        host = self._settings.listen.host
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Where the admin port listens."""
+        host, port = self._admin_address
+        return f"http://{host}:{port}"
+
+    async def start(self) -> None:
+        """Start every part, the listener last. Raises UserError for what a user can mend."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._owned.aclose()
+            raise
+
+    async def _start(self) -> None:
+        settings, limits = self._settings, self._settings.limits
+        observer = Observer(version=__version__, orgs=settings.metrics_orgs)
+        policies = PolicyStore(settings.policy, self._environ, observer)
+        self._hide_secrets(policies)
+        key = KeySource(settings.key, on_change=lambda new: self._redactor.add(new.reveal()))
+        keys = KeySet(settings.auth.url, time, observer)
+        self._owned.push_async_callback(keys.close)
+        breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
+        platform = Pool(
+            settings.platform,
+            PoolLimits(connections=_PLATFORM_CONNECTIONS, idle_seconds=_PLATFORM_IDLE_SECONDS),
+        )
+        consumer = Consumer(
+            platform,
+            key=key.current,
+            breaker=breaker,
+            observer=observer,
+            agent=f"bb-sidecar/{__version__}",
+        )
+        self._owned.push_async_callback(consumer.close)
+        nonce = secrets.token_bytes(16)
+        books = Books(observer)
+        self._owned.callback(lambda: books.close(time.time()))
+        lessor = Lessor(books=books, quotas=consumer, clock=time, observer=observer, nonce=nonce)
+        self._owned.push_async_callback(lessor.close)
+        engine = Engine(
+            policies=policies,
+            product=settings.product,
+            identities=Verifier(keys, settings.issuer, time),
+            quotas=consumer,
+            books=books,
+            clock=time,
+            observer=observer,
+            nonce=nonce,
+            lessor=lessor,
+        )
+        upstream = Pool(
+            settings.upstream,
+            PoolLimits(
+                connections=limits.upstream_connections,
+                idle_seconds=_UPSTREAM_IDLE_SECONDS,
+                connect_timeout=limits.connect_timeout,
+                max_head_bytes=limits.max_head_bytes,
+                max_fields=limits.max_fields,
+            ),
+        )
+        self._owned.push_async_callback(upstream.close)
+        gateway = Gateway(
+            engine=engine,
+            upstream=upstream,
+            clock=time,
+            observer=observer,
+            max_inflight=limits.max_inflight,
+            first_byte_timeout=limits.first_byte_timeout,
+            nonce=secrets.token_hex(6),
+        )
+        server = Server(gateway, limits=limits, trusted=settings.trusted_proxies, observer=observer)
+        self._status = status = Status(
+            policies=policies, keys=keys, breaker=breaker, books=books, server=server,
+            gateway=gateway, orgs=settings.metrics_orgs,
+        )  # fmt: skip
+        status.publish(observer)
+        admin = AdminServer(status, Exposition(observer.snapshot))
+        await admin.start(settings.admin.host, settings.admin.port)
+        self._owned.push_async_callback(admin.close)
+        self._admin_address = admin.address
+        keys.start()
+        self._own_task(policies.watch(), "policy watch")
+        await self._listen(server)
+        log.info(
+            "started",
+            extra={
+                "listen": self.url,
+                "upstream": settings.upstream.url,
+                "platform": settings.platform.url,
+                "product": settings.product or policies.current.product,
+                "policy_hash": policies.current.hash,
+                "version": __version__,
+            },
+        )
+
+    async def stop(self, drain_seconds: float | None = None) -> bool:
+        """Drain, then end every part; True when no request was cut off."""
+        seconds = self._settings.drain_seconds if drain_seconds is None else drain_seconds
+        whole = True
+        if self._server is not None:
+            whole = await self._server.drain(seconds)
+        await self._owned.aclose()
+        log.info("stopped", extra={"whole": whole})
+        return whole
+
+    def hurry(self) -> None:
+        """Cut off what a drain still waits for."""
+        if self._server is not None:
+            self._server.hurry()
+
+    def reload(self) -> None:
+        """Read the policy again now."""
+        if self._status is not None:
+            self._status.reload()
+
+    async def _listen(self, server: Server) -> None:
+        listen = self._settings.listen
+        try:
+            self._port = await server.start(listen.host, listen.port)
+        except OSError as error:
+            raise UserError(
+                f"--port: {listen} cannot be listened on: {error.strerror or error}:"
+                " give a free address of this machine"
+            ) from error
+        self._server = server
+        self._owned.push_async_callback(server.close)
+
+    def _own_task(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run a background task until stop; one that ends by itself is a fault, and is logged."""
+        task = asyncio.ensure_future(work)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait((task,), timeout=2.0)
+
+        def ended(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and (fault := done.exception()) is not None:
+                log.error("task_failed", extra={"task": name}, exc_info=fault)
+
+        task.add_done_callback(ended)
+        self._owned.push_async_callback(end)
+
+    def _hide_secrets(self, policies: PolicyStore) -> None:
+        for source in policies.current.identity:
+            if isinstance(source, CookieSource) and source.secret is not None:
+                self._redactor.add(source.secret.decode("utf-8", "surrogateescape"))
+        if isinstance(self._settings.key, Secret):
+            self._redactor.add(self._settings.key.reveal())
+        if self._settings.redis is not None:
+            self._redactor.add(self._settings.redis.reveal())
+
+
+def run(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Run the sidecar until SIGTERM or SIGINT; return the exit status.
+
+    SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
+    """
+    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
+    return uvloop.run(_run(App(settings, environ, redactor)))
+
+
+async def _run(app: App) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    again = asyncio.Event()
+
+    def asked() -> None:
+        (again if stop.is_set() else stop).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    await app.start()
+    loop.add_signal_handler(signal.SIGHUP, app.reload)
+    await stop.wait()
+    stopping = asyncio.ensure_future(app.stop())
+    hurry = asyncio.ensure_future(again.wait())
+    await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not stopping.done():
+        log.warning("drain_ended", extra={"why": "asked twice"})
+        app.hurry()
+    await stopping
+    return 0

@@ -1,0 +1,298 @@
+"""The command `bb-sidecar`: its subcommands, and how a user's mistake is told.
+
+Each subcommand imports what it runs only when it runs: `bb-sidecar check` in a build step does not
+pay for a server. A `UserError` is one line on stderr and exit status 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from typing_extensions import override
+
+from sidecar import __version__
+from sidecar.errors import UserError
+
+_LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
+_ADMIN: Final = "127.0.0.1:9901"
+_MAX_PORT: Final = 65535
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse whose errors are one line."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog}: {message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit status."""
+    try:
+        args = _parser().parse_args(argv)
+        status = args.run(args)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"bb-sidecar: {line.removeprefix('bb-sidecar ')}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return int(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="bb-sidecar",
+        description="Enforces a product's AI-call quota in front of its HTTP routes.",
+    )
+    parser.add_argument("--version", action="version", version=f"bb-sidecar {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_run(commands)
+    _add_demo(commands)
+    _add_platform(commands)
+    _add_token(commands)
+    _add_check(commands)
+    _add_explain(commands)
+    _add_health(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no public name
+
+
+def _add_run(commands: _Commands[_Parser]) -> None:
+    from sidecar.settings import add_run_arguments  # noqa: PLC0415 - see the module's docstring
+
+    parser = commands.add_parser("run", help="the sidecar")
+    add_run_arguments(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sidecar.app import run  # noqa: PLC0415
+    from sidecar.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
+    return run(settings, os.environ)
+
+
+def _add_demo(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "demo", help="local platform, a small AI-like product and the sidecar, all in one"
+    )
+    for name, what in (
+        ("--port", "port of the sidecar"),
+        ("--admin-port", "port of its admin side"),
+        ("--platform-port", "port of the local platform"),
+        ("--upstream-port", "port of the product"),
+    ):
+        parser.add_argument(name, type=_port, default=0, help=f"{what} (default: a free one)")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from sidecar.demo.run import DemoPorts, demo  # noqa: PLC0415
+
+    ports = DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)
+    return demo(ports)
+
+
+def _add_platform(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser("platform", help="the local platform alone")
+    parser.add_argument("--db", type=Path, help="SQLite file (default: in memory)")
+    parser.add_argument("--seed", type=Path, help="YAML file with products, orgs and keys")
+    parser.add_argument(
+        "--listen", type=_address, default=("127.0.0.1", 8092), help="(default: 127.0.0.1:8092)"
+    )
+    parser.add_argument("--issuer", help="`iss` of tokens (default: the URL it is reached by)")
+    parser.set_defaults(run=_platform)
+
+
+def _platform(args: argparse.Namespace) -> int:
+    from sidecar.local_platform.runner import run_platform  # noqa: PLC0415
+
+    host, port = args.listen
+    asyncio.run(run_platform(host=host, port=port, db=args.db, seed=args.seed, issuer=args.issuer))
+    return 0
+
+
+def _add_token(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser("token", help="a bb_at signed by the local platform")
+    parser.add_argument("--platform", default=_LOCAL_PLATFORM, help="(default: %(default)s)")
+    parser.add_argument("--org", required=True, help="org_id")
+    parser.add_argument("--user", help="user_id")
+    parser.add_argument("--role", help="such as org_owner")
+    parser.add_argument("--ttl", type=int, help="seconds to live")
+    parser.add_argument("--claims", type=_json_object, help="JSON object of claims that override")
+    parser.set_defaults(run=_token)
+
+
+def _token(args: argparse.Namespace) -> int:
+    body = {
+        "org_id": args.org,
+        "user_id": args.user,
+        "role": args.role,
+        "ttl": args.ttl,
+        "claims": args.claims,
+    }
+    answer = _call(
+        f"{args.platform.rstrip('/')}/_control/token",
+        {name: value for name, value in body.items() if value is not None},
+        mend="start one with `bb-sidecar platform`, or name it with --platform URL",
+    )
+    token = answer.get("token")
+    if not isinstance(token, str):
+        raise UserError(f"token: {args.platform} is not a local platform: it gave no token")
+    print(token)
+    return 0
+
+
+def _add_check(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "check", help="validate a policy: every problem as file:line:column: message"
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.set_defaults(run=_check)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from sidecar.policy.check import check_file  # noqa: PLC0415
+
+    problems = check_file(args.file)
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print(f"{args.file}: ok")
+    return 1 if problems else 0
+
+
+def _add_explain(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "explain", help="which route matches, what it would cost, under which key, and why"
+    )
+    parser.add_argument("--policy", type=Path, required=True)
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("path", metavar="PATH", help="the path, with or without a query")
+    parser.add_argument(
+        "-H", "--header", action="append", default=[], type=_header, help="'Name: value'"
+    )
+    parser.add_argument("-d", "--data", help="the body; @FILE reads a file")
+    parser.set_defaults(run=_explain)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from sidecar.explaining import explain_call  # noqa: PLC0415
+
+    data = args.data
+    if data is None:
+        body = b""
+    elif data.startswith("@"):
+        body = _read(Path(data[1:]))
+    else:
+        body = data.encode()
+    explained = explain_call(
+        args.policy,
+        os.environ,
+        method=args.method,
+        target=args.path,
+        headers=args.header,
+        body=body,
+    )
+    print(explained)
+    return 0
+
+
+def _add_health(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser("health", help="ask a running sidecar; for container probes")
+    parser.add_argument(
+        "--admin",
+        default=os.environ.get("SIDECAR_ADMIN") or _ADMIN,
+        help="its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)",
+    )
+    parser.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
+    parser.set_defaults(run=_health)
+
+
+def _health(args: argparse.Namespace) -> int:
+    host, port = _address(args.admin)
+    if host in {"0.0.0.0", "::"}:
+        host = "127.0.0.1"
+    path = "ready" if args.ready else "health"
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/{path}", timeout=2) as answer:
+            print(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        print(error.read().decode(errors="replace"))
+        return 1
+    except OSError as error:
+        print(f"bb-sidecar: health: {host}:{port} does not answer: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _call(url: str, body: dict[str, object], *, mend: str) -> dict[str, object]:
+    """POST JSON to a local platform; a user's mistake is a UserError with the `mend`."""
+    if not url.startswith(("http://", "https://")):
+        raise UserError(f"{url}: not an http URL: {mend}")
+    request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
+        url, json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            document = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        text = error.read(2000).decode(errors="replace")
+        raise UserError(f"{url}: answered {error.code}: {text}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(f"{url}: no answer: {reason}: {mend}") from error
+    return document if isinstance(document, dict) else {}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: name a file that can be read") from error
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give 0 to 65535")
+    return int(text)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, such as 127.0.0.1:8092")
+    return host.strip("[]"), _port(port)
+
+
+def _json_object(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value
+
+
+def _header(text: str) -> tuple[bytes, bytes]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")
+    return name.strip().lower().encode(), value.strip().encode()

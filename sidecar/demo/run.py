@@ -1,0 +1,153 @@
+"""`bb-sidecar demo`: the local platform, a small product and the sidecar in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import uvloop
+
+from sidecar.app import App
+from sidecar.demo.upstream import DemoUpstream
+from sidecar.key_source import parse_key
+from sidecar.local_platform.seeds import Seed
+from sidecar.local_platform.server import LocalPlatform
+from sidecar.setting_values import Address, parse_origin
+from sidecar.settings import Limits, LogFormat, LogLevel, Settings
+
+_ORG: Final = "org_acme"
+_SPENT_ORG: Final = "org_globex"
+_KEY: Final = "bbas_demo_acme_notes"
+_HOUR: Final = 3600
+
+_SPENT_UNITS: Final = 3
+
+SEED: Final = {
+    "products": [{"slug": "acme-notes", "key": _KEY}],
+    "orgs": [
+        {
+            "id": _ORG,
+            "plan": "pro",
+            "apps": ["acme-notes"],
+            "quotas": {"ai_calls": 25, "api_calls": -1},
+            "keys": [{"key": "bbk_demo_acme", "product": "acme-notes"}],
+        },
+        {
+            "id": _SPENT_ORG,
+            "plan": "free",
+            "apps": ["acme-notes"],
+            "quotas": {"ai_calls": _SPENT_UNITS},
+        },
+    ],
+}
+"""Two orgs: one with units left, one that the demo lets spend all it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPorts:
+    """Where the demo listens; 0 takes a free port."""
+
+    sidecar: int = 0
+    admin: int = 0
+    platform: int = 0
+    upstream: int = 0
+
+
+def demo(ports: DemoPorts) -> int:
+    """Run until Ctrl-C; return the exit status."""
+    uvloop.run(_demo(ports))
+    return 0
+
+
+async def _demo(ports: DemoPorts) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    platform = LocalPlatform(seed=Seed.model_validate(SEED))
+    upstream = DemoUpstream(pace=0.3)
+    with as_file(files("sidecar.demo") / "policy.yaml") as policy:
+        await platform.start("127.0.0.1", ports.platform)
+        await upstream.start("127.0.0.1", ports.upstream)
+        app = App(_settings(policy, platform.url, upstream.url, ports), {})
+        try:
+            await app.start()
+            spent = platform.mint_token(_SPENT_ORG, ttl=_HOUR)
+            await _spend(app.url, spent)
+            token = platform.mint_token(_ORG, ttl=_HOUR)
+            for line in _introduction(app, platform.url, upstream.url, token, spent):
+                sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+            await stop.wait()
+        finally:
+            await app.stop(drain_seconds=2.0)
+            await upstream.close()
+            await platform.close()
+
+
+def _settings(policy: Path, platform: str, upstream: str, ports: DemoPorts) -> Settings:
+    return Settings(
+        policy=policy,
+        upstream=parse_origin(upstream),
+        listen=Address("127.0.0.1", ports.sidecar),
+        admin=Address("127.0.0.1", ports.admin),
+        platform=parse_origin(platform),
+        auth=parse_origin(platform),
+        issuer=platform,
+        key=parse_key(_KEY),
+        product=None,
+        journal=None,
+        redis=None,
+        workers=1,
+        log_level=LogLevel.WARNING,
+        log_format=LogFormat.TEXT,
+        drain_seconds=2.0,
+        trusted_proxies=(),
+        metrics_orgs=100,
+        limits=Limits(),
+    )
+
+
+async def _spend(url: str, token: str) -> None:
+    """Let the second org spend its quota, through the sidecar like everybody."""
+    async with aiohttp.ClientSession(headers={"cookie": f"bb_at={token}"}) as session:
+        for _ in range(_SPENT_UNITS):
+            async with session.post(f"{url}/api/v1/chat", json={"message": "hello"}):
+                pass
+
+
+def _introduction(app: App, platform: str, upstream: str, token: str, spent: str) -> Iterator[str]:
+    body = '{"model":"small","messages":[{"role":"user","content":"hello"}]}'
+    stream = '{"model":"small","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+    send = f"{app.url}/v1/chat/completions -H 'content-type: application/json'"
+    yield f"sidecar         {app.url}"
+    yield f"  in front of   {upstream}  (a small AI-like product)"
+    yield f"  admin         {app.admin_url}  (/ready /metrics /policy /quota)"
+    yield f"local platform  {platform}  (API and auth host; what was counted: /_control/consumes)"
+    yield f"orgs            {_ORG} has 25 AI calls this month, {_SPENT_ORG} has spent its 3"
+    yield ""
+    yield "1. An allowed call, with RateLimit headers:"
+    yield ""
+    yield f"curl -si {send} -H 'Cookie: bb_at={token}' -d '{body}'"
+    yield ""
+    yield "2. A stream, event by event:"
+    yield ""
+    yield f"curl -sN {send} -H 'Cookie: bb_at={token}' -d '{stream}'"
+    yield ""
+    yield "3. A call over quota, refused before the product is touched:"
+    yield ""
+    yield f"curl -si {app.url}/api/v1/chat -H 'Cookie: bb_at={spent}' -d '{{}}'"
+    yield ""
+    yield "What the sidecar let through, and what the platform counted:"
+    yield ""
+    yield f"curl -s {app.admin_url}/metrics | grep ^bb_sidecar_units_total"
+    yield f"curl -s '{platform}/_control/consumes?org_id={_ORG}'"
+    yield ""
+    yield "Ctrl-C ends all."

@@ -1,0 +1,103 @@
+"""What the admin port and the metrics read of a running sidecar, and the two things it may do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from sidecar.admin.readiness import Circumstances
+from sidecar.admin.state import ReloadReport
+from sidecar.admission.books import Books
+from sidecar.identity.keyset import KeySet
+from sidecar.model import CookieSource, OnPlatformError, Quota
+from sidecar.platform.breaker import Breaker, BreakerState
+from sidecar.policy.store import PolicyStore, ReloadOutcome
+from sidecar.policy.view import as_dict
+from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.server import Server
+from sidecar.telemetry.metrics import Metrics
+
+
+class Status:
+    """Satisfies `AdminState`, and gives the gauges their values at a scrape."""
+
+    def __init__(
+        self,
+        *,
+        policies: PolicyStore,
+        keys: KeySet,
+        breaker: Breaker,
+        books: Books,
+        server: Server,
+        gateway: Gateway,
+        orgs: int,
+    ) -> None:
+        """Read from these parts; `orgs` bounds what `/quota` lists."""
+        self._policies = policies
+        self._keys = keys
+        self._breaker = breaker
+        self._books = books
+        self._server = server
+        self._gateway = gateway
+        self._orgs = orgs
+
+    def publish(self, metrics: Metrics) -> None:
+        """Let the gauges be read from their owners."""
+        books, read = self._books, metrics.read_at_scrape
+        read("platform_breaker_state", lambda: float(self._breaker.state))
+        read("journal_pending_units", lambda: books.figures(time.time()).journal_pending_units)
+        read("journal_oldest_seconds", lambda: books.figures(time.time()).journal_oldest_seconds)
+        read("credits_units", lambda: books.figures(time.time()).credits_units)
+        read("lease_units", self._lease_units)
+        read("inflight_requests", lambda: self._gateway.inflight)
+        read("open_connections", lambda: self._server.open_connections)
+        read("policy_info", self._policy_info)
+
+    def circumstances(self) -> Circumstances:
+        """Tell the state of each dependency, for readiness."""
+        policy = self._policies.current
+        keys = self._keys.state()
+        meters = [route.meter for route in policy.routes if route.meter is not None]
+        return Circumstances(
+            draining=self._gateway.draining,
+            policy_problem=self._policies.last_error or "",
+            platform_problem=self._platform_problem(),
+            journal_problem="",
+            keys=keys.keys,
+            keys_problem=keys.last_error or "",
+            keys_needed=not any(
+                isinstance(source, CookieSource) and source.secret is not None
+                for source in policy.identity
+            ),
+            modes=frozenset[OnPlatformError](meter.on_platform_error for meter in meters),
+        )
+
+    def policy_view(self) -> Mapping[str, object]:
+        """Tell what is in force."""
+        return as_dict(self._policies.current)
+
+    def known_quotas(self) -> Iterable[tuple[str, Quota]]:
+        """Tell what the platform last said of each org that is remembered."""
+        for known in self._books.known_quotas(self._orgs):
+            yield known.org_id, known.quota
+
+    def reload(self) -> ReloadReport:
+        """Read the policy again; a bad file changes nothing."""
+        outcome = self._policies.reload()
+        problems = (self._policies.last_error or "").splitlines()
+        return ReloadReport(outcome.value, outcome is ReloadOutcome.REJECTED, tuple(problems))
+
+    def drain(self) -> None:
+        """Refuse new requests from now on; those under way finish."""
+        self._server.begin_drain()
+
+    def _platform_problem(self) -> str:
+        return "" if self._breaker.state is BreakerState.CLOSED else "the breaker is not closed"
+
+    def _lease_units(self) -> Mapping[tuple[str, ...], float]:
+        figures = self._books.figures(time.time())
+        return {("held",): figures.lease_units_held, ("requested",): figures.lease_units_requested}
+
+    def _policy_info(self) -> Mapping[tuple[str, ...], float]:
+        policy = self._policies.current
+        return {(str(policy.version), policy.hash): 1}
