@@ -24,16 +24,25 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    # A header line of credentials, as text or in a repr: the rest of the line goes.
+    # A header line of credentials, as text or in a repr: the rest of the line goes. No boundary
+    # before the name, because in a repr of a head `\\n` stands there.
     (
         re.compile(
-            r"\b((?:proxy-)?authorization|(?:set-)?cookie|x-internal-key)\b"
+            r"(authorization|cookie|x-internal-key)"
             r"(['\"]?\s*[:=,]\s*)[^\r\n]+",
             re.IGNORECASE,
         ),
         rf"\1\2{MASK}",
     ),
-    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE), rf"\1 {MASK}"),
+    # Not the next word of a sentence: a token has a digit, or is longer than words are.
+    (
+        re.compile(
+            r"(bearer)\s+"
+            r"(?:[A-Za-z0-9._~+/=-]{20,}|(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{4,})",
+            re.IGNORECASE,
+        ),
+        rf"\1 {MASK}",
+    ),
     (re.compile(r"bb(as|k)_[A-Za-z0-9_\-]+"), rf"bb\1_{MASK}"),
     # A token in the compact form of RFC 7515 or 7516, whole or cut short.
     (re.compile(r"eyJ[A-Za-z0-9_=-]*(?:\.[A-Za-z0-9_=-]*){0,4}"), f"eyJ{MASK}"),

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.telemetry.catalogue import METRICS, PREFIX
+from sidecar.telemetry.exposition import Exposition
+from sidecar.telemetry.metrics import Metrics
+from tests.unit.golden.compare import assert_golden
+
+
+def busy() -> Metrics:
+    """Metrics with at least one series each, of made-up values."""
+    metrics = Metrics(version="0.1.0")
+    metrics.request_finished(Decision(Reason.WITHIN_QUOTA, "chat", "r", None), 200, 0.042)
+    metrics.request_finished(Decision(Reason.OVER_QUOTA, "chat", "r", None), 429, 0.0004)
+    metrics.request_finished(Decision(Reason.UNMETERED, "rest", "r", None), 0, 400.0)
+    metrics.forwarded("chat", 0.0012)
+    metrics.units_admitted("ai_calls", "chat", Reason.WITHIN_QUOTA, 5)
+    metrics.identity_failed(IdentityFailure.EXPIRED)
+    metrics.platform_degraded(FailureKind.TIMEOUT)
+    metrics.replay_seen(OnReplay.CHARGE)
+    metrics.quota_seen("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0))
+    metrics.journal_replayed("counted", 3)
+    metrics.journal_dropped(1)
+    metrics.lease_requested("granted")
+    metrics.consume_finished("granted", 0.003)
+    metrics.consume_finished("timeout", 0.25)
+    metrics.keys_refreshed("ok", 2)
+    metrics.upstream_failed("connect")
+    metrics.connection_closed("slow_head")
+    metrics.policy_reloaded("loaded")
+    metrics.read_at_scrape("platform_breaker_state", lambda: 0)
+    metrics.read_at_scrape("journal_pending_units", lambda: 4)
+    metrics.read_at_scrape("journal_oldest_seconds", lambda: 1.5)
+    metrics.read_at_scrape("lease_units", lambda: {("held",): 10})
+    metrics.read_at_scrape("credits_units", lambda: 2)
+    metrics.read_at_scrape("inflight_requests", lambda: 3)
+    metrics.read_at_scrape("open_connections", lambda: 6)
+    metrics.read_at_scrape("policy_info", lambda: {("1", "abc123"): 1})
+    return metrics
+
+
+def test_the_page_reads_as_its_golden_file_says() -> None:
+    """Names, labels, help and types of all metrics are API."""
+    page = Exposition(busy().snapshot).render("")[0].decode()
+    ours = [line for line in page.splitlines() if PREFIX in line]
+    assert_golden("metrics.txt", "\n".join(ours) + "\n")
+
+
+def test_every_metric_has_a_series_in_the_golden_file() -> None:
+    """Else its labels could change unseen."""
+    page = Exposition(busy().snapshot).render("")[0].decode()
+    families = {family.name: family for family in parse_text(page)}
+    for metric in METRICS:
+        samples = families[PREFIX + metric.name.removesuffix("_total")].samples
+        assert set(metric.labels) == set(samples[0].labels) - {"le"}
+
+
+def test_buckets_are_cumulative() -> None:
+    """As the format wants them, with +Inf for all."""
+    page = Exposition(busy().snapshot).render("")[0].decode()
+    assert 'consume_duration_seconds_bucket{le="0.0025"} 0.0' in page
+    assert 'consume_duration_seconds_bucket{le="0.005"} 1.0' in page
+    assert 'consume_duration_seconds_bucket{le="+Inf"} 2.0' in page
+    assert "bb_sidecar_consume_duration_seconds_count 2.0" in page
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "text/plain;version=0.0.4", "text/plain;version=x"])
+def test_text_is_what_is_served_unless_asked_otherwise(accept: str) -> None:
+    """Whatever the field holds: it is never repeated."""
+    page, content_type = Exposition(busy().snapshot).render(accept)
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert list(parse_text(page.decode()))
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=1.0.0, text/plain;q=0.5",
+        "application/openmetrics-text; version=9.x\x00",
+    ],
+)
+def test_openmetrics_is_served_when_asked_for(accept: str) -> None:
+    """Its strict parser takes it."""
+    page, content_type = Exposition(busy().snapshot).render(accept)
+    assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert page.endswith(b"# EOF\n")
+    families = parse_openmetrics(page.decode())  # type: ignore[no-untyped-call]  # not typed there
+    assert list(families)
+
+
+@pytest.mark.parametrize("name", ["process_open_fds", "python_gc_collections_total", "python_info"])
+def test_the_process_itself_is_shown(name: str) -> None:
+    """Memory, descriptors, collections: the usual dashboards work."""
+    assert f"\n{name}" in Exposition(busy().snapshot).render("")[0].decode()
+
+
+def test_two_expositions_do_not_share_a_registry() -> None:
+    """Tests, and several sidecars in one process, stand side by side."""
+    first, second = Metrics(version="1"), Metrics(version="2")
+    pages = [Exposition(metrics.snapshot).render("")[0] for metrics in (first, second)]
+    assert [b'version="1"' in page for page in pages] == [True, False]

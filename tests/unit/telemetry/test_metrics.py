@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import pytest
+
+from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.ports import (
+    AdmissionObserver,
+    IdentityObserver,
+    PlatformObserver,
+    RequestObserver,
+)
+from sidecar.telemetry.catalogue import METRICS
+from sidecar.telemetry.exposition import Exposition
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.series import Labels
+
+
+def decided(reason: Reason, route: str = "chat") -> Decision:
+    """A decision for a route."""
+    return Decision(reason, route, "req", None)
+
+
+def values(metrics: Metrics, name: str) -> dict[Labels, float]:
+    """The series of one metric that are above nought."""
+    return {labels: value for labels, value in metrics.snapshot().values[name].items() if value > 0}
+
+
+def test_metrics_satisfy_every_observer() -> None:
+    """One object for four ports; the annotations are the proof."""
+    metrics = Metrics(version="0")
+    requests: RequestObserver = metrics
+    admission: AdmissionObserver = metrics
+    platform: PlatformObserver = metrics
+    identity: IdentityObserver = metrics
+    assert requests is admission is platform is identity  # type: ignore[comparison-overlap]  # one object, four ports
+
+
+def test_an_answer_is_counted_by_route_verdict_reason_and_code() -> None:
+    """And its duration by route."""
+    metrics = Metrics(version="0")
+    metrics.request_finished(decided(Reason.WITHIN_QUOTA), 200, 0.002)
+    metrics.request_finished(decided(Reason.OVER_QUOTA), 429, 0.001)
+    assert values(metrics, "requests_total") == {
+        ("chat", "allow", "within_quota", "200"): 1,
+        ("chat", "deny", "over_quota", "429"): 1,
+    }
+    assert sum(metrics.snapshot().histograms["request_duration_seconds"]["chat",].counts) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [(0, "none"), (200, "200"), (299, "2xx"), (418, "418"), (477, "4xx"), (599, "5xx"),
+     (999, "other"), (-5, "other")],
+)  # fmt: skip
+def test_a_code_outside_the_known_ones_is_its_class(code: int, label: str) -> None:
+    """The product may answer anything."""
+    metrics = Metrics(version="0")
+    metrics.request_finished(decided(Reason.UNMETERED), code, 0.1)
+    assert list(values(metrics, "requests_total")) == [("chat", "allow", "unmetered", label)]
+
+
+def test_added_time_is_counted_by_route() -> None:
+    """Before the upstream was called."""
+    metrics = Metrics(version="0")
+    metrics.forwarded("chat", 0.0004)
+    assert metrics.snapshot().histograms["overhead_seconds"]["chat",].total == 0.0004
+
+
+def test_units_are_counted_by_resource_route_and_reason() -> None:
+    """As many as were let through."""
+    metrics = Metrics(version="0")
+    metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 3)
+    metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 2)
+    assert values(metrics, "units_total") == {("ai_calls", "chat", "leased"): 5}
+
+
+def test_each_verb_moves_its_own_counter() -> None:
+    """One event, one series, nothing else."""
+    metrics = Metrics(version="0")
+    metrics.connection_closed("slow_head")
+    metrics.upstream_failed("connect")
+    metrics.identity_failed(IdentityFailure.EXPIRED)
+    metrics.platform_degraded(FailureKind.TIMEOUT)
+    metrics.fail_open_started("org", "ai_calls", FailureKind.TIMEOUT)
+    metrics.replay_seen(OnReplay.REJECT)
+    metrics.journal_replayed("counted", 7)
+    metrics.journal_dropped(5)
+    metrics.lease_requested("granted")
+    metrics.consume_finished("granted", 0.003)
+    metrics.keys_refreshed("ok", 2)
+    metrics.policy_reloaded("loaded")
+    moved = {
+        name: {labels: value for labels, value in series.items() if value > 0}
+        for name, series in metrics.snapshot().values.items()
+    }
+    assert {name: series for name, series in moved.items() if series} == {
+        "connections_closed_total": {("slow_head",): 1},
+        "upstream_errors_total": {("connect",): 1},
+        "identity_failures_total": {("expired",): 1},
+        "platform_degraded_total": {("timeout",): 1},
+        "replays_total": {("reject",): 1},
+        "journal_replayed_units_total": {("counted",): 7},
+        "journal_dropped_units_total": {(): 5},
+        "lease_requests_total": {("granted",): 1},
+        "consume_requests_total": {("granted",): 1},
+        "jwks_refresh_total": {("ok",): 1},
+        "jwks_keys": {(): 2},
+        "policy_reload_total": {("loaded",): 1},
+        "build_info": {("0",): 1},
+    }
+
+
+def test_what_the_platform_told_becomes_gauges() -> None:
+    """By org and resource."""
+    metrics = Metrics(version="0")
+    metrics.quota_seen("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0))
+    told = metrics.snapshot().values
+    assert [told[f"quota_{name}_units"] for name in ("limit", "used", "remaining")] == [
+        {("org_acme", "ai_calls"): 25},
+        {("org_acme", "ai_calls"): 12},
+        {("org_acme", "ai_calls"): 13},
+    ]
+
+
+def test_a_gauge_is_read_from_its_owner() -> None:
+    """At the scrape, and no sooner."""
+    metrics = Metrics(version="0")
+    state = {"held": 3.0}
+    metrics.read_at_scrape("inflight_requests", lambda: 7)
+    metrics.read_at_scrape("lease_units", lambda: {(name,): n for name, n in state.items()})
+    state["held"] = 4.0
+    told = metrics.snapshot().values
+    assert (told["inflight_requests"], told["lease_units"]) == ({(): 7}, {("held",): 4.0})
+
+
+@pytest.mark.parametrize("name", ["requests_total", "overhead_seconds", "no_such"])
+def test_only_gauges_can_be_read_from_an_owner(name: str) -> None:
+    """A counter has its verb."""
+    with pytest.raises(ValueError, match="is no gauge: one of "):
+        Metrics(version="0").read_at_scrape(name, lambda: 1)
+
+
+def test_the_number_of_series_stays_bounded() -> None:
+    """Conformance 45: 10,000 routes, orgs, codes and kinds, though none of them should come."""
+    metrics = Metrics(version="0", orgs=100)
+    for number in range(10_000):
+        name = f"n{number}"
+        metrics.request_finished(decided(Reason.UNMETERED, name), number % 1000, 0.1)
+        metrics.quota_seen(name, Quota(name, 25, 1, 24, "month", 0.0))
+        metrics.upstream_failed(name)
+        metrics.units_admitted(name, "chat", Reason.LEASED, 1)
+    page = Exposition(metrics.snapshot).render("")[0].decode()
+    orgs = [line for line in page.splitlines() if line.startswith("bb_sidecar_quota_used_units{")]
+    assert len(orgs) == 100
+    assert 'upstream_errors_total{kind="other"} 9600.0' in page
+    assert sum(page.count(f"{m.name}{{") for m in METRICS if not m.buckets) < 6000
+
+
+def test_routes_past_the_bound_are_counted_together() -> None:
+    """Nothing is lost, only its name."""
+    metrics = Metrics(version="0")
+    for number in range(2100):
+        metrics.forwarded(f"n{number}", 0.1)
+    assert sum(metrics.snapshot().histograms["overhead_seconds"]["other",].counts) == 100
+
+
+def test_reasons_past_the_bound_of_a_route_are_other() -> None:
+    """A verdict is not guessed for them."""
+    metrics = Metrics(version="0")
+    series = metrics._first("chat")
+    for number in range(500):
+        series.answers.add((Reason.BLOCKED, str(number)))
+    assert values(metrics, "requests_total")["chat", "other", "other", "other"] == 100

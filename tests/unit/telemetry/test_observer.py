@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from sidecar.model import Decision, FailureKind, OnReplay, Reason
+from sidecar.telemetry.observer import Observer
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
+    """Give the events logged so far, as level and name."""
+    caplog.set_level(logging.DEBUG, logger="sidecar.events")
+    return lambda: [(record.levelname, record.message) for record in caplog.records]
+
+
+def test_a_request_is_no_event(events: Callable[[], list[tuple[str, str]]]) -> None:
+    """Not one line a request, whatever its outcome."""
+    observer = Observer(version="0")
+    for reason in Reason:
+        observer.request_finished(Decision(reason, "r", "id", None), 200, 0.1)
+    observer.replay_seen(OnReplay.REJECT)
+    observer.platform_degraded(FailureKind.TIMEOUT)
+    assert events() == []
+
+
+def test_fail_open_is_an_event(events: Callable[[], list[tuple[str, str]]]) -> None:
+    """Units are being used on trust."""
+    Observer(version="0").fail_open_started("org", "ai_calls", FailureKind.TIMEOUT)
+    assert events() == [("WARNING", "fail_open_started")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FailureKind.CREDENTIAL_REFUSED,
+        FailureKind.FORBIDDEN,
+        FailureKind.NOT_FOUND,
+        FailureKind.UNPROCESSABLE,
+    ],
+)
+def test_what_waiting_does_not_mend_is_an_error(
+    kind: FailureKind,
+    events: Callable[[], list[tuple[str, str]]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With what does mend it, and counted as well."""
+    observer = Observer(version="0")
+    observer.platform_degraded(kind)
+    assert events() == [("ERROR", "platform_refuses")]
+    assert caplog.records[0].__dict__["mend"]
+    assert observer.snapshot().values["platform_degraded_total"][kind.value,] == 1
+
+
+def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]]) -> None:
+    """What was billed later, and what never will be."""
+    observer = Observer(version="0")
+    observer.journal_replayed("counted", 5)
+    observer.journal_dropped(2)
+    assert events() == [("INFO", "journal_replayed"), ("ERROR", "journal_dropped")]
+
+
+def test_keys_are_told_when_they_change_or_cannot_be_had(
+    events: Callable[[], list[tuple[str, str]]],
+) -> None:
+    """Not at each refresh."""
+    observer = Observer(version="0")
+    observer.keys_refreshed("ok", 2)
+    observer.keys_refreshed("ok", 2)
+    observer.keys_refreshed("timeout", 2)
+    assert events() == [("INFO", "keys_changed"), ("WARNING", "keys_not_refreshed")]
