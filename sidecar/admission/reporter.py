@@ -1,0 +1,163 @@
+"""Tells the platform, once it answers again, what the journal holds: each key exactly as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from typing import Final, assert_never
+
+from sidecar.admission.books import Books
+from sidecar.admission.journal import Entry, JournalUnwritable, Purpose
+from sidecar.admission.ledger import Witness
+from sidecar.admission.moment import Moment
+from sidecar.model import Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.ports import AdmissionObserver, Clock, Quotas
+
+CONCURRENCY: Final = 4
+"""Entries sent at once: what waits in a journal must not crowd out the calls of now."""
+
+CONSUME_SECONDS: Final = 2.0
+"""Time given to one consume: nobody waits for it, so it may take longer than a call's."""
+
+IDLE_SECONDS: Final = 1.0
+"""How often an empty journal is looked at, and the first wait after a failure."""
+
+LONGEST_WAIT_SECONDS: Final = 30.0
+"""The longest wait between two tries."""
+
+
+class _Answer(Enum):
+    """What one entry's sending says of the platform."""
+
+    TRUSTED = auto()
+    HOPELESS = auto()  # this entry as it is will not be taken; others may
+    NONE = auto()
+
+
+class Reporter:
+    """The task that empties the journal. `run` it, and `drain` once at the end."""
+
+    def __init__(
+        self,
+        *,
+        books: Books,
+        quotas: Quotas,
+        clock: Clock,
+        observer: AdmissionObserver,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Send the entries of `books.journal` to `quotas`."""
+        self._books = books
+        self._quotas = quotas
+        self._clock = clock
+        self._observer = observer
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Report for ever, with growing and jittered waits while the platform does not answer."""
+        wait = IDLE_SECONDS
+        while True:
+            # Replicas that lost the platform together must not come back together.
+            await self._sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            answered = await self.report()
+            wait = IDLE_SECONDS if answered else min(wait * 2, LONGEST_WAIT_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Try once to report all, at shutdown; what is left after `seconds` stays in the journal.
+
+        Call it after `run` was cancelled.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self.report()
+        except TimeoutError:
+            return  # each entry was put back as it was cancelled
+
+    async def report(self) -> bool:
+        """Send what is pending now, until one goes unanswered; return whether all were answered.
+
+        What the platform may have counted and has forgotten since is given up first.
+
+        One entry goes first alone: a platform that is down is asked one question, not four.
+        """
+        dropped = self._books.journal.drop_expired(self._clock.time())
+        if dropped:
+            self._observer.journal_dropped(dropped)
+        hopeless: list[Entry] = []
+        answers: set[_Answer] = set()
+        try:
+            await self._send_pending(hopeless, answers)
+        finally:
+            # One entry refused for good is that entry's fault only if others were answered:
+            # a misrouted platform answers 404 to everything, and must not empty the journal.
+            for entry in hopeless:
+                if _Answer.TRUSTED in answers:
+                    self._books.journal.resolve(entry.charge.key)
+                    self._observer.journal_dropped(entry.charge.amount)
+                else:
+                    self._books.journal.put_back(entry, sent=True)
+        return answers <= {_Answer.TRUSTED}
+
+    async def _send_pending(self, hopeless: list[Entry], answers: set[_Answer]) -> None:
+        left = self._books.journal.pending
+        batch = 1
+        while left > 0 and _Answer.NONE not in answers:
+            taken = self._take(min(batch, left))
+            if not taken:
+                answers.add(_Answer.NONE)  # no mark can be written: nothing may be sent unmarked
+                return
+            left -= len(taken)
+            answers.update(await asyncio.gather(*(self._send(e, hopeless) for e in taken)))
+            batch = CONCURRENCY
+
+    def _take(self, count: int) -> list[Entry]:
+        taken: list[Entry] = []
+        try:
+            while len(taken) < count:
+                entry = self._books.journal.take(self._clock.time())
+                if entry is None:
+                    break
+                taken.append(entry)
+        except JournalUnwritable:
+            return taken  # those that were marked can go
+        return taken
+
+    async def _send(self, entry: Entry, hopeless: list[Entry]) -> _Answer:
+        journal = self._books.journal
+        charge = entry.charge
+        try:
+            outcome = await self._quotas.consume(charge, timeout=CONSUME_SECONDS, orphaned=_leave)
+        except BaseException:
+            # Cancelled: it may have been counted. The entry stays, and its key makes that harmless.
+            journal.put_back(entry, sent=True)
+            raise
+        now = Moment.of(self._clock)
+        witness = Witness(limited=True, as_of=entry.at) if entry.limited else None
+        believe = self._books.learn if entry.sent_at is None else self._books.learn_again
+        outcome = believe(charge, outcome, now, witness)
+        match outcome:
+            case Granted(quota):
+                journal.resolve(charge.key)
+                if entry.purpose is Purpose.SETTLE:
+                    self._books.refund(charge, quota.reset_at, now.unix)
+                self._observer.journal_replayed("counted", charge.amount)
+                return _Answer.TRUSTED
+            case Refused():
+                journal.resolve(charge.key)
+                self._observer.journal_replayed("refused", charge.amount)
+                return _Answer.TRUSTED
+            case Failed(kind) if kind.permanent:
+                hopeless.append(entry)
+                return _Answer.HOPELESS
+            case Failed(kind):
+                journal.put_back(entry, sent=kind.result_unknown or kind is FailureKind.DISGUISED)
+                self._observer.journal_replayed("unknown", charge.amount)
+                return _Answer.NONE
+        assert_never(outcome)
+
+
+def _leave(outcome: Outcome) -> None:
+    """Do nothing with an answer that came after its asker was cancelled: the entry is kept."""
+    del outcome

@@ -1,0 +1,163 @@
+"""The journal book: what is owed, and what the store must be told first."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.admission.journal import (
+    MEMORY_SECONDS,
+    Added,
+    Gone,
+    Journal,
+    JournalUnwritable,
+    Purpose,
+    Record,
+    Sent,
+    Turned,
+)
+from sidecar.model import Charge
+
+
+class FullStore:
+    """Keeps records until it is `full`."""
+
+    durable = True
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.full = False
+
+    def append(self, record: Record) -> None:
+        if self.full:
+            raise JournalUnwritable("no space")
+        self.records.append(record)
+
+
+def _charge(key: str = "k", amount: int = 1) -> Charge:
+    return Charge("org", "p", "ai_calls", amount, key)
+
+
+def _opened(store: FullStore, *, sent: bool = False) -> Journal:
+    journal = Journal(store)
+    journal.open(_charge(), now=0.0, sent=sent, limited=False)
+    return journal
+
+
+def test_an_entry_is_with_the_store_before_it_is_in_the_book() -> None:
+    """What cannot be kept must not be let through."""
+    store = FullStore()
+    store.full = True
+    journal = Journal(store)
+    with pytest.raises(JournalUnwritable):
+        journal.open(_charge(), now=0.0, sent=False, limited=False)
+    assert len(journal) == 0
+
+
+def test_a_full_journal_takes_no_more() -> None:
+    """Nothing owed is evicted for something new."""
+    journal = Journal(FullStore(), capacity=1)
+    journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    with pytest.raises(JournalUnwritable, match="holds 1 entries"):
+        journal.open(_charge("b"), now=0.0, sent=False, limited=False)
+
+
+def test_a_key_is_marked_as_sent_before_it_goes_out() -> None:
+    """A crash after the sending must not forget that the platform may know the key."""
+    store = FullStore()
+    journal = _opened(store)
+    journal.close("k")
+    journal.take(5.0)
+    assert store.records[-1] == Sent("k", 5.0)
+
+
+def test_an_entry_whose_mark_cannot_be_kept_is_not_handed_out() -> None:
+    """It stays pending."""
+    store = FullStore()
+    journal = _opened(store)
+    journal.close("k")
+    store.full = True
+    with pytest.raises(JournalUnwritable):
+        journal.take(5.0)
+    assert journal.pending == 1
+
+
+def test_a_key_that_surely_did_not_arrive_is_unmarked() -> None:
+    """Never seen by the platform, an entry stays good however old it gets."""
+    journal = _opened(FullStore())
+    journal.close("k")
+    entry = journal.take(5.0)
+    assert entry is not None
+    journal.put_back(entry, sent=False)
+    assert journal.drop_expired(10 * MEMORY_SECONDS) == 0
+
+
+def test_a_key_the_platform_may_have_counted_and_forgotten_is_given_up() -> None:
+    """Sent again after 24 h it could count twice."""
+    journal = _opened(FullStore(), sent=True)
+    journal.close("k")
+    assert journal.drop_expired(MEMORY_SECONDS - 1) == 0
+    assert journal.drop_expired(MEMORY_SECONDS) == 1
+    assert len(journal) == 0
+
+
+def test_a_withdrawn_entry_never_sent_is_gone() -> None:
+    """Not executed, not counted: nothing is owed."""
+    store = FullStore()
+    _opened(store).withdraw("k")
+    assert store.records[-1] == Gone("k")
+
+
+def test_a_withdrawn_entry_perhaps_sent_turns_into_one_to_settle() -> None:
+    """Not executed, perhaps counted: the platform is asked."""
+    store = FullStore()
+    journal = _opened(store, sent=True)
+    journal.withdraw("k")
+    assert store.records[-1] == Turned("k")
+    entry = journal.take(1.0)
+    assert entry is not None
+    assert entry.purpose is Purpose.SETTLE
+
+
+def test_a_record_that_nobody_waits_for_is_kept_before_the_next() -> None:
+    """A full disk delays "gone", and does not reorder it."""
+    store = FullStore()
+    journal = _opened(store)
+    journal.close("k")
+    journal.take(1.0)
+    store.full = True
+    journal.resolve("k")
+    store.full = False
+    journal.open(_charge("next"), now=2.0, sent=False, limited=False)
+    assert store.records[-2] == Gone("k")
+    assert isinstance(store.records[-1], Added)
+
+
+def test_a_key_known_from_before_a_restart_is_entered_once() -> None:
+    """A trusted proxy's retry after our restart derives the key that is still owed."""
+    store = FullStore()
+    journal = _opened(store)
+    journal.open(_charge(), now=1.0, sent=False, limited=False)
+    assert (len(journal), journal.units, len(store.records)) == (1, 1, 1)
+
+
+def test_what_is_put_back_goes_last() -> None:
+    """One entry that never gets an answer does not hold up the others."""
+    journal = Journal(FullStore())
+    for key in ("a", "b"):
+        journal.owe(_charge(key), now=0.0, limited=False)
+    first = journal.take(1.0)
+    assert first is not None
+    journal.put_back(first, sent=True)
+    second = journal.take(1.0)
+    assert second is not None
+    assert second.charge.key == "b"
+
+
+def test_the_oldest_entry_gives_the_age() -> None:
+    """The gauge by which an operator sees that reports do not get through."""
+    journal = Journal(FullStore())
+    assert journal.oldest_seconds(5.0) == 0.0
+    journal.owe(_charge("a"), now=2.0, limited=False)
+    journal.owe(_charge("b", amount=3), now=4.0, limited=False)
+    assert journal.oldest_seconds(5.0) == 3.0
+    assert journal.units == 4
