@@ -51,6 +51,9 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "proxy": FRONTENDS,
     "frontends": FRONTENDS,
     "admin": FRONTENDS,
+    # wiring: what the parts tell, put together for the admin port
+    "status": LEAVES
+    | {"admin", "admission", "identity", "platform", "policy", "proxy", "telemetry"},
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
     # for development and tests alone
