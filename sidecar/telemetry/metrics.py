@@ -58,7 +58,7 @@ class Metrics:
         self._refreshes = Counts(1, _SERIES_CAP)
         self._upstream_errors = Counts(1, _SERIES_CAP)
         self._closed = Counts(1, _SERIES_CAP)
-        self._reloads = Counts(1, _SERIES_CAP)
+        self._reloads = Counts(1, _SERIES_CAP, (("loaded",), ("unchanged",), ("rejected",)))
 
     # RequestObserver
 

@@ -7,6 +7,7 @@ from sidecar.ports import (
     AdmissionObserver,
     IdentityObserver,
     PlatformObserver,
+    PolicyObserver,
     RequestObserver,
 )
 from sidecar.telemetry.catalogue import METRICS
@@ -26,13 +27,14 @@ def values(metrics: Metrics, name: str) -> dict[Labels, float]:
 
 
 def test_metrics_satisfy_every_observer() -> None:
-    """One object for four ports; the annotations are the proof."""
+    """One object for five ports; the annotations are the proof."""
     metrics = Metrics(version="0")
     requests: RequestObserver = metrics
     admission: AdmissionObserver = metrics
     platform: PlatformObserver = metrics
     identity: IdentityObserver = metrics
-    assert requests is admission is platform is identity  # type: ignore[comparison-overlap]  # one object, four ports
+    policy: PolicyObserver = metrics
+    assert requests is admission is platform is identity is policy  # type: ignore[comparison-overlap]  # one object, five ports
 
 
 def test_an_answer_is_counted_by_route_verdict_reason_and_code() -> None:
