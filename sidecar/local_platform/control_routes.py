@@ -7,6 +7,16 @@ import asyncio
 from pydantic import TypeAdapter, ValidationError
 
 from sidecar.local_platform.access import FromThisMachine
+from sidecar.local_platform.control_wire import (
+    ConsumesQuery,
+    ConsumesReply,
+    OrgBody,
+    OrgReply,
+    RotateBody,
+    RotateReply,
+    TokenBody,
+    TokenReply,
+)
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.faults import FaultBox, Faults
 from sidecar.local_platform.minting import Mint
@@ -14,19 +24,7 @@ from sidecar.local_platform.org_changes import OrgChanges
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import bad_field
 from sidecar.local_platform.signing import SigningKeys, make_signing_key
-from sidecar.local_platform.wire import (
-    ConsumesQuery,
-    ConsumesReply,
-    NoBody,
-    NoQuery,
-    OrgBody,
-    OrgId,
-    OrgReply,
-    RotateBody,
-    RotateReply,
-    TokenBody,
-    TokenReply,
-)
+from sidecar.local_platform.wire import NoBody, NoQuery, OrgId
 
 _ORG_ID: TypeAdapter[str] = TypeAdapter(OrgId)
 

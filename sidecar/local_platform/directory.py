@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sidecar.local_platform.control_wire import ApiKey, Member, OrgBody
 from sidecar.local_platform.credentials import digest
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.wire import ApiKey, Member, OrgBody
 from sidecar.model import Resource
 from sidecar.ports import Clock
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import orjson
 from aiohttp import web
 
+from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.endpoint import AnyEndpoint
 from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
 from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.request_log import RequestLog
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -21,8 +24,8 @@ log = logging.getLogger(__name__)
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-def handler_of(endpoint: AnyEndpoint, faults: FaultBox) -> Handler:
-    """Return the aiohttp handler that serves `endpoint` under `faults`."""
+def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> Handler:
+    """Return the aiohttp handler that serves `endpoint` under `faults`, noted in `requests`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         plan = faults.plan(request.path)
@@ -32,7 +35,7 @@ def handler_of(endpoint: AnyEndpoint, faults: FaultBox) -> Handler:
         if plan.status is not None:
             answer = _error(plan.status, "a fault was asked for")
         else:
-            answer = await _answer(endpoint, request, plan)
+            answer = await _answer(endpoint, request, plan, requests)
         # Late rather than slow: what is counted is counted before a caller's patience ends, which
         # is the case that a caller must survive.
         await asyncio.sleep(plan.latency)
@@ -45,12 +48,34 @@ def handler_of(endpoint: AnyEndpoint, faults: FaultBox) -> Handler:
     return handle
 
 
-async def _answer(endpoint: AnyEndpoint, request: web.Request, plan: Plan) -> web.Response:
+async def _answer(
+    endpoint: AnyEndpoint, request: web.Request, plan: Plan, requests: RequestLog
+) -> web.Response:
+    began = time.perf_counter()
     try:
-        asked = await endpoint.read(request, store_down=plan.store_down)
-        reply = await endpoint.act(asked)
+        caller = endpoint.access.admit(request)
     except Rejection as rejection:
         return _error(rejection.status, rejection.detail)
+    try:
+        answer = await _act(endpoint, request, caller, plan)
+    except Rejection as rejection:
+        answer = _error(rejection.status, rejection.detail)
+    if isinstance(caller, OrgCaller):
+        requests.note(
+            caller.credential,
+            method=request.method,
+            path=request.path,
+            status=answer.status,
+            seconds=time.perf_counter() - began,
+        )
+    return answer
+
+
+async def _act(
+    endpoint: AnyEndpoint, request: web.Request, caller: object, plan: Plan
+) -> web.Response:
+    asked = await endpoint.read(request, caller, store_down=plan.store_down)
+    reply = await endpoint.act(asked)
     return web.Response(
         status=endpoint.status,
         body=reply.model_dump_json().encode(),

@@ -63,9 +63,8 @@ class Endpoint(Generic[C, B, Q]):
         """Whether the query is read at all."""
         return self.query is not NoQuery
 
-    async def read(self, request: web.Request, *, store_down: bool) -> Asked[C, B, Q]:
-        """Admit and validate a request, in this order. Raises Rejection."""
-        caller = self.access.admit(request)
+    async def read(self, request: web.Request, caller: C, *, store_down: bool) -> Asked[C, B, Q]:
+        """Validate the request of an admitted caller. Raises Rejection (422)."""
         query = self._query(request.query)
         body = self._body(await request.read() if self.takes_body else b"{}")
         return Asked(

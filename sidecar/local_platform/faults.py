@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, assert_never
 import orjson
 from pydantic import Field
 
-from sidecar.local_platform.wire import ControlBody
+from sidecar.local_platform.control_wire import ControlBody
 from sidecar.model import UNLIMITED
 
 CONTROL_PREFIX: Final = "/_control"
@@ -51,7 +51,7 @@ class Faults(ControlBody):
     hang: bool = False
     drop_after_commit: bool = False
     store_down: bool = False
-    malformed: Malformed | bool = False
+    malformed: Annotated[Malformed, Field(strict=False)] | bool = False
     paths: Annotated[list[Annotated[str, Field(pattern=r"^/")]], Field(min_length=1)] | None = None
     seed: int = 0
 

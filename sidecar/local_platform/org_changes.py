@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from sidecar.local_platform.control_wire import OrgBody
 from sidecar.local_platform.credentials import digest
 from sidecar.local_platform.directory import Directory, Org, Person
 from sidecar.local_platform.rejection import bad_field
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.wire import OrgBody
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from sidecar.local_platform import choices
+from sidecar.local_platform.control_wire import CountedConsume
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.periods import Month, month_of, utc_text
 from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, CountedConsume, QuotaReply
+from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, QuotaReply
 from sidecar.model import UNLIMITED, Resource
 from sidecar.ports import Clock
 

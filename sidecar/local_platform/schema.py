@@ -1,4 +1,8 @@
-"""The tables of the local platform. Times are Unix seconds; secrets are stored as digests."""
+"""The tables of the local platform. Times are Unix seconds.
+
+Keys are stored as digests. A webhook's secret and a signing key are stored as they are, because
+the platform itself must use them.
+"""
 
 from __future__ import annotations
 
@@ -56,4 +60,46 @@ CREATE TABLE answers (
   UNIQUE (product, org_id, key)
 );
 CREATE INDEX answers_by_age ON answers (at);
+
+CREATE TABLE records (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org_id TEXT NOT NULL,
+  source_product TEXT NOT NULL, record_type TEXT NOT NULL, source_ref TEXT NOT NULL,
+  title TEXT NOT NULL, subtitle TEXT, summary_text TEXT, app_href TEXT,
+  status TEXT NOT NULL, meta TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL,
+  UNIQUE (org_id, source_product, record_type, source_ref)
+);
+CREATE INDEX records_of_org ON records (org_id, updated_at);
+CREATE VIRTUAL TABLE records_text USING fts5 (
+  title, subtitle, summary_text, content = 'records', content_rowid = 'number',
+  tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER record_made AFTER INSERT ON records BEGIN
+  INSERT INTO records_text (rowid, title, subtitle, summary_text)
+  VALUES (new.number, new.title, new.subtitle, new.summary_text);
+END;
+CREATE TRIGGER record_changed AFTER UPDATE ON records BEGIN
+  INSERT INTO records_text (records_text, rowid, title, subtitle, summary_text)
+  VALUES ('delete', old.number, old.title, old.subtitle, old.summary_text);
+  INSERT INTO records_text (rowid, title, subtitle, summary_text)
+  VALUES (new.number, new.title, new.subtitle, new.summary_text);
+END;
+
+CREATE TABLE webhooks (
+  id TEXT PRIMARY KEY, product TEXT NOT NULL, url TEXT NOT NULL, event_types TEXT NOT NULL,
+  secret TEXT NOT NULL, failures INTEGER NOT NULL, disabled INTEGER NOT NULL,
+  created_at REAL NOT NULL, UNIQUE (product, url)
+) WITHOUT ROWID;
+CREATE TABLE deliveries (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+  endpoint_id TEXT NOT NULL REFERENCES webhooks, org_id TEXT, event TEXT NOT NULL,
+  payload BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, due_at REAL,
+  last_status INTEGER, last_error TEXT, created_at REAL NOT NULL, updated_at REAL NOT NULL
+);
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE state = 'pending';
+
+CREATE TABLE api_requests (
+  id INTEGER PRIMARY KEY, credential TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
+  status INTEGER NOT NULL, duration_ms REAL NOT NULL, at REAL NOT NULL
+);
+CREATE INDEX api_requests_of_caller ON api_requests (credential, id);
 """

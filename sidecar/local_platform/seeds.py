@@ -12,8 +12,9 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from sidecar.errors import UserError
+from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
 from sidecar.local_platform.credentials import new_api_key, new_internal_key
-from sidecar.local_platform.wire import ApiKey, ControlBody, Limit, Member, Name, OrgId, Slug
+from sidecar.local_platform.wire import Limit, Name, OrgId, ResourceName, Slug
 from sidecar.model import UNLIMITED, Resource
 
 Step = str | int
@@ -36,7 +37,7 @@ class SeedOrg(ControlBody):
     name: Name | None = None
     plan: Name = "free"
     apps: list[Slug] = Field(default_factory=list)
-    quotas: dict[Resource, Limit] = Field(default_factory=dict)
+    quotas: dict[ResourceName, Limit] = Field(default_factory=dict)
     keys: list[ApiKey] = Field(default_factory=list)
     members: list[Member] = Field(default_factory=list)
 

@@ -7,35 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
 
-from aiohttp import web
 from pydantic import JsonValue, ValidationError
 
 from sidecar.errors import UserError
-from sidecar.local_platform.access import ByApiKey, ByInternalKey
-from sidecar.local_platform.auth_routes import AuthRoutes
-from sidecar.local_platform.control_routes import ControlRoutes
-from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.dispatch import errors_as_bodies, handler_of
-from sidecar.local_platform.endpoint import AnyEndpoint
-from sidecar.local_platform.faults import FaultBox, Faults
-from sidecar.local_platform.health_routes import HealthRoutes
-from sidecar.local_platform.minting import Mint
-from sidecar.local_platform.org_changes import OrgChanges
-from sidecar.local_platform.quota_book import QuotaBook
-from sidecar.local_platform.quota_routes import QuotaRoutes
+from sidecar.local_platform.control_wire import CountedConsume, OrgBody, TokenBody
+from sidecar.local_platform.faults import Faults
 from sidecar.local_platform.rejection import Rejection
-from sidecar.local_platform.seeds import Seed, check_seed, default_seed
-from sidecar.local_platform.signing import SigningKeys, make_signing_key
+from sidecar.local_platform.running import Running
+from sidecar.local_platform.seeds import Seed, check_seed
+from sidecar.local_platform.signing import make_signing_key
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.wire import CountedConsume, OrgBody, TokenBody
 from sidecar.ports import Clock
-
-MAX_BODY: Final = 1 << 20
-"""Bytes of a request body that are read; a longer one gets 413."""
-
-_SEED_NOTE: Final = "seed"
 
 
 class LocalPlatform:
@@ -66,7 +49,7 @@ class LocalPlatform:
         self._clock = clock
         self._issuer = issuer
         self._close_deadline = close_deadline
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Open the database and listen; port 0 takes a free one.
@@ -75,7 +58,7 @@ class LocalPlatform:
         """
         if self._running is not None:
             raise RuntimeError(f"the local platform already listens at {self.url}")
-        running = _Running(Store(self._db), self._clock, self._issuer)
+        running = Running(Store(self._db), self._clock, self._issuer)
         try:
             running.sow(self._given_seed)
             if running.keys.is_empty:
@@ -152,85 +135,12 @@ class LocalPlatform:
         """Return what was counted, oldest first, as `GET /_control/consumes`."""
         return self._up.book.counted(org_id)
 
+    async def deliver_due(self) -> int:
+        """Make every webhook attempt whose time has come, by the clock; return how many."""
+        return await self._up.courier.deliver_due()
+
     @property
-    def _up(self) -> _Running:
+    def _up(self) -> Running:
         if self._running is None:
             raise RuntimeError("the local platform is not running: await start() first")
         return self._running
-
-
-class _Running:
-    """The parts of a platform between start and close."""
-
-    def __init__(self, store: Store, clock: Clock, issuer: str | None) -> None:
-        self.store = store
-        self.url = ""
-        self.seed: Seed | None = None
-        self.faults = FaultBox()
-        self.directory = Directory(store, clock)
-        self.book = QuotaBook(store, self.directory, clock)
-        self.keys = SigningKeys(store, clock)
-        self.mint = Mint(self.directory, self.book, self.keys, clock)
-        self.changes = OrgChanges(store, self.directory, lambda _events: None)
-        self._runner: web.AppRunner | None = None
-        self._endpoints = self._made_endpoints(issuer)
-
-    def _made_endpoints(self, issuer: str | None) -> list[AnyEndpoint]:
-        product = ByInternalKey(self.directory)
-        reader = ByApiKey(self.directory, self.keys, write=False)
-        control = ControlRoutes(
-            book=self.book,
-            changes=self.changes,
-            faults=self.faults,
-            keys=self.keys,
-            mint=self.mint,
-            issuer=issuer,
-        )
-        return [
-            *QuotaRoutes(self.book, product, reader).endpoints(),
-            *AuthRoutes(self.keys, self.directory, product).endpoints(),
-            *HealthRoutes(self.store).endpoints(),
-            *control.endpoints(),
-        ]
-
-    def sow(self, given: Seed | None) -> None:
-        """Lay the seed over the database, unless exactly this one was laid over it before."""
-        laid = self.store.note(_SEED_NOTE)
-        seed = given if given is not None or laid is not None else default_seed()
-        self.seed = seed
-        if seed is None or seed.fingerprint == laid:
-            return
-        with self.store.transaction():
-            self.directory.apply(seed)
-            self.store.set_note(_SEED_NOTE, seed.fingerprint)
-
-    async def listen(self, host: str, port: int, close_deadline: float) -> None:
-        """Serve on `host:port`. Raises UserError when the address cannot be had."""
-        app = web.Application(middlewares=[errors_as_bodies], client_max_size=MAX_BODY)
-        for endpoint in self._endpoints:
-            app.router.add_route(endpoint.method, endpoint.path, handler_of(endpoint, self.faults))
-        # A caller that goes away takes its request with it, also one that a fault holds up.
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=close_deadline,
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise UserError(
-                f"listen {host}:{port}: {error.strerror or error}; choose another address"
-            ) from error
-        bound_host, bound_port, *_ = self._runner.addresses[0]
-        name = f"[{bound_host}]" if ":" in bound_host else bound_host
-        self.url = f"http://{name}:{bound_port}"
-
-    async def close(self) -> None:
-        """End what hangs, then the server, then the store."""
-        self.faults.clear()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        self.store.close()

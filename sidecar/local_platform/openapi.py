@@ -1,0 +1,171 @@
+"""`GET /openapi.json`: the schema, made from the endpoints that serve the requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import BaseModel, JsonValue
+from pydantic.json_schema import models_json_schema
+
+from sidecar import __version__
+from sidecar.local_platform.access import (
+    API_KEY_SCHEME,
+    COOKIE_SCHEME,
+    INTERNAL_KEY_SCHEME,
+    Everyone,
+)
+from sidecar.local_platform.choices import SESSION_COOKIES
+from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
+from sidecar.local_platform.faults import is_control
+from sidecar.local_platform.webhook_wire import SchemaReply
+from sidecar.local_platform.wire import ErrorReply, NoBody, NoQuery
+
+Json = dict[str, JsonValue]
+References = dict[type[Any], JsonValue]
+"""Where in the document each model is."""
+
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+_SECURITY: Final[Json] = {
+    INTERNAL_KEY_SCHEME: {"type": "apiKey", "in": "header", "name": "X-Internal-Key"},
+    API_KEY_SCHEME: {"type": "http", "scheme": "bearer"},
+    COOKIE_SCHEME: {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIES[0]},
+}
+
+
+class SchemaRoute:
+    """Serves the schema of the endpoints that it is given, and of itself."""
+
+    def __init__(self, others: Sequence[AnyEndpoint]) -> None:
+        self._others = others
+        self._schema: Json | None = None
+
+    def endpoints(self) -> list[AnyEndpoint]:
+        """Return the one endpoint."""
+        return [
+            Endpoint(
+                method="GET",
+                path="/openapi.json",
+                summary="This schema",
+                access=Everyone(),
+                body=NoBody,
+                query=NoQuery,
+                reply=SchemaReply,
+                act=self._show,
+            )
+        ]
+
+    async def _show(self, _asked: Asked[None, NoBody, NoQuery]) -> SchemaReply:
+        if self._schema is None:
+            self._schema = openapi([*self._others, *self.endpoints()])
+        return SchemaReply(self._schema)
+
+
+def openapi(endpoints: Sequence[AnyEndpoint]) -> Json:
+    """Return the OpenAPI 3.1 document of the API; control is no part of it."""
+    public = [endpoint for endpoint in endpoints if not is_control(endpoint.path)]
+    references, definitions = _models(public)
+    paths: dict[str, JsonValue] = {}
+    for endpoint in public:
+        operations = paths.setdefault(endpoint.path, {})
+        if not isinstance(operations, dict):
+            raise TypeError(f"operations of {endpoint.path} are no object")
+        operations[endpoint.method.lower()] = _operation(endpoint, references)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "BizBasics platform, local", "version": __version__},
+        "paths": paths,
+        "components": {"schemas": definitions, "securitySchemes": _SECURITY},
+    }
+
+
+def _models(
+    endpoints: Iterable[AnyEndpoint],
+) -> tuple[References, dict[str, JsonValue]]:
+    validated: dict[type[BaseModel], None] = {}
+    serialized: dict[type[BaseModel], None] = {ErrorReply: None}
+    for endpoint in endpoints:
+        serialized[endpoint.reply] = None
+        if endpoint.takes_body:
+            validated[endpoint.body] = None
+    mapping, document = models_json_schema(
+        [
+            *((model, "validation") for model in validated),
+            *((model, "serialization") for model in serialized),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {model: schema for (model, _), schema in mapping.items()}, document["$defs"]
+
+
+def _operation(endpoint: AnyEndpoint, references: References) -> Json:
+    operation: Json = {
+        "summary": endpoint.summary,
+        "operationId": _operation_id(endpoint),
+        "responses": _responses(endpoint, references),
+    }
+    parameters = [*_path_parameters(endpoint), *_query_parameters(endpoint)]
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.takes_body:
+        operation["requestBody"] = {
+            "required": not endpoint.body_may_be_empty,
+            "content": {"application/json": {"schema": references[endpoint.body]}},
+        }
+    if endpoint.access.schemes:
+        operation["security"] = [{scheme: []} for scheme in endpoint.access.schemes]
+    return operation
+
+
+def _responses(endpoint: AnyEndpoint, references: References) -> Json:
+    statuses = {*endpoint.access.statuses, *endpoint.rejects}
+    if endpoint.takes_body:
+        statuses |= {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+    if endpoint.takes_query:
+        statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
+    responses: Json = {
+        str(endpoint.status.value): _response(endpoint.status, references[endpoint.reply])
+    }
+    for status in sorted(statuses):
+        responses[str(status.value)] = _response(status, references[ErrorReply])
+    return responses
+
+
+def _response(status: HTTPStatus, schema: JsonValue) -> Json:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _path_parameters(endpoint: AnyEndpoint) -> list[JsonValue]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(endpoint.path)
+    ]
+
+
+def _query_parameters(endpoint: AnyEndpoint) -> list[JsonValue]:
+    schema = endpoint.query.model_json_schema()
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": _plain(properties)}
+        for name, properties in schema.get("properties", {}).items()
+    ]
+
+
+def _plain(schema: Json) -> Json:
+    # A parameter that is left out is None in the model; none can be written in a query.
+    kinds = schema.get("anyOf")
+    if not isinstance(kinds, list):
+        return schema
+    (kind,) = (each for each in kinds if isinstance(each, dict) and each.get("type") != "null")
+    return kind
+
+
+def _operation_id(endpoint: AnyEndpoint) -> str:
+    words = re.findall(r"[a-z0-9]+", f"{endpoint.method} {endpoint.path}".lower())
+    return "_".join(words)

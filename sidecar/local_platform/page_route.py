@@ -1,0 +1,55 @@
+"""Serves the developer's page, to callers on this machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from sidecar.local_platform.access import FromThisMachine
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.faults import FaultBox
+from sidecar.local_platform.page import View, render
+from sidecar.local_platform.quota_book import QuotaBook
+from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.webhook_book import WebhookBook
+
+_LATEST: Final = 25
+_HEADERS: Final = {
+    # No script runs here whatever an org is called, and no other page frames this one.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class PageRoute:
+    """`GET /`."""
+
+    def __init__(
+        self, directory: Directory, book: QuotaBook, webhooks: WebhookBook, faults: FaultBox
+    ) -> None:
+        self._directory = directory
+        self._book = book
+        self._webhooks = webhooks
+        self._faults = faults
+        self._access = FromThisMachine()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer with the page as things are now, 403 to a caller elsewhere."""
+        try:
+            self._access.admit(request)
+        except Rejection as rejection:
+            return web.Response(status=rejection.status, text=f"{rejection.detail}\n")
+        return web.Response(text=render(self._view()), content_type="text/html", headers=_HEADERS)
+
+    def _view(self) -> View:
+        faults = self._faults.current.model_dump(exclude_defaults=True, mode="json")
+        return View(
+            orgs=[(org, self._book.status(org.id)) for org in self._directory.orgs()],
+            consumes=self._book.counted(None, newest=_LATEST),
+            deliveries=self._webhooks.latest(_LATEST),
+            faults=orjson.dumps(faults).decode() if faults else "",
+        )

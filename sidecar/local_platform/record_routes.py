@@ -1,0 +1,102 @@
+"""Workspace records, catalog and search (contract, Endpoints)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from sidecar.local_platform.access import Access, OrgCaller
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
+from sidecar.local_platform.record_wire import (
+    CatalogProduct,
+    CatalogReply,
+    PublishReply,
+    RecordBody,
+    RecordsQuery,
+    RecordsReply,
+    SearchQuery,
+    SearchReply,
+)
+from sidecar.local_platform.records import Records
+from sidecar.local_platform.wire import NoBody, NoQuery
+
+
+class RecordRoutes:
+    """What an org's people see of its products."""
+
+    def __init__(
+        self,
+        records: Records,
+        directory: Directory,
+        reader: Access[OrgCaller],
+        writer: Access[OrgCaller],
+    ) -> None:
+        self._records = records
+        self._directory = directory
+        self._reader = reader
+        self._writer = writer
+
+    def endpoints(self) -> list[AnyEndpoint]:
+        """Return the endpoints, for serving and for the schema."""
+        return [
+            Endpoint(
+                method="POST",
+                path="/v1/workspace-records",
+                summary="Publish a record, or change the one of the same source",
+                access=self._writer,
+                body=RecordBody,
+                query=NoQuery,
+                reply=PublishReply,
+                act=self._publish,
+                status=HTTPStatus.CREATED,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/workspace-records",
+                summary="The records of the key's own org",
+                access=self._reader,
+                body=NoBody,
+                query=RecordsQuery,
+                reply=RecordsReply,
+                act=self._list,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/catalog",
+                summary="The products, and which of them the org has",
+                access=self._reader,
+                body=NoBody,
+                query=NoQuery,
+                reply=CatalogReply,
+                act=self._catalog,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/org/retrieve",
+                summary="Search the org's records",
+                access=self._reader,
+                body=NoBody,
+                query=SearchQuery,
+                reply=SearchReply,
+                act=self._search,
+            ),
+        ]
+
+    async def _publish(self, asked: Asked[OrgCaller, RecordBody, NoQuery]) -> PublishReply:
+        return self._records.publish(asked.caller, asked.body)
+
+    async def _list(self, asked: Asked[OrgCaller, NoBody, RecordsQuery]) -> RecordsReply:
+        return self._records.page(asked.caller, asked.query)
+
+    async def _catalog(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> CatalogReply:
+        org = self._directory.org(asked.caller.org_id)
+        has = () if org is None else org.apps
+        return CatalogReply(
+            products=[
+                CatalogProduct(product_id=slug, name=name, entitled=slug in has)
+                for slug, name in self._directory.products().items()
+            ]
+        )
+
+    async def _search(self, asked: Asked[OrgCaller, NoBody, SearchQuery]) -> SearchReply:
+        return self._records.search(asked.caller, asked.query)

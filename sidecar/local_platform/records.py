@@ -1,0 +1,164 @@
+"""Workspace records: published by products, listed and searched by their org."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.access import OrgCaller
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.periods import utc_text
+from sidecar.local_platform.record_wire import (
+    FoundRecord,
+    PublishReply,
+    RecordBody,
+    RecordReply,
+    RecordsQuery,
+    RecordsReply,
+    SearchQuery,
+    SearchReply,
+)
+from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.store import Store
+from sidecar.ports import Clock
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_WORDS_MAX: Final = 32
+
+_FIELDS: Final = (
+    "workspace_record_id",
+    "org_id",
+    "source_product",
+    "record_type",
+    "source_ref",
+    "title",
+    "subtitle",
+    "summary_text",
+    "app_href",
+    "status",
+    "meta",
+    "created_at",
+    "updated_at",
+)
+
+_UPSERT: Final = """
+INSERT INTO records (id, org_id, source_product, record_type, source_ref, title, subtitle,
+  summary_text, app_href, status, meta, created_at, updated_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)
+ON CONFLICT (org_id, source_product, record_type, source_ref) DO UPDATE SET
+  title = excluded.title, subtitle = excluded.subtitle, summary_text = excluded.summary_text,
+  app_href = excluded.app_href, status = excluded.status, meta = excluded.meta,
+  updated_at = excluded.updated_at
+RETURNING id, status
+"""
+
+_COUNT: Final = """
+SELECT count(*) FROM records WHERE org_id = ?1 AND (?2 IS NULL OR record_type = ?2)
+  AND (?3 IS NULL OR source_product = ?3) AND (?4 IS NULL OR status = ?4)
+"""
+
+_PAGE: Final = """
+SELECT id, org_id, source_product, record_type, source_ref, title, subtitle, summary_text,
+  app_href, status, meta, created_at, updated_at
+FROM records WHERE org_id = ?1 AND (?2 IS NULL OR record_type = ?2)
+  AND (?3 IS NULL OR source_product = ?3) AND (?4 IS NULL OR status = ?4)
+ORDER BY updated_at DESC, number DESC LIMIT ?5 OFFSET ?6
+"""
+
+# SQLite's rank is better the lower; a score is better the higher. The title weighs most.
+_SEARCH: Final = """
+SELECT id, org_id, source_product, record_type, source_ref, records.title, records.subtitle,
+  records.summary_text, app_href, status, meta, created_at, updated_at,
+  -bm25(records_text, 8.0, 4.0, 1.0) AS score
+FROM records_text JOIN records ON number = records_text.rowid
+WHERE records_text MATCH ?1 AND org_id = ?2 AND (?3 IS NULL OR record_type = ?3)
+  AND (?4 IS NULL OR source_product = ?4)
+ORDER BY score DESC, number DESC LIMIT ?5
+"""
+
+
+class Records:
+    """Publish, list and search (contract, Workspace records; Catalog, search)."""
+
+    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+
+    def publish(self, caller: OrgCaller, body: RecordBody) -> PublishReply:
+        """Make a record, or change the one with the same org, product, type and reference.
+
+        Raises Rejection (403) for another org, and for a product that is not the key's own or
+        that the org does not have.
+        """
+        self._require_own(caller, body)
+        with self._store.transaction():
+            found = self._store.row(
+                _UPSERT,
+                f"wr_{secrets.token_hex(12)}",
+                body.org_id,
+                body.source_product,
+                body.record_type,
+                body.source_ref,
+                body.title,
+                body.subtitle,
+                body.summary_text,
+                body.app_href,
+                body.status,
+                json.dumps(body.meta),
+                self._clock.time(),
+            )
+        if found is None:
+            raise LookupError("the record that was just written is not there")
+        return PublishReply(workspace_record_id=found[0], status=found[1])
+
+    def page(self, caller: OrgCaller, query: RecordsQuery) -> RecordsReply:
+        """Return a page of the org's records, newest change first, and how many there are."""
+        filters = (caller.org_id, query.record_type, query.source_product, query.status)
+        rows = self._store.rows(_PAGE, *filters, query.limit, query.offset)
+        return RecordsReply(
+            records=[RecordReply(**_fields(row)) for row in rows],
+            total=self._store.number(_COUNT, *filters),
+            limit=query.limit,
+            offset=query.offset,
+        )
+
+    def search(self, caller: OrgCaller, query: SearchQuery) -> SearchReply:
+        """Return the org's records that have every word of `q`, best first.
+
+        Words match from their beginning. A `q` without a word finds nothing.
+        """
+        words = _WORD.findall(query.q)[:_WORDS_MAX]
+        if not words:
+            return SearchReply(query=query.q, results=[])
+        # Quoted, so that no word is an operator of the search language.
+        match = " AND ".join(f'"{word}"*' for word in words)
+        rows = self._store.rows(
+            _SEARCH, match, caller.org_id, query.record_type, query.product, query.limit
+        )
+        return SearchReply(
+            query=query.q,
+            results=[FoundRecord(**_fields(row[:-1]), score=row[-1]) for row in rows],
+        )
+
+    def _require_own(self, caller: OrgCaller, body: RecordBody) -> None:
+        if body.org_id != caller.org_id:
+            raise Rejection(HTTPStatus.FORBIDDEN, "a key publishes for its own org only")
+        if caller.product is not None and body.source_product != caller.product:
+            raise Rejection(HTTPStatus.FORBIDDEN, f"this key publishes as {caller.product!r} only")
+        org = self._directory.org(caller.org_id)
+        if org is None or body.source_product not in org.apps:
+            raise Rejection(choices.NOT_ENTITLED, f"the org does not have {body.source_product!r}")
+
+
+def _fields(row: Sequence[Any]) -> dict[str, Any]:
+    fields = dict(zip(_FIELDS, row, strict=True))
+    fields["meta"] = json.loads(fields["meta"])
+    fields["created_at"] = utc_text(fields["created_at"])
+    fields["updated_at"] = utc_text(fields["updated_at"])
+    return fields

@@ -1,0 +1,52 @@
+"""Recent API calls, told to nobody but who made them (contract, Debugging)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.periods import utc_text
+from sidecar.local_platform.store import Store
+from sidecar.local_platform.webhook_wire import ApiRequest
+from sidecar.ports import Clock
+
+
+class RequestLog:
+    """The calls of orgs, by credential; the oldest are forgotten."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def note(self, credential: str, *, method: str, path: str, status: int, seconds: float) -> None:
+        """Remember a call that was answered; `seconds` is how long that took."""
+        with self._store.transaction():
+            self._store.run(
+                "INSERT INTO api_requests (credential, method, path, status, duration_ms, at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                credential,
+                method,
+                path,
+                status,
+                round(seconds * 1000, 3),
+                self._clock.time(),
+            )
+            self._store.run(
+                "DELETE FROM api_requests WHERE id <= (SELECT max(id) FROM api_requests) - ?",
+                choices.REQUESTS_KEPT,
+            )
+
+    def recent(self, credential: str, limit: int) -> Sequence[ApiRequest]:
+        """Return the latest calls made with a credential, newest first."""
+        rows = self._store.rows(
+            "SELECT method, path, status, duration_ms, at FROM api_requests "
+            "WHERE credential = ? ORDER BY id DESC LIMIT ?",
+            credential,
+            limit,
+        )
+        return [
+            ApiRequest(
+                method=method, path=path, status=status, duration_ms=duration, at=utc_text(at)
+            )
+            for method, path, status, duration, at in rows
+        ]

@@ -1,0 +1,136 @@
+"""The parts of a running local platform, joined: the only place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from sidecar.errors import UserError
+from sidecar.local_platform.access import ByApiKey, ByInternalKey
+from sidecar.local_platform.auth_routes import AuthRoutes
+from sidecar.local_platform.control_routes import ControlRoutes
+from sidecar.local_platform.courier import Courier
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.dispatch import errors_as_bodies, handler_of
+from sidecar.local_platform.endpoint import AnyEndpoint
+from sidecar.local_platform.faults import FaultBox
+from sidecar.local_platform.health_routes import HealthRoutes
+from sidecar.local_platform.minting import Mint
+from sidecar.local_platform.openapi import SchemaRoute
+from sidecar.local_platform.org_changes import Event, OrgChanges
+from sidecar.local_platform.page_route import PageRoute
+from sidecar.local_platform.quota_book import QuotaBook
+from sidecar.local_platform.quota_routes import QuotaRoutes
+from sidecar.local_platform.record_routes import RecordRoutes
+from sidecar.local_platform.records import Records
+from sidecar.local_platform.request_log import RequestLog
+from sidecar.local_platform.seeds import Seed, default_seed
+from sidecar.local_platform.signing import SigningKeys
+from sidecar.local_platform.store import Store
+from sidecar.local_platform.webhook_book import WebhookBook
+from sidecar.local_platform.webhook_routes import WebhookRoutes
+from sidecar.ports import Clock
+
+MAX_BODY: Final = 1 << 20
+"""Bytes of a request body that are read; a longer one gets 413."""
+
+_SEED_NOTE: Final = "seed"
+
+
+class Running:
+    """The parts of a platform between start and close."""
+
+    def __init__(self, store: Store, clock: Clock, issuer: str | None) -> None:
+        self.store = store
+        self._clock = clock
+        self.url = ""
+        self.seed: Seed | None = None
+        self.faults = FaultBox()
+        self.directory = Directory(store, clock)
+        self.book = QuotaBook(store, self.directory, clock)
+        self.keys = SigningKeys(store, clock)
+        self.mint = Mint(self.directory, self.book, self.keys, clock)
+        self.webhooks = WebhookBook(store, self.directory, clock)
+        self.courier = Courier(self.webhooks)
+        self.changes = OrgChanges(store, self.directory, self._announce)
+        self._requests = RequestLog(store, clock)
+        self._runner: web.AppRunner | None = None
+        self._endpoints = self._made_endpoints(issuer)
+
+    def _announce(self, events: Sequence[Event]) -> None:
+        self.webhooks.announce(events)
+        self.courier.wake()
+
+    def _made_endpoints(self, issuer: str | None) -> list[AnyEndpoint]:
+        product = ByInternalKey(self.directory)
+        reader = ByApiKey(self.directory, self.keys, write=False)
+        writer = ByApiKey(self.directory, self.keys, write=True)
+        control = ControlRoutes(
+            book=self.book,
+            changes=self.changes,
+            faults=self.faults,
+            keys=self.keys,
+            mint=self.mint,
+            issuer=issuer,
+        )
+        records = Records(self.store, self.directory, self._clock)
+        wake = self.courier.wake
+        endpoints = [
+            *QuotaRoutes(self.book, product, reader).endpoints(),
+            *RecordRoutes(records, self.directory, reader, writer).endpoints(),
+            *WebhookRoutes(self.webhooks, self._requests, product, reader, wake).endpoints(),
+            *AuthRoutes(self.keys, self.directory, product).endpoints(),
+            *HealthRoutes(self.store).endpoints(),
+            *control.endpoints(),
+        ]
+        return [*endpoints, *SchemaRoute(endpoints).endpoints()]
+
+    def sow(self, given: Seed | None) -> None:
+        """Lay the seed over the database, unless exactly this one was laid over it before."""
+        laid = self.store.note(_SEED_NOTE)
+        seed = given if given is not None or laid is not None else default_seed()
+        self.seed = seed
+        if seed is None or seed.fingerprint == laid:
+            return
+        with self.store.transaction():
+            self.directory.apply(seed)
+            self.store.set_note(_SEED_NOTE, seed.fingerprint)
+
+    async def listen(self, host: str, port: int, close_deadline: float) -> None:
+        """Serve on `host:port`. Raises UserError when the address cannot be had."""
+        app = web.Application(middlewares=[errors_as_bodies], client_max_size=MAX_BODY)
+        for endpoint in self._endpoints:
+            app.router.add_route(
+                endpoint.method, endpoint.path, handler_of(endpoint, self.faults, self._requests)
+            )
+        page = PageRoute(self.directory, self.book, self.webhooks, self.faults)
+        app.router.add_route("GET", "/", page.handle)
+        # A caller that goes away takes its request with it, also one that a fault holds up.
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=close_deadline,
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UserError(
+                f"listen {host}:{port}: {error.strerror or error}; choose another address"
+            ) from error
+        bound_host, bound_port, *_ = self._runner.addresses[0]
+        name = f"[{bound_host}]" if ":" in bound_host else bound_host
+        self.url = f"http://{name}:{bound_port}"
+        self.courier.start()
+
+    async def close(self) -> None:
+        """End what hangs, then deliveries, the server and the store."""
+        self.faults.clear()
+        await self.courier.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.store.close()

@@ -1,0 +1,291 @@
+"""The webhook book: endpoints, the deliveries owed to them, and what became of each attempt.
+
+No network here: `due` says what is to be sent, `settle` takes what came of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from sidecar.local_platform import choices
+from sidecar.local_platform.access import OrgCaller
+from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.org_changes import Event
+from sidecar.local_platform.periods import utc_text
+from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.store import Store
+from sidecar.local_platform.webhook_wire import (
+    Delivery,
+    WebhookBody,
+    WebhookReply,
+    WebhookTestReply,
+)
+from sidecar.ports import Clock
+
+TEST_EVENT = "webhook.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An attempt that is to be made now."""
+
+    delivery_id: str
+    url: str
+    event: str
+    payload: bytes
+    secret: str = field(repr=False)
+
+    @property
+    def signature(self) -> str:
+        """The value of `X-Bizbasics-Signature`: over the raw body (contract, Webhooks)."""
+        digest = hmac.new(self.secret.encode(), self.payload, hashlib.sha256).hexdigest()
+        return f"sha256={digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of an attempt: an HTTP status, or, without an answer, 0 and the error."""
+
+    status: int
+    error: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """A status under 300 is success (contract, Webhooks)."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+class WebhookBook:
+    """Endpoints and deliveries in the store."""
+
+    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+
+    # Endpoints
+
+    def register(self, product: str, body: WebhookBody) -> WebhookReply:
+        """Register an endpoint and return its secret, this once.
+
+        The same product and URL again is the same endpoint with a new secret, enabled again
+        [ours]: a program that registers at each start does not pile up endpoints.
+        """
+        secret = f"whsec_{secrets.token_urlsafe(32)}"
+        types = list(dict.fromkeys(body.event_types))
+        with self._store.transaction():
+            found = self._store.row(
+                "INSERT INTO webhooks VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6) "
+                "ON CONFLICT (product, url) DO UPDATE SET event_types = excluded.event_types, "
+                "secret = excluded.secret, failures = 0, disabled = 0 RETURNING id, created_at",
+                f"wh_{secrets.token_hex(12)}",
+                product,
+                body.url,
+                json.dumps(types),
+                secret,
+                self._clock.time(),
+            )
+        if found is None:
+            raise LookupError("the endpoint that was just written is not there")
+        return WebhookReply(
+            id=found[0],
+            url=body.url,
+            event_types=types,
+            secret=secret,
+            created_at=utc_text(found[1]),
+        )
+
+    def test(self, product: str, endpoint_id: str) -> WebhookTestReply:
+        """Owe the endpoint a `webhook.test`.
+
+        Raises Rejection: 404 for an endpoint that is not the product's own, 409 for a disabled one.
+        """
+        now = self._clock.time()
+        with self._store.transaction():
+            found = self._store.row(
+                "SELECT disabled FROM webhooks WHERE id = ? AND product = ?", endpoint_id, product
+            )
+            if found is None:
+                raise Rejection(HTTPStatus.NOT_FOUND, f"no webhook {endpoint_id!r}")
+            if found[0]:
+                raise Rejection(
+                    HTTPStatus.CONFLICT, "this webhook is disabled; register its URL again"
+                )
+            payload = {
+                "test": True,
+                "endpoint_id": endpoint_id,
+                "product_id": product,
+                "triggered_at": utc_text(now),
+                "message": "a test of this webhook",
+            }
+            delivery_id = self._owe(endpoint_id, None, TEST_EVENT, payload, now)
+        return WebhookTestReply(delivery_id=delivery_id, event=TEST_EVENT)
+
+    # Deliveries
+
+    def announce(self, events: Sequence[Event]) -> None:
+        """Owe each event to every endpoint that wants it; call it inside a transaction."""
+        now = self._clock.time()
+        for event in events:
+            for product in self._told(event):
+                for endpoint_id, types in self._store.rows(
+                    "SELECT id, event_types FROM webhooks WHERE product = ? AND NOT disabled",
+                    product,
+                ):
+                    if _wants(json.loads(types), event.name):
+                        payload = {
+                            "id": f"evt_{secrets.token_hex(12)}",
+                            "event": event.name,
+                            "org_id": event.org_id,
+                            "product_id": product,
+                            "created_at": utc_text(now),
+                            "data": dict(event.data),
+                        }
+                        self._owe(endpoint_id, event.org_id, event.name, payload, now)
+
+    def due(self, limit: int) -> Sequence[Due]:
+        """Return attempts whose time has come, the longest overdue first."""
+        rows = self._store.rows(
+            "SELECT deliveries.id, url, event, payload, secret FROM deliveries "
+            "JOIN webhooks ON webhooks.id = endpoint_id "
+            "WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, number LIMIT ?",
+            self._clock.time(),
+            limit,
+        )
+        return [
+            Due(delivery_id=id_, url=url, event=event, payload=bytes(payload), secret=secret)
+            for id_, url, event, payload, secret in rows
+        ]
+
+    def owes(self) -> bool:
+        """Whether any delivery is still to be attempted."""
+        return self._store.row("SELECT 1 FROM deliveries WHERE state = 'pending'") is not None
+
+    def settle(self, delivery_id: str, attempt: Attempt) -> None:
+        """Write down what came of an attempt: delivered, to be tried again later, or given up."""
+        with self._store.transaction():
+            found = self._store.row(
+                "SELECT endpoint_id, attempts FROM deliveries WHERE id = ? AND state = 'pending'",
+                delivery_id,
+            )
+            if found is None:
+                return  # dropped with its endpoint while this attempt was under way
+            endpoint_id, attempts = str(found[0]), int(found[1]) + 1
+            now = self._clock.time()
+            given_up = not attempt.succeeded and attempts >= choices.WEBHOOK_ATTEMPTS
+            state = "delivered" if attempt.succeeded else "failed" if given_up else "pending"
+            wait = choices.WEBHOOK_WAITS[min(attempts, len(choices.WEBHOOK_WAITS)) - 1]
+            self._store.run(
+                "UPDATE deliveries SET state = ?, attempts = ?, due_at = ?, last_status = ?, "
+                "last_error = ?, updated_at = ? WHERE id = ?",
+                state,
+                attempts,
+                now + wait if state == "pending" else None,
+                attempt.status,
+                attempt.error,
+                now,
+                delivery_id,
+            )
+            if attempt.succeeded:
+                self._store.run("UPDATE webhooks SET failures = 0 WHERE id = ?", endpoint_id)
+            elif given_up:
+                self._count_failure(endpoint_id, now)
+
+    def recent(self, caller: OrgCaller, limit: int) -> Sequence[Delivery]:
+        """Return the latest deliveries that concern the caller, newest first.
+
+        Those of the key's product, or of the org's products, that told of the caller's own org
+        or, as a test does, of none.
+        """
+        org = self._directory.org(caller.org_id)
+        products = [] if org is None else list(org.apps)
+        if caller.product is not None:
+            products = [caller.product]
+        return self._deliveries(
+            "AND product IN (SELECT value FROM json_each(?2)) AND (org_id IS NULL OR org_id = ?3)",
+            limit,
+            json.dumps(products),
+            caller.org_id,
+        )
+
+    def latest(self, limit: int) -> Sequence[Delivery]:
+        """Return the latest deliveries of all, newest first, for the developer's page."""
+        return self._deliveries("", limit)
+
+    def _deliveries(self, condition: str, limit: int, *values: str) -> Sequence[Delivery]:
+        rows = self._store.rows(
+            "SELECT deliveries.id, endpoint_id, product, org_id, event, url, state, attempts, "  # noqa: S608  # the condition is one of two above
+            "last_status, last_error, deliveries.created_at, updated_at FROM deliveries "
+            f"JOIN webhooks ON webhooks.id = endpoint_id WHERE 1 {condition} "
+            "ORDER BY number DESC LIMIT ?1",
+            limit,
+            *values,
+        )
+        return [_delivery(row) for row in rows]
+
+    def _told(self, event: Event) -> Sequence[str]:
+        if event.product is not None:
+            return [event.product]
+        org = self._directory.org(event.org_id)
+        return () if org is None else org.apps
+
+    def _owe(
+        self, endpoint_id: str, org_id: str | None, event: str, payload: dict[str, Any], now: float
+    ) -> str:
+        delivery_id = f"dlv_{secrets.token_hex(12)}"
+        self._store.run(
+            "INSERT INTO deliveries (id, endpoint_id, org_id, event, payload, state, attempts, "
+            "due_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6)",
+            delivery_id,
+            endpoint_id,
+            org_id,
+            event,
+            json.dumps(payload).encode(),
+            now,
+        )
+        return delivery_id
+
+    def _count_failure(self, endpoint_id: str, now: float) -> None:
+        self._store.run("UPDATE webhooks SET failures = failures + 1 WHERE id = ?", endpoint_id)
+        disabled = self._store.run(
+            "UPDATE webhooks SET disabled = 1 WHERE id = ? AND NOT disabled AND failures >= ?",
+            endpoint_id,
+            choices.WEBHOOK_FAILURES_TO_DISABLE,
+        )
+        if disabled:
+            self._store.run(
+                "UPDATE deliveries SET state = 'dropped', due_at = NULL, updated_at = ?, "
+                "last_error = 'its endpoint was disabled' "
+                "WHERE endpoint_id = ? AND state = 'pending'",
+                now,
+                endpoint_id,
+            )
+
+
+def _wants(types: Sequence[str], name: str) -> bool:
+    family = name.partition(".")[0]
+    return any(wanted in (name, "*", f"{family}.*") for wanted in types)
+
+
+def _delivery(row: Sequence[Any]) -> Delivery:
+    return Delivery(
+        id=row[0],
+        endpoint_id=row[1],
+        product_id=row[2],
+        org_id=row[3],
+        event=row[4],
+        url=row[5],
+        state=row[6],
+        attempts=row[7],
+        last_status=row[8],
+        last_error=row[9],
+        created_at=utc_text(row[10]),
+        updated_at=utc_text(row[11]),
+    )

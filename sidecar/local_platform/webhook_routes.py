@@ -1,0 +1,103 @@
+"""Webhooks and the debugging lists (contract, Webhooks; Debugging, schema)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
+from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
+from sidecar.local_platform.paging import RecentQuery
+from sidecar.local_platform.request_log import RequestLog
+from sidecar.local_platform.webhook_book import WebhookBook
+from sidecar.local_platform.webhook_wire import (
+    ApiRequestsReply,
+    DeliveriesReply,
+    WebhookBody,
+    WebhookReply,
+    WebhookTestReply,
+)
+from sidecar.local_platform.wire import NoBody, NoQuery
+
+
+class WebhookRoutes:
+    """Endpoints of products, and what an org may see of what went on."""
+
+    def __init__(
+        self,
+        book: WebhookBook,
+        log: RequestLog,
+        product: Access[ProductCaller],
+        reader: Access[OrgCaller],
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` is called when a delivery is owed."""
+        self._book = book
+        self._log = log
+        self._product = product
+        self._reader = reader
+        self._wake = wake
+
+    def endpoints(self) -> list[AnyEndpoint]:
+        """Return the endpoints, for serving and for the schema."""
+        return [
+            Endpoint(
+                method="POST",
+                path="/v1/webhooks",
+                summary="Register an endpoint; its secret is shown this once",
+                access=self._product,
+                body=WebhookBody,
+                query=NoQuery,
+                reply=WebhookReply,
+                act=self._register,
+                status=HTTPStatus.CREATED,
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/webhooks/{id}/test",
+                summary="Send webhook.test to an endpoint",
+                access=self._product,
+                body=NoBody,
+                query=NoQuery,
+                reply=WebhookTestReply,
+                act=self._test,
+                status=HTTPStatus.ACCEPTED,
+                rejects=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/dev/api-requests",
+                summary="Recent calls made with the caller's own credentials",
+                access=self._reader,
+                body=NoBody,
+                query=RecentQuery,
+                reply=ApiRequestsReply,
+                act=self._requests,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/dev/webhook-deliveries",
+                summary="Recent deliveries that concern the caller",
+                access=self._reader,
+                body=NoBody,
+                query=RecentQuery,
+                reply=DeliveriesReply,
+                act=self._deliveries,
+            ),
+        ]
+
+    async def _register(self, asked: Asked[ProductCaller, WebhookBody, NoQuery]) -> WebhookReply:
+        return self._book.register(asked.caller.product, asked.body)
+
+    async def _test(self, asked: Asked[ProductCaller, NoBody, NoQuery]) -> WebhookTestReply:
+        reply = self._book.test(asked.caller.product, asked.path["id"])
+        self._wake()
+        return reply
+
+    async def _requests(self, asked: Asked[OrgCaller, NoBody, RecentQuery]) -> ApiRequestsReply:
+        recent = self._log.recent(asked.caller.credential, asked.query.limit)
+        return ApiRequestsReply(requests=list(recent))
+
+    async def _deliveries(self, asked: Asked[OrgCaller, NoBody, RecentQuery]) -> DeliveriesReply:
+        recent = self._book.recent(asked.caller, asked.query.limit)
+        return DeliveriesReply(deliveries=list(recent))
