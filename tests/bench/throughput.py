@@ -1,0 +1,79 @@
+"""Requests per second on one core, and latency, at fixed numbers of connections."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench import stubs as stub
+from tests.bench.load import Reading, run_wrk
+from tests.bench.peers import Peer
+from tests.bench.work import PATH, Work, make_work
+
+_WARM_SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """One peer's medians over all rounds; latencies in seconds."""
+
+    peer: str
+    title: str
+    connections: int
+    rate: float
+    p50: float
+    p99: float
+    errors: int
+    rounds: tuple[float, ...]
+
+
+def measure(
+    peers: Sequence[Peer],
+    folder: Path,
+    *,
+    connections: int,
+    rounds: int,
+    seconds: int,
+    refuse: bool = False,
+) -> list[Throughput]:
+    """Run every peer in turn, `rounds` times over, so that noise meets all alike.
+
+    With `refuse` the platform says no: what is measured is how fast a call is denied.
+    """
+    ports = stub.reserve()
+    work = make_work(ports.platform_url)
+    readings: dict[str, list[Reading]] = {peer.name: [] for peer in peers}
+    with stub.started(ports, work, folder, refuse=refuse):
+        for _ in range(rounds):
+            for peer in peers:
+                reading = _one(peer, ports, work, folder, load=(connections, seconds))
+                readings[peer.name].append(reading)
+                print(f"  {peer.title:<28} {connections:>4} {reading.rate:>10,.0f}/s", flush=True)
+    return [_median(peer, connections, readings[peer.name]) for peer in peers]
+
+
+def _one(
+    peer: Peer, ports: stub.Stubs, work: Work, folder: Path, *, load: tuple[int, int]
+) -> Reading:
+    connections, seconds = load
+    with peer.run(ports, folder) as running:
+        url = f"http://127.0.0.1:{running.port}{PATH}"
+        script = work.wrk_script(folder)
+        run_wrk(url, script, connections=connections, seconds=_WARM_SECONDS)
+        return run_wrk(url, script, connections=connections, seconds=seconds)
+
+
+def _median(peer: Peer, connections: int, readings: Sequence[Reading]) -> Throughput:
+    return Throughput(
+        peer.name,
+        peer.title,
+        connections,
+        statistics.median(each.rate for each in readings),
+        statistics.median(each.p50 for each in readings),
+        statistics.median(each.p99 for each in readings),
+        sum(each.errors for each in readings),
+        tuple(each.rate for each in readings),
+    )

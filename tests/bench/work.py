@@ -1,0 +1,87 @@
+"""The work that every system gets: one request, its token, and the files that load makers need.
+
+A POST with a 2 KB JSON body, fifteen header fields as a browser sends them, and a 900-byte RS256
+token in a cookie; the answer is 1 KB of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+PATH: Final = "/api/v1/chat"
+ORG: Final = "org_bench"
+PRODUCT: Final = "acme-notes"
+KEY: Final = "bbas_bench"
+BODY_BYTES: Final = 2048
+ANSWER_BYTES: Final = 1024
+
+_FIELDS: Final = {
+    "Host": "notes.example.com",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Accept-Language": "en-GB,en;q=0.9",
+    "Content-Type": "application/json",
+    "Origin": "https://notes.example.com",
+    "Referer": "https://notes.example.com/chat/4711",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "same-origin",
+    "Cache-Control": "no-cache",
+    "X-Client-Version": "web/4.11.0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One request, and the key set that its token verifies with."""
+
+    body: bytes
+    fields: dict[str, str]
+    token: str
+    key_set: bytes
+
+    def wrk_script(self, folder: Path, *, method: str = "POST") -> Path:
+        """Write the Lua script by which wrk sends this request."""
+        lines = [f'wrk.method = "{method}"']
+        lines += [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in self.fields.items()]
+        if method == "POST":
+            lines.append(f"wrk.body = {json.dumps(self.body.decode())}")
+        path = folder / f"{method.lower()}.lua"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+
+def make_work(issuer: str) -> Work:
+    """Make the request, with a token of `issuer` that lives for a day."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    numbers = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    now = int(time.time())
+    claims = {
+        "user_id": "user_0123456789",
+        "email": "someone@example.com",
+        "org_id": ORG,
+        "role": "org_owner",
+        "plan": "pro",
+        "apps": [PRODUCT, "acme-mail", "acme-tasks"],
+        "quotas": {},
+        "iss": issuer,
+        "iat": now,
+        "exp": now + 86_400,
+        "note": "x" * 120,
+    }
+    token = jwt.encode(claims, key, algorithm="RS256", headers={"kid": "bench"})
+    text = {"model": "small", "messages": [{"role": "user", "content": ""}]}
+    padding = BODY_BYTES - len(json.dumps(text))
+    text["messages"] = [{"role": "user", "content": "w" * padding}]
+    entry = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "bench",
+             "n": numbers["n"], "e": numbers["e"]}  # fmt: skip
+    fields = {**_FIELDS, "Cookie": f"theme=dark; bb_at={token}"}
+    return Work(json.dumps(text).encode(), fields, token, json.dumps({"keys": [entry]}).encode())
