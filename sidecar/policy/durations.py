@@ -12,7 +12,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def parse_duration(value: object) -> float:
     """Return seconds. Raises ValueError for what is neither a duration nor a number."""
-    if isinstance(value, str) and (found := _DURATION.match(value)):
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
         unit = found[2]
         return round(float(value.removesuffix(unit)) * _SECONDS[unit], 9)
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -53,8 +53,7 @@ def parse_pattern(text: str) -> Pattern:
             raise ValueError(f"path {text!r} must not contain {char!r}: {why}")
     if CONTROL.search(text):
         raise ValueError(f"path {text!r} must not contain control characters")
-    inner = text[1:].removesuffix("/")
-    segments = tuple(inner.split("/")) if inner else ()
+    segments = () if text == "/" else tuple(text[1:].removesuffix("/").split("/"))
     for previous, segment in zip(("", *segments), segments, strict=False):
         _check_segment(text, previous, segment)
     return Pattern(text, segments)

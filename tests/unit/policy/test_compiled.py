@@ -1,0 +1,55 @@
+"""The compiled policy."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.model import Action, ErrorFormat
+from sidecar.policy.compiled import Policy, Route, UnsafePath, rank_of
+from sidecar.policy.load import load_policy
+from sidecar.policy.routing import Rank
+
+TEXT = b"""\
+version: 1
+product: acme
+routes:
+  - {name: paid, match: {path: /paid}, meter: {}}
+  - {name: shut, match: {path: /shut}, action: deny}
+  - {name: open, match: {path: /open}, action: allow}
+unmatched: deny
+"""
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """A policy with a route of each kind."""
+    return load_policy(TEXT, file="p.yaml", environ={})
+
+
+def test_route_for_gives_the_route(policy: Policy) -> None:
+    """Each path falls to its route."""
+    assert policy.route_for("GET", "/open", ()) is policy.routes[2]
+
+
+def test_route_for_falls_to_unmatched(policy: Policy) -> None:
+    """Never None: what no route takes has a route of its own."""
+    assert policy.route_for("GET", "/else", ()) is policy.unmatched
+    assert policy.unmatched == Route("unmatched", None, Action.DENY, ErrorFormat.PROBLEM)
+
+
+def test_route_for_refuses_unsafe_paths(policy: Policy) -> None:
+    """The detail is what the caller is told."""
+    assert policy.route_for("GET", "/paid%2f", ()) == UnsafePath(
+        "the path has an encoded slash or backslash (%2f)"
+    )
+
+
+def test_ranks(policy: Policy) -> None:
+    """What a route does decides how it is guarded."""
+    assert [rank_of(route) for route in policy.routes] == [Rank.METERED, Rank.DENIED, Rank.FREE]
+
+
+def test_route_without_meter_and_action_cannot_be_compiled() -> None:
+    """Nothing means "allow" by being absent."""
+    with pytest.raises(ValueError, match="neither meter nor action"):
+        rank_of(Route("x", None, None, ErrorFormat.PROBLEM))
