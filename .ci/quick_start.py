@@ -1,7 +1,8 @@
 """Do what the README's quick start says: `make demo`, then paste the curl lines that it prints.
 
 Fails unless one answer carries RateLimit headers, one is a stream of events, one is a 429 problem
-with its reset time, and the demo ends on an interrupt.
+with its reset time, the metrics agree with what the platform counted, and the demo ends on an
+interrupt.
 """
 # ruff: noqa: INP001, S603, S607 - a script, which runs what the README tells its readers to run
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable
 from typing import Final
 
 PATIENCE: Final = 120.0  # seconds until the demo has printed its lines, installing included
-PASTED: Final = 3
+PASTED: Final = 5  # three calls, the metrics, what the platform counted
 CURL: Final = re.compile(r"^[ \t$]*(curl .*?(?:\\\n.*?)*)[ \t]*$", re.MULTILINE)
 WANTED: Final = {
     "an allowed call with RateLimit headers": r"HTTP/1\.1 200.*?\nRateLimit: ",
@@ -61,6 +62,15 @@ def paste(line: str) -> str:
     return f"$ {line}\n{pasted.stdout}\n".replace("\r", "")
 
 
+def units(answers: str) -> tuple[int, int]:
+    """Return the units of the calls pasted here: let through, by the metrics, and counted."""
+    let_through = re.findall(
+        r"^bb_sidecar_units_total\{.*completions.*\} (\d+)", answers, re.MULTILINE
+    )
+    counted = re.findall(r"\"org_id\": ?\"org_acme\".*?\"amount\": ?(\d+)", answers)
+    return sum(map(int, let_through)), sum(map(int, counted))
+
+
 def main() -> None:
     """Run the demo, paste its lines, interrupt it."""
     demo = subprocess.Popen(
@@ -82,6 +92,9 @@ def main() -> None:
         ]
         if missing:
             sys.exit(f"quick start: not seen: {'; '.join(missing)}")
+        let_through, counted = units(answers)
+        if not let_through == counted > 0:
+            sys.exit(f"quick start: {let_through} units let through, {counted} counted")
         os.killpg(demo.pid, signal.SIGINT)
         demo.wait(timeout=15)
     finally:
