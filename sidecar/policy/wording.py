@@ -66,7 +66,8 @@ def describe(error: ErrorDetails, here: Where) -> tuple[str, bool] | None:
         case "extra_forbidden":
             return _unknown_key(where), True
         case "missing":
-            return f"{name} needs `{where[-1]}`", True
+            either = " or `header`" if FROM_JSON in where else ""
+            return f"{name} needs `{where[-1]}`{either}", True
         case "value_error":
             return f"{name}: {error['ctx']['error']}", where[-1] == "[key]"
         case kind:
