@@ -25,9 +25,11 @@ from sidecar.model import (
     Charge,
     Failed,
     FailureKind,
+    Granted,
     Identity,
     OnPlatformError,
     Outcome,
+    Verdict,
 )
 from sidecar.policy.compiled import Meter
 from sidecar.ports import AdmissionObserver, Clock, Quotas
@@ -60,8 +62,7 @@ class Payments:
         now = Moment.of(self._clock)
         finding: MeteredFinding | None = self._from_books(charge, meter, identity, now)
         if finding is None:
-            finding = await self._from_platform(charge, meter, identity, now)
-            now = Moment.of(self._clock)
+            finding, now = await self._from_platform(charge, meter, identity, now)
         return self._rule(finding, charge, meter, identity, now)
 
     def _from_books(
@@ -93,8 +94,8 @@ class Payments:
 
     async def _from_platform(
         self, charge: Charge, meter: Meter, identity: Identity, now: Moment
-    ) -> MeteredFinding:
-        """Ask for a lease that is on its way, else for this charge alone."""
+    ) -> tuple[MeteredFinding, Moment]:
+        """Wait for a lease that is on its way, else ask for this charge alone; say when, too."""
         books = self._books
         slot = (charge.org_id, charge.resource)
         timeout = meter.platform_timeout
@@ -104,23 +105,25 @@ class Payments:
             and books.leases.asking(slot)
         ):
             filled = await self._lessor.filled(slot, timeout)
-            later = Moment.of(self._clock)
-            drawn = books.leases.draw(slot, charge.amount, later)
+            started, now = now, Moment.of(self._clock)
+            drawn = books.leases.draw(slot, charge.amount, now)
             if drawn is not None:
-                return Leased(drawn)
-            timeout -= later.monotonic - now.monotonic
-            if isinstance(filled, Failed):
-                return self._unanswered(filled.kind, charge, meter, identity, sent=False)
-            if filled is None and timeout <= 0:
-                return self._unanswered(FailureKind.TIMEOUT, charge, meter, identity, sent=False)
+                return Leased(drawn), now
+            timeout -= now.monotonic - started.monotonic
+            if isinstance(filled, Failed) or timeout <= 0:
+                kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
+                return self._unanswered(kind, charge, meter, identity, now, sent=False), now
         outcome = await self._quotas.consume(
             charge, timeout=timeout, orphaned=partial(self._orphaned, charge, identity)
         )
         now = Moment.of(self._clock)
-        outcome = books.learn(charge, outcome, now, Witness.of(identity, charge.resource, now.unix))
+        witness = None
+        if isinstance(outcome, Granted) and outcome.quota.unlimited:
+            witness = Witness.of(identity, charge.resource, now.unix)
+        outcome = books.learn(charge, outcome, now, witness)
         if isinstance(outcome, Failed):
-            return self._unanswered(outcome.kind, charge, meter, identity, sent=True)
-        return outcome
+            return self._unanswered(outcome.kind, charge, meter, identity, now, sent=True), now
+        return outcome, now
 
     def _unanswered(
         self,
@@ -128,12 +131,12 @@ class Payments:
         charge: Charge,
         meter: Meter,
         identity: Identity,
+        now: Moment,
         *,
         sent: bool,
     ) -> Unanswered:
         self._observer.platform_degraded(kind)
         books = self._books
-        now = Moment.of(self._clock)
         known = None
         if meter.on_platform_error is OnPlatformError.LAST_KNOWN:
             known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
@@ -159,7 +162,11 @@ class Payments:
         try:
             self._books.let_through(charge, finding.kind, now, limited=limited, sent=finding.sent)
         except JournalUnwritable as error:
-            return rule(Unjournalled(str(error)), meter, charge.amount, now.unix)
+            closed = rule(Unjournalled(str(error)), meter, charge.amount, now.unix)
+            unsure = finding.sent and finding.kind.result_unknown
+            if unsure or closed.reason.verdict is Verdict.ALLOW:
+                self._observer.journal_dropped(charge.amount)
+            return closed
         return ruling
 
     def _orphaned(self, charge: Charge, identity: Identity, outcome: Outcome) -> None:
