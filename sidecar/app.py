@@ -20,7 +20,9 @@ from sidecar import __version__
 from sidecar.admin.server import AdminServer
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
+from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.lessor import Lessor
+from sidecar.admission.reporter import Reporter
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keyset import KeySet
@@ -44,6 +46,8 @@ log = logging.getLogger("sidecar.app")
 _PLATFORM_IDLE_SECONDS: Final = 30.0
 _PLATFORM_CONNECTIONS: Final = 64
 _UPSTREAM_IDLE_SECONDS: Final = 4.0
+_REPORT_SECONDS: Final = 3.0
+"""What the journal may take at shutdown to tell the platform; the rest waits in its file."""
 
 
 class App:
@@ -104,10 +108,12 @@ class App:
         )
         self._owned.push_async_callback(consumer.close)
         nonce = secrets.token_bytes(16)
-        books = Books(observer)
-        self._owned.callback(lambda: books.close(time.time()))
+        books = self._open_books(observer)
         lessor = Lessor(books=books, quotas=consumer, clock=time, observer=observer, nonce=nonce)
         self._owned.push_async_callback(lessor.close)
+        reporter = Reporter(books=books, quotas=consumer, clock=time, observer=observer)
+        self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
+        self._own_task(reporter.run(), "journal reporter")
         engine = Engine(
             policies=policies,
             product=settings.product,
@@ -183,6 +189,23 @@ class App:
         """Read the policy again now."""
         if self._status is not None:
             self._status.reload()
+
+    def _open_books(self, observer: Observer) -> Books:
+        """Open the journal, where there is one, and take over what it holds."""
+        path = self._settings.journal
+        if path is None:
+            books = Books(observer)
+        else:
+            file = JournalFile(path)
+            self._owned.callback(file.close)
+            books = Books(observer, file)
+            books.restore(file.entries(), file.kept, time.time())
+            if file.damaged_bytes:
+                log.error(
+                    "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}
+                )
+        self._owned.callback(lambda: books.close(time.time()))
+        return books
 
     async def _listen(self, server: Server) -> None:
         listen = self._settings.listen
