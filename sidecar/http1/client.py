@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+from sidecar.http1.delivery import acknowledged
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import Body, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
@@ -49,9 +50,9 @@ class ResponseHandler(Protocol):
 class ClientConnection(asyncio.Protocol):
     """A connection, owned by a pool through `released` and `lost`."""
 
-    __slots__ = ("_body", "_buffer", "_handler", "_head", "_interim", "_limits", "_lost", "_method",
-                 "_released", "deadline", "idle_since", "request_complete", "transport",
-                 "used")  # fmt: skip
+    __slots__ = ("_acked_at_start", "_body", "_buffer", "_handler", "_head", "_interim", "_limits",
+                 "_lost", "_method", "_released", "_sent", "_sent_before", "deadline",
+                 "idle_since", "request_complete", "transport", "used")  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +71,9 @@ class ClientConnection(asyncio.Protocol):
         self._head: ResponseHead | None = None
         self._body: Body | None = None
         self._interim = 0
+        self._sent = 0
+        self._sent_before = 0
+        self._acked_at_start: int | None = None
         self.transport: asyncio.Transport = _UNCONNECTED
         self.request_complete = False
         self.used = False
@@ -87,10 +91,13 @@ class ClientConnection(asyncio.Protocol):
         self._interim = 0
         self.request_complete = complete
         self.used = True
+        self._sent_before = self._sent
+        self._sent += len(data)
         self.transport.write(data)
 
     def write(self, data: bytes) -> None:
         """Send more of the body, or of the tunnel."""
+        self._sent += len(data)
         self.transport.write(data)
 
     def expire_after(self, seconds: float) -> None:
@@ -115,6 +122,14 @@ class ClientConnection(asyncio.Protocol):
         self._handler = None
         self.transport.close()
 
+    def never_arrived(self) -> bool:
+        """Say whether provably no byte of the request that failed has reached the server.
+
+        False where there is no proof. To be asked while the handler is told of the failure.
+        """
+        acked, at_start = acknowledged(self.transport), self._acked_at_start
+        return acked is not None and at_start is not None and acked - at_start <= self._sent_before
+
     @property
     def closing(self) -> bool:
         """Whether nothing can be sent any more."""
@@ -125,6 +140,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
+        self._acked_at_start = acknowledged(transport)
 
     def data_received(self, data: bytes) -> None:
         """Feed the open body, or the head that is awaited."""
