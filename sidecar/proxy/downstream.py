@@ -7,6 +7,8 @@ away. Bytes that follow the current request wait here, and past a bound the clie
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import TYPE_CHECKING, Final, cast
 
 from sidecar.http1.errors import ProtocolError
@@ -18,28 +20,34 @@ if TYPE_CHECKING:
     from sidecar.proxy.server import Server
 
 _NEVER: Final = float("inf")
-_PIPELINE: Final = 64 * 1024
 _LINGER_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 0.25
 _WRITE_HIGH_WATER: Final = 256 * 1024
-_FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ\r")
+_FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ServerConnection(asyncio.Protocol):
-    """A client's connection; `deadline` (loop time) is swept by the server."""
+    """A client's connection; `deadline` (loop time) is swept by the server.
 
-    __slots__ = ("_buffer", "_lingering", "_paused", "_reader", "_searched", "_server",
-                 "_writing_paused", "answered", "body", "deadline", "exchange", "peer", "relay",
-                 "transport", "trusted", "tunnel")  # fmt: skip
+    `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.
+    """
+
+    __slots__ = ("_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading", "_searched",
+                 "_server", "_unsent", "_writing_paused", "answered", "body", "deadline",
+                 "exchange", "peer", "relay", "transport", "trusted", "tunnel")  # fmt: skip
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._buffer = b""
         self._searched = 0
-        self._paused = False
-        self._lingering = False
+        self._body_full = False
+        self._reading = True
+        self._deaf = False
+        self._ended = False
         self._reader: asyncio.ReadTransport | None = None
         self._writing_paused = False
+        self._unsent = 0
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.peer = b""
         self.trusted = False
@@ -66,7 +74,7 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give the bytes to whom they belong: the tunnel, the open body, or the next head."""
-        if self._lingering:
+        if self._deaf:
             return
         if self.tunnel is not None:
             self.tunnel.write(data)
@@ -77,48 +85,52 @@ class ServerConnection(asyncio.Protocol):
             if not data:
                 return
         self._buffer = self._buffer + data if self._buffer else data
-        if self.exchange is None:
+        if self.exchange is None and not self._writing_paused:
             self._next_head()
-        elif len(self._buffer) > _PIPELINE:
-            self._pause()
+        elif len(self._buffer) > self._server.room:
+            self._regulate()
 
     def eof_received(self) -> bool:
         """Take the end of the stream for the client going away, with a short grace.
 
-        A half-closed client cannot be told from one that has left; an answer that is under way
-        gets a moment to finish, then the exchange ends.
+        A half-closed client cannot be told from one that has left; whole requests get a moment
+        to be answered, then they end. A request or a tunnel cut in the middle ends at once.
         """
-        if self.exchange is None or (self.body is not None and not self.body.done):
+        if self.exchange is None:
             return False
-        if self.tunnel is not None:
+        if self.tunnel is not None or (self.body is not None and not self.body.done):
+            self.exchange.cancel()
             return False
+        self._ended = True
         self.deadline = self._server.now() + _GONE_SECONDS
         self._server.sweep_soon(_GONE_SECONDS)
-        self._lingering = True
-        self._buffer = b""
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's shape
         """End the exchange: the client is gone."""
         self._server.closed(self)
-        self.deadline = _NEVER
         if self.exchange is not None:
             self.exchange.cancel()
 
     def pause_writing(self) -> None:
         """Stop reading the upstream: the client does not keep up."""
         self._writing_paused = True
-        if self._reader is not None:
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._reader is not None and not self._reader.is_closing():
             self._reader.pause_reading()
-        if self._server.body_idle is not None:
-            self.deadline = self._server.now() + self._server.body_idle
+        if self.exchange is not None:
+            self.watch()
 
     def resume_writing(self) -> None:
-        """Read the upstream again."""
+        """Read the upstream again, or take the request that waited for the answers to go out."""
         self._writing_paused = False
         if self._reader is not None and not self._reader.is_closing():
             self._reader.resume_reading()
-        self.deadline = _NEVER
+        if self.exchange is not None:
+            self.watch()
+        elif self._buffer and not self.transport.is_closing():
+            self._next_head()
+            self._regulate()
 
     # what the exchange does
 
@@ -126,6 +138,19 @@ class ServerConnection(asyncio.Protocol):
         """Send a part of the answer."""
         self.answered = True
         self.transport.write(data)
+        if self._writing_paused:
+            self._unsent = self.transport.get_write_buffer_size()
+
+    def write_interim(self, data: bytes) -> None:
+        """Send a 1xx, which is no answer yet; the client may now be the one to go on."""
+        self.transport.write(data)
+        self.watch()
+
+    def watch(self) -> None:
+        """Give the bodies of this exchange time again: something moved, or has to."""
+        idle = self._server.body_idle
+        if idle is not None and not self._deaf and not self._ended:
+            self.deadline = self._server.now() + idle
 
     def feeds_from(self, reader: asyncio.ReadTransport | None) -> None:
         """Name whose reading stops while the client does not keep up; None lets go of it."""
@@ -133,19 +158,20 @@ class ServerConnection(asyncio.Protocol):
         if self._writing_paused:
             if before is not None and not before.is_closing():
                 before.resume_reading()
-            if reader is not None:
+            if reader is not None and not reader.is_closing():
                 reader.pause_reading()
 
     def pause_body(self) -> None:
         """Read no more from the client for now."""
-        self._pause()
+        self._body_full = True
+        self._regulate()
 
     def resume_body(self) -> None:
         """Read from the client again."""
-        if self._paused:
-            self._paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
+        if self._body_full:
+            self._body_full = False
+            self._regulate()
+            self.watch()
 
     def open_tunnel(self, upstream: asyncio.WriteTransport) -> None:
         """From now on pass bytes to the upstream as they come, those that wait first."""
@@ -153,7 +179,7 @@ class ServerConnection(asyncio.Protocol):
         if self._buffer:
             upstream.write(self._buffer)
             self._buffer = b""
-        self.resume_body()
+        self._regulate()
 
     def end_exchange(self, *, keep: bool) -> None:
         """Take the next request, or close; called once, when the answer is written."""
@@ -162,39 +188,58 @@ class ServerConnection(asyncio.Protocol):
         self.feeds_from(None)
         body, self.body = self.body, None
         self.answered = False
+        self._body_full = False
+        server = self._server
         if self.transport.is_closing():
+            self.deadline = server.now() + server.limits.idle_timeout  # for what is still unsent
             return
-        if not keep or self.tunnel is not None or self._lingering:
+        if not keep or self._deaf:
             self._close_after(whole=body is None or body.done)
             return
-        self.deadline = self._server.now() + self._server.limits.idle_timeout
-        self.resume_body()
-        if self._buffer:
+        if not self._ended:
+            self.deadline = server.now() + server.limits.idle_timeout
+        if self._buffer and not self._writing_paused:
             self._next_head()
+        if self._ended and self.exchange is None:
+            self.transport.close()
+        elif not self._reading:
+            self._regulate()
 
     def abort(self) -> None:
-        """Cut the connection: the client must not take what it has for a whole answer."""
+        """Cut the connection: the client must not take what it has for a whole answer.
+
+        Where only the end of the connection would tell the whole from a part, it is reset.
+        """
+        if self.relay is not None and self.relay.until_close:
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
 
     def expire(self) -> None:
-        """Act on a deadline that has passed."""
+        """Act on a deadline that has passed: find out whose turn it was."""
         self.deadline = _NEVER
-        cause = "idle"
-        if self._lingering:
-            cause = "lingering"
-        elif self.exchange is not None:
-            body = self.body
-            if body is not None and not body.done and not self.answered:
-                self._body_broke(body, ProtocolError("the body took too long to arrive", 408))
-                self._server.connection_closed("slow_body")
+        body = self.body
+        unsent = self.transport.get_write_buffer_size()
+        if self._ended:
+            self.abort()  # nobody was slow: most likely the client left
+        elif self._writing_paused or (self._deaf and unsent):
+            self._expect_reading(unsent)
+        elif self._deaf:
+            self._end("lingering")
+        elif self.exchange is None:
+            if not self._buffer:
+                self._end("idle")
                 return
-            cause = "slow_body" if body is not None and not body.done else "slow_reader"
-        elif self._buffer:
             self._server.connection_closed("slow_head")
             self._refuse(ProtocolError("the head took too long to arrive", 408))
-            return
-        self._server.connection_closed(cause)
-        self.transport.abort()
+        elif body is not None and not body.done and not self._body_full:
+            if self.answered:
+                self._end("slow_body")
+                return
+            self._server.connection_closed("slow_body")
+            self._body_broke(body, ProtocolError("the body took too long to arrive", 408))
+        elif self.relay is not None:
+            self.relay.time_out()
 
     def turn_away(self) -> None:
         """Answer that there is no room, and close."""
@@ -202,9 +247,11 @@ class ServerConnection(asyncio.Protocol):
         self._close_after(whole=False)
 
     def drain(self) -> None:
-        """Close at once if nothing is under way: the server is going."""
-        if self.exchange is None:
-            self.transport.close()
+        """Close at once if nothing is under way, after the answer if something is."""
+        if self.relay is not None:
+            self.relay.keep = False
+        if self.exchange is None and not self._buffer and not self._deaf:
+            self._close_after(whole=True)
 
     # inside
 
@@ -222,26 +269,25 @@ class ServerConnection(asyncio.Protocol):
         buffer = self._buffer
         limits = self._server.limits
         searched = self._searched
-        if not searched:
-            if buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: an empty line before is ignored
-                buffer = buffer[2:]
-            if buffer and buffer[0] not in _FIRST_BYTES:
-                raise ProtocolError("this is not HTTP/1.1")
+        start = 2 if buffer.startswith(b"\r\n") else 0  # RFC 9112, 2.2: one empty line before
+        first = buffer[start : start + 1]
+        if first and first[0] not in _FIRST_BYTES and buffer != b"\r":
+            raise ProtocolError("this is not HTTP/1.1")
         end = find_end(buffer, searched)
         if (end or len(buffer)) > limits.max_head_bytes:
             raise ProtocolError(f"the head is over {limits.max_head_bytes} bytes", 431)
         if not end:
-            if not searched:
+            if not searched and not self._ended:
                 self.deadline = self._server.now() + limits.head_timeout
             self._searched = len(buffer)
-            self._buffer = buffer
             return None
         self._searched = 0
         self._buffer = buffer[end:]
-        return parse_request(buffer[:end], limits.max_fields)
+        return parse_request(buffer[start:end], limits.max_fields)
 
     def _start(self, head: RequestHead) -> None:
-        self.deadline = _NEVER
+        if not self._ended:
+            self.deadline = _NEVER
         if head.length:
             body = InboundBody(self, head.length, owes_continue=head.expects_continue)
             self.body = body
@@ -251,8 +297,8 @@ class ServerConnection(asyncio.Protocol):
                 except ProtocolError as error:
                     self._refuse(error)
                     return
-            if not body.done and self._server.body_idle is not None:
-                self.deadline = self._server.now() + self._server.body_idle
+            if not body.done and not body.owes_continue:
+                self.watch()
         self.exchange = self._server.start_exchange(self, head)
 
     def _feed_body(self, body: InboundBody, data: bytes) -> bytes:
@@ -262,15 +308,16 @@ class ServerConnection(asyncio.Protocol):
         except ProtocolError as error:
             self._body_broke(body, error)
             return b""
-        if body.done:
-            self.deadline = _NEVER
-        elif self._server.body_idle is not None:
-            self.deadline = self._server.now() + self._server.body_idle
+        if body.done and not self.answered:
+            self.deadline = _NEVER  # now it is the upstream's turn, which has a limit of its own
+        else:
+            self.watch()
         return rest
 
     def _body_broke(self, body: InboundBody, error: ProtocolError) -> None:
         """End the exchange with a 400: what follows cannot be told from a request."""
-        self._lingering = True
+        self._deaf = True
+        self.deadline = _NEVER
         body.fail(error)
         if self.relay is not None:
             self.relay.break_off(error)
@@ -280,6 +327,18 @@ class ServerConnection(asyncio.Protocol):
         self._server.refuse_unparsed(self, error)
         self._close_after(whole=False)
 
+    def _expect_reading(self, unsent: int) -> None:
+        """End a connection whose client has read nothing of what waits for it; else wait on."""
+        if unsent >= self._unsent:
+            self._end("slow_reader")
+            return
+        self._unsent = unsent
+        self.deadline = self._server.now() + self._server.patience
+
+    def _end(self, cause: str) -> None:
+        self._server.connection_closed(cause)
+        self.abort()
+
     def _close_after(self, *, whole: bool) -> None:
         """Close once the answer is out; what the client still sends is thrown away.
 
@@ -287,15 +346,24 @@ class ServerConnection(asyncio.Protocol):
         way (RFC 9112, 9.6), so our side is closed first and the rest is read for a moment.
         """
         self._buffer = b""
+        self._deaf = True
+        self._unsent = self.transport.get_write_buffer_size()
+        wait = self._server.patience if self._unsent else _LINGER_SECONDS
+        self.deadline = self._server.now() + wait
         if whole or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._lingering = True
-        self.resume_body()
+        self._body_full = False
+        self._regulate()
         self.transport.write_eof()
-        self.deadline = self._server.now() + _LINGER_SECONDS
 
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
+    def _regulate(self) -> None:
+        """Read from the client exactly while there is room for what it sends."""
+        wanted = not self._body_full and len(self._buffer) <= self._server.room
+        if wanted is self._reading or self._ended or self.transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self.transport.resume_reading()
+        else:
             self.transport.pause_reading()

@@ -24,7 +24,6 @@ from sidecar.ports import BodySource, Clock, RequestObserver
 from sidecar.proxy import headers
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.failures import fault, upstream_failure
-from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.relay import Relay
 from sidecar.refusals import Refusal, quota_headers, refuse
 
@@ -105,9 +104,13 @@ class Gateway:
             self.inflight -= 1
             if self.draining and self.inflight == 0:
                 self.idle.set()
-            seconds = self._clock.monotonic() - started
-            self._observer.request_finished(decision, code, seconds)
-            client.end_exchange(keep=self._keeps(client, head))
+            if not code and client.relay is not None:
+                code = client.relay.status  # the client left in the middle of the answer
+            try:
+                seconds = self._clock.monotonic() - started
+                self._observer.request_finished(decision, code, seconds)
+            finally:
+                client.end_exchange(keep=self._keeps(client, head))
 
     async def _decide(self, client: ServerConnection, call: Call) -> Decision:
         body = client.body
@@ -132,19 +135,23 @@ class Gateway:
         upstream: ClientConnection | None = None
         try:
             upstream = self._upstream.take() or await self._upstream.connect()
-            body = client.body
+            stale = upstream.used  # it may have been closed by the upstream, and we not know yet
             relay = self._relay(client, upstream, head, decision)
-            data = self._request_head(client, head, decision, body)
-            if body is not None:
-                data += body.attach(relay.send_body)
+            data, complete = self._request(client, head, decision, relay)
             execution = Execution.DONE
-            upstream.start(relay, head.method, data, complete=body is None or body.done)
+            relay.start(data, complete=complete)
             self._observer.forwarded(decision.route, self._clock.monotonic() - started)
             ended = await relay.finished
+            if relay.unreached and stale and complete:
+                upstream, execution = None, Execution.UNREACHED
+                upstream = await self._upstream.connect()
+                relay = self._relay(client, upstream, head, decision)
+                execution = Execution.DONE
+                relay.start(data, complete=True)
+                ended = await relay.finished
+            execution = _execution(relay, ended)
             if ended is None:
-                execution = Execution.FAILED if relay.status >= 500 else Execution.DONE
                 return relay.status
-            execution = Execution.FAILED
             return self._cut(client, head, decision, ended)
         except ConnectFailedError as error:
             self._observer.upstream_failed(error.kind)
@@ -165,21 +172,20 @@ class Gateway:
     ) -> Relay:
         marks = quota_headers(decision, self._clock.time())
         added = (*marks, (b"X-Request-ID", decision.request_id.encode("ascii")))
-        relay = Relay(client, upstream, head, added, keep=head.keep_alive and not self.draining)
+        keep = head.keep_alive and not self.draining
+        relay = Relay(
+            client, upstream, head, added, keep=keep, first_byte_timeout=self._first_byte_timeout
+        )
         client.relay = relay
-        if self._first_byte_timeout is not None:
-            upstream.expire_after(self._first_byte_timeout)
         return relay
 
-    def _request_head(
-        self,
-        client: ServerConnection,
-        head: RequestHead,
-        decision: Decision,
-        body: InboundBody | None,
-    ) -> bytes:
+    def _request(
+        self, client: ServerConnection, head: RequestHead, decision: Decision, relay: Relay
+    ) -> tuple[bytes, bool]:
+        """Return the head for the upstream with what is here of the body, and if that is all."""
+        body = client.body
         host = head.host or self._upstream.origin.authority.encode("ascii")
-        return headers.request_head(
+        data = headers.request_head(
             head,
             host=host,
             forwarded=headers.forwarded_lines(
@@ -189,6 +195,9 @@ class Gateway:
             request_id=decision.request_id.encode("ascii"),
             expect=body is not None and body.owes_continue,
         )
+        if body is None:
+            return data, True
+        return data + body.attach(relay.send_body), body.done
 
     def _at_the_door(self, call: Call) -> Decision | None:
         """Refuse what there is no room for, before anything is asked or charged."""
@@ -314,6 +323,15 @@ def _denied(request_id: str, reason: Reason, status: int, detail: str) -> Decisi
         reason, UNROUTED, request_id, None, status=status, detail=detail,
         retry_after=retry_after,
     )  # fmt: skip
+
+
+def _execution(relay: Relay, ended: PeerFailure | ProtocolError | None) -> Execution:
+    """Say how an attempt went; a client that broke its own request has had what it paid for."""
+    if relay.unreached:
+        return Execution.UNREACHED
+    if isinstance(ended, PeerFailure) or relay.status >= 500:
+        return Execution.FAILED
+    return Execution.DONE
 
 
 def _give_up(client: ServerConnection, upstream: ClientConnection, *, unused: bool) -> None:

@@ -29,9 +29,7 @@ _OURS_UPSTREAM: Final = frozenset(
 )  # fmt: skip
 _OURS_DOWNSTREAM: Final = frozenset({b"x-request-id", b"x-quota-decision"})
 _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
-_FROM_TRUSTED: Final = frozenset(
-    {b"forwarded", b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"}
-)
+_FROM_TRUSTED: Final = frozenset({b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"})
 _PLATFORM_SESSION: Final = b"bb_session"
 _CACHE_SIZE: Final = 4096
 
@@ -98,13 +96,16 @@ def _has_length(head: RequestHead) -> bool:
 
 
 def _without_platform_session(value: bytes) -> bytes:
-    """Take the platform's own session cookie out of a Cookie field (contract, bb_at)."""
+    """Take the platform's own session cookie out of a Cookie field (contract, bb_at).
+
+    The other cookies stay byte for byte, with what stands between them.
+    """
     kept = [
-        part.strip(b" ")
+        part
         for part in value.split(b";")
-        if part.split(b"=", 1)[0].strip(b" \t") != _PLATFORM_SESSION
+        if part.partition(b"=")[0].strip(b" \t") != _PLATFORM_SESSION
     ]
-    return b"; ".join(part for part in kept if part)
+    return b";".join(kept).strip(b" \t")
 
 
 def identity_lines(identity: Identity) -> bytes:
@@ -131,8 +132,11 @@ def forwarded_lines(fields: Fields, peer: bytes, host: bytes, *, trusted: bool) 
         for name, value in fields:
             if name in _FROM_TRUSTED:
                 kept += b"%b: %b\r\n" % (name, value)
-            elif name.startswith(b"x-forwarded-"):
+            elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
                 came[name] = came[name] + b", " + value if name in came else value
+    if b"forwarded" in came:  # RFC 7239, 4 and 6: an IPv6 address stands in brackets and quotes
+        node = b'"[%b]"' % peer if b":" in peer else peer
+        kept += b"forwarded: %b, for=%b\r\n" % (came[b"forwarded"], node)
     before = came.get(b"x-forwarded-for")
     return b"%bx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n" % (
         kept,
@@ -155,10 +159,14 @@ def response_head(
         quota_told = quota_told or field[0].lower() in _QUOTA_FIELDS
         tail.append(b"%b: %b\r\n" % field)
     named = head.connection
+    bodiless = head.status < 200 or head.status == 204
     lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
     for field in head.fields:
         name = field[0]
-        if name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM or name in named:
+        if name == b"content-length":  # framing is not the upstream's to take back
+            if bodiless:
+                continue  # RFC 9110, 8.6
+        elif name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM or name in named:
             continue
         if quota_told and name in _QUOTA_FIELDS:
             continue

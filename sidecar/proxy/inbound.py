@@ -11,7 +11,8 @@ from sidecar.http1.framing import ChunkedBody, CountedBody
 from sidecar.http1.heads import CHUNKED
 
 _HOLD: Final = 64 * 1024
-_PRIME_SECONDS: Final = 0.25
+_QUIET_SECONDS: Final = 0.25
+_PRIME_SECONDS: Final = 5.0
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -24,8 +25,8 @@ class Sender(Protocol):
     def resume_body(self) -> None:
         """Read again."""
 
-    def write(self, data: bytes) -> None:
-        """Answer something."""
+    def write_interim(self, data: bytes) -> None:
+        """Send a 1xx."""
 
 
 class InboundBody:
@@ -35,15 +36,14 @@ class InboundBody:
     that is read for an amount stays held, and is passed on as it came.
     """
 
-    __slots__ = ("_framing", "_held", "_held_bytes", "_hold", "_owes_continue", "_sender",
+    __slots__ = ("_framing", "_held", "_hold", "_owes_continue", "_sender",
                  "_sink", "_waiter", "done", "error",
                  "received")  # fmt: skip
 
     def __init__(self, sender: Sender, length: int, *, owes_continue: bool) -> None:
         self._sender = sender
         self._framing = ChunkedBody() if length == CHUNKED else CountedBody(length)
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._held = bytearray()
         self._hold = _HOLD
         self._owes_continue = owes_continue
         self._sink: Callable[[bytes, bool], None] | None = None
@@ -72,11 +72,10 @@ class InboundBody:
                 sink(passed, done)
             return rest
         if passed:
-            self._held.append(passed)
-            self._held_bytes += len(passed)
+            self._held += passed
         if done:
             self._wake()
-        elif self._held_bytes >= self._hold:
+        elif len(self._held) >= self._hold:
             self._sender.pause_body()
             self._wake()
         return rest
@@ -95,74 +94,69 @@ class InboundBody:
         """
         if self.error is not None:
             raise self.error
-        held = b"".join(self._held)
+        held = bytes(self._held)
         self._held.clear()
-        self._held_bytes = 0
         self._sink = sink
         if not self.done:
             self._sender.resume_body()
         return held
 
-    def discard(self) -> None:
-        """Let what still comes fall to the ground."""
-        self._held.clear()
-        self._sink = _nowhere
-        if not self.done:
-            self._sender.resume_body()
-
     async def prime(self) -> None:
         """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
 
-        Ends when the body is whole, 64 KiB are held, or a quarter of a second has passed.
+        Ends when the body is whole, 64 KiB are held, nothing has come for a quarter of a second, or
+        after 5 seconds; at once while the client waits for a 100. ProtocolError when it is broken.
         """
-        if self.done or self._owes_continue or not isinstance(self._framing, ChunkedBody):
+        if self.done or self.owes_continue or not isinstance(self._framing, ChunkedBody):
             return
-        try:
-            async with asyncio.timeout(_PRIME_SECONDS):
-                await self._wait()
-        except TimeoutError:
+        clock = asyncio.get_running_loop().time
+        end = clock() + _PRIME_SECONDS
+        before = -1
+        while len(self._held) < self._hold and before != self.received and clock() < end:
+            before = self.received
+            try:
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    await self._wait()
+            except TimeoutError:
+                continue
             return
 
     async def read(self, limit: int) -> bytes | None:
         """Return the whole content, unframed; None when it is longer than `limit` bytes.
 
-        Raises ConnectionError when the client goes away, ProtocolError when the body is broken.
+        Raises ProtocolError when the body is broken; cancelled when the client goes away.
         """
         framing = self._framing
         if isinstance(framing, CountedBody):
-            if framing.left + self._held_bytes > limit:
+            if framing.left + len(self._held) > limit:
                 return None
             self._hold = limit + 1
         else:
             self._hold = 2 * limit + _HOLD  # the framing counts as well
         if self.owes_continue:
             self._owes_continue = False
-            self._sender.write(_CONTINUE)
+            self._sender.write_interim(_CONTINUE)
         while not self.done:
-            if self._held_bytes >= self._hold:
+            if len(self._held) >= self._hold:
                 return None
             self._sender.resume_body()
             await self._wait()
-        held = b"".join(self._held)
-        self._held = [held]
+        held = bytes(self._held)
         if isinstance(framing, CountedBody):
             return held
         content = ChunkedBody(decode=True).feed(held)[0]
         return content if len(content) <= limit else None
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        if self.error is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self.error is not None:
             raise self.error
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _nowhere(data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
-    """Take bytes that nobody wants."""

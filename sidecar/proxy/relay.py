@@ -21,11 +21,14 @@ class Relay:
     """The handler of one upstream answer; `finished` tells how it went, None when whole.
 
     The head waits for the first bytes of the body, which come at once, so that both leave in one
-    write. `status` is 0 until a head was passed on.
+    write. `status` is 0 until a head was passed on; `until_close` says that the client can tell the
+    whole answer only by the end of the connection; `unreached` that, provably, not one byte of the
+    request has arrived.
     """
 
-    __slots__ = ("_added", "_client", "_ending", "_head", "_pending", "_rechunk", "decode",
-                 "finished", "keep", "status", "upstream")  # fmt: skip
+    __slots__ = ("_added", "_client", "_ending", "_first_byte", "_head", "_pending", "_rechunk",
+                 "decode", "finished", "keep", "status", "unreached", "until_close",
+                 "upstream")  # fmt: skip
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Relay:
         added: Added,
         *,
         keep: bool,
+        first_byte_timeout: float | None,
     ) -> None:
         self._client = client
         self._head = head
@@ -43,13 +47,27 @@ class Relay:
         self._rechunk = False
         self._ending = b""
         self.decode = head.minor == 0  # HTTP/1.0 knows no chunks
+        self._first_byte = first_byte_timeout
         self.keep = keep
         self.status = 0
+        self.unreached = False
+        self.until_close = False
         self.upstream = upstream
         self.finished: asyncio.Future[PeerFailure | ProtocolError | None]
         self.finished = asyncio.get_running_loop().create_future()
 
-    # the request's body, as a sink
+    # the request
+
+    def start(self, data: bytes, *, complete: bool) -> None:
+        """Send the head, and what there is of the body."""
+        self.upstream.start(self, self._head.method, data, complete=complete)
+        if complete:
+            self._await_answer()
+
+    def _await_answer(self) -> None:
+        """From now on the upstream owes the first byte of its answer."""
+        if self._first_byte is not None and not self.status:
+            self.upstream.expire_after(self._first_byte)
 
     def send_body(self, data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
         """Pass a part of the request's body on."""
@@ -59,12 +77,23 @@ class Relay:
             self.upstream.write(data)
         if done:
             self.upstream.request_complete = True
+            self._await_answer()
 
     def break_off(self, error: ProtocolError) -> None:
         """End the exchange because the client broke its own request."""
         if not self.finished.done():
             self.upstream.abort()
             self.finished.set_result(error)
+
+    def time_out(self) -> None:
+        """End the exchange because a body stalls on the upstream's side.
+
+        A tunnel may be silent, and the head of the answer has a limit of its own.
+        """
+        body = self._client.body
+        stalled = self.status or (body is not None and not body.done)
+        if stalled and self._client.tunnel is None and not self.finished.done():
+            self.upstream.expire(PeerFailure.IDLE_TIMEOUT)
 
     # the upstream's answer
 
@@ -78,7 +107,7 @@ class Relay:
     def on_interim(self, head: ResponseHead) -> None:
         """Pass 100 and 103 on to a client that knows them (RFC 9110, 15.2)."""
         if self._head.minor == 1:
-            self._client.transport.write(
+            self._client.write_interim(
                 headers.response_head(head, (), chunked=False, connection=b"")
             )
 
@@ -107,9 +136,9 @@ class Relay:
 
     def _frame(self, head: ResponseHead) -> bytes:
         """Choose the framing towards the client; return the Connection line."""
-        unbounded = head.length in {CHUNKED, UNTIL_CLOSE}
-        if unbounded and self._head.minor == 0:
+        if head.length in {CHUNKED, UNTIL_CLOSE} and self._head.minor == 0:
             self.keep = False
+            self.until_close = True
         elif head.length == CHUNKED:
             self._ending = b"0\r\n\r\n"
         elif head.length == UNTIL_CLOSE:
@@ -127,6 +156,7 @@ class Relay:
             data = self._take_pending() + data
         if data:
             self._client.write(data)
+        self._client.watch()
 
     def on_end(self, data: bytes, body: Body) -> None:
         """Pass the last part on."""
@@ -143,9 +173,11 @@ class Relay:
             self.finished.set_result(None)
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:  # noqa: ARG002 - kind says it
-        """Tell the exchange that no whole answer will come."""
+        """Tell the exchange that no whole answer will come; a head that still waits is not sent."""
         if self._pending:
-            self._client.write(self._take_pending())
+            self._pending = b""
+            self.status = 0
+        self.unreached = kind is PeerFailure.CLOSED_EARLY and self.upstream.never_arrived()
         if not self.finished.done():
             self.finished.set_result(kind)
 

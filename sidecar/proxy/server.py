@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -22,6 +23,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SWEEP_SECONDS: Final = 0.5
 _BACKLOG: Final = 4096
+_PIPELINED: Final = 64 * 1024
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+"""Seconds, seconds and times: a client whose machine has vanished is noticed in two minutes."""
 
 
 class Server:
@@ -44,6 +48,8 @@ class Server:
         self._empty = asyncio.Event()
         self.limits = limits
         self.body_idle = limits.body_idle_timeout
+        self.patience = limits.body_idle_timeout or limits.idle_timeout
+        self.room = max(_PIPELINED, limits.max_head_bytes)
         self.now = self._loop.time
         self.is_trusted = lru_cache(maxsize=1024)(lambda host: _is_in(host, trusted))
 
@@ -61,6 +67,8 @@ class Server:
             backlog=_BACKLOG,
             reuse_port=reuse_port or None,
         )
+        for each in self._listener.sockets:
+            _keep_alive(each)
         self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
@@ -113,6 +121,8 @@ class Server:
                     await self._empty.wait()
             except TimeoutError:
                 log.warning("connections_left", extra={"connections": len(self._connections)})
+                for connection in tuple(self._connections):
+                    connection.abort()
 
     # what a connection tells
 
@@ -158,6 +168,14 @@ class Server:
         now = self._loop.time()
         for connection in [each for each in self._connections if each.deadline < now]:
             connection.expire()
+
+
+def _keep_alive(listener: socket.socket) -> None:
+    """Have the kernel probe silent clients; accepted sockets inherit it, at no cost each."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # not every system has all three
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _is_in(host: str, networks: Sequence[Network]) -> bool:
