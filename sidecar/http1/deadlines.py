@@ -46,6 +46,8 @@ class Deadlines:
     def _fire(self) -> None:
         now = self._loop.time()
         queue = self._queue
-        while queue and queue[0][0] <= now:
-            queue.popleft()[1].expire()
-        self._timer = self._loop.call_at(queue[0][0], self._fire) if queue else None
+        try:
+            while queue and queue[0][0] <= now:
+                queue.popleft()[1].expire()
+        finally:  # a fault in one must not leave the others waiting for ever
+            self._timer = self._loop.call_at(queue[0][0], self._fire) if queue else None

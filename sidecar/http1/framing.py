@@ -133,6 +133,8 @@ class ChunkedBody:
                 position = end + 2
                 self._at = _At.SIZE
             if self._at is _At.TRAILER:
+                if self.done:
+                    return b"", data
                 rest = self._feed_trailer(data[position:])
                 return b"".join(out), rest
             line_end = data.find(b"\r\n", position)
@@ -197,7 +199,8 @@ class ChunkedBody:
             line_end = data.find(b"\r\n", position)
             if line_end < 0:
                 self._partial = data[position:]
-                if self._trailer_size + len(self._partial) > _MAX_TRAILERS:
+                line = self._partial.removesuffix(b"\r")
+                if self._trailer_size + len(line) > _MAX_TRAILERS:
                     raise ProtocolError("the trailer section is too large", 431)
                 _check_line_ends(self._partial)
                 return b""
@@ -206,7 +209,7 @@ class ChunkedBody:
             if not line:
                 self.done = True
                 return data[position:]
-            self._trailer_size += len(line)
+            self._trailer_size += len(line) + 2
             if self._trailer_size > _MAX_TRAILERS:
                 raise ProtocolError("the trailer section is too large", 431)
             self._take_trailer(line)
@@ -243,10 +246,11 @@ _RULING_TRAILERS: Final = frozenset(
 
 def _check_partial(partial: bytes) -> None:
     """Refuse a size line that can no longer become a good one, before its end has come."""
-    if len(partial) > _MAX_SIZE_LINE:
+    line = partial.removesuffix(b"\r")
+    if len(line) > _MAX_SIZE_LINE:
         raise ProtocolError("a chunk's size line is too long")
     _check_line_ends(partial)
-    digits = partial.rstrip(b"\r").partition(b";")[0]
+    digits = line.partition(b";")[0]
     if digits.translate(None, _HEX) or len(digits) > _MAX_SIZE_DIGITS:
         raise ProtocolError("a chunk's size is not a hexadecimal number")
 

@@ -140,14 +140,18 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
         raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
     events = _Events()
     parser = httptools.HttpRequestParser(events)
-    _feed(parser, block)
+    minor = 1 if line.group().endswith(b"1\r\n") else 0
+    try:
+        _feed(parser, block)
+    except ProtocolError:
+        _check_codings(events.fields, minor)
+        raise
     fields = events.fields
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
     method = parser.get_method().decode("ascii")
     if method in {"CONNECT", "TRACE"}:
         raise ProtocolError(f"{method} is not served", 501)
-    minor = 1 if line.group().endswith(b"1\r\n") else 0
     return _request_head(method, line.group(1), minor, fields)
 
 
@@ -250,13 +254,17 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
             connection = connection | _tokens(value)
     if chunked and length is not None:
         raise ProtocolError("Content-Length together with Transfer-Encoding")
+    keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
+    if status < 200 and (chunked or length):
+        raise ProtocolError("an interim answer has a body")
+    if status == 204 and (chunked or length):
+        keep_alive = False  # RFC 9112, 6.1 and 6.2: a body that is not one may still follow
     if method == "HEAD" or status < 200 or status in {204, 304}:
         body = 0
     elif chunked:
         body = CHUNKED
     else:
         body = UNTIL_CLOSE if length is None else length
-    keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     return ResponseHead(
         status,
         events.reason.strip(b" \t"),
@@ -296,6 +304,13 @@ def _check_coding(value: bytes, minor: int) -> None:
     if minor == 1 and codings & _KNOWN_CODINGS and codings <= _KNOWN_CODINGS | {b"chunked"}:
         raise ProtocolError("the only transfer coding known here is chunked", 501)
     raise ProtocolError("Transfer-Encoding is not exactly `chunked` on HTTP/1.1")
+
+
+def _check_codings(fields: Fields, minor: int) -> None:
+    """Answer 501 where llhttp, which knows no coding but chunked, has refused a known one."""
+    names = [name for name, _ in fields]
+    if names.count(b"transfer-encoding") == 1 and b"content-length" not in names:
+        _check_coding(dict(fields)[b"transfer-encoding"], minor)
 
 
 def _tokens(value: bytes) -> frozenset[bytes]:
