@@ -17,6 +17,7 @@ from sidecar.http1.heads import ResponseHead, find_end, parse_response
 
 _MAX_INTERIM: Final = 16
 _SWITCHING_PROTOCOLS: Final = 101
+_FIRST_BYTES: Final = b"HTTP/1."
 _NEVER: Final = float("inf")
 
 
@@ -50,9 +51,26 @@ class ResponseHandler(Protocol):
 class ClientConnection(asyncio.Protocol):
     """A connection, owned by a pool through `released` and `lost`."""
 
-    __slots__ = ("_acked_at_start", "_body", "_buffer", "_handler", "_head", "_interim", "_limits",
-                 "_lost", "_method", "_released", "_sent", "_sent_before", "deadline",
-                 "idle_since", "request_complete", "transport", "used")  # fmt: skip
+    __slots__ = (
+        "_acked_at_start",
+        "_body",
+        "_buffer",
+        "_full",
+        "_handler",
+        "_head",
+        "_interim",
+        "_limits",
+        "_lost",
+        "_method",
+        "_released",
+        "_sent",
+        "_sent_before",
+        "deadline",
+        "idle_since",
+        "request_complete",
+        "transport",
+        "used",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -74,6 +92,7 @@ class ClientConnection(asyncio.Protocol):
         self._sent = 0
         self._sent_before = 0
         self._acked_at_start: int | None = None
+        self._full = False
         self.transport: asyncio.Transport = _UNCONNECTED
         self.request_complete = False
         self.used = False
@@ -106,11 +125,17 @@ class ClientConnection(asyncio.Protocol):
 
     def put_back(self) -> None:
         """Return a connection on which nothing was started."""
+        self.deadline = _NEVER
         self._released(self)
 
     def abort(self) -> None:
         """Give the exchange up: the handler hears no more, and the connection ends at once."""
         self._handler = None
+        self.transport.abort()
+
+    def cut_off(self) -> None:
+        """End the connection because its owner goes away; an open exchange is told."""
+        self._fail(PeerFailure.CUT_OFF, "the connection was given up on our side")
         self.transport.abort()
 
     def expire(self, kind: PeerFailure) -> None:
@@ -167,21 +192,22 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the handler, if there is one, that its answer is not whole."""
+        self._lost(self)  # first, so that the place is free whatever the handler does
+        answered = self._body is not None or self._buffer or self._interim
         self._fail(
-            PeerFailure.CLOSED_EARLY
-            if self._body is None and not self._buffer
-            else PeerFailure.CUT_OFF,
+            PeerFailure.CUT_OFF if answered else PeerFailure.CLOSED_EARLY,
             "the server closed the connection" if exc is None else "the connection was reset",
         )
-        self._lost(self)
 
     def pause_writing(self) -> None:
         """Pass back-pressure on."""
+        self._full = True
         if self._handler is not None:
             self._handler.on_writable(writable=False)
 
     def resume_writing(self) -> None:
         """Pass the end of back-pressure on."""
+        self._full = False
         if self._handler is not None:
             self._handler.on_writable(writable=True)
 
@@ -197,6 +223,8 @@ class ClientConnection(asyncio.Protocol):
             if end > max_bytes or (not end and len(data) > max_bytes):
                 raise ProtocolError("the head of the answer is too large")
             if not end:
+                if not data.startswith(_FIRST_BYTES[: len(data)]):
+                    raise ProtocolError("this is not HTTP/1.1")
                 self._buffer = data
                 return
             head = parse_response(data[:end], self._method, max_fields)
@@ -208,6 +236,8 @@ class ClientConnection(asyncio.Protocol):
             if self._interim > _MAX_INTERIM:
                 raise ProtocolError("too many interim answers")
             handler.on_interim(head)
+            if self._handler is not handler:
+                return  # the handler gave the exchange up
         self._buffer = b""
         self.deadline = _NEVER
         self._head = head
@@ -226,7 +256,13 @@ class ClientConnection(asyncio.Protocol):
             handler.on_body(passed)
             return
         head = self._head
-        reusable = head is not None and head.keep_alive and not rest and self.request_complete
+        reusable = (
+            head is not None
+            and head.keep_alive
+            and not rest
+            and self.request_complete
+            and not self._full  # the server has not even read the request that it answered
+        )
         self._finish(handler, body, passed, reusable=reusable)
 
     def _finish(self, handler: ResponseHandler, body: Body, data: bytes, *, reusable: bool) -> None:

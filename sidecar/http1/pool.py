@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -83,10 +84,12 @@ class Pool:
         """
         try:
             async with asyncio.timeout(self._limits.connect_timeout):
-                while len(self._all) + self._connecting >= self._limits.connections:
+                while self._is_full():
                     connection = await self._next_free()
-                    if connection is not None:
+                    if connection is not None and not connection.closing:
                         return connection
+                if self._closed:
+                    raise ConnectFailedError(PeerFailure.CONNECT, "the pool is closed")
                 return await self._open()
         except TimeoutError:
             full = len(self._all) >= self._limits.connections
@@ -94,14 +97,17 @@ class Pool:
             raise ConnectFailedError(kind, f"no connection to {self.origin.authority}") from None
 
     async def close(self) -> None:
-        """Close all connections; those in use are cut off. Waits a second at most for the ends."""
+        """Close all connections; those in use are cut off. Waits a second at most for the ends.
+
+        Who waits for a connection is told that there will be none: ConnectFailedError.
+        """
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in tuple(self._all):
-            connection.abort()
-        for waiter in self._waiters:
-            waiter.cancel()
+            connection.cut_off()
+        while self._wake(None):
+            pass
         if self._all:
             try:
                 async with asyncio.timeout(1.0):
@@ -109,9 +115,14 @@ class Pool:
             except TimeoutError:
                 self._all.clear()
 
+    def _is_full(self) -> bool:
+        places = self._limits.connections
+        return len(self._all) + self._connecting >= places and not self._closed
+
     async def _open(self) -> ClientConnection:
         origin = self.origin
         loop = asyncio.get_running_loop()
+        opened = False
         self._connecting += 1
         try:
             transport, connection = await loop.create_connection(
@@ -121,15 +132,19 @@ class Pool:
                 ssl=self._context,
                 server_hostname=origin.host if origin.tls else None,
             )
+            opened = not (transport.is_closing() or self._closed)
         except ssl.SSLError as error:
             raise ConnectFailedError(PeerFailure.TLS, _said(origin, error)) from error
         except OSError as error:
             raise ConnectFailedError(PeerFailure.CONNECT, _said(origin, error)) from error
         finally:
             self._connecting -= 1
-        if self._closed:
+            if not opened:
+                self._wake(None)  # the place is free for who waits
+        if not opened:  # its end may have been told already: who started on it would wait for ever
             transport.abort()
-            raise ConnectFailedError(PeerFailure.CONNECT, "the pool is closed")
+            detail = f"{origin.authority}: the connection was closed as soon as it was open"
+            raise ConnectFailedError(PeerFailure.CONNECT, detail)
         transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
         self._all.add(connection)
         if self._sweeper is None:
@@ -152,7 +167,10 @@ class Pool:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():  # it was handed one in the same moment
+            if waiter.cancelled():
+                with suppress(ValueError):  # passed over already
+                    self._waiters.remove(waiter)
+            else:  # it was handed one in the same moment
                 connection = waiter.result()
                 if connection is not None:
                     self._release(connection)
