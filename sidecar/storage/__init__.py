@@ -1,0 +1,1 @@
+"""State shared by replicas, in stores that may be absent or slow."""
