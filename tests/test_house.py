@@ -78,27 +78,14 @@ UNTESTED: Final = {
 
 TESTED_WITH: Final = {
     # Phases and records of the engine have no behaviour apart from it.
-    "admission/books.py": "unit/admission/test_settle.py",
     "admission/idempotency.py": "unit/admission/test_keys.py",
     "admission/journal_records.py": "unit/admission/test_journal_file.py",
     "admission/moment.py": "unit/admission/test_ledger.py",
     "admission/payments.py": "unit/admission/test_engine.py",
     "admission/verdict.py": "unit/admission/test_engine.py",
-    # Each endpoint is tested over HTTP, and what lies under it with it.
-    "local_platform/choices.py": "contract/test_quotas.py",
-    "local_platform/control_wire.py": "unit/local_platform/test_control_routes.py",
-    "local_platform/credentials.py": "unit/local_platform/test_access.py",
-    "local_platform/directory.py": "unit/local_platform/test_access.py",
-    "local_platform/dispatch.py": "unit/local_platform/test_server.py",
-    "local_platform/endpoint.py": "unit/local_platform/test_server.py",
-    "local_platform/health_routes.py": "unit/local_platform/test_server.py",
-    "local_platform/minting.py": "unit/local_platform/test_auth_routes.py",
-    "local_platform/org_changes.py": "unit/local_platform/test_control_routes.py",
-    "local_platform/rejection.py": "unit/local_platform/test_server.py",
-    "local_platform/schema.py": "unit/local_platform/test_server.py",
-    "local_platform/signing.py": "unit/local_platform/test_auth_routes.py",
-    "local_platform/store.py": "unit/local_platform/test_server.py",
-    "local_platform/wire.py": "unit/local_platform/test_quota_routes.py",
+    # The words of a body are tested with the endpoint that reads them.
+    "local_platform/record_wire.py": "unit/local_platform/test_record_routes.py",
+    "local_platform/webhook_wire.py": "unit/local_platform/test_webhook_routes.py",
 }
 """Source files that are tested in another's test file, grouped under the reason for it."""
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -73,23 +74,22 @@ async def _demo(ports: DemoPorts) -> None:
         loop.add_signal_handler(number, stop.set)
     platform = LocalPlatform(seed=Seed.model_validate(SEED))
     upstream = DemoUpstream(pace=0.3)
-    with as_file(files("sidecar.demo") / "policy.yaml") as policy:
+    async with AsyncExitStack() as running:  # what was started is stopped, a failed start too
+        policy = running.enter_context(as_file(files("sidecar.demo") / "policy.yaml"))
         await platform.start("127.0.0.1", ports.platform)
+        running.push_async_callback(platform.close)
         await upstream.start("127.0.0.1", ports.upstream)
+        running.push_async_callback(upstream.close)
         app = App(_settings(policy, platform.url, upstream.url, ports), {})
-        try:
-            await app.start()
-            spent = platform.mint_token(_SPENT_ORG, ttl=_HOUR)
-            await _spend(app.url, spent)
-            token = platform.mint_token(_ORG, ttl=_HOUR)
-            for line in _introduction(app, platform.url, upstream.url, token, spent):
-                sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-            await stop.wait()
-        finally:
-            await app.stop(drain_seconds=2.0)
-            await upstream.close()
-            await platform.close()
+        running.push_async_callback(app.stop, drain_seconds=2.0)
+        await app.start()
+        spent = platform.mint_token(_SPENT_ORG, ttl=_HOUR)
+        await _spend(app.url, spent)
+        token = platform.mint_token(_ORG, ttl=_HOUR)
+        for line in _introduction(app, platform.url, upstream.url, token, spent):
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+        await stop.wait()
 
 
 def _settings(policy: Path, platform: str, upstream: str, ports: DemoPorts) -> Settings:

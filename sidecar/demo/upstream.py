@@ -18,7 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from sidecar.demo import dialects, routes
 from sidecar.demo.executions import DEFAULT_KEPT, Execution, ExecutionLog, Progress
 from sidecar.demo.routes import BadInput, Body
-from sidecar.errors import SidecarError
+from sidecar.errors import SidecarError, UserError
 
 KEPT_BODY: Final = 8 * 1024 * 1024  # bytes of a body a handler may look at; the rest is only hashed
 MAX_EVENTS: Final = 10_000
@@ -60,7 +60,7 @@ class DemoUpstream:
         self._log.forget()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 picks a free one. Raises OSError when the address cannot be had."""
+        """Listen; port 0 picks a free one. Raises UserError when the address cannot be had."""
         if self._runner is not None:
             raise SidecarError("the demo upstream is started twice: close() it in between")
         self._runner = web.AppRunner(
@@ -78,9 +78,12 @@ class DemoUpstream:
         site = web.TCPSite(self._runner, host, port)
         try:
             await site.start()
-        except OSError:
+        except OSError as error:
             await self.close()
-            raise
+            raise UserError(
+                f"{host}:{port}: the demo product cannot listen there:"
+                f" {error.strerror}; name a port that is free"
+            ) from error
         bound_host, bound_port = self._runner.addresses[0][:2]
         shown = f"[{bound_host}]" if ":" in bound_host else bound_host
         self._url = f"http://{shown}:{bound_port}"

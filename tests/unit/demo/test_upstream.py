@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.demo.executions import Progress
 from sidecar.demo.upstream import DemoUpstream
-from sidecar.errors import SidecarError
+from sidecar.errors import SidecarError, UserError
 
 
 async def raw_exchange(upstream: DemoUpstream, request: bytes) -> bytes:
@@ -55,9 +55,9 @@ async def test_starting_twice_is_an_error(upstream: DemoUpstream) -> None:
 
 
 async def test_taken_port_raises_and_leaves_nothing(upstream: DemoUpstream) -> None:
-    """A port that is taken is told as OSError, and the object can be started elsewhere."""
+    """A port that is taken is the user's mistake; the object can be started elsewhere."""
     second = DemoUpstream()
-    with pytest.raises(OSError, match="address"):
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:\d+: .* free"):
         await second.start(port=urlsplit(upstream.url).port or 0)
     await second.start()
     await second.close()

@@ -1,0 +1,99 @@
+"""`bb-sidecar demo` as its reader meets it: the printed lines, pasted into a shell."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+
+from sidecar.demo.run import DemoPorts, _demo
+from sidecar.demo.upstream import DemoUpstream
+from sidecar.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a running demo printed."""
+
+    text: str
+
+    @property
+    def curl(self) -> list[str]:
+        """The lines to paste, in order."""
+        return re.findall(r"^curl .*$", self.text, re.MULTILINE)
+
+
+@pytest.fixture
+async def printed(capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Printed]:
+    """A running demo's introduction; afterwards an interrupt must end the demo."""
+    running = asyncio.create_task(_demo(DemoPorts()))
+    text = ""
+    async with asyncio.timeout(20):
+        while "Ctrl-C" not in text:
+            assert not running.done(), running.exception()
+            await asyncio.sleep(0.01)
+            text += capsys.readouterr().out
+    yield Printed(text)
+    os.kill(os.getpid(), signal.SIGINT)
+    async with asyncio.timeout(10):
+        await running
+
+
+async def paste(line: str) -> str:
+    """Run a line in a shell, as a reader does; return what it printed."""
+    shell = await asyncio.create_subprocess_exec(
+        "bash", "-c", line, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await shell.communicate()
+    assert shell.returncode == 0, line
+    return output.decode().replace("\r\n", "\n")
+
+
+async def test_first_line_is_allowed_and_tells_the_quota(printed: Printed) -> None:
+    """200, the product's answer, and what is left of 25."""
+    head, _, body = (await paste(printed.curl[0])).partition("\n\n")
+    assert head.startswith("HTTP/1.1 200 ")
+    assert 'RateLimit-Policy: "ai_calls";q=25;w=2592000' in head
+    assert 'RateLimit: "ai_calls";r=24;t=' in head
+    assert json.loads(body)["choices"][0]["message"]["content"] == "You said: hello"
+
+
+async def test_second_line_streams_to_its_end(printed: Printed) -> None:
+    """Several events, the last one `[DONE]`."""
+    events = (await paste(printed.curl[1])).strip().split("\n\n")
+    assert len(events) > 3
+    assert all(event.startswith("data: ") for event in events)
+    assert events[-1] == "data: [DONE]"
+
+
+async def test_third_line_is_over_quota(printed: Printed) -> None:
+    """429, and a problem with the time when the quota is reset."""
+    head, _, body = (await paste(printed.curl[2])).partition("\n\n")
+    problem = json.loads(body)
+    assert head.startswith("HTTP/1.1 429 ")
+    assert "application/problem+json" in head
+    assert (problem["reason"], problem["limit"], problem["remaining"]) == ("over_quota", 3, 0)
+    assert re.fullmatch(r"\d{4}-\d{2}-01T00:00:00Z", problem["reset_at"])
+
+
+async def test_metrics_agree_with_what_was_counted(printed: Printed) -> None:
+    """The last two lines tell the same of the calls before them."""
+    for line in printed.curl[:3]:
+        await paste(line)
+    metrics, counted = await paste(printed.curl[3]), await paste(printed.curl[4])
+    let_through = re.search(r'within_quota.*route="completions"} (\d+)', metrics)
+    assert let_through is not None
+    assert int(let_through[1]) == sum(one["amount"] for one in json.loads(counted)) == 2
+
+
+async def test_taken_port_is_told_in_one_line(upstream: DemoUpstream) -> None:
+    """A port that something else has is the user's mistake."""
+    with pytest.raises(UserError, match="free"):
+        await _demo(DemoPorts(upstream=urlsplit(upstream.url).port or 0))
