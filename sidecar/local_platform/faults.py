@@ -205,8 +205,9 @@ def _over_limit(value: Any) -> Any:  # noqa: ANN401  # any JSON
     match value:
         case dict():
             spoilt = {name: _over_limit(item) for name, item in value.items()}
-            if "limit" in spoilt and "remaining" in spoilt:
-                spoilt["remaining"] = max(spoilt["limit"], 0) + 1
+            limit = spoilt.get("limit")
+            if isinstance(limit, int) and "remaining" in spoilt:
+                spoilt["remaining"] = max(limit, 0) + 1
             return spoilt
         case list():
             return [_over_limit(item) for item in value]

@@ -22,9 +22,10 @@ class Store:
     process, though not the loss of power.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, busy_seconds: float = 5.0) -> None:
         """Open `path`, made when absent; None keeps everything in memory.
 
+        A lock that another process holds is waited for `busy_seconds` long.
         Raises UserError when the file cannot be opened, is of another program or version.
         """
         self._name = ":memory:" if path is None else str(path)
@@ -32,7 +33,7 @@ class Store:
             # Autocommit: transactions are begun by hand, as IMMEDIATE. The thread is not checked
             # because a program may start the platform in one thread and close it in another.
             self._db = sqlite3.connect(
-                self._name, isolation_level=None, timeout=5.0, check_same_thread=False
+                self._name, isolation_level=None, timeout=busy_seconds, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise UserError(

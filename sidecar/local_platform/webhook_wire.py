@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, RootModel, StringConstraints
 
 from sidecar.local_platform.wire import Body, Name, Reply, Time
 
 
+_URL: Final = (
+    r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+    r"(:[0-9]{1,5})?([/?][!-~]*)?$"
+)
+"""A host, perhaps a port, visible ASCII after it; no userinfo, which would be a secret on show."""
+
+
 class WebhookBody(Body):
     """`POST /v1/webhooks`: `*` and `family.*` subscribe to more than one event [ours]."""
 
-    url: Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s/?#]+\S*$")]
+    url: Annotated[str, StringConstraints(max_length=2000, pattern=_URL)]
     event_types: Annotated[list[Name], Field(min_length=1, max_length=100)]
 
 

@@ -68,3 +68,20 @@ class Caller:
 
     async def control(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         return await self.ask(method, f"/_control{path}", json=body)
+
+    async def as_product(
+        self, method: str, path: str, body: Any = None, *, internal_key: str = NOTES_KEY
+    ) -> tuple[int, Any]:
+        return await self.ask(method, path, json=body, headers={"X-Internal-Key": internal_key})
+
+    async def publish(self, *, api_key: str = API_KEY, **fields: Any) -> tuple[int, Any]:
+        body = {
+            "org_id": ORG,
+            "source_product": "acme-notes",
+            "record_type": "note",
+            "source_ref": "n1",
+            "title": "A note",
+            **fields,
+        }
+        headers = {"Authorization": f"Bearer {api_key}"}
+        return await self.ask("POST", "/v1/workspace-records", json=body, headers=headers)

@@ -10,6 +10,7 @@ import pytest
 from sidecar.local_platform import LocalPlatform
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
+from tests.unit.local_platform.hooks import Receiver
 
 
 @pytest.fixture
@@ -32,3 +33,12 @@ async def caller(platform: LocalPlatform) -> AsyncIterator[acme.Caller]:
     """A client of the platform."""
     async with aiohttp.ClientSession() as session:
         yield acme.Caller(session, platform.url)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A product's webhook receiver."""
+    made = Receiver()
+    await made.start()
+    yield made
+    await made.close()

@@ -252,7 +252,9 @@ def test_the_share_is_about_the_rate(rate: float, seed: int) -> None:
     assert abs(hit / 1000 - rate) < 0.1
 
 
-@given(st.dictionaries(st.text(), st.integers() | st.booleans() | st.text(), max_size=5))
+@given(
+    st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.booleans() | st.text(), max_size=5)
+)
 def test_any_json_object_can_be_spoilt(body: dict[str, Any]) -> None:
     """No answer makes the spoiling itself fail."""
     for kind in Malformed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import sqlite3
 from pathlib import Path
@@ -14,36 +13,6 @@ from sidecar.errors import UserError
 from sidecar.local_platform import LocalPlatform, OrgBody, Seed, SeedProduct
 from sidecar.model import Resource
 from tests.unit.local_platform import acme
-
-
-async def test_health_and_readiness(caller: acme.Caller) -> None:
-    """Both 200 while the store can be read."""
-    assert await caller.ask("GET", "/health") == (200, {"status": "ok"})
-    assert await caller.ask("GET", "/ready") == (200, {"status": "ok"})
-
-
-async def test_an_unknown_path_has_the_platforms_error_body(caller: acme.Caller) -> None:
-    """404, with `detail`."""
-    assert await caller.ask("GET", "/v2/nothing") == (404, {"detail": "Not Found"})
-
-
-async def test_an_unknown_method_says_which_are_known(caller: acme.Caller) -> None:
-    """405 with Allow (RFC 9110, 15.5.6)."""
-    async with caller.session.get(caller.url + "/v1/quota/consume") as answer:
-        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-        assert "detail" in await answer.json()
-
-
-async def test_a_body_too_long_is_413(caller: acme.Caller) -> None:
-    """More than a mebibyte is not read."""
-    status, _ = await caller.ask(
-        "POST",
-        "/v1/quota/consume",
-        data=io.BytesIO(b" " * (1 << 21)),
-        headers={"X-Internal-Key": acme.NOTES_KEY},
-    )
-
-    assert status == 413
 
 
 async def test_a_platform_without_a_seed_makes_one() -> None:
