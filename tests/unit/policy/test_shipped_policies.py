@@ -1,0 +1,122 @@
+"""The ready-made policies: what each decides on a few calls."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sidecar.model import Action, Enforcement, ErrorFormat, OnPlatformError, OnReplay
+from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.compiled import Policy, Route
+from sidecar.policy.load import load_policy
+
+FOLDER: Final = Path(__file__).parents[3] / "policies"
+NAMES: Final = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@cache
+def shipped(name: str) -> Policy:
+    """Return a policy as it is shipped."""
+    path = FOLDER / f"{name}.yaml"
+    return load_policy(path.read_bytes(), file=str(path), environ={})
+
+
+def route(name: str, method: str, path: str) -> Route:
+    """Return the route of a call."""
+    found = shipped(name).route_for(method, path, ())
+    assert isinstance(found, Route)
+    return found
+
+
+def cost(name: str, path: str, body: bytes) -> int | UnreadableAmount:
+    """Return what a POST costs."""
+    meter = route(name, "POST", path).meter
+    assert meter is not None
+    return meter.amount.read((), body)
+
+
+def test_names() -> None:
+    """The four that the documents speak of."""
+    assert NAMES == ["default", "openai", "shadow", "strict"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_when_to_use_it(name: str) -> None:
+    """A schema for the editor, then a comment of some lines for the reader."""
+    lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# yaml-language-server: $schema=./schema.json"
+    assert all(line.startswith("#") for line in lines[:6])
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "path", "action"),
+    [
+        ("default", "GET", "/api/v1/notes", Action.ALLOW),
+        ("default", "GET", "/", Action.ALLOW),
+        ("openai", "GET", "/v1/models", Action.ALLOW),
+        ("openai", "GET", "/health", Action.ALLOW),
+        ("strict", "GET", "/api/v1/notes", Action.ALLOW),
+        ("strict", "GET", "/health", Action.ALLOW),
+        ("strict", "GET", "/auth/sso", Action.ALLOW),
+        ("strict", "GET", "/", Action.DENY),
+        ("strict", "DELETE", "/api/v1/notes", Action.DENY),
+        ("strict", "POST", "/health", Action.DENY),
+        ("shadow", "GET", "/api/v1/notes", Action.ALLOW),
+    ],
+)
+def test_unmetered_calls(name: str, method: str, path: str, action: Action) -> None:
+    """What is free, and what is refused."""
+    assert route(name, method, path).action is action
+
+
+@pytest.mark.parametrize("name", ["default", "strict", "shadow"])
+def test_ai_calls_are_metered(name: str) -> None:
+    """A POST below the API's path costs one AI call."""
+    meter = route(name, "POST", "/api/v1/chat").meter
+    assert meter is not None
+    assert (meter.resource, cost(name, "/api/v1/chat", b"")) == ("ai_calls", 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "units"),
+    [
+        ("/v1/chat/completions", b'{"n":3}', 3),
+        ("/v1/chat/completions", b"{}", 1),
+        ("/v1/completions", b'{"n":16}', 16),
+        ("/v1/responses", b'{"model":"gpt-big"}', 5),
+        ("/v1/responses", b'{"model":"gpt-new"}', 1),
+        ("/v1/images/generations", b'{"n":10}', 10),
+        ("/v1/images/edits", b"--boundary", 1),
+        ("/v1/embeddings", b"{}", 1),
+    ],
+)
+def test_openai_amounts(path: str, body: bytes, units: int) -> None:
+    """As many as asked for, large models for more."""
+    assert cost("openai", path, body) == units
+
+
+def test_openai_caps_what_is_asked_for() -> None:
+    """No call of a thousand answers."""
+    assert isinstance(cost("openai", "/v1/chat/completions", b'{"n":1000}'), UnreadableAmount)
+
+
+def test_openai_refuses_as_openai_does() -> None:
+    """Its SDK raises its own errors."""
+    assert {route.errors for route in shipped("openai").routes} == {ErrorFormat.OPENAI}
+
+
+def test_strict_is_closed() -> None:
+    """No answer, no call; one request ID, one call."""
+    meter = route("strict", "POST", "/api/v1/chat").meter
+    assert meter is not None
+    assert (meter.on_platform_error, meter.replay) == (OnPlatformError.FAIL_CLOSED, OnReplay.REJECT)
+
+
+def test_shadow_enforces_nothing() -> None:
+    """No meter refuses anything, no route denies."""
+    policy = shipped("shadow")
+    assert {r.meter.enforcement for r in policy.routes if r.meter} == {Enforcement.SHADOW}
+    assert Action.DENY not in {r.action for r in (*policy.routes, policy.unmatched)}

@@ -1,0 +1,308 @@
+"""The policy in force, while its file changes in every way that files do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from sidecar.policy import store as store_module
+from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.source import MAX_BYTES
+from sidecar.policy.store import PolicyStore, ReloadOutcome, read_policy_file
+from tests.fakes.policy import NotingPolicyObserver
+
+INTERVAL = 0.02
+
+
+def text(product: str) -> str:
+    """Return a good policy; its product tells which one it is."""
+    return f"""\
+version: 1
+product: {product}
+routes:
+  - {{name: all, match: {{path: /**}}, meter: {{}}}}
+"""
+
+
+BAD = text("bad").replace("meter: {}", "meter: {amount: 0}")
+WRONG = "`amount` must be at least 1"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A good policy's file."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(text("first"))
+    return path
+
+
+@pytest.fixture
+def observer() -> NotingPolicyObserver:
+    """What the store tells."""
+    return NotingPolicyObserver()
+
+
+@pytest.fixture
+def store(file: Path, observer: NotingPolicyObserver) -> PolicyStore:
+    """A store that has loaded the file."""
+    return PolicyStore(file, {}, observer)
+
+
+def put(file: Path, content: str) -> None:
+    """Write in place."""
+    file.write_text(content)
+
+
+def put_unseen(file: Path, content: str) -> None:
+    """Write in place, and leave the times as they were."""
+    times = file.stat()
+    file.write_text(content)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def remove(file: Path) -> None:
+    """Take the file away."""
+    file.unlink()
+
+
+@asynccontextmanager
+async def watching(store: PolicyStore) -> AsyncIterator[None]:
+    """Watch quickly, and stop as an owner does."""
+    task = asyncio.create_task(store.watch(INTERVAL))
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that the watch will bring about."""
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(INTERVAL / 4)
+    pytest.fail("it never came about")
+
+
+def test_loads_at_construction(store: PolicyStore, observer: NotingPolicyObserver) -> None:
+    """A store without a policy does not exist; the first load is no reload."""
+    assert (store.current.product, store.last_error, observer.outcomes) == ("first", None, [])
+
+
+def test_bad_file_at_construction(file: Path) -> None:
+    """The sidecar does not start on a policy that it cannot read."""
+    file.write_text(BAD)
+    with pytest.raises(PolicyError, match=WRONG):
+        PolicyStore(file, {})
+
+
+def test_absent_file_at_construction(tmp_path: Path) -> None:
+    """The path and the mend, as for any problem."""
+    with pytest.raises(PolicyError, match=r"absent.yaml:1:1: cannot be read: No such file"):
+        PolicyStore(tmp_path / "absent.yaml", {})
+
+
+def test_secret_comes_from_the_environment(file: Path) -> None:
+    """A secret that is missing keeps the sidecar from starting."""
+    file.write_text(text("a") + "identity: [{cookie: s, secret_env: S}]\n")
+    with pytest.raises(PolicyError, match="environment variable S"):
+        PolicyStore(file, {})
+    assert PolicyStore(file, {"S": "x"}).current.product == "a"
+
+
+def test_reload_takes_a_good_file(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """The new policy replaces the old one, whole."""
+    before = store.current
+    file.write_text(text("second"))
+    assert store.reload() is ReloadOutcome.LOADED
+    assert (before.product, store.current.product) == ("first", "second")
+    assert observer.outcomes == ["loaded"]
+
+
+def test_reload_of_the_same_bytes_changes_nothing(
+    store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """The policy's caches live on."""
+    before = store.current
+    assert store.reload() is ReloadOutcome.UNCHANGED
+    assert store.current is before
+    assert observer.outcomes == ["unchanged"]
+
+
+def test_reload_of_a_bad_file_keeps_the_last_good_policy(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """It says so, and goes on."""
+    before = store.current
+    file.write_text(BAD)
+    assert store.reload() is ReloadOutcome.REJECTED
+    assert store.current is before
+    assert WRONG in str(store.last_error)
+    assert observer.outcomes == ["rejected"]
+
+
+def test_reload_of_an_absent_file_is_rejected(file: Path, store: PolicyStore) -> None:
+    """Asked to reload now, the store does not wait for the file."""
+    file.unlink()
+    assert store.reload() is ReloadOutcome.REJECTED
+
+
+def test_going_back_to_the_last_good_file_mends_the_error(file: Path, store: PolicyStore) -> None:
+    """Nothing is wrong any more."""
+    file.write_text(BAD)
+    store.reload()
+    file.write_text(text("first"))
+    assert (store.reload(), store.last_error) == (ReloadOutcome.UNCHANGED, None)
+
+
+def test_reloads_are_logged(
+    file: Path, store: PolicyStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line each, with what an operator needs to know."""
+    caplog.set_level(logging.INFO, logger="sidecar.policy")
+    file.write_text(text("second"))
+    store.reload()
+    file.write_text(BAD)
+    store.reload()
+    loaded, rejected = caplog.records
+    assert (loaded.message, loaded.levelname) == ("policy_loaded", "INFO")
+    assert vars(loaded)["policy_hash"] == store.current.hash
+    assert (rejected.message, rejected.levelname) == ("policy_rejected", "ERROR")
+    assert vars(rejected)["problem_count"] == 1
+    assert vars(rejected)["problems"] == [f"{file}:4:53: {WRONG}, not 0"]
+
+
+async def test_watch_sees_a_file_written_in_place(file: Path, store: PolicyStore) -> None:
+    """Content is compared: the same size and the same times hide nothing."""
+    async with watching(store):
+        put_unseen(file, text("fir5t"))
+        await until(lambda: store.current.product == "fir5t")
+
+
+async def test_watch_sees_a_file_renamed_over(file: Path, store: PolicyStore) -> None:
+    """As editors and deployment tools write."""
+    async with watching(store):
+        other = file.with_suffix(".new")
+        other.write_text(text("second"))
+        other.replace(file)
+        await until(lambda: store.current.product == "second")
+
+
+async def test_watch_sees_a_swapped_symlink(tmp_path: Path) -> None:
+    """As a ConfigMap changes: `..data` is renamed onto another directory."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "policy.yaml").write_text(text(name))
+    (tmp_path / "..data").symlink_to("one")
+    (tmp_path / "policy.yaml").symlink_to("..data/policy.yaml")
+    store = PolicyStore(tmp_path / "policy.yaml", {})
+    async with watching(store):
+        (tmp_path / "..data_tmp").symlink_to("two")
+        (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+        await until(lambda: store.current.product == "two")
+
+
+async def test_watch_rejects_a_bad_file_once(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """One bad file is one rejection, however long it stays, and the next good one rules."""
+    async with watching(store):
+        put(file, BAD)
+        await until(lambda: store.last_error is not None)
+        await asyncio.sleep(INTERVAL * 5)
+        put(file, text("third"))
+        await until(lambda: store.current.product == "third")
+    assert observer.outcomes == ["rejected", "loaded"]
+    assert store.last_error is None
+
+
+async def test_watch_tells_when_the_bad_file_is_taken_back(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """The good file was in force all the while."""
+    async with watching(store):
+        put(file, BAD)
+        await until(lambda: store.last_error is not None)
+        put(file, text("first"))
+        await until(lambda: store.last_error is None)
+    assert observer.outcomes == ["rejected", "unchanged"]
+
+
+async def test_watch_rejects_a_file_that_stays_away(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """Once, and the same bytes coming back mend it."""
+    async with watching(store):
+        remove(file)
+        await until(lambda: store.last_error is not None)
+        await asyncio.sleep(INTERVAL * 5)
+        put(file, text("first"))
+        await until(lambda: store.last_error is None)
+    assert observer.outcomes == ["rejected", "unchanged"]
+
+
+Look = bytes | None
+"""What one look at the file finds; None: it is not there."""
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, looks: list[Look]) -> Iterator[Look]:
+    """Let the store find one thing after the other, the last one for good."""
+    script = iter(looks)
+    last = looks[-1]
+
+    def read(path: Path) -> bytes:
+        found = next(script, last)
+        if found is None:
+            raise PolicyError([Problem(str(path), 1, 1, "cannot be read")])
+        return found
+
+    monkeypatch.setattr(store_module, "read_policy_file", read)
+    return script
+
+
+async def test_watch_leaves_a_half_written_file_alone(
+    store: PolicyStore, observer: NotingPolicyObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a policy may be a good policy with routes missing: two looks must agree."""
+    whole = text("second").encode()
+    scripted(monkeypatch, [whole[:20], whole[:40], whole[:60], whole])
+    async with watching(store):
+        await until(lambda: store.current.product == "second")
+    assert observer.outcomes == ["loaded"]
+
+
+async def test_watch_waits_for_a_file_that_is_away_for_a_moment(
+    store: PolicyStore, observer: NotingPolicyObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks a file may be missing, or vanish between look and look again."""
+    whole = text("second").encode()
+    scripted(monkeypatch, [None, None, whole, None, whole])
+    async with watching(store):
+        await until(lambda: store.current.product == "second")
+    assert observer.outcomes[-1] == "loaded"
+
+
+async def test_explicit_reload_goes_before_a_watch_under_way(
+    file: Path, store: PolicyStore
+) -> None:
+    """What the watch compiled from older bytes does not replace what was loaded meanwhile."""
+    put(file, text("newest"))
+    store.reload()
+    await store._load(text("older").encode(), attempt=0)
+    assert store.current.product == "newest"
+
+
+def test_file_is_read_within_bounds(tmp_path: Path) -> None:
+    """A path to something endless does not fill the memory."""
+    assert len(read_policy_file(Path("/dev/zero"))) == MAX_BYTES + 1

@@ -1,0 +1,85 @@
+"""The policy in force as the admin page shows it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sidecar.policy.load import load_policy
+from sidecar.policy.view import amount_as_value, as_dict
+
+TEXT = b"""\
+version: 1
+product: acme
+identity:
+  - {cookie: bb_at}
+  - {bearer: true}
+  - {cookie: acme_session, secret_env: S}
+routes:
+  - {name: a, match: {path: /a, methods: [PUT, GET], headers: {X-Tier: gold}}, meter: {}}
+  - {name: b, match: {path: /b}, action: deny}
+  - {name: c, match: {path: /c}, meter: {amount: {json: /n, map: {x: 2}, default: 1, max: 9}}}
+  - {name: d, match: {path: /d}, meter: {amount: {header: X-Units}}}
+"""
+
+
+@pytest.fixture
+def shown() -> dict[str, Any]:
+    """The view, after a trip through JSON."""
+    policy = load_policy(TEXT, file="p", environ={"S": "s3cret"})
+    document: dict[str, Any] = json.loads(json.dumps(as_dict(policy)))
+    return document
+
+
+def test_defaults_are_written_out(shown: dict[str, Any]) -> None:
+    """An operator sees what rules, not what was left out."""
+    assert shown["routes"][0] == {
+        "name": "a",
+        "match": {"path": "/a", "methods": ["GET", "PUT"], "headers": {"x-tier": "gold"}},
+        "errors": "problem",
+        "meter": {
+            "resource": "ai_calls",
+            "amount": 1,
+            "accuracy": "exact",
+            "on_over_quota": "deny",
+            "on_platform_error": "fail_open",
+            "fail_open_budget": {"units": 1000, "seconds": 900.0},
+            "platform_timeout": 0.25,
+            "refund": "unreached",
+            "replay": "charge",
+            "enforcement": "enforce",
+            "deny_status": 429,
+            "body_limit": 1048576,
+        },
+    }
+
+
+def test_actions_and_the_unmatched_route(shown: dict[str, Any]) -> None:
+    """Routes without a meter, and where everything else goes."""
+    assert shown["routes"][1] == {
+        "name": "b", "match": {"path": "/b"}, "errors": "problem", "action": "deny",
+    }  # fmt: skip
+    assert shown["unmatched"] == {"name": "unmatched", "errors": "problem", "action": "deny"}
+
+
+def test_secrets_are_not_shown(shown: dict[str, Any]) -> None:
+    """Who signs is shown, with what is not."""
+    assert shown["identity"] == [
+        {"cookie": "bb_at", "signed_by": "platform"},
+        {"bearer": True, "signed_by": "platform"},
+        {"cookie": "acme_session", "signed_by": "product"},
+    ]
+    assert "s3cret" not in json.dumps(shown)
+
+
+def test_amounts_are_shown_as_the_file_writes_them() -> None:
+    """The same words in the file and on the page."""
+    routes = load_policy(TEXT, file="p", environ={"S": "x"}).routes
+    amounts = [amount_as_value(route.meter.amount) for route in routes if route.meter]
+    assert amounts == [
+        1,
+        {"json": "/n", "map": {"x": 2}, "default": 1, "max": 9},
+        {"header": "x-units"},
+    ]
