@@ -58,6 +58,12 @@ class Work:
         path.write_text("\n".join(lines) + "\n")
         return path
 
+    def raw_request(self) -> bytes:
+        """Return the request as it goes over the wire."""
+        fields = {**self.fields, "Content-Length": str(len(self.body))}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST {PATH} HTTP/1.1\r\n{lines}\r\n".encode() + self.body
+
 
 def make_work(issuer: str) -> Work:
     """Make the request, with a token of `issuer` that lives for a day."""

@@ -1,0 +1,64 @@
+"""Large bodies, up and down, in megabytes a second."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench import stubs as stub
+from tests.bench.load import run_wrk
+from tests.bench.peers import Peer
+from tests.bench.work import make_work
+
+_BYTES: Final = 10_000_000
+_CONNECTIONS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """One system: 10 MB bodies, megabytes a second each way (medians)."""
+
+    peer: str
+    title: str
+    down: float
+    up: float
+
+
+def measure(peers: Sequence[Peer], folder: Path, *, rounds: int, seconds: int) -> list[Bodies]:
+    """Move 10 MB bodies through each peer in turn, `rounds` times over."""
+    ports = stub.reserve()
+    work = make_work(ports.platform_url)
+    (folder / "large").write_bytes(b"x" * _BYTES)
+    get = folder / "down.lua"
+    get.write_text('wrk.method = "GET"\n')
+    put = folder / "up.lua"
+    put.write_text(f'wrk.method = "PUT"\nwrk.body = string.rep("x", {_BYTES})\n')
+    down: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    up: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    with stub.started(ports, work, folder):
+        for _ in range(rounds):
+            for peer in peers:
+                with peer.run(ports, folder) as running:
+                    url = f"http://127.0.0.1:{running.port}"
+                    for path, script, into in (("/large", get, down), ("/upload", put, up)):
+                        reading = run_wrk(
+                            url + path, script, connections=_CONNECTIONS, seconds=seconds
+                        )
+                        into[peer.name].append(reading.rate * _BYTES / 1e6)
+                    print(
+                        f"  {peer.title:<28} {down[peer.name][-1]:>8,.0f} MB/s down"
+                        f" {up[peer.name][-1]:>8,.0f} MB/s up",
+                        flush=True,
+                    )
+    return [
+        Bodies(
+            peer.name,
+            peer.title,
+            statistics.median(down[peer.name]),
+            statistics.median(up[peer.name]),
+        )
+        for peer in peers
+    ]

@@ -1,0 +1,88 @@
+"""Latency at a constant rate, as a share of each system's own capacity."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench import stubs as stub
+from tests.bench.peers import Peer
+from tests.bench.processes import LOAD_CORE
+from tests.bench.work import make_work
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One system at one offered load: medians of the rounds, in seconds."""
+
+    peer: str
+    title: str
+    share: float
+    rate: float
+    p50: float
+    p99: float
+    lost: int
+
+
+def measure(
+    peers: Sequence[Peer],
+    rates: Mapping[str, float],
+    folder: Path,
+    *,
+    shares: Sequence[float],
+    rounds: int,
+    seconds: float,
+) -> list[Latency]:
+    """Offer each peer `shares` of its rate in `rates`, in turn, `rounds` times over.
+
+    A peer named "direct" is the product itself: what a system adds is its latency less that.
+    """
+    ports = stub.reserve()
+    work = make_work(ports.platform_url)
+    request = folder / "request.raw"
+    request.write_bytes(work.raw_request())
+    found: dict[tuple[str, float], list[dict[str, float]]] = {}
+    with stub.started(ports, work, folder):
+        for _ in range(rounds):
+            for peer in peers:
+                with peer.run(ports, folder) as running:
+                    offer(running.port, request, rates[peer.name] * 0.25, 1.0)
+                    for share in shares:
+                        rate = rates[peer.name] * share
+                        reading = offer(running.port, request, rate, seconds)
+                        found.setdefault((peer.name, share), []).append(reading)
+    return [
+        Latency(
+            peer.name,
+            peer.title,
+            share,
+            rates[peer.name] * share,
+            statistics.median(each["p50"] for each in found[peer.name, share]),
+            statistics.median(each["p99"] for each in found[peer.name, share]),
+            int(sum(each["sent"] - each["ok"] for each in found[peer.name, share])),
+        )
+        for peer in peers
+        for share in shares
+    ]
+
+
+def offer(port: int, request: Path, rate: float, seconds: float) -> dict[str, float]:
+    """Offer a constant rate from the load core; return what came of it."""
+    command = [
+        "taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.openloop",
+        "--port", str(port), "--request", str(request), "--rate", str(rate),
+        "--seconds", str(seconds),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds + 60, check=True, cwd=_ROOT
+    )
+    reading: dict[str, float] = json.loads(done.stdout)
+    return reading
