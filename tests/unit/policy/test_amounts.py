@@ -153,6 +153,7 @@ def test_body_that_may_be_other_text_is_unreadable(headers: Headers) -> None:
     "content_type",
     [
         b"application/json",
+        b"",
         b"application/json; charset=UTF-8",
         b'application/json;charset="utf-8"',
         b"application/x-www-form-urlencoded",

@@ -75,3 +75,18 @@ def test_way_through_a_list() -> None:
     pointer = JsonPointer.parse("/a/1/n")
     assert pointer.find(b'{"a":[{"n":1,"n":2},{"n":3}]}') == 3
     assert isinstance(pointer.find(b'{"a":[{"n":1},{"n":3,"n":4}]}'), Unreadable)
+
+
+def test_deep_body_with_a_key_to_look_for_twice() -> None:
+    """The second look may give up on a depth that the first one takes; it never raises."""
+    body = b'{"x":"\\u006e","n":1,"y":' + b"[" * 1000 + b"]" * 1000 + b"}"
+    assert JsonPointer.parse("/n").find(body) == 1 or isinstance(
+        JsonPointer.parse("/n").find(body), Unreadable
+    )
+
+
+@pytest.mark.parametrize("pointer", ["/x/y", "/l/5", "/l/y"])
+def test_nothing_there_to_be_repeated(pointer: str) -> None:
+    """What is missing is missing in the second look as well."""
+    body = b'{"x":1,"l":[0],"z":"\\u0078 \\u006c \\u0079 \\u0035"}'
+    assert JsonPointer.parse(pointer).find(body) == Missing()

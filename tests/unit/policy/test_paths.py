@@ -97,6 +97,8 @@ def test_plain_path_has_one_reading(raw: str) -> None:
         ("/paid/", ("paid",)),
         ("/paid;x=1", ("paid",)),
         ("/paid.", ("paid",)),
+        ("/paid.;x", ("paid",)),
+        ("/paid/;x", ("paid",)),
         ("/paid%20.%20", ("paid",)),
         ("/free;x/../paid", ("paid",)),
         ("/%2570aid", ("%70aid",)),
