@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
@@ -213,7 +214,7 @@ def _verdict_lines(explanation: Explanation) -> list[str]:
     unit = "bytes" if meter.resource == Resource.STORAGE_BYTES else "units"
     lines.append(
         f"cost: {explanation.amount} {unit} of {meter.resource} "
-        f"(amount: {amount_as_value(meter.amount)})"
+        f"(amount: {json.dumps(amount_as_value(meter.amount))})"
     )
     if explanation.key_parts is not None:
         lines += _key_lines(explanation.key_parts, explanation.key)

@@ -139,7 +139,7 @@ def test_unsafe_path_has_no_steps() -> None:
             other ways to read the path
               //chat would be unmatched
             route: chat
-            cost: 2 units of ai_calls (amount: {'json': '/n', 'max': 4})
+            cost: 2 units of ai_calls (amount: {"json": "/n", "max": 4})
             key: a digest over
               product: acme
               org_id: <org>
