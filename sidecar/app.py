@@ -32,6 +32,7 @@ from sidecar.model import CookieSource
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.store import PolicyStore
+from sidecar.ports import Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
@@ -54,11 +55,20 @@ class App:
     """One sidecar: made from settings, started, drained, stopped."""
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], redactor: Redactor | None = None
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        redactor: Redactor | None = None,
+        *,
+        clock: Clock = time,
     ) -> None:
-        """Take the settings; `redactor` hears of every credential before it is used."""
+        """Take the settings; `redactor` hears of every credential before it is used.
+
+        `clock` is what tokens, quotas and their books go by; timeouts go by the event loop.
+        """
         self._settings = settings
         self._environ = environ
+        self._clock = clock
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
         self._server: Server | None = None
@@ -87,12 +97,12 @@ class App:
             raise
 
     async def _start(self) -> None:
-        settings, limits = self._settings, self._settings.limits
+        settings, limits, clock = self._settings, self._settings.limits, self._clock
         observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         policies = PolicyStore(settings.policy, self._environ, observer)
         self._hide_secrets(policies)
         key = KeySource(settings.key, on_change=lambda new: self._redactor.add(new.reveal()))
-        keys = KeySet(settings.auth.url, time, observer)
+        keys = KeySet(settings.auth.url, clock, observer)
         self._owned.push_async_callback(keys.close)
         breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
         platform = Pool(
@@ -109,18 +119,18 @@ class App:
         self._owned.push_async_callback(consumer.close)
         nonce = secrets.token_bytes(16)
         books = self._open_books(observer)
-        lessor = Lessor(books=books, quotas=consumer, clock=time, observer=observer, nonce=nonce)
+        lessor = Lessor(books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce)
         self._owned.push_async_callback(lessor.close)
-        reporter = Reporter(books=books, quotas=consumer, clock=time, observer=observer)
+        reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
         self._own_task(reporter.run(), "journal reporter")
         engine = Engine(
             policies=policies,
             product=settings.product,
-            identities=Verifier(keys, settings.issuer, time),
+            identities=Verifier(keys, settings.issuer, clock),
             quotas=consumer,
             books=books,
-            clock=time,
+            clock=clock,
             observer=observer,
             nonce=nonce,
             lessor=lessor,
@@ -139,7 +149,7 @@ class App:
         gateway = Gateway(
             engine=engine,
             upstream=upstream,
-            clock=time,
+            clock=clock,
             observer=observer,
             max_inflight=limits.max_inflight,
             first_byte_timeout=limits.first_byte_timeout,
@@ -148,7 +158,7 @@ class App:
         server = Server(gateway, limits=limits, trusted=settings.trusted_proxies, observer=observer)
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,
-            gateway=gateway, orgs=settings.metrics_orgs,
+            gateway=gateway, clock=clock, orgs=settings.metrics_orgs,
         )  # fmt: skip
         status.publish(observer)
         admin = AdminServer(status, Exposition(observer.snapshot))
@@ -162,6 +172,7 @@ class App:
             "started",
             extra={
                 "listen": self.url,
+                "admin": self.admin_url,
                 "upstream": settings.upstream.url,
                 "platform": settings.platform.url,
                 "product": settings.product or policies.current.product,
@@ -199,12 +210,12 @@ class App:
             file = JournalFile(path)
             self._owned.callback(file.close)
             books = Books(observer, file)
-            books.restore(file.entries(), file.kept, time.time())
+            books.restore(file.entries(), file.kept, self._clock.time())
             if file.damaged_bytes:
                 log.error(
                     "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}
                 )
-        self._owned.callback(lambda: books.close(time.time()))
+        self._owned.callback(lambda: books.close(self._clock.time()))
         return books
 
     async def _listen(self, server: Server) -> None:

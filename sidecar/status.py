@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
-from sidecar.admission.books import Books
+from sidecar.admission.books import Books, Figures
 from sidecar.identity.keyset import KeySet
 from sidecar.model import CookieSource, OnPlatformError, Quota
 from sidecar.platform.breaker import Breaker, BreakerState
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
+from sidecar.ports import Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.telemetry.metrics import Metrics
@@ -30,6 +30,7 @@ class Status:
         books: Books,
         server: Server,
         gateway: Gateway,
+        clock: Clock,
         orgs: int,
     ) -> None:
         """Read from these parts; `orgs` bounds what `/quota` lists."""
@@ -39,15 +40,16 @@ class Status:
         self._books = books
         self._server = server
         self._gateway = gateway
+        self._clock = clock
         self._orgs = orgs
 
     def publish(self, metrics: Metrics) -> None:
         """Let the gauges be read from their owners."""
-        books, read = self._books, metrics.read_at_scrape
+        read = metrics.read_at_scrape
         read("platform_breaker_state", lambda: float(self._breaker.state))
-        read("journal_pending_units", lambda: books.figures(time.time()).journal_pending_units)
-        read("journal_oldest_seconds", lambda: books.figures(time.time()).journal_oldest_seconds)
-        read("credits_units", lambda: books.figures(time.time()).credits_units)
+        read("journal_pending_units", lambda: self._figures().journal_pending_units)
+        read("journal_oldest_seconds", lambda: self._figures().journal_oldest_seconds)
+        read("credits_units", lambda: self._figures().credits_units)
         read("lease_units", self._lease_units)
         read("inflight_requests", lambda: self._gateway.inflight)
         read("open_connections", lambda: self._server.open_connections)
@@ -94,8 +96,11 @@ class Status:
     def _platform_problem(self) -> str:
         return "" if self._breaker.state is BreakerState.CLOSED else "the breaker is not closed"
 
+    def _figures(self) -> Figures:
+        return self._books.figures(self._clock.time())
+
     def _lease_units(self) -> Mapping[tuple[str, ...], float]:
-        figures = self._books.figures(time.time())
+        figures = self._figures()
         return {("held",): figures.lease_units_held, ("requested",): figures.lease_units_requested}
 
     def _policy_info(self) -> Mapping[tuple[str, ...], float]:
