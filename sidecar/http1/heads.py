@@ -144,7 +144,7 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
     try:
         _feed(parser, block)
     except ProtocolError:
-        _check_codings(events.fields, minor)
+        _answer_known_coding(block, events.fields, minor)
         raise
     fields = events.fields
     if len(fields) > max_fields:
@@ -158,7 +158,7 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
 def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> RequestHead:
     host: bytes | None = None
     length: int | None = None
-    chunked = False
+    coding: bytes | None = None
     connection = _NOTHING
     expects_continue = False
     upgrade: bytes | None = None
@@ -176,10 +176,9 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
                 raise ProtocolError("more than one Content-Length")
             length = _content_length(value)
         elif name == b"transfer-encoding":
-            if chunked:
+            if coding is not None:
                 raise ProtocolError("more than one Transfer-Encoding")
-            _check_coding(value, minor)
-            chunked = True
+            coding = value
         elif name == b"connection":
             connection = connection | _tokens(value)
         elif name == b"expect":
@@ -188,8 +187,11 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
             expects_continue = True
         else:
             upgrade = value if upgrade is None else b","  # two lines: more than one protocol
-    if chunked and length is not None:
-        raise ProtocolError("Content-Length together with Transfer-Encoding")
+    chunked = coding is not None
+    if coding is not None:
+        if length is not None:
+            raise ProtocolError("Content-Length together with Transfer-Encoding")
+        _check_coding(coding, minor)
     if host is None and minor == 1:
         raise ProtocolError("Host is missing")
     if not target.startswith(b"/"):
@@ -306,11 +308,16 @@ def _check_coding(value: bytes, minor: int) -> None:
     raise ProtocolError("Transfer-Encoding is not exactly `chunked` on HTTP/1.1")
 
 
-def _check_codings(fields: Fields, minor: int) -> None:
-    """Answer 501 where llhttp, which knows no coding but chunked, has refused a known one."""
-    names = [name for name, _ in fields]
-    if names.count(b"transfer-encoding") == 1 and b"content-length" not in names:
-        _check_coding(dict(fields)[b"transfer-encoding"], minor)
+def _answer_known_coding(block: bytes, fields: Fields, minor: int) -> None:
+    """Answer 501 where llhttp, which knows no coding but chunked, has refused a known one.
+
+    `fields` may lack the one at which llhttp stopped, so the block is searched for other framing.
+    """
+    names = block.lower()
+    if names.count(b"\ntransfer-encoding") == 1 and b"\ncontent-length" not in names:
+        for name, value in fields:
+            if name == b"transfer-encoding":
+                _check_coding(value, minor)
 
 
 def _tokens(value: bytes) -> frozenset[bytes]:
