@@ -83,9 +83,6 @@ TESTED_WITH: Final = {
     "admission/moment.py": "unit/admission/test_ledger.py",
     "admission/payments.py": "unit/admission/test_engine.py",
     "admission/verdict.py": "unit/admission/test_engine.py",
-    # The words of a body are tested with the endpoint that reads them.
-    "local_platform/record_wire.py": "unit/local_platform/test_record_routes.py",
-    "local_platform/webhook_wire.py": "unit/local_platform/test_webhook_routes.py",
 }
 """Source files that are tested in another's test file, grouped under the reason for it."""
 
