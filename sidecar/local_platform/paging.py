@@ -18,8 +18,9 @@ def _whole_number(value: object) -> object:
     return value
 
 
-Number = Annotated[int, BeforeValidator(_whole_number)]
-PageSize = Annotated[Number, Field(ge=1, le=LIST_LIMIT_MAX)]
+# The bounds come before the reading of the text, else they are missing in the JSON Schema.
+PageSize = Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX), BeforeValidator(_whole_number)]
+Offset = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_whole_number)]
 
 
 class RecentQuery(Query):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue, StringConstraints
 
 from sidecar.local_platform.choices import LIST_LIMIT
-from sidecar.local_platform.paging import Number, PageSize
+from sidecar.local_platform.paging import Offset, PageSize
 from sidecar.local_platform.wire import Body, Name, Query, Reply, Time
 
 Meta = dict[str, JsonValue]
@@ -97,7 +97,7 @@ class RecordsQuery(Query):
     source_product: Name | None = None
     status: Name | None = None
     limit: PageSize = LIST_LIMIT
-    offset: Annotated[Number, Field(ge=0, le=10**9)] = 0
+    offset: Offset = 0
 
 
 class SearchQuery(Query):

@@ -36,6 +36,9 @@ from sidecar.ports import Clock
 MAX_BODY: Final = 1 << 20
 """Bytes of a request body that are read; a longer one gets 413."""
 
+MAX_LINE: Final = 1 << 17
+"""Bytes of a request line: a token in a query, every character of it percent-encoded, fits."""
+
 _SEED_NOTE: Final = "seed"
 
 
@@ -113,6 +116,7 @@ class Running:
             access_log=None,
             handler_cancellation=True,
             shutdown_timeout=close_deadline,
+            max_line_size=MAX_LINE,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)

@@ -146,7 +146,7 @@ class KeySetReply(Reply):
 class VerifyTokenQuery(Query):
     """`GET /api/v1/internal/verify-app-token`."""
 
-    token: Annotated[str, Field(min_length=1, max_length=16_384)]
+    token: Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class VerifyTokenReply(Reply):

@@ -25,9 +25,9 @@ def test_an_http_url_with_a_host_is_taken(url: str) -> None:
 
 @given(st.text(max_size=20).map("http://".__add__))
 def test_arbitrary_text_after_the_scheme_is_taken_only_with_a_host(url: str) -> None:
-    """A letter, a digit or an address in brackets comes first; white space never comes."""
+    """A letter or a digit comes first; white space never comes."""
     first = url.removeprefix("http://")[:1]
-    if (first.isascii() and first.isalnum()) or first == "[":
+    if first.isascii() and first.isalnum():
         assert not any(character.isspace() for character in _taken(url))
     else:
         assert _taken(url) == ""
