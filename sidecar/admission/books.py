@@ -147,11 +147,13 @@ class Books:
     def close(self, now: float) -> int:
         """Keep unspent credits and leases for the next start; return the units that were lost.
 
+        Those are what no store kept: credits, leases and what the journal could not report.
+
         Call once, when no call is in flight any more; `now` in Unix seconds.
         """
         for lot in self.leases.surrender(now):
             self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
-        lost = 0
+        lost = 0 if self._store.durable else self.journal.units
         for lot in self.credits.lots():
             try:
                 if self._store.durable:

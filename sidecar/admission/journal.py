@@ -7,6 +7,7 @@ wait until the call is settled, so that a refund withdraws what is not owed befo
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
@@ -18,7 +19,7 @@ from sidecar.errors import TransientError
 from sidecar.model import Charge
 
 CAPACITY: Final = 100_000
-"""Entries held; a full journal takes no more, and who would need it is refused instead."""
+"""Entries held, about 60 MB; a full journal takes no more, and who needs it is refused instead."""
 
 MEMORY_SECONDS: Final = 24 * 3600.0
 """How long the platform remembers a key (contract, ours): sent later it would count twice."""
@@ -157,6 +158,8 @@ class Journal:
         self._pending: OrderedDict[str, None] = OrderedDict()
         self._late: deque[Record] = deque()
         self._units = 0
+        # No later than the first `sent_at` of any entry: until it is old, none needs looking at.
+        self._first_sent = math.inf
 
     def __len__(self) -> int:
         """Count the entries."""
@@ -234,6 +237,7 @@ class Journal:
         if entry.sent_at is None:
             self._keep(Sent(key, now))
             self._entries[key] = replace(entry, sent_at=now)
+            self._first_sent = min(self._first_sent, now)
         self._move(key, EntryEvent.TAKE)
         return entry
 
@@ -251,12 +255,18 @@ class Journal:
 
     def drop_expired(self, now: float) -> int:
         """Give up what the platform may have counted and has forgotten by now; return the units."""
+        if now - self._first_sent < MEMORY_SECONDS:
+            return 0
         units = 0
         for key in list(self._pending):
             entry = self._entries[key]
             if entry.sent_at is not None and now - entry.sent_at >= MEMORY_SECONDS:
                 units += entry.charge.amount
                 self._forget(key, EntryEvent.DROP)
+        self._first_sent = min(
+            (entry.sent_at for entry in self._entries.values() if entry.sent_at is not None),
+            default=math.inf,
+        )
         return units
 
     def _enter(self, entry: Entry, event: EntryEvent) -> None:
@@ -273,6 +283,8 @@ class Journal:
     def _put(self, entry: Entry, event: EntryEvent) -> None:
         self._entries[entry.charge.key] = entry
         self._units += entry.charge.amount
+        if entry.sent_at is not None:
+            self._first_sent = min(self._first_sent, entry.sent_at)
         self._move(entry.charge.key, event)
 
     def _forget(self, key: str, event: EntryEvent) -> None:

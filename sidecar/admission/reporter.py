@@ -82,9 +82,6 @@ class Reporter:
 
         One entry goes first alone: a platform that is down is asked one question, not four.
         """
-        dropped = self._books.journal.drop_expired(self._clock.time())
-        if dropped:
-            self._observer.journal_dropped(dropped)
         hopeless: list[Entry] = []
         answers: set[_Answer] = set()
         try:
@@ -101,9 +98,17 @@ class Reporter:
         return answers <= {_Answer.TRUSTED}
 
     async def _send_pending(self, hopeless: list[Entry], answers: set[_Answer]) -> None:
-        left = self._books.journal.pending
+        journal = self._books.journal
+        left = journal.pending
         batch = 1
-        while left > 0 and _Answer.NONE not in answers:
+        while _Answer.NONE not in answers:
+            # For each batch anew: a long journal takes long to send, and entries age meanwhile.
+            dropped = journal.drop_expired(self._clock.time())
+            if dropped:
+                self._observer.journal_dropped(dropped)
+            left = min(left, journal.pending)
+            if not left:
+                return
             taken = self._take(min(batch, left))
             if not taken:
                 answers.add(_Answer.NONE)  # no mark can be written: nothing may be sent unmarked

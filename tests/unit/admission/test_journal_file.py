@@ -20,7 +20,7 @@ from sidecar.admission.journal import Added, Entry, Gone, JournalUnwritable, Kep
 from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
 from sidecar.admission.journal_records import MAGIC, encode
 from sidecar.errors import UserError
-from sidecar.model import Charge, OnPlatformError, Reason
+from sidecar.model import Charge, Enforcement, OnPlatformError, Reason
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, Scene
@@ -126,6 +126,18 @@ async def test_a_call_that_cannot_be_journalled_does_not_fail_open(tmp_path: Pat
         assert len(scene.books.outages) == 0
 
 
+async def test_shadow_passes_without_a_journal_and_says_what_it_lost(tmp_path: Path) -> None:
+    """The trial week refuses nothing; what nobody will report is counted as dropped."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        scene = Scene(journal=journal, enforcement=Enforcement.SHADOW)
+        scene.platform.now = UnreachableQuotas()
+        with _no_file_longer_than(path.stat().st_size):
+            decision = await scene.decide()
+        assert decision.reason is Reason.SHADOW
+        assert scene.observer.of("journal_dropped") == [(1,)]
+
+
 def test_a_second_process_cannot_have_the_file(tmp_path: Path) -> None:
     """Two processes in one journal would report each other's entries."""
     with (
@@ -187,13 +199,14 @@ def test_unspent_units_outlive_a_clean_shutdown(tmp_path: Path) -> None:
         assert books.credits.units(NOW) == 3
 
 
-def test_unspent_units_without_a_journal_are_lost_aloud() -> None:
-    """In memory only: the operator is told how many."""
+def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
+    """In memory only: the operator is told how many units, credits and reports alike."""
     observer = RememberingObserver()
     books = Books(observer)
     books.credits.add(("org", "ai_calls"), 3, NOW + 100, NOW)
-    assert books.close(NOW) == 3
-    assert observer.of("journal_dropped") == [(3,)]
+    books.owe(_entry("k").charge, NOW, limited=False)
+    assert books.close(NOW) == 4
+    assert observer.of("journal_dropped") == [(4,)]
 
 
 WRITER = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.admission.steps import IllegalStep
-from sidecar.model import Execution, OnReplay, Reason, Refund
+from sidecar.model import Execution, OnReplay, Reason, Refund, RequestIdOrigin
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import Scene
 
@@ -114,3 +114,17 @@ async def test_a_permit_settled_twice_is_a_fault() -> None:
     scene.engine.settle(decision.permit, Execution.DONE)
     with pytest.raises(IllegalStep):
         scene.engine.settle(decision.permit, Execution.DONE)
+
+
+async def test_a_trusted_ids_retry_after_a_restart_shares_the_entry_that_is_still_owed() -> None:
+    """One key, one entry, one report: the proxy said that it is the same request."""
+    before = Scene()
+    before.platform.now = UnreachableQuotas()
+    await before.decide(request_id="id", origin=RequestIdOrigin.TRUSTED)
+    after = Scene()
+    after.platform.now = UnreachableQuotas()
+    after.books.restore(before.books.journal.entries(), [], after.clock.time())
+    retry = await after.decide(request_id="id", origin=RequestIdOrigin.TRUSTED)
+    assert retry.permit is not None
+    after.engine.settle(retry.permit, Execution.DONE)
+    assert after.books.journal.units == 1
