@@ -78,24 +78,29 @@ unmatched: allow
 
 
 def _sidecar(mode: str) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
-    @contextlib.contextmanager
-    def run(stubs: Stubs, folder: Path) -> Iterator[Running]:
-        file = folder / f"policy-{mode}.yaml"
-        file.write_text(policy(mode))
-        port = free_port()
-        command: list[str | Path] = [
-            sys.executable, "-m", "sidecar", "run", "--policy", file,
-            "--upstream", stubs.upstream_url, "--host", "127.0.0.1", "--port", str(port),
-            "--admin", "127.0.0.1:0", "--platform-url", stubs.platform_url,
-            "--auth-url", stubs.platform_url, "--upstream-connections", "6000",
-            "--max-inflight", "20000", "--max-connections", "20000", "--log-level", "error",
-        ]  # fmt: skip
-        env = {"PLATFORM_INTERNAL_KEY": KEY, "PYTHONPATH": str(_ROOT)}
-        log = folder / f"sidecar-{mode}.log"
-        with running(command, core=SYSTEM_CORE, port=port, log=log, env=env) as process:
-            yield Running(port, process.pid)
+    return lambda stubs, folder: run_sidecar(mode, stubs, folder)
 
-    return run
+
+@contextlib.contextmanager
+def run_sidecar(
+    mode: str, stubs: Stubs, folder: Path, *, admin: int = 0, workers: int = 1
+) -> Iterator[Running]:
+    """Run the sidecar on the system core; `mode` is exact, lease or unmetered."""
+    file = folder / f"policy-{mode}.yaml"
+    file.write_text(policy(mode))
+    port = free_port()
+    command: list[str | Path] = [
+        sys.executable, "-m", "sidecar", "run", "--policy", file,
+        "--upstream", stubs.upstream_url, "--host", "127.0.0.1", "--port", str(port),
+        "--admin", f"127.0.0.1:{admin}", "--platform-url", stubs.platform_url,
+        "--auth-url", stubs.platform_url, "--upstream-connections", "6000",
+        "--max-inflight", "20000", "--max-connections", "20000", "--log-level", "error",
+        "--workers", str(workers),
+    ]  # fmt: skip
+    env = {"PLATFORM_INTERNAL_KEY": KEY, "PYTHONPATH": str(_ROOT)}
+    log = folder / f"sidecar-{mode}.log"
+    with running(command, core=SYSTEM_CORE, port=port, log=log, env=env) as process:
+        yield Running(port, process.pid)
 
 
 @contextlib.contextmanager

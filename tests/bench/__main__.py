@@ -1,0 +1,93 @@
+"""`make bench`: every part in turn, into docs/performance/. See docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.bench import bodies, latency, startup, streaming, throughput
+from tests.bench.peers import Peer, all_peers
+from tests.bench.report import Report
+
+_PARTS: Final = ("throughput", "denied", "latency", "streaming", "idle", "bodies", "startup")
+_RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "performance"
+
+
+def main() -> None:
+    """Read the flags, run the parts, write the report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(_PARTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=_RESULTS)
+    args = parser.parse_args()
+    unknown = set(args.parts) - set(_PARTS)
+    if unknown:
+        sys.exit(f"bench: no part {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
+    for program in ("wrk", "nginx", "taskset"):
+        if shutil.which(program) is None:
+            sys.exit(f"bench: {program} is missing: install it (Debian: apt-get install {program})")
+    parts = args.parts or list(_PARTS)
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        _run(report, parts, Path(folder), args.rounds, args.seconds)
+    report.write(args.out)
+    print(report.markdown())
+
+
+def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, seconds: int) -> None:
+    peers = {peer.name: peer for peer in _present()}
+
+    def of(*names: str) -> list[Peer]:
+        return [peers[name] for name in names if name in peers]
+
+    if "throughput" in parts or "latency" in parts:
+        for connections in (32, 256):
+            report.throughput += throughput.measure(
+                list(peers.values()), folder,
+                connections=connections, rounds=rounds, seconds=seconds,
+            )  # fmt: skip
+    if "denied" in parts:
+        report.denied = throughput.measure(
+            of("sidecar_exact"), folder,
+            connections=32, rounds=rounds, seconds=seconds, refuse=True,
+        )  # fmt: skip
+    if "latency" in parts:
+        compared = of("sidecar_exact", "envoy_authz", "nginx_auth", "aiohttp")
+        rates = {row.peer: row.rate for row in report.throughput if row.connections == 32}
+        report.latency = latency.measure(
+            compared, rates, folder, shares=(0.25, 0.5, 0.75), rounds=rounds, seconds=seconds
+        )
+    plain = of("sidecar_unmetered", "envoy", "nginx")
+    if "streaming" in parts:
+        for streams in (16, 500):
+            report.streaming += streaming.measure_events(
+                plain, folder, streams=streams, rounds=rounds, seconds=seconds
+            )
+    if "idle" in parts:
+        for streams in (1000, 5000):
+            report.idle += streaming.measure_idle(plain, folder, streams=streams)
+    if "bodies" in parts:
+        report.bodies = bodies.measure(plain, folder, rounds=rounds, seconds=seconds)
+    if "startup" in parts:
+        report.startup = startup.measure(folder, rounds=max(rounds, 5))
+
+
+def _present() -> list[Peer]:
+    """Return the peers that can run here; say loudly which cannot, and what they lack."""
+    found = []
+    for peer in all_peers():
+        if peer.missing is None:
+            found.append(peer)
+        else:
+            print(f"bench: left out: {peer.title}: needs {peer.missing}", file=sys.stderr)
+    return found
+
+
+if __name__ == "__main__":
+    main()
