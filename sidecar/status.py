@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books, Figures
+from sidecar.admission.outages import Spent
 from sidecar.identity.keyset import KeySet
 from sidecar.model import CookieSource, OnPlatformError, Quota
 from sidecar.platform.breaker import Breaker, BreakerState
+from sidecar.policy.compiled import FailOpenBudget
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.ports import Clock
@@ -53,6 +55,9 @@ class Status:
         read("lease_units", self._lease_units)
         read("inflight_requests", lambda: self._gateway.inflight)
         read("open_connections", lambda: self._server.open_connections)
+        read("fail_open_budget_spent_ratio", self._budget_spent)
+        read("jwks_age_seconds", self._keys_age)
+        read("policy_last_reload_successful", self._policy_successful)
         read("policy_info", self._policy_info)
 
     def circumstances(self) -> Circumstances:
@@ -103,6 +108,39 @@ class Status:
         figures = self._figures()
         return {("held",): figures.lease_units_held, ("requested",): figures.lease_units_requested}
 
+    def _budget_spent(self) -> float:
+        """Return the largest share that an org has spent of the first budget to run out on it."""
+        policy, now = self._policies.current, self._clock.monotonic()
+        budgets = {
+            (route.meter.resource, route.meter.fail_open_budget)
+            for route in policy.routes
+            if route.meter is not None
+            and route.meter.on_platform_error is OnPlatformError.FAIL_OPEN
+        }
+        return max(
+            (
+                _share(spent, budget)
+                for resource, spent in self._books.outages.ongoing(now)
+                for budgeted, budget in budgets
+                if budgeted == resource
+            ),
+            default=0.0,
+        )
+
+    def _keys_age(self) -> float | Mapping[tuple[str, ...], float]:
+        age = self._keys.state().age
+        return {} if age is None else age
+
+    def _policy_successful(self) -> float:
+        return float(self._policies.last_error is None)
+
     def _policy_info(self) -> Mapping[tuple[str, ...], float]:
         policy = self._policies.current
         return {(str(policy.version), policy.hash): 1}
+
+
+def _share(spent: Spent, budget: FailOpenBudget) -> float:
+    """Return how much of a budget is gone, 0 to 1: its units or its seconds, whichever is more."""
+    if budget.units == 0:
+        return 1.0
+    return min(1.0, max(spent.units / budget.units, spent.seconds / budget.seconds))

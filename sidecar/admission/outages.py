@@ -6,6 +6,7 @@ are what `fail_open_budget` bounds and what `last_known` takes off what it knew.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +48,11 @@ class OutageBook:
         if started is None:
             return Spent(0, 0.0, room=self._has_room(now))
         return Spent(self._units[slot], now - started, room=True)
+
+    def ongoing(self, now: float) -> Iterator[tuple[str, Spent]]:
+        """Go through the outages that are open: the resource of each, and what it has spent."""
+        for slot, started in self._started.items():
+            yield slot[1], Spent(self._units[slot], now - started, room=True)
 
     def let_through(self, slot: Slot, units: int, now: float) -> bool:
         """Add units let through; return whether an outage started with them."""

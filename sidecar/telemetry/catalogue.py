@@ -91,6 +91,10 @@ DEGRADED = _counter(
     "platform_degraded_total", ("kind",),
     "Calls decided without an answer to trust. credential_refused: mend the key; else wait.",
 )  # fmt: skip
+FAIL_OPEN_SPENT = Metric(
+    "fail_open_budget_spent_ratio", Kind.GAUGE_MAX, (),
+    "Share of its fail-open budget that the worst org has spent. At 1 its calls get 503.",
+)  # fmt: skip
 JOURNAL_PENDING = Metric(
     "journal_pending_units", Kind.GAUGE_SUM, (),
     "Units let through that the platform has not confirmed. Must fall once it answers again.",
@@ -131,6 +135,10 @@ JWKS_KEYS = Metric(
     "jwks_keys", Kind.GAUGE_MIN, (),
     "Public keys that are trusted now. 0: no platform token can be verified.",
 )  # fmt: skip
+JWKS_AGE = Metric(
+    "jwks_age_seconds", Kind.GAUGE_MAX, (),
+    "Since the key set was last confirmed; none before the first. Above 1800: see the auth host.",
+)  # fmt: skip
 JWKS_REFRESH = _counter(
     "jwks_refresh_total", ("outcome",),
     "Fetches of the key set, by outcome. Failures alone: the last good keys are in use.",
@@ -146,6 +154,10 @@ QUOTA_USED = Metric(
 QUOTA_REMAINING = Metric(
     "quota_remaining_units", Kind.GAUGE_MIN, ("org", "resource"),
     "Left as last told, for the most recent orgs. 0: that org is being refused.",
+)  # fmt: skip
+QUOTA_RESET = Metric(
+    "quota_reset_timestamp_seconds", Kind.GAUGE_MAX, ("org", "resource"),
+    "When the quota's period ends, Unix time. In the past: the other figures are of an old period.",
 )  # fmt: skip
 INFLIGHT = Metric(
     "inflight_requests", Kind.GAUGE_SUM, (),
@@ -167,6 +179,10 @@ POLICY_RELOAD = _counter(
     "policy_reload_total", ("outcome",),
     "Reloads of the policy. rejected: the last good one rules; the log says what is wrong.",
 )  # fmt: skip
+POLICY_SUCCESSFUL = Metric(
+    "policy_last_reload_successful", Kind.GAUGE_MIN, (),
+    "1 while the policy file as it is rules. 0: it was rejected, and the last good one does.",
+)  # fmt: skip
 POLICY_INFO = Metric(
     "policy_info", Kind.GAUGE_MAX, ("version", "hash"),
     "The policy in force. Two hashes across replicas: a rollout is under way, or one is stuck.",
@@ -178,8 +194,8 @@ BUILD_INFO = Metric(
 
 METRICS: Final[tuple[Metric, ...]] = (
     REQUESTS, REQUEST_DURATION, OVERHEAD, UNITS, CONSUME_REQUESTS, CONSUME_DURATION, BREAKER_STATE,
-    DEGRADED, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED, LEASE_UNITS,
-    LEASE_REQUESTS, CREDITS, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS, JWKS_REFRESH, QUOTA_LIMIT,
-    QUOTA_USED, QUOTA_REMAINING, INFLIGHT, OPEN_CONNECTIONS, CONNECTIONS_CLOSED, UPSTREAM_ERRORS,
-    POLICY_RELOAD, POLICY_INFO, BUILD_INFO,
+    DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
+    LEASE_UNITS, LEASE_REQUESTS, CREDITS, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS, JWKS_AGE,
+    JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT, OPEN_CONNECTIONS,
+    CONNECTIONS_CLOSED, UPSTREAM_ERRORS, POLICY_RELOAD, POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
 )  # fmt: skip

@@ -203,6 +203,7 @@ class Metrics:
         values[c.QUOTA_LIMIT.name] = {labels: quota.limit for labels, quota in told}
         values[c.QUOTA_USED.name] = {labels: quota.used for labels, quota in told}
         values[c.QUOTA_REMAINING.name] = {labels: quota.remaining for labels, quota in told}
+        values[c.QUOTA_RESET.name] = {labels: quota.reset_at for labels, quota in told}
 
     def _first(self, route: str) -> RouteSeries:
         """Make room for a route's first event, while there is room."""
