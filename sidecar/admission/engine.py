@@ -276,6 +276,7 @@ class Engine:
             route=route.name,
             errors=route.errors,
             identity=identity,
+            identity_failure=finding.kind if isinstance(finding, Anonymous) else None,
         )
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)

@@ -335,6 +335,7 @@ def conclude(
     charge: Charge | None = None,
     refund: Refund = Refund.NEVER,
     claim: bytes | None = None,
+    identity_failure: IdentityFailure | None = None,
 ) -> Decision:
     """Make the decision that a ruling asks for, with a permit where it allows."""
     permit = None
@@ -352,4 +353,5 @@ def conclude(
         ruling.quota,
         ruling.retry_after,
         errors,
+        identity_failure,
     )

@@ -183,6 +183,14 @@ async def test_an_unmetered_call_is_identified_without_waiting_and_a_failure_is_
     assert scene.observer.told == []
 
 
+async def test_an_unauthenticated_call_says_what_was_wrong_with_its_credential() -> None:
+    """The refusal's challenge tells no token from a bad one."""
+    scene = Scene()
+    scene.identities.who = IdentityFailure.BAD_SIGNATURE
+    decision = await scene.decide()
+    assert decision.identity_failure is IdentityFailure.BAD_SIGNATURE
+
+
 async def test_a_denial_is_remembered_and_not_asked_again() -> None:
     """A refused org costs the platform one question in five seconds."""
     scene = Scene(limit=0)
