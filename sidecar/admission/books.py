@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.admission.credits import CreditBook
+from sidecar.admission.credits import CreditBook, Lot
 from sidecar.admission.journal import (
     Entry,
     ForgetfulStore,
@@ -154,17 +154,19 @@ class Books:
         for lot in self.leases.surrender(now):
             self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
         lost = 0 if self._store.durable else self.journal.units
-        for lot in self.credits.lots():
-            try:
-                if self._store.durable:
-                    self._store.append(Kept(lot))
-                    continue
-            except JournalUnwritable:
-                pass  # counted as lost, below
-            lost += lot.units
+        lost += sum(lot.units for lot in self.credits.lots() if not self._kept(lot))
         if lost:
             self._observer.journal_dropped(lost)
         return lost
+
+    def _kept(self, lot: Lot) -> bool:
+        if not self._store.durable:
+            return False
+        try:
+            self._store.append(Kept(lot))
+        except JournalUnwritable:
+            return False
+        return True
 
     def _owe(self, slot: tuple[str, str], units: int, good_until: float, now: float) -> None:
         dropped = self.credits.add(slot, units, good_until, now)

@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,34 @@ def test_a_long_file_of_what_is_gone_is_written_anew(tmp_path: Path) -> None:
         assert path.stat().st_size < 10 * pair
     with JournalFile(path) as journal:
         assert _keys(journal) == ["stays"]
+
+
+def test_a_file_that_cannot_be_written_anew_goes_on_as_it_is(tmp_path: Path) -> None:
+    """The long file is as good as the short one."""
+    path = tmp_path / "journal"
+    (tmp_path / "journal.new").mkdir()
+    with pytest.raises(UserError, match="mend the disk"):
+        JournalFile(path)
+    (tmp_path / "journal.new").rmdir()
+    with JournalFile(path) as journal:
+        (tmp_path / "journal.new").mkdir()
+        journal._compact_at = 0
+        journal.append(Added(_entry("a")))
+        journal.append(Gone("a"))
+        journal.append(Added(_entry("b")))
+        assert _keys(journal) == ["b"]
+        (tmp_path / "journal.new").rmdir()
+    with JournalFile(path) as journal:
+        assert _keys(journal) == ["b"]
+
+
+def test_a_record_that_cannot_be_written_as_json_fails_its_append(tmp_path: Path) -> None:
+    """An org of a megabyte, or of no Unicode, does not fail open."""
+    with JournalFile(tmp_path / "journal") as journal:
+        for org in ("x" * 100_000, "\ud800"):
+            with pytest.raises(JournalUnwritable, match="record"):
+                journal.append(Added(replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k"))))
+        assert _keys(journal) == []
 
 
 def test_unspent_units_outlive_a_clean_shutdown(tmp_path: Path) -> None:

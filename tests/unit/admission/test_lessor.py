@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from sidecar.admission.moment import Moment
@@ -135,3 +136,27 @@ async def test_a_leased_call_that_did_not_happen_becomes_a_credit() -> None:
     scene.engine.settle(leased.permit, Execution.UNREACHED)
     assert (await scene.decide()).reason is Reason.CREDITED
     await scene.lessor.close()
+
+
+async def test_a_fill_cut_off_at_the_end_becomes_a_credit_when_it_was_granted() -> None:
+    """Closing does not wait for ever, and units counted meanwhile are still owed."""
+    scene = _scene()
+    await scene.decide()
+    held = HeldQuotas(scene.store)
+    scene.platform.now = held
+    waiting = asyncio.create_task(scene.decide())
+    await asyncio.sleep(0.01)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(scene.lessor.close(), 0.01)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    held.release.set()
+    await asyncio.sleep(0.01)
+    in_hand = scene.books.credits.units(scene.clock.time())
+    assert in_hand + 1 == scene.store.used[ORG, RESOURCE] > 1
+    assert not scene.books.leases.asking((ORG, RESOURCE))
+
+
+async def test_without_a_fill_in_flight_nobody_waits() -> None:
+    """It may have ended between the asking and the waiting."""
+    assert await _scene().lessor.filled((ORG, RESOURCE), 5.0) is None

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from sidecar.admission.journal import MEMORY_SECONDS
+from sidecar.admission.journal import MEMORY_SECONDS, JournalUnwritable, Record, Sent
 from sidecar.admission.reporter import Reporter
-from sidecar.model import Charge, Execution, FailureKind, OnPlatformError, Reason
+from sidecar.model import Charge, Execution, FailureKind, OnPlatformError, Outcome, Reason
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,
@@ -114,7 +114,7 @@ async def test_an_entry_refused_for_good_is_dropped_when_others_are_answered() -
     class PickyQuotas(HonestQuotas):
         """Knows nothing of one key."""
 
-        async def _answer(self, charge: Charge) -> object:  # type: ignore[override]
+        async def _answer(self, charge: Charge) -> Outcome:
             if charge.key == "unknown":
                 return await UnreachableQuotas(FailureKind.NOT_FOUND)._answer(charge)
             return await super()._answer(charge)
@@ -190,3 +190,42 @@ async def test_run_reports_by_itself_and_waits_longer_while_nothing_answers() ->
         )
     ] == [True] * 6
     assert scene.store.used[ORG, RESOURCE] == 1
+
+
+async def test_an_entry_whose_mark_cannot_be_written_is_not_sent() -> None:
+    """Sent without a mark, it could be counted twice after a crash."""
+
+    class FillingStore:
+        """Takes what is let through, and no mark."""
+
+        durable = True
+
+        def append(self, record: Record) -> None:
+            if isinstance(record, Sent):
+                raise JournalUnwritable("no space")
+
+    scene = Scene(journal=FillingStore())
+    scene.platform.now = UnreachableQuotas()
+    await _executed(scene, 2)
+    scene.platform.now = scene.honest
+    assert not await _reporter(scene).report()
+    assert scene.honest.asked == []
+    assert scene.books.journal.pending == 2
+
+
+async def test_a_fault_of_the_consume_call_leaves_the_entry_pending() -> None:
+    """An exception that should not be is passed on, and loses nothing."""
+
+    class BrokenQuotas(HonestQuotas):
+        """Raises what the port forbids."""
+
+        async def _answer(self, charge: Charge) -> Outcome:
+            raise RuntimeError("a fault of ours")
+
+    scene = Scene()
+    scene.platform.now = UnreachableQuotas()
+    await _executed(scene)
+    scene.platform.now = BrokenQuotas(scene.store)
+    with pytest.raises(RuntimeError):
+        await _reporter(scene).report()
+    assert scene.books.journal.pending == 1
