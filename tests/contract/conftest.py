@@ -60,6 +60,7 @@ async def target() -> AsyncIterator[Target]:
             api_key="bbk_contract",
             org_id="org_acme",
             product="acme-notes",
+            webhook_url=f"{local.url}/nobody-listens-here",
         )
 
 

@@ -17,6 +17,7 @@ class Target:
     """A platform and credentials of one product and one org of it.
 
     `resource` is one that the org may use; the suite consumes a few dozen units of it.
+    `webhook_url` is where a webhook may be registered; empty: nowhere, and those facts are skipped.
     """
 
     url: str
@@ -26,6 +27,7 @@ class Target:
     org_id: str
     product: str
     resource: str = "api_calls"
+    webhook_url: str = ""
 
 
 def target_from_environment() -> Target | None:
@@ -47,6 +49,7 @@ def target_from_environment() -> Target | None:
         org_id=given["ORG"],
         product=given["PRODUCT"],
         resource=os.environ.get(f"{ENVIRONMENT}RESOURCE", "api_calls"),
+        webhook_url=os.environ.get(f"{ENVIRONMENT}WEBHOOK_URL", ""),
     )
 
 
