@@ -28,7 +28,7 @@ check: $(VENV)/.dev packages ## check format, lint and types; run the tests with
 	$(VENV)/bin/python -m pytest --cov --cov-report=term --cov-fail-under=90
 
 test-newest: packages ## run the tests on the newest Python here, in its own environment
-	@scripts/make-venv $(NEWEST) "$$(scripts/find-python --newest)" dev
+	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
 	$(NEWEST)/bin/python -m pytest
 
 bench: $(VENV)/.dev packages ## measure: throughput, added latency, memory (tests/bench)
@@ -45,14 +45,14 @@ clean: ## remove environments, caches and build results
 
 # Programs that the tests run: installed where that is possible, and named where it is not.
 packages:
-	@scripts/install-programs redis-server curl
+	@.ci/install-programs redis-server curl
 
 # Stamps: an environment is made anew when what it depends on changed, or its Python was named.
-$(VENV)/.runtime: pyproject.toml scripts/make-venv
-	@scripts/make-venv $(VENV) "$(PYTHON)" runtime
+$(VENV)/.runtime: pyproject.toml .ci/make-venv
+	@.ci/make-venv $(VENV) "$(PYTHON)" runtime
 
-$(VENV)/.dev: pyproject.toml scripts/make-venv
-	@scripts/make-venv $(VENV) "$(PYTHON)" dev
+$(VENV)/.dev: pyproject.toml .ci/make-venv
+	@.ci/make-venv $(VENV) "$(PYTHON)" dev
 
 ifneq ($(strip $(PYTHON)),)
 .PHONY: named-python

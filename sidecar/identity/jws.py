@@ -21,6 +21,7 @@ LONGEST_KID: Final = 200
 """Characters of a key's name."""
 
 _SEGMENTS: Final = 3
+_MOST_BRACKETS: Final = 256
 _FORBIDDEN: Final = ("jwk", "jku", "x5u", "x5c", "crit", "b64")
 """Parameters that bring a key along, point at one, or change how the rest is read.
 
@@ -82,7 +83,12 @@ def decode_segment(coded: bytes) -> bytes | None:
 
 
 def read_object(data: bytes) -> dict[str, Any] | None:
-    """Read a JSON object in UTF-8; None for anything else, a repeated member, NaN or Infinity."""
+    """Read a JSON object in UTF-8; None for anything else, a repeated member, NaN or Infinity.
+
+    So is one with too many brackets: how deep the parser would follow differs between Pythons.
+    """
+    if data.count(b"{") + data.count(b"[") > _MOST_BRACKETS:
+        return None
     try:
         value = json.loads(
             data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from http import HTTPStatus
 from typing import Final, Protocol
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.heads import RequestHead
+from sidecar.http1.phrases import phrase_of
 from sidecar.http1.pool import Pool
 from sidecar.model import (
     Call,
@@ -33,7 +33,6 @@ UNROUTED: Final = "none"
 """The route label of what was refused before a route was looked for."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
-_PHRASES: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 
 
 class Admission(Protocol):
@@ -345,7 +344,7 @@ def _give_up(client: ServerConnection, upstream: ClientConnection, *, unused: bo
 
 
 def _serialise(refusal: Refusal, *, keep: bool, minor: int, bodiless: bool) -> bytes:
-    lines = [b"HTTP/1.1 %d %b" % (refusal.status, _PHRASES.get(refusal.status, b"Refused"))]
+    lines = [b"HTTP/1.1 %d %b" % (refusal.status, phrase_of(refusal.status))]
     lines += [b"%b: %b" % field for field in refusal.headers]
     if not keep:
         lines.append(b"Connection: close")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 
 import anthropic
 import openai
@@ -13,6 +12,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.http1.phrases import phrase_of
 from sidecar.model import (
     Charge,
     Decision,
@@ -78,7 +78,7 @@ DENIALS = {
 
 def as_text(refusal: Refusal) -> str:
     """Write a refusal as a person would read it."""
-    head = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+    head = [f"HTTP/1.1 {refusal.status} {phrase_of(refusal.status).decode()}"]
     head += [f"{name.decode()}: {value.decode()}" for name, value in refusal.headers]
     body = orjson.dumps(orjson.loads(refusal.body), option=orjson.OPT_INDENT_2).decode()
     return "\n".join(head) + "\n\n" + body + "\n"
