@@ -32,6 +32,7 @@ from sidecar.model import CookieSource
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.store import PolicyStore
+from sidecar.ports import Attempts
 from sidecar.ports import Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
@@ -124,6 +125,7 @@ class App:
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
         self._own_task(reporter.run(), "journal reporter")
+        attempts = self._shared_attempts()
         engine = Engine(
             policies=policies,
             product=settings.product,
@@ -133,6 +135,7 @@ class App:
             clock=clock,
             observer=observer,
             nonce=nonce,
+            attempts=attempts,
             lessor=lessor,
         )
         upstream = Pool(
@@ -217,6 +220,21 @@ class App:
                 )
         self._owned.callback(lambda: books.close(self._clock.time()))
         return books
+
+    def _shared_attempts(self) -> Attempts | None:
+        """Count the attempts of trusted request IDs in Redis, where there is one."""
+        redis = self._settings.redis
+        if redis is None:
+            return None
+        try:
+            from sidecar.storage.redis_attempts import RedisAttempts  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise UserError(
+                "--redis: the package redis is not installed: pip install 'bizbasics-sidecar[redis]'"
+            ) from error
+        attempts = RedisAttempts.at(redis.reveal())
+        self._owned.push_async_callback(attempts.close)
+        return attempts
 
     async def _listen(self, server: Server) -> None:
         listen = self._settings.listen
