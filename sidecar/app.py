@@ -32,8 +32,7 @@ from sidecar.model import CookieSource
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.store import PolicyStore
-from sidecar.ports import Attempts
-from sidecar.ports import Clock
+from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
@@ -230,7 +229,7 @@ class App:
             from sidecar.storage.redis_attempts import RedisAttempts  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as error:
             raise UserError(
-                "--redis: the package redis is not installed: pip install 'bizbasics-sidecar[redis]'"
+                "--redis: the package redis is missing: pip install 'bizbasics-sidecar[redis]'"
             ) from error
         attempts = RedisAttempts.at(redis.reveal())
         self._owned.push_async_callback(attempts.close)

@@ -248,8 +248,8 @@ def _enforced(  # noqa: C901 - the one table: split, it could no longer be read 
             return Ruling(Reason.WITHIN_QUOTA)
         case Replayed():
             return Ruling(Reason.REPLAYED, 409, "this request ID was already used for a call")
-        case Anonymous(kind):
-            return Ruling(Reason.UNAUTHENTICATED, 401, f"no identity to trust: {kind}")
+        case Anonymous():
+            return Ruling(Reason.UNAUTHENTICATED, 401)  # which check failed is the metric's to say
         case NotEntitled(product):
             return Ruling(Reason.NOT_ENTITLED, 403, f"the organisation does not have {product}")
         case TooLong(limit):
