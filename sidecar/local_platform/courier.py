@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from contextlib import suppress
 from typing import Final
 
@@ -10,6 +12,8 @@ import aiohttp
 
 from sidecar.local_platform import choices
 from sidecar.local_platform.webhook_book import Attempt, Due, WebhookBook
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
 _POLL_SECONDS: Final = 0.25
@@ -63,8 +67,13 @@ class Courier:
         while True:
             await self._owing.wait()
             self._owing.clear()
-            await self.deliver_due()
-            if self._book.owes():
+            try:
+                await self.deliver_due()
+                owing = self._book.owes()
+            except sqlite3.Error:
+                log.exception("the webhook book cannot be used; trying again")
+                owing = True
+            if owing:
                 self._owing.set()
                 await asyncio.sleep(_POLL_SECONDS)
 

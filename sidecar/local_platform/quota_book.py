@@ -6,7 +6,6 @@ Every method is synchronous and ends in one commit, so that two consumes never s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import CountedConsume
@@ -85,9 +84,9 @@ class QuotaBook:
         """Return what was counted, oldest first; only the `newest` many when given."""
         found = self._store.rows(
             "SELECT key, org_id, product, resource, amount, at FROM consumes "
-            "WHERE ?1 IS NULL OR org_id = ?1 ORDER BY id DESC LIMIT ?2",
-            org_id,
-            -1 if newest is None else newest,
+            "WHERE :org_id IS NULL OR org_id = :org_id ORDER BY id DESC LIMIT :newest",
+            org_id=org_id,
+            newest=-1 if newest is None else newest,
         )
         return [
             CountedConsume(
@@ -222,7 +221,7 @@ def quota_snapshot(status: Mapping[str, QuotaReply]) -> dict[str, dict[str, int 
 
 def store_is_down() -> Rejection:
     """Return what every quota call but consume answers while the store is down."""
-    return Rejection(HTTPStatus(choices.STORE_DOWN_ELSEWHERE), "the quota store is down")
+    return Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
 
 
 def _state(month: Month, limit: int, total: int, share: int | None) -> QuotaReply:

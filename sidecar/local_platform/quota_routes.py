@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
@@ -51,7 +49,7 @@ class QuotaRoutes:
                 query=NoQuery,
                 reply=StatusReply,
                 act=self._status,
-                rejects=(HTTPStatus(choices.STORE_DOWN_ELSEWHERE),),
+                rejects=(choices.STORE_DOWN_ELSEWHERE,),
             ),
             Endpoint(
                 method="GET",
@@ -62,7 +60,7 @@ class QuotaRoutes:
                 query=NoQuery,
                 reply=BreakdownReply,
                 act=self._breakdown,
-                rejects=(HTTPStatus(choices.STORE_DOWN_ELSEWHERE),),
+                rejects=(choices.STORE_DOWN_ELSEWHERE,),
             ),
         ]
 

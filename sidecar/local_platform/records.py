@@ -49,7 +49,8 @@ _FIELDS: Final = (
 _UPSERT: Final = """
 INSERT INTO records (id, org_id, source_product, record_type, source_ref, title, subtitle,
   summary_text, app_href, status, meta, created_at, updated_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)
+VALUES (:id, :org_id, :source_product, :record_type, :source_ref, :title, :subtitle,
+  :summary_text, :app_href, :status, :meta, :now, :now)
 ON CONFLICT (org_id, source_product, record_type, source_ref) DO UPDATE SET
   title = excluded.title, subtitle = excluded.subtitle, summary_text = excluded.summary_text,
   app_href = excluded.app_href, status = excluded.status, meta = excluded.meta,
@@ -58,16 +59,16 @@ RETURNING id, status
 """
 
 _COUNT: Final = """
-SELECT count(*) FROM records WHERE org_id = ?1 AND (?2 IS NULL OR record_type = ?2)
-  AND (?3 IS NULL OR source_product = ?3) AND (?4 IS NULL OR status = ?4)
+SELECT count(*) FROM records WHERE org_id = :org_id AND (:type IS NULL OR record_type = :type)
+  AND (:product IS NULL OR source_product = :product) AND (:status IS NULL OR status = :status)
 """
 
 _PAGE: Final = """
 SELECT id, org_id, source_product, record_type, source_ref, title, subtitle, summary_text,
   app_href, status, meta, created_at, updated_at
-FROM records WHERE org_id = ?1 AND (?2 IS NULL OR record_type = ?2)
-  AND (?3 IS NULL OR source_product = ?3) AND (?4 IS NULL OR status = ?4)
-ORDER BY updated_at DESC, number DESC LIMIT ?5 OFFSET ?6
+FROM records WHERE org_id = :org_id AND (:type IS NULL OR record_type = :type)
+  AND (:product IS NULL OR source_product = :product) AND (:status IS NULL OR status = :status)
+ORDER BY updated_at DESC, number DESC LIMIT :limit OFFSET :offset
 """
 
 # SQLite's rank is better the lower; a score is better the higher. The title weighs most.
@@ -76,9 +77,10 @@ SELECT id, org_id, source_product, record_type, source_ref, records.title, recor
   records.summary_text, app_href, status, meta, created_at, updated_at,
   -bm25(records_text, 8.0, 4.0, 1.0) AS score
 FROM records_text JOIN records ON number = records_text.rowid
-WHERE records_text MATCH ?1 AND org_id = ?2 AND (?3 IS NULL OR record_type = ?3)
-  AND (?4 IS NULL OR source_product = ?4)
-ORDER BY score DESC, number DESC LIMIT ?5
+WHERE records_text MATCH :match AND org_id = :org_id
+  AND (:type IS NULL OR record_type = :type)
+  AND (:product IS NULL OR source_product = :product)
+ORDER BY score DESC, number DESC LIMIT :limit
 """
 
 
@@ -100,18 +102,18 @@ class Records:
         with self._store.transaction():
             found = self._store.row(
                 _UPSERT,
-                f"wr_{secrets.token_hex(12)}",
-                body.org_id,
-                body.source_product,
-                body.record_type,
-                body.source_ref,
-                body.title,
-                body.subtitle,
-                body.summary_text,
-                body.app_href,
-                body.status,
-                json.dumps(body.meta),
-                self._clock.time(),
+                id=f"wr_{secrets.token_hex(12)}",
+                org_id=body.org_id,
+                source_product=body.source_product,
+                record_type=body.record_type,
+                source_ref=body.source_ref,
+                title=body.title,
+                subtitle=body.subtitle,
+                summary_text=body.summary_text,
+                app_href=body.app_href,
+                status=body.status,
+                meta=json.dumps(body.meta),
+                now=self._clock.time(),
             )
         if found is None:
             raise LookupError("the record that was just written is not there")
@@ -119,11 +121,16 @@ class Records:
 
     def page(self, caller: OrgCaller, query: RecordsQuery) -> RecordsReply:
         """Return a page of the org's records, newest change first, and how many there are."""
-        filters = (caller.org_id, query.record_type, query.source_product, query.status)
-        rows = self._store.rows(_PAGE, *filters, query.limit, query.offset)
+        filters = {
+            "org_id": caller.org_id,
+            "type": query.record_type,
+            "product": query.source_product,
+            "status": query.status,
+        }
+        rows = self._store.rows(_PAGE, **filters, limit=query.limit, offset=query.offset)
         return RecordsReply(
             records=[RecordReply(**_fields(row)) for row in rows],
-            total=self._store.number(_COUNT, *filters),
+            total=self._store.number(_COUNT, **filters),
             limit=query.limit,
             offset=query.offset,
         )
@@ -139,7 +146,12 @@ class Records:
         # Quoted, so that no word is an operator of the search language.
         match = " AND ".join(f'"{word}"*' for word in words)
         rows = self._store.rows(
-            _SEARCH, match, caller.org_id, query.record_type, query.product, query.limit
+            _SEARCH,
+            match=match,
+            org_id=caller.org_id,
+            type=query.record_type,
+            product=query.product,
+            limit=query.limit,
         )
         return SearchReply(
             query=query.q,

@@ -56,8 +56,8 @@ class SigningKeys:
         gone_at = now if withdraw else now + WITHDRAW_AFTER_SECONDS
         with self._store.transaction():
             self._store.run(
-                "UPDATE signing_keys SET withdrawn_at = min(coalesce(withdrawn_at, ?1), ?1)",
-                gone_at,
+                "UPDATE signing_keys SET withdrawn_at = min(coalesce(withdrawn_at, :at), :at)",
+                at=gone_at,
             )
             self._store.run("INSERT INTO signing_keys VALUES (?, ?, ?, NULL)", kid, pem, now)
         return kid

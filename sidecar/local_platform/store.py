@@ -77,27 +77,32 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # SQLite ends some failed transactions itself, such as one on a full disk.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
-    def run(self, sql: str, *values: Value) -> int:
+    # Values go to `?` in order, or to `:name` by name. Numbered marks such as `?1` are avoided:
+    # Python 3.12 takes them for names and refuses a sequence.
+
+    def run(self, sql: str, *values: Value, **named: Value) -> int:
         """Execute a statement that changes something; return how many rows it changed."""
-        return self._db.execute(sql, values).rowcount
+        return self._db.execute(sql, named or values).rowcount
 
-    def rows(self, sql: str, *values: Value) -> Sequence[tuple[Any, ...]]:
+    def rows(self, sql: str, *values: Value, **named: Value) -> Sequence[tuple[Any, ...]]:
         """Return all rows of a query."""
-        return self._db.execute(sql, values).fetchall()
+        return self._db.execute(sql, named or values).fetchall()
 
-    def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
+    def row(self, sql: str, *values: Value, **named: Value) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
-        found: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        found: tuple[Any, ...] | None = self._db.execute(sql, named or values).fetchone()
         return found
 
-    def number(self, sql: str, *values: Value) -> int:
+    def number(self, sql: str, *values: Value, **named: Value) -> int:
         """Return the one whole number that a query is certain to give."""
-        found = self.row(sql, *values)
+        found = self.row(sql, *values, **named)
         if found is None:
             raise LookupError(f"no row for {sql}")
         return int(found[0])

@@ -82,7 +82,7 @@ class WebhookBook:
         types = list(dict.fromkeys(body.event_types))
         with self._store.transaction():
             found = self._store.row(
-                "INSERT INTO webhooks VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6) "
+                "INSERT INTO webhooks VALUES (?, ?, ?, ?, ?, 0, 0, ?) "
                 "ON CONFLICT (product, url) DO UPDATE SET event_types = excluded.event_types, "
                 "secret = excluded.secret, failures = 0, disabled = 0 RETURNING id, created_at",
                 f"wh_{secrets.token_hex(12)}",
@@ -209,24 +209,25 @@ class WebhookBook:
         if caller.product is not None:
             products = [caller.product]
         return self._deliveries(
-            "AND product IN (SELECT value FROM json_each(?2)) AND (org_id IS NULL OR org_id = ?3)",
+            "AND product IN (SELECT value FROM json_each(:products)) "
+            "AND (org_id IS NULL OR org_id = :org_id)",
             limit,
-            json.dumps(products),
-            caller.org_id,
+            products=json.dumps(products),
+            org_id=caller.org_id,
         )
 
     def latest(self, limit: int) -> Sequence[Delivery]:
         """Return the latest deliveries of all, newest first, for the developer's page."""
         return self._deliveries("", limit)
 
-    def _deliveries(self, condition: str, limit: int, *values: str) -> Sequence[Delivery]:
+    def _deliveries(self, condition: str, limit: int, **named: str) -> Sequence[Delivery]:
         rows = self._store.rows(
             "SELECT deliveries.id, endpoint_id, product, org_id, event, url, state, attempts, "  # noqa: S608  # the condition is one of two above
             "last_status, last_error, deliveries.created_at, updated_at FROM deliveries "
             f"JOIN webhooks ON webhooks.id = endpoint_id WHERE 1 {condition} "
-            "ORDER BY number DESC LIMIT ?1",
-            limit,
-            *values,
+            "ORDER BY number DESC LIMIT :newest",
+            newest=limit,
+            **named,
         )
         return [_delivery(row) for row in rows]
 
@@ -242,12 +243,14 @@ class WebhookBook:
         delivery_id = f"dlv_{secrets.token_hex(12)}"
         self._store.run(
             "INSERT INTO deliveries (id, endpoint_id, org_id, event, payload, state, attempts, "
-            "due_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6)",
+            "due_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)",
             delivery_id,
             endpoint_id,
             org_id,
             event,
             json.dumps(payload).encode(),
+            now,
+            now,
             now,
         )
         return delivery_id

@@ -8,7 +8,6 @@ from pydantic import Field, JsonValue, RootModel, StringConstraints
 
 from sidecar.local_platform.wire import Body, Name, Reply, Time
 
-
 _URL: Final = (
     r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[::1\])"
     r"(:[0-9]{1,5})?([/?][!-~]*)?$"

@@ -22,7 +22,8 @@ from sidecar.local_platform import (
 from sidecar.model import Resource
 from tests.contract.target import Client, Target, target_from_environment
 
-_results: dict[str, tuple[str, str, str]] = {}
+_results: dict[tuple[str, str], set[str]] = {}
+"""How the tests of each fact, by source and text, ended."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,7 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     marker = item.get_closest_marker("fact")
     if marker is not None and (report.when == "call" or report.failed):
         source, text = marker.args
-        _results[item.nodeid] = (source, text, report.outcome)
+        _results.setdefault((source, text), set()).add(report.outcome)
     return report  # type: ignore[return-value]  # what pytest wants back
 
 
@@ -88,12 +89,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     real = target_from_environment()
     where = "the local platform" if real is None else real.url
-    confirmed = [(source, text) for source, text, how in _results.values() if how == "passed"]
+    confirmed = [fact for fact, outcomes in _results.items() if outcomes == {"passed"}]
     terminalreporter.write_line(f"contract: {len(confirmed)} facts confirmed by {where}")
     if real is not None:
         for source, text in confirmed:
             terminalreporter.write_line(f"  confirmed [{source}] {text}")
-    for source, text, how in _results.values():
-        if how == "failed":
+    for (source, text), outcomes in _results.items():
+        if "failed" in outcomes:
             what = "our choice is contradicted" if source == "ours" else "contradicted"
             terminalreporter.write_line(f"  {what}: [{source}] {text}")
