@@ -1,0 +1,239 @@
+"""The whole data plane on a stage: a real server and pool on real sockets, fakes on either side.
+
+What holds for every play is asked when it ends: each permit was settled once, nobody is in flight,
+no socket is open and no task is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sidecar.http1.pool import Pool, PoolLimits
+from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.server import Server
+from sidecar.setting_values import parse_origin
+from sidecar.settings import Limits
+from tests.fakes.engines import AllowingEngine, RememberingRequests
+from tests.fakes.upstreams import ScriptedUpstream, reset_on_close
+
+PATIENCE = 10.0
+"""Seconds after which a test gives up; nothing here takes as long."""
+
+AT_ONCE = 48
+"""Connections that a table of cut requests uses at the same time."""
+
+
+class SystemClock:
+    """`sidecar.ports.Clock`, as time goes."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time(self) -> float:
+        return time.time()
+
+
+@dataclass
+class Answer:
+    """One answer as a client reads it; names in lower case."""
+
+    status: int
+    reason: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of every field of that name, in order."""
+        return [value for key, value in self.headers if key == name]
+
+
+class Client:
+    """A client on one connection, that sends bytes as they are given and reads strictly."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, *parts: bytes, pause: float = 0.002) -> None:
+        """Send each part in a packet of its own."""
+        for number, part in enumerate(parts):
+            if number:
+                await asyncio.sleep(pause)
+            self.writer.write(part)
+            await self.writer.drain()
+
+    async def answer(self, method: str = "GET") -> Answer:
+        """Read one answer, of which nothing may be missing (IncompleteReadError)."""
+        async with asyncio.timeout(PATIENCE):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            line, *fields = head[:-4].split(b"\r\n")
+            _, status, reason = line.split(b" ", 2)
+            answer = Answer(int(status), reason, [_field(each) for each in fields])
+            if method == "HEAD" or answer.status < 200 or answer.status in {204, 304}:
+                return answer
+            if answer.values(b"transfer-encoding") == [b"chunked"]:
+                await self._read_chunks(answer)
+            elif lengths := answer.values(b"content-length"):
+                (length,) = lengths
+                answer.body = await self.reader.readexactly(int(length))
+            else:
+                answer.body = await self.reader.read()
+        return answer
+
+    async def _read_chunks(self, answer: Answer) -> None:
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            answer.body += await self.reader.readexactly(size)
+            assert await self.reader.readexactly(2) == b"\r\n"
+        while (line := await self.reader.readuntil(b"\r\n")) != b"\r\n":
+            answer.trailers.append(_field(line[:-2]))
+
+    async def rest(self) -> bytes:
+        """Read until the other side closes."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read()
+
+    def reset(self) -> None:
+        """Go away without a goodbye."""
+        reset_on_close(self.writer)
+        self.writer.transport.abort()
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip()
+
+
+class Upstream(Protocol):
+    """Where the product is."""
+
+    port: int
+
+
+class Stage:
+    """A running data plane, and everything around it."""
+
+    def __init__(
+        self,
+        engine: AllowingEngine,
+        upstream_port: int,
+        limits: Limits,
+        trusted: Iterable[str],
+    ) -> None:
+        self.engine = engine
+        self.observer = RememberingRequests()
+        self.pool = Pool(
+            parse_origin(f"http://127.0.0.1:{upstream_port}"),
+            PoolLimits(
+                connections=limits.upstream_connections, connect_timeout=limits.connect_timeout
+            ),
+        )
+        self.gateway = Gateway(
+            engine=engine,
+            upstream=self.pool,
+            clock=SystemClock(),
+            observer=self.observer,
+            max_inflight=limits.max_inflight,
+            first_byte_timeout=limits.first_byte_timeout,
+            nonce="stage",
+        )
+        self.server = Server(
+            self.gateway,
+            limits=limits,
+            trusted=[ipaddress.ip_network(each) for each in trusted],
+            observer=self.observer,
+        )
+        self.port = 0
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """Connect a client for as long as the block lasts."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield Client(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def talk(self, *parts: bytes) -> bytes:
+        """Send parts on a connection of their own; return all that comes until it is closed."""
+        async with self.client() as client:
+            with contextlib.suppress(ConnectionResetError):  # it may close before the last part
+                await client.send(*parts)
+            return await client.rest()
+
+    async def ask(self, *parts: bytes, method: str = "GET") -> Answer:
+        """Send parts on a connection of their own; return the one answer."""
+        async with self.client() as client:
+            await client.send(*parts)
+            return await client.answer(method)
+
+
+async def eventually(holds: Callable[[], bool], within: float = 1.0) -> None:
+    """Wait until something holds; fail when it does not within so many seconds."""
+    end = time.monotonic() + within
+    for _ in range(int(within * 1000)):
+        if holds() or time.monotonic() > end:
+            break
+        await asyncio.sleep(0.002)
+    assert holds()
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    engine: AllowingEngine | None = None,
+    upstream: Upstream | None = None,
+    *,
+    limits: Limits | None = None,
+    trusted: Sequence[str] = (),
+) -> AsyncIterator[Stage]:
+    """Run the data plane for a block, before `upstream` or one that says ok."""
+    async with contextlib.AsyncExitStack() as stack:
+        if upstream is None:
+            upstream = await stack.enter_async_context(ScriptedUpstream())
+        before = asyncio.all_tasks()
+        stage = Stage(engine or AllowingEngine(), upstream.port, limits or Limits(), trusted)
+        stage.port = await stage.server.start("127.0.0.1", 0)
+        try:
+            yield stage
+        finally:
+            await stage.server.close()
+            await stage.pool.close()
+        assert stage.gateway.inflight == 0
+        assert stage.server.open_connections == 0
+        assert stage.pool.open_connections == 0
+        assert stage.engine.settled_once()
+        ours = [task for task in asyncio.all_tasks() - before if "Gateway.serve" in repr(task)]
+        assert ours == []
+
+
+def cut_everywhere(data: bytes) -> list[tuple[bytes, ...]]:
+    """Return every way to send `data`: whole, in two packets, and byte by byte."""
+    ways: list[tuple[bytes, ...]] = [(data,)]
+    ways += [(data[:cut], data[cut:]) for cut in range(1, len(data))]
+    ways.append(tuple(data[at : at + 1] for at in range(len(data))))
+    return ways
+
+
+async def talk_every_way(stage: Stage, data: bytes) -> set[tuple[int, ...]]:
+    """Send `data` in every way, on a connection each; return the different runs of statuses."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def once(parts: tuple[bytes, ...]) -> tuple[int, ...]:
+        async with room:
+            return statuses(await stage.talk(*parts))
+
+    return set(await asyncio.gather(*map(once, cut_everywhere(data))))
+
+
+def statuses(came: bytes) -> tuple[int, ...]:
+    """Return the statuses of the answers in what came, in order."""
+    return tuple(int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", came))
