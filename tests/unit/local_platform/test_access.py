@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from sidecar.local_platform import LocalPlatform
-from sidecar.local_platform.access import _is_loopback, _names_this_machine
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from sidecar.local_platform import LocalPlatform, Rejection
+from sidecar.local_platform.access import FromThisMachine, _is_loopback, _names_this_machine
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
 
@@ -133,3 +136,36 @@ def test_what_is_loopback(address: str, local: bool) -> None:  # noqa: FBT001  #
 def test_an_odd_host_names_no_machine_of_ours(host: str) -> None:
     """What cannot be read as a name is foreign."""
     assert not _names_this_machine(f"http://{host}")
+
+
+class TransportFrom(asyncio.Transport):
+    """A connection whose other end is at `address`."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 40_000)})
+
+
+@pytest.mark.parametrize("address", ["10.0.0.9", "192.168.1.5", "2001:db8::1"])
+def test_a_peer_elsewhere_is_refused_whatever_it_says_of_itself(address: str) -> None:
+    """The socket counts, no header."""
+    request = make_mocked_request(
+        "GET",
+        "/_control/consumes",
+        headers={"Host": "localhost", "X-Forwarded-For": "127.0.0.1"},
+        transport=TransportFrom(address),
+    )
+
+    with pytest.raises(Rejection) as rejected:
+        FromThisMachine().admit(request)
+    assert rejected.value.status == 403
+
+
+async def test_a_session_of_an_org_that_is_gone_is_401(
+    caller: acme.Caller, platform: LocalPlatform
+) -> None:
+    """Signed by us, and of nobody here."""
+    token = platform.mint_token(acme.ORG, claims={"org_id": "org_gone"})
+
+    status, _ = await caller.ask("GET", STATUS, headers={"Cookie": f"bb_at={token}"})
+
+    assert status == 401

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from sidecar.local_platform import LocalPlatform
 from tests.fakes.clock import TurnedClock
@@ -98,3 +99,21 @@ async def test_what_is_owed_survives_a_restart(tmp_path: Path, receiver: Receive
         await platform.deliver_due()
 
     assert len(receiver.received) == 2
+
+
+async def test_a_book_that_cannot_be_used_is_tried_again(
+    platform: LocalPlatform, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The courier says so and goes on when the book is back."""
+    store = platform._up.store
+    store.run("ALTER TABLE webhooks RENAME TO lost")
+    platform._up.courier.wake()
+    async with asyncio.timeout(10):
+        while "cannot be used" not in caplog.text:  # noqa: ASYNC110  # a log has no event
+            await asyncio.sleep(0.01)
+    store.run("ALTER TABLE lost RENAME TO webhooks")
+    await owe_a_test(platform, receiver.url)
+
+    async with asyncio.timeout(10):
+        while not receiver.received:  # noqa: ASYNC110  # another program's memory, in real life
+            await asyncio.sleep(0.01)
