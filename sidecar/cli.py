@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
@@ -28,11 +28,17 @@ _MAX_PORT: Final = 65535
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argparse whose errors are one line."""
+    """An argparse whose errors are one line, and which takes a flag by its whole name alone.
+
+    `--key SECRET`, were it taken for `--key-file`, would be repeated as a file that is not there.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own, passed on
+        super().__init__(**kwargs, allow_abbrev=False)
 
     @override
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{self.prog}: {message} (see {self.prog} --help)")
+        raise UserError(f"{self.prog}: {_masked(message)} (see {self.prog} --help)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return int(status)
+
+
+def _masked(text: str) -> str:
+    """Mask a credential that stands where none belongs: what a command says is kept in logs."""
+    from sidecar.telemetry.redaction import Redactor  # noqa: PLC0415
+
+    return Redactor().text(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +98,10 @@ def _run(args: argparse.Namespace) -> int:
     from sidecar.settings import Settings  # noqa: PLC0415
 
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
+    if settings.workers > 1:
+        from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
+
+        return run_workers(settings, os.environ)
     return run(settings, os.environ)
 
 
@@ -170,6 +187,7 @@ def _add_check(commands: _Commands[_Parser]) -> None:
 def _check(args: argparse.Namespace) -> int:
     from sidecar.policy.check import check_file  # noqa: PLC0415
 
+    _read(args.file)  # one that cannot be read is a mistake of the caller, not of the policy
     problems = check_file(args.file)
     for problem in problems:
         print(problem)

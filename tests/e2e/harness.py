@@ -12,10 +12,10 @@ import contextlib
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import httpx
 import yaml
@@ -99,7 +99,8 @@ class Place:
     policy_file: Path
     upstream_url: str
     platform_url: str
-    environ: dict[str, str] = field(default_factory=dict)
+    issuer: str
+    environ: dict[str, str]
 
     def flags(self, **flags: Any) -> list[str]:
         """Return the arguments of `run`; `drain_seconds=2` becomes `--drain-seconds 2`."""
@@ -111,6 +112,7 @@ class Place:
             "admin": "127.0.0.1:0",
             "platform_url": self.platform_url,
             "auth_url": self.platform_url,
+            "issuer": self.issuer,
             **flags,
         }
         pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in given.items())
@@ -149,32 +151,43 @@ class Page:
         return dict(found)
 
 
+class Sidecar(Protocol):
+    """One that runs, in this process or another."""
+
+    @property
+    def url(self) -> str:
+        """Where it takes requests."""
+
+    @property
+    def admin_url(self) -> str:
+        """Where it tells of itself."""
+
+
 class Stack:
-    """A running chain. `app` is the first sidecar; `client` talks to it."""
+    """A running chain; what asks one sidecar asks the first."""
 
     def __init__(
-        self, place: Place, platform: LocalPlatform, upstream: DemoUpstream, apps: Sequence[App]
+        self,
+        place: Place,
+        platform: LocalPlatform,
+        upstream: DemoUpstream,
+        sidecars: Sequence[Sidecar],
     ) -> None:
         self.place = place
         self.platform = platform
         self.upstream = upstream
-        self.apps = apps
-        self.client = httpx.AsyncClient(base_url=apps[0].url, timeout=20.0)
-
-    @property
-    def app(self) -> App:
-        """The first sidecar."""
-        return self.apps[0]
+        self.sidecars = sidecars
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=20.0)
 
     @property
     def url(self) -> str:
         """Where the first sidecar takes requests."""
-        return self.app.url
+        return self.sidecars[0].url
 
     @property
     def admin(self) -> str:
         """Where the first sidecar tells of itself."""
-        return self.app.admin_url
+        return self.sidecars[0].admin_url
 
     def token(self, org: str = ORG, **wanted: Any) -> str:
         """Return a `bb_at` of an org."""
@@ -252,16 +265,33 @@ async def soon(read: Callable[[], T], wanted: Callable[[T], bool], *, seconds: f
     return await eventually(read_now, wanted, seconds=seconds)
 
 
-@contextlib.contextmanager
-def place_for(
-    text: str, platform_url: str, upstream_url: str, environ: Mapping[str, str] | None = None
-) -> Iterator[Place]:
-    """Write the policy into a folder of its own, gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="bb-e2e-") as folder:
-        policy_file = Path(folder, "policy.yaml")
-        policy_file.write_text(text)
+@contextlib.asynccontextmanager
+async def surroundings(
+    policy: str,
+    orgs: Orgs | None,
+    environ: Mapping[str, str] | None,
+    platform_url: str | None,
+    upstream_url: str | None,
+) -> AsyncIterator[tuple[Place, LocalPlatform, DemoUpstream]]:
+    """Run what a sidecar needs around it."""
+    async with contextlib.AsyncExitStack() as owned:
+        folder = owned.enter_context(tempfile.TemporaryDirectory(prefix="bb-e2e-"))
+        policy_file = _written(Path(folder, "policy.yaml"), policy)
+        platform = LocalPlatform(seed=seed(orgs or {ORG: 25}), close_deadline=0.5)
+        await platform.start()
+        owned.push_async_callback(platform.close)
+        upstream = DemoUpstream()
+        await upstream.start()
+        owned.push_async_callback(upstream.close)
         secrets = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
-        yield Place(policy_file, upstream_url, platform_url, {**secrets, **(environ or {})})
+        place = Place(
+            policy_file,
+            upstream_url or upstream.url,
+            platform_url or platform.url,
+            platform.url,
+            {**secrets, **(environ or {})},
+        )
+        yield place, platform, upstream
 
 
 @contextlib.asynccontextmanager
@@ -272,27 +302,19 @@ async def stack(
     environ: Mapping[str, str] | None = None,
     clock: Clock = time,
     replicas: int = 1,
-    seen_platform: str | None = None,
-    seen_upstream: str | None = None,
+    platform_url: str | None = None,
+    upstream_url: str | None = None,
     **flags: Any,
 ) -> AsyncIterator[Stack]:
     """Run a whole chain with the given policy text, orgs and flags of `run`.
 
-    `clock` is the sidecar's alone. `seen_platform` and `seen_upstream` are URLs that the sidecar
-    is given in place of the true ones: something in between, or nothing at all.
+    `clock` is the sidecars' alone. `platform_url` and `upstream_url` are what they are told in
+    place of the true ones: something in between, or nothing at all.
     """
     async with contextlib.AsyncExitStack() as owned:
-        platform = LocalPlatform(seed=seed(orgs or {ORG: 25}), close_deadline=0.5)
-        await platform.start()
-        owned.push_async_callback(platform.close)
-        upstream = DemoUpstream()
-        await upstream.start()
-        owned.push_async_callback(upstream.close)
-        platform_url = seen_platform or platform.url
-        place = owned.enter_context(
-            place_for(policy, platform_url, seen_upstream or upstream.url, environ)
+        place, platform, upstream = await owned.enter_async_context(
+            surroundings(policy, orgs, environ, platform_url, upstream_url)
         )
-        flags = {"issuer": platform.url, **flags}
         apps = [App(place.settings(**flags), place.environ, clock=clock) for _ in range(replicas)]
         for app in apps:
             owned.push_async_callback(app.stop, 2.0)
@@ -300,3 +322,8 @@ async def stack(
         running = Stack(place, platform, upstream, apps)
         owned.push_async_callback(running.client.aclose)
         yield running
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path

@@ -86,7 +86,7 @@ async def test_leased() -> None:
 
 async def test_credited() -> None:
     """Units of a call that never reached the product pay for the next one."""
-    async with stack(seen_upstream=DOWN) as s:
+    async with stack(upstream_url=DOWN) as s:
         failed = await s.call()
         assert failed.status_code == 502
         assert s.charges() == 1

@@ -1,0 +1,170 @@
+"""A user's mistakes: one line each on stderr that names the thing and the mend, exit status 2."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import KEY, Place, policy
+from tests.e2e.programs import run
+
+MISTAKES: dict[str, tuple[list[str], list[str]]] = {
+    "no command": ([], ["COMMAND"]),
+    "unknown command": (["fly"], ["invalid choice: 'fly'"]),
+    "unknown flag": (["run", "--speed", "9"], ["unrecognized arguments: --speed 9"]),
+    "check nothing": (["check"], ["FILE"]),
+    "check a missing file": (["check", "/nowhere/policy.yaml"], ["/nowhere/policy.yaml"]),
+    "explain without a policy": (["explain", "GET", "/"], ["--policy"]),
+    "explain a missing policy": (
+        ["explain", "--policy", "/nowhere/p.yaml", "GET", "/"],
+        ["/nowhere/p.yaml"],
+    ),
+    "token without an org": (["token"], ["--org"]),
+    "token from nobody": (
+        ["token", "--org", "a", "--platform", "http://127.0.0.1:9"],
+        ["http://127.0.0.1:9/_control/token", "bb-sidecar platform"],
+    ),
+    "token from no URL": (["token", "--org", "a", "--platform", "ftp://x"], ["not an http URL"]),
+    "token with claims that are none": (
+        ["token", "--org", "a", "--claims", "[1]"],
+        ["'[1]' is not a JSON object"],
+    ),
+    "platform at no address": (["platform", "--listen", "nowhere"], ["'nowhere' is not host:port"]),
+    "platform at a port too high": (["platform", "--listen", "a:70000"], ["'70000' is not a port"]),
+    "platform without its seed": (["platform", "--seed", "/nowhere/s.yaml"], ["/nowhere/s.yaml"]),
+    "platform in no folder": (["platform", "--db", "/nowhere/p.db"], ["/nowhere/p.db"]),
+    "demo at no port": (["demo", "--port", "web"], ["'web' is not a port"]),
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A policy that is right, and nobody around."""
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text(policy())
+    nobody = "http://127.0.0.1:9"
+    environ = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": "x" * 32}
+    return Place(policy_file, nobody, nobody, nobody, environ)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def assert_told(answer: tuple[int, str, str], told: Sequence[str], *, lines: int = 1) -> None:
+    """Check that a command ended as on a user's mistake, and said what it must."""
+    status, out, err = answer
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == lines, err
+    for line in err.splitlines():
+        assert line.startswith("bb-sidecar: ")
+    for text in told:
+        assert text in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+async def test_a_mistake_on_the_command_line(name: str) -> None:
+    """Whatever the command, the mistake is told in one line."""
+    args, told = MISTAKES[name]
+    assert_told(await run(*args), told)
+
+
+async def test_run_without_anything() -> None:
+    """All that is missing is told at once, a line each."""
+    answer = await run("run")
+    assert_told(answer, ["--policy", "--upstream", "PLATFORM_INTERNAL_KEY"], lines=3)
+
+
+async def test_run_with_many_bad_values(place: Place) -> None:
+    """Every bad value is told at once, each under the name by which it was given."""
+    flags = place.flags(upstream="ftp://x", port="99999", admin="nowhere", workers="many")
+    environ = {**place.environ, "SIDECAR_DRAIN_SECONDS": "soon"}
+    told = ["--upstream: 'ftp://x'", "--port: '99999'", "--admin: 'nowhere'", "--workers: 'many'"]
+    told += ["SIDECAR_DRAIN_SECONDS: 'soon'"]
+    assert_told(await run("run", *flags, environ=environ), told, lines=5)
+
+
+async def test_run_without_its_policy(place: Place) -> None:
+    """A policy file that is not there is named."""
+    flags = place.flags(policy="/nowhere/policy.yaml")
+    assert_told(await run("run", *flags, environ=place.environ), ["/nowhere/policy.yaml"])
+
+
+async def test_run_with_a_bad_policy(place: Place) -> None:
+    """The first problem is told with its position, and how to see the others."""
+    place.policy_file.write_text("version: 1\nproduct: acme\nroutes:\n  - {name: a}\nx: 1\n")
+    answer = await run("run", *place.flags(), environ=place.environ)
+    assert_told(answer, [f"{place.policy_file}:4:5: ", "2 more", "`bb-sidecar check "])
+
+
+async def test_run_with_a_secret_that_is_not_set(place: Place) -> None:
+    """A policy that names a variable which is not there cannot be used."""
+    environ = {"PLATFORM_INTERNAL_KEY": KEY}
+    assert_told(await run("run", *place.flags(), environ=environ), ["APP_SESSION_SECRET"])
+
+
+async def test_run_with_a_key_file_that_cannot_be_used(place: Place, tmp_path: Path) -> None:
+    """A missing, an empty and a wrong key file are told without what they hold."""
+    empty, wrong = tmp_path / "empty", tmp_path / "wrong"
+    empty.write_text("\n")
+    wrong.write_text("bbas_one bbas_two\n")
+    for path, told in (("/nowhere/key", "No such file"), (empty, "is empty"), (wrong, "spaces")):
+        flags = place.flags(key_file=path)
+        answer = await run("run", *flags, environ={"APP_SESSION_SECRET": "x" * 32})
+        assert_told(answer, [str(path), told])
+        assert "bbas_one" not in answer[2]
+
+
+async def test_run_with_a_key_as_a_flag(place: Place) -> None:
+    """A key is never a flag's value: other users can see those."""
+    flags = [*place.flags(), "--key", "bbas_shown_to_all"]
+    answer = await run("run", *flags, environ=place.environ)
+    assert_told(answer, ["unrecognized arguments: --key"])
+    assert "bbas_shown_to_all" not in answer[2]
+
+
+@pytest.mark.parametrize("flag", ["port", "admin"])
+async def test_run_on_a_port_that_is_taken(place: Place, taken: int, flag: str) -> None:
+    """A port in use is named, with the flag that sets it."""
+    value = str(taken) if flag == "port" else f"127.0.0.1:{taken}"
+    status, _, err = await run("run", *place.flags(**{flag: value}), environ=place.environ)
+    assert status == 2
+    told = [line for line in err.splitlines() if line.startswith("bb-sidecar: ")]
+    assert len(told) == 1
+    assert f"--{flag}: 127.0.0.1:{taken}" in told[0]
+    assert "in use" in told[0]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("flag", ["port", "admin-port", "platform-port", "upstream-port"])
+async def test_demo_on_a_port_that_is_taken(taken: int, flag: str) -> None:
+    """The demo names the port that it cannot have."""
+    status, _, err = await run("demo", f"--{flag}", str(taken))
+    assert status == 2
+    assert str(taken) in err
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err
+
+
+async def test_platform_on_a_port_that_is_taken(taken: int) -> None:
+    """The local platform names the address that it cannot have."""
+    answer = await run("platform", "--listen", f"127.0.0.1:{taken}")
+    assert_told(answer, [f"127.0.0.1:{taken}", "choose another address"])
+
+
+async def test_run_with_a_journal_that_another_holds(place: Place, tmp_path: Path) -> None:
+    """A journal that is no journal is left alone and named."""
+    journal = tmp_path / "journal"
+    journal.write_text("a letter")
+    answer = await run("run", *place.flags(journal=journal), environ=place.environ)
+    assert_told(answer, [str(journal), "not a journal"])
+    assert journal.read_text() == "a letter"
