@@ -10,10 +10,10 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-newest bench format clean packages
+.PHONY: help demo test check test-newest bench dashboards dashboards-pictures format clean packages
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.runtime ## run a platform, a small AI product and the sidecar, and print curl lines
 	@$(VENV)/bin/bb-sidecar demo $(ARGS)
@@ -35,17 +35,23 @@ bench: $(VENV)/.dev packages ## measure: throughput, added latency, memory (test
 	@echo "Running the benchmarks of tests/bench; other load on this machine spoils them."
 	$(VENV)/bin/python -m tests.bench
 
+dashboards: $(VENV)/.dev ## write helm/dashboards/*.json anew from tools/dashboards
+	$(VENV)/bin/python -m tools.dashboards
+
+dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.svg from a real Prometheus and sidecar
+	$(VENV)/bin/python -m tests.kubernetes.observability.pictures
+
 format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
 clean: ## remove environments, caches and build results
 	rm -rf $(VENV) $(NEWEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
-	find sidecar tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find sidecar tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Programs that the tests run: installed where that is possible, and named where it is not.
 packages:
-	@.ci/install-programs redis-server curl
+	@.ci/install-programs redis-server curl prometheus prometheus-alertmanager
 
 # Stamps: an environment is made anew when what it depends on changed, or its Python was named.
 $(VENV)/.runtime: pyproject.toml .ci/make-venv
