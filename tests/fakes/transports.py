@@ -1,0 +1,31 @@
+"""A transport that goes nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class DeafTransport(asyncio.Transport):
+    """Takes what is written, closes when told, and never says a word of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+        self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep the bytes."""
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        """Close, gently."""
+        self.closed = True
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        """Say whether it was closed in any way."""
+        return self.closed or self.aborted
