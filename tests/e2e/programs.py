@@ -30,6 +30,11 @@ class Program:
         ]
 
     @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
         return self._process.returncode is None
@@ -106,7 +111,7 @@ async def start(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**inherited, **(environ or {})},
-        limit=1 << 20,
+        limit=1 << 23,
     )
     return kind(process)
 
