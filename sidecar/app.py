@@ -11,7 +11,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final
 
 import uvloop
@@ -41,6 +41,7 @@ from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
+from sidecar.telemetry.snapshot import Snapshot
 
 log = logging.getLogger("sidecar.app")
 
@@ -61,14 +62,18 @@ class App:
         redactor: Redactor | None = None,
         *,
         clock: Clock = time,
+        worker: bool = False,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
-        `clock` is what tokens, quotas and their books go by; timeouts go by the event loop.
+        A `worker` shares its port with others and has no admin port of its own. `clock` is what
+        tokens, quotas and their books go by; timeouts go by the event loop.
         """
         self._settings = settings
         self._environ = environ
         self._clock = clock
+        self._worker = worker
+        self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
         self._server: Server | None = None
@@ -88,6 +93,22 @@ class App:
         host, port = self._admin_address
         return f"http://{host}:{port}"
 
+    @property
+    def port(self) -> int:
+        """The port of the data plane; 0 before it listens."""
+        return self._port
+
+    @property
+    def status(self) -> Status:
+        """What the admin port shows. Raises RuntimeError before start."""
+        if self._status is None:
+            raise RuntimeError("the sidecar has not been started")
+        return self._status
+
+    def snapshot(self) -> Snapshot:
+        """Take the state of all metrics."""
+        return self._observer.snapshot()
+
     async def start(self) -> None:
         """Start every part, the listener last. Raises UserError for what a user can mend."""
         try:
@@ -98,7 +119,7 @@ class App:
 
     async def _start(self) -> None:
         settings, limits, clock = self._settings, self._settings.limits, self._clock
-        observer = Observer(version=__version__, orgs=settings.metrics_orgs)
+        observer = self._observer
         policies = PolicyStore(settings.policy, self._environ, observer)
         self._hide_secrets(policies)
         key = KeySource(settings.key, on_change=lambda new: self._redactor.add(new.reveal()))
@@ -163,18 +184,19 @@ class App:
             gateway=gateway, clock=clock, orgs=settings.metrics_orgs,
         )  # fmt: skip
         status.publish(observer)
-        admin = AdminServer(status, Exposition(observer.snapshot))
-        await admin.start(settings.admin.host, settings.admin.port)
-        self._owned.push_async_callback(admin.close)
-        self._admin_address = admin.address
+        if not self._worker:
+            admin = AdminServer(status, Exposition(observer.snapshot))
+            await admin.start(settings.admin.host, settings.admin.port)
+            self._owned.push_async_callback(admin.close)
+            self._admin_address = admin.address
         keys.start()
         self._own_task(policies.watch(), "policy watch")
         await self._listen(server)
         log.info(
-            "started",
+            "worker_started" if self._worker else "started",
             extra={
                 "listen": self.url,
-                "admin": self.admin_url,
+                "admin": "" if self._worker else self.admin_url,
                 "upstream": settings.upstream.url,
                 "platform": settings.platform.url,
                 "product": settings.product or policies.current.product,
@@ -238,7 +260,7 @@ class App:
     async def _listen(self, server: Server) -> None:
         listen = self._settings.listen
         try:
-            self._port = await server.start(listen.host, listen.port)
+            self._port = await server.start(listen.host, listen.port, reuse_port=self._worker)
         except OSError as error:
             raise UserError(
                 f"--port: {listen} cannot be listened on: {error.strerror or error}:"
@@ -278,10 +300,11 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
     """
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    return uvloop.run(_run(App(settings, environ, redactor)))
+    return uvloop.run(run_until_asked(App(settings, environ, redactor)))
 
 
-async def _run(app: App) -> int:
+async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | None = None) -> int:
+    """Run an app until SIGTERM or SIGINT, and tell `started` when it serves."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     again = asyncio.Event()
@@ -293,6 +316,8 @@ async def _run(app: App) -> int:
         loop.add_signal_handler(number, asked)
     await app.start()
     loop.add_signal_handler(signal.SIGHUP, app.reload)
+    if started is not None:
+        await started()
     await stop.wait()
     stopping = asyncio.ensure_future(app.stop())
     hurry = asyncio.ensure_future(again.wait())

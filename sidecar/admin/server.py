@@ -30,7 +30,15 @@ _MAX_BODY: Final = 1024  # nothing here reads a body
 class AdminServer:
     """Serves the admin port until closed."""
 
-    def __init__(self, state: AdminState, metrics: MetricsPage) -> None:
+    def __init__(
+        self,
+        state: AdminState,
+        metrics: MetricsPage,
+        *,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Show `state` and `metrics`; `refresh` brings them up to date before each answer."""
+        self._refresh = refresh
         self._state = state
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
@@ -80,7 +88,9 @@ class AdminServer:
             self._runner = None
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[_as_json, _local_changes], client_max_size=_MAX_BODY)
+        app = web.Application(
+            middlewares=[_as_json, _local_changes, self._up_to_date], client_max_size=_MAX_BODY
+        )
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics_page)
@@ -90,6 +100,12 @@ class AdminServer:
         app.router.add_post("/drain", self._drain)
         app.on_response_prepare.append(_unmarked)
         return app
+
+    @web.middleware
+    async def _up_to_date(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if self._refresh is not None:
+            await self._refresh()
+        return await handler(request)
 
     async def _health(self, _request: web.Request) -> web.Response:
         return _json({"status": "ok"})

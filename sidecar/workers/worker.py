@@ -1,0 +1,82 @@
+"""One worker: a sidecar without an admin port, which answers its supervisor instead.
+
+Run as `python -m sidecar.workers.worker FD`, where FD is its end of the socket pair. It ends on
+SIGTERM, draining as a sidecar does, and when its supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from typing import assert_never
+
+import uvloop
+
+from sidecar.app import App, run_until_asked
+from sidecar.errors import UserError
+from sidecar.telemetry.logs import setup_logging
+from sidecar.workers.link import Ask, Done, Failed, Link, LinkClosedError, Look, Orders, Up
+
+
+def main() -> int:
+    """Serve until told to end; return the exit status."""
+    return uvloop.run(_work(socket.socket(fileno=int(sys.argv[1]))))
+
+
+async def _work(pair: socket.socket) -> int:
+    link = Link(*await asyncio.open_connection(sock=pair))
+    orders = await link.receive()
+    if not isinstance(orders, Orders):
+        raise TypeError("a worker is told its orders first")
+    settings = orders.settings
+    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
+    app = App(settings, os.environ, redactor, worker=True)
+    answering: asyncio.Task[None] | None = None
+
+    async def started() -> None:
+        nonlocal answering
+        await link.send(Up(app.port))
+        answering = asyncio.create_task(_answer(link, app), name="supervisor link")
+
+    try:
+        return await run_until_asked(app, started)
+    except UserError as error:
+        with contextlib.suppress(LinkClosedError):
+            await link.send(Failed(str(error)))
+        return 2
+    finally:
+        if answering is not None:
+            answering.cancel()
+        link.close()
+
+
+async def _answer(link: Link, app: App) -> None:
+    """Do what the supervisor asks, until it is gone; then end as if told to."""
+    try:
+        while True:
+            ask = await link.receive()
+            if not isinstance(ask, Ask):
+                raise TypeError(f"a worker is not asked {type(ask).__name__}")
+            match ask:
+                case Ask.LOOK:
+                    status = app.status
+                    quotas = tuple(status.known_quotas())
+                    await link.send(Look(app.snapshot(), status.circumstances(), quotas))
+                case Ask.RELOAD:
+                    app.reload()
+                    await link.send(Done())
+                case Ask.DRAIN:
+                    app.status.drain()
+                    await link.send(Done())
+                case _:
+                    assert_never(ask)
+    except LinkClosedError:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

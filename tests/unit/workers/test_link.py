@@ -1,0 +1,73 @@
+"""The link between a supervisor and a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from sidecar.workers.link import Ask, Done, Failed, Link, LinkClosedError
+
+
+async def _pair() -> tuple[Link, Link]:
+    left, right = socket.socketpair()
+    return (
+        Link(*await asyncio.open_connection(sock=left)),
+        Link(*await asyncio.open_connection(sock=right)),
+    )
+
+
+async def test_a_message_arrives_as_it_was_sent() -> None:
+    """Values go over whole, in order, both ways."""
+    ours, theirs = await _pair()
+    await ours.send(Ask.LOOK)
+    await ours.send(Ask.DRAIN)
+    await theirs.send(Failed("no"))
+    assert [await theirs.receive(), await theirs.receive()] == [Ask.LOOK, Ask.DRAIN]
+    assert await ours.receive() == Failed("no")
+    ours.close()
+    theirs.close()
+
+
+async def test_a_large_message_arrives_whole() -> None:
+    """A message may be far longer than what a socket takes at once."""
+    ours, theirs = await _pair()
+    text = "x" * 5_000_000
+    sending = asyncio.ensure_future(ours.send(Failed(text)))
+    assert await theirs.receive() == Failed(text)
+    await sending
+    ours.close()
+    theirs.close()
+
+
+async def test_a_closed_end_is_told_as_such() -> None:
+    """Who waits for a process that is gone hears of it."""
+    ours, theirs = await _pair()
+    theirs.close()
+    with pytest.raises(LinkClosedError):
+        await ours.receive()
+    ours.close()
+
+
+async def test_a_message_beyond_all_measure_is_refused() -> None:
+    """A length that cannot be ours is not waited for."""
+    left, right = socket.socketpair()
+    ours = Link(*await asyncio.open_connection(sock=left))
+    with right:
+        right.sendall((1 << 31).to_bytes(4) + b"x")
+        with pytest.raises(LinkClosedError, match="none of ours"):
+            await ours.receive()
+    ours.close()
+
+
+async def test_a_half_message_is_no_message() -> None:
+    """A process that dies in the middle of a message has sent none."""
+    ours, theirs = await _pair()
+    await ours.send(Done())
+    assert await theirs.receive() == Done()
+    ours._writer.write(b"\x00\x00\x00\xff half")
+    ours.close()
+    with pytest.raises(LinkClosedError):
+        await theirs.receive()
+    theirs.close()

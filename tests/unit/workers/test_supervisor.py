@@ -1,0 +1,140 @@
+"""`--workers 2` as a process: one port, one admin port, workers that are replaced and drained."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from signal import SIGHUP, SIGKILL, SIGTERM
+from typing import Any
+
+import httpx
+
+from tests.e2e.harness import Stack, eventually, policy, scrape
+from tests.e2e.programs import SidecarProgram, process_stack
+
+WORKERS = 2
+
+
+@contextlib.asynccontextmanager
+async def supervised(**flags: Any) -> AsyncIterator[tuple[Stack, SidecarProgram]]:
+    """Run a chain whose sidecar has two workers."""
+    async with process_stack(workers=WORKERS, orgs={"org_acme": 1000}, **flags) as around:
+        yield around, around.program
+
+
+def workers_of(program: SidecarProgram) -> list[int]:
+    """Return the pids of the workers."""
+    pid = program.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+async def calls(stack: Stack, count: int) -> list[int]:
+    """Call `count` times, each on a connection of its own; return the statuses."""
+    async with httpx.AsyncClient(
+        base_url=stack.url, limits=httpx.Limits(max_keepalive_connections=0)
+    ) as client:
+        headers = stack.cookie()
+        answers = [
+            await client.post("/api/v1/chat", json={}, headers=headers) for _ in range(count)
+        ]
+    return [answer.status_code for answer in answers]
+
+
+async def test_workers_share_the_port_and_their_counts_are_added_up() -> None:
+    """Whichever worker answers, one page counts it, and it agrees with the platform."""
+    async with supervised() as (stack, _):
+        assert await calls(stack, 20) == [200] * 20
+        page = await scrape(stack.admin)
+        assert page.sum("requests_total", code="200") == 20
+        assert page.sum("units_total") == stack.charges() == stack.executions() == 20
+        assert page.sum("build_info") == 1
+
+
+async def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays() -> None:
+    """A SIGKILL costs its calls under way, and nothing of the counts that were told."""
+    async with supervised() as (stack, program):
+        await calls(stack, 10)
+        await scrape(stack.admin)
+        before = workers_of(program)
+        os.kill(before[0], SIGKILL)
+
+        async def alive() -> int:
+            return len(set(workers_of(program)) - {before[0]})
+
+        await eventually(alive, lambda count: count == WORKERS)
+
+        async def ready() -> int:
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"{stack.admin}/ready")).status_code
+
+        await eventually(ready, lambda status: status == 200)
+        assert await calls(stack, 10) == [200] * 10
+        page = await scrape(stack.admin)
+        assert page.sum("requests_total", code="200") == 20
+        assert program.events("worker_died")
+
+
+async def test_reload_and_drain_reach_every_worker() -> None:
+    """One POST to the admin port changes all of them."""
+    async with supervised() as (stack, _):
+        stack.place.policy_file.write_text(policy(unmatched="deny"))
+        async with httpx.AsyncClient() as client:
+            reloaded = await client.post(f"{stack.admin}/reload")
+            assert reloaded.json() == {"outcome": "loaded"}
+
+            async def statuses() -> set[int]:
+                return {(await client.get(f"{stack.url}/other")).status_code for _ in range(6)}
+
+            await eventually(statuses, lambda found: found == {403})
+            assert (await client.post(f"{stack.admin}/drain")).status_code == 202
+
+            async def drained() -> set[int]:
+                return set(await calls(stack, 6))
+
+            await eventually(drained, lambda found: found == {503})
+            assert (await client.get(f"{stack.admin}/ready")).status_code == 503
+
+
+async def test_sigterm_ends_all_and_a_stream_under_way_is_whole() -> None:
+    """The drain is each worker's own, and the exit status is 0."""
+    async with supervised(drain_seconds=10) as (stack, program):
+        path = "/api/v1/stream?n=10&interval_ms=100"
+        async with stack.client.stream("GET", path, headers=stack.cookie()) as answer:
+            lines = answer.aiter_lines()
+            await anext(lines)
+            program.send(SIGTERM)
+            rest = [line async for line in lines]
+        assert sum(line.startswith("data:") for line in rest) >= 9
+        assert await program.ended() == 0
+
+
+async def test_sighup_reloads_and_a_bad_policy_changes_nothing() -> None:
+    """A rejected file is told in readiness, and traffic goes on."""
+    async with supervised() as (stack, program):
+        stack.place.policy_file.write_text("version: 9\n")
+        program.send(SIGHUP)
+
+        async def told() -> str:
+            async with httpx.AsyncClient() as client:
+                answer = await client.get(f"{stack.admin}/ready")
+                return str(answer.json()["dependencies"]["policy"]["detail"])
+
+        assert "last good policy" in await eventually(told, lambda text: "rejected" in text)
+        assert await calls(stack, 4) == [200] * 4
+
+
+async def test_each_worker_has_a_journal_of_its_own(tmp_path: Path) -> None:
+    """Two processes never write one journal."""
+    journal = tmp_path / "journal"
+    async with supervised(journal=journal):
+        assert {"journal", "journal.1"} <= set(os.listdir(tmp_path))  # noqa: PTH208
+
+
+async def test_a_journal_that_no_worker_reports_is_told(tmp_path: Path) -> None:
+    """Fewer workers than before would leave one behind in silence."""
+    (tmp_path / "journal.7").write_bytes(b"something")
+    async with supervised(journal=tmp_path / "journal") as (_, program):
+        assert "--workers 8" in program.events("journal_left_behind")[0]["mend"]

@@ -1,0 +1,90 @@
+"""One worker process, spoken to as its supervisor does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+
+from sidecar.setting_values import Address
+from sidecar.settings import Settings
+from sidecar.workers.link import Ask, Done, Failed, Link, Look, Orders, Up
+from tests.e2e.harness import SESSION_SECRET, stack
+
+
+@contextlib.asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subprocess.Process]]:
+    """Start a worker and give it its orders."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sidecar.workers.worker", str(theirs.fileno()),
+            pass_fds=(theirs.fileno(),), stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "APP_SESSION_SECRET": SESSION_SECRET},
+        )  # fmt: skip
+    link = Link(*await asyncio.open_connection(sock=ours))
+    try:
+        await link.send(Orders(settings, 0))
+        yield link, process
+    finally:
+        link.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def test_a_worker_tells_its_port_and_looks_at_itself() -> None:
+    """What it counted and knows comes back when it is asked."""
+    async with stack() as around, worker(around.place.settings()) as (link, _):
+        up = await link.receive()
+        assert isinstance(up, Up)
+        async with httpx.AsyncClient() as client:
+            await client.get(f"http://127.0.0.1:{up.port}/health")
+        await link.send(Ask.LOOK)
+        look = await link.receive()
+        assert isinstance(look, Look)
+        assert sum(look.snapshot.values["requests_total"].values()) == 1
+        assert not look.circumstances.draining
+
+
+async def test_a_worker_does_as_it_is_asked() -> None:
+    """Reload and drain are answered when they are done."""
+    async with stack() as around, worker(around.place.settings()) as (link, _):
+        await link.receive()
+        for ask in (Ask.RELOAD, Ask.DRAIN):
+            await link.send(ask)
+            assert await link.receive() == Done()
+        await link.send(Ask.LOOK)
+        look = await link.receive()
+        assert isinstance(look, Look)
+        assert look.circumstances.draining
+
+
+async def test_a_worker_whose_supervisor_is_gone_ends() -> None:
+    """No worker is left alone on the port."""
+    async with stack() as around, worker(around.place.settings()) as (link, process):
+        await link.receive()
+        link.close()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_a_worker_that_cannot_start_says_why() -> None:
+    """A user's mistake goes to the supervisor as text, not to stderr as a traceback."""
+    async with stack() as around:
+        settings = around.place.settings()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            settings = replace(settings, listen=Address("127.0.0.1", port))
+            async with worker(settings) as (link, process):
+                answer = await link.receive()
+                assert isinstance(answer, Failed)
+                assert "cannot be listened on" in answer.text
+                assert await asyncio.wait_for(process.wait(), 10) == 2
