@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import bodies, latency, startup, streaming, throughput
-from tests.bench.peers import Peer, all_peers
+from tests.bench.peer import Peer
+from tests.bench.peers import all_peers
 from tests.bench.report import Report
 
 _PARTS: Final = ("throughput", "denied", "latency", "streaming", "idle", "bodies", "startup")

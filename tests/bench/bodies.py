@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.bench import stubs as stub
 from tests.bench.load import run_wrk
-from tests.bench.peers import Peer
+from tests.bench.peer import Peer
 from tests.bench.work import make_work
 
 _BYTES: Final = 10_000_000

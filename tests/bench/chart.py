@@ -48,10 +48,10 @@ def lines(
     parts = [_open(width, height), _heading(title)]
     for step in range(5):
         level = most * step / 4
-        x, line = at(0, level).split(",")
+        start, line = at(0, level).split(",")
         end = at(right, level).split(",")[0]
         parts.append(
-            f'<line x1="{x}" y1="{line}" x2="{end}" y2="{line}" stroke="#e2e8f0"/>'
+            f'<line x1="{start}" y1="{line}" x2="{end}" y2="{line}" stroke="#e2e8f0"/>'
             f'<text x="{left - 8}" y="{float(line) + 4:.1f}" text-anchor="end">{level:.2g}</text>'
         )
     for index, (label, points) in enumerate(series):

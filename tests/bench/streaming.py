@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import stubs as stub
-from tests.bench.peers import Peer
+from tests.bench.peer import Peer
 from tests.bench.processes import LOAD_CORE, free_port, resident_bytes, running
 from tests.bench.work import make_work
 

@@ -50,7 +50,7 @@ def started(stubs: Stubs, work: Work, folder: Path, *, refuse: bool = False) -> 
         "allowed": not refuse, "used": used, "limit": 1_000_000, "remaining": 1_000_000 - used,
         "resource": "ai_calls", "period": "month", "reset_at": reset,
     }  # fmt: skip
-    page = json.dumps({"answer": "a" * (ANSWER_BYTES - 14)})
+    page = _completion()
     (folder / "jwks.json").write_bytes(work.key_set)
     config = folder / "stubs.conf"
     config.write_text(
@@ -79,3 +79,15 @@ http {{
     command: list[str | Path] = ["nginx", "-p", folder, "-c", config]
     with running(command, core=LOAD_CORE, port=stubs.upstream, log=folder / "stubs.log"):
         yield
+
+
+def _completion() -> str:
+    """Return the product's answer: a chat completion that every AI gateway accepts."""
+    message = {"role": "assistant", "content": ""}
+    answer = {
+        "id": "chatcmpl-bench", "object": "chat.completion", "created": 1_790_000_000,
+        "model": "small", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+    }  # fmt: skip
+    message["content"] = "a" * (ANSWER_BYTES - len(json.dumps(answer)))
+    return json.dumps(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Final
 
 from tests.bench import stubs as stub
 from tests.bench.load import Reading, run_wrk
-from tests.bench.peers import Peer
-from tests.bench.work import PATH, Work, make_work
+from tests.bench.peer import Peer
+from tests.bench.work import Work, make_work
 
 _WARM_SECONDS: Final = 2
 
@@ -49,10 +50,14 @@ def measure(
     with stub.started(ports, work, folder, refuse=refuse):
         for _ in range(rounds):
             for peer in peers:
-                reading = _one(peer, ports, work, folder, load=(connections, seconds))
+                try:
+                    reading = _one(peer, ports, work, folder, load=(connections, seconds))
+                except RuntimeError as error:
+                    print(f"bench: {peer.title} did not run: {error}", file=sys.stderr)
+                    continue
                 readings[peer.name].append(reading)
                 print(f"  {peer.title:<28} {connections:>4} {reading.rate:>10,.0f}/s", flush=True)
-    return [_median(peer, connections, readings[peer.name]) for peer in peers]
+    return [_median(peer, connections, found) for peer in peers if (found := readings[peer.name])]
 
 
 def _one(
@@ -60,8 +65,11 @@ def _one(
 ) -> Reading:
     connections, seconds = load
     with peer.run(ports, folder) as running:
-        url = f"http://127.0.0.1:{running.port}{PATH}"
-        script = work.wrk_script(folder)
+        url = f"http://127.0.0.1:{running.port}{peer.path}"
+        more = dict(peer.fields)
+        if "x-portkey-provider" in more:
+            more["x-portkey-custom-host"] = f"{ports.upstream_url}/v1"
+        script = work.wrk_script(folder, more)
         run_wrk(url, script, connections=connections, seconds=_WARM_SECONDS)
         return run_wrk(url, script, connections=connections, seconds=seconds)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 PATH: Final = "/api/v1/chat"
+OPENAI_PATH: Final = "/v1/chat/completions"
+"""Where the AI gateways take the same body."""
+
 ORG: Final = "org_bench"
 PRODUCT: Final = "acme-notes"
 KEY: Final = "bbas_bench"
@@ -48,13 +52,12 @@ class Work:
     token: str
     key_set: bytes
 
-    def wrk_script(self, folder: Path, *, method: str = "POST") -> Path:
-        """Write the Lua script by which wrk sends this request."""
-        lines = [f'wrk.method = "{method}"']
-        lines += [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in self.fields.items()]
-        if method == "POST":
-            lines.append(f"wrk.body = {json.dumps(self.body.decode())}")
-        path = folder / f"{method.lower()}.lua"
+    def wrk_script(self, folder: Path, more: Mapping[str, str]) -> Path:
+        """Write the Lua script by which wrk sends this request, with `more` fields."""
+        fields = {**self.fields, **more}
+        lines = ['wrk.method = "POST"', f"wrk.body = {json.dumps(self.body.decode())}"]
+        lines += [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in fields.items()]
+        path = folder / "post.lua"
         path.write_text("\n".join(lines) + "\n")
         return path
 
