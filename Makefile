@@ -5,6 +5,8 @@
 PYTHON ?=
 # Options for the demo, such as ARGS="--port 8080"; see `bb-sidecar demo --help`.
 ARGS ?=
+# Parts and options of the benchmarks; see `python -m tests.bench --help`.
+BENCH ?=
 
 VENV := .venv
 NEWEST := .venv-newest
@@ -31,9 +33,10 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
 	$(NEWEST)/bin/python -m pytest
 
-bench: $(VENV)/.dev packages ## measure: throughput, added latency, memory (tests/bench)
+bench: $(VENV)/.dev ## measure beside Envoy, nginx and others, into docs/performance (BENCH="throughput --rounds 3")
+	@.ci/bench-peers $(VENV)/bin/python
 	@echo "Running the benchmarks of tests/bench; other load on this machine spoils them."
-	$(VENV)/bin/python -m tests.bench
+	$(VENV)/bin/python -m tests.bench $(BENCH)
 
 dashboards: $(VENV)/.dev ## write helm/dashboards/*.json anew from tools/dashboards
 	$(VENV)/bin/python -m tools.dashboards
