@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -24,7 +25,10 @@ from sidecar.errors import UserError
 
 _LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
 _ADMIN: Final = "127.0.0.1:9901"
+_DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""What is asked here is on this machine: a proxy of the environment is for the rest."""
 _MAX_PORT: Final = 65535
+_MAX_WAIT: Final = 3600
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_explain(commands)
     _add_health(commands)
+    _add_drain(commands)
+    _add_inject(commands)
     return parser
 
 
@@ -249,7 +255,7 @@ def _health(args: argparse.Namespace) -> int:
         host = "127.0.0.1"
     path = "ready" if args.ready else "health"
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/{path}", timeout=2) as answer:
+        with _DIRECTLY.open(f"http://{host}:{port}/{path}", timeout=2) as answer:
             print(answer.read().decode())
     except urllib.error.HTTPError as error:
         print(error.read().decode(errors="replace"))
@@ -257,6 +263,58 @@ def _health(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"bb-sidecar: health: {host}:{port} does not answer: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _add_drain(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "drain", help="tell a running sidecar to refuse new requests; for preStop hooks"
+    )
+    parser.add_argument(
+        "--admin",
+        default=os.environ.get("SIDECAR_ADMIN") or _ADMIN,
+        help="its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)",
+    )
+    parser.add_argument(
+        "--after",
+        type=_seconds,
+        default=0,
+        metavar="SECONDS",
+        help="wait first, until load balancers have heard that the pod ends (default: 0)",
+    )
+    parser.set_defaults(run=_drain)
+
+
+def _drain(args: argparse.Namespace) -> int:
+    time.sleep(args.after)
+    _, port = _address(args.admin)
+    # Always through the loopback address: no other caller may change state.
+    _call(f"http://127.0.0.1:{port}/drain", {}, mend="name its admin address with --admin")
+    return 0
+
+
+def _add_inject(commands: _Commands[_Parser]) -> None:
+    parser = commands.add_parser(
+        "inject", help="the admission webhook that puts the sidecar into labelled pods"
+    )
+    parser.add_argument("--config", type=Path, required=True, help="what it adds; see the chart")
+    parser.add_argument("--cert", type=Path, required=True, help="certificate with chain, PEM")
+    parser.add_argument("--key", type=Path, required=True, help="its private key, PEM")
+    parser.add_argument(
+        "--listen", type=_address, default=("0.0.0.0", 8443), help="(default: 0.0.0.0:8443)"
+    )
+    parser.set_defaults(run=_inject)
+
+
+def _inject(args: argparse.Namespace) -> int:
+    from sidecar.inject.config import load_config  # noqa: PLC0415
+    from sidecar.inject.server import Certificate, run_injector  # noqa: PLC0415
+    from sidecar.telemetry.logs import setup_logging  # noqa: PLC0415
+
+    host, port = args.listen
+    config, certificate = load_config(args.config), Certificate(args.cert, args.key)
+    setup_logging("info", "text" if sys.stderr.isatty() else "json")
+    asyncio.run(run_injector(config, certificate, host=host, port=port))
     return 0
 
 
@@ -268,7 +326,7 @@ def _call(url: str, body: dict[str, object], *, mend: str) -> dict[str, object]:
         url, json.dumps(body).encode(), {"content-type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        with _DIRECTLY.open(request, timeout=5) as answer:
             document = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         text = error.read(2000).decode(errors="replace")
@@ -290,6 +348,12 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: give 0 to 65535")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or int(text) > _MAX_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a wait: give 0 to {_MAX_WAIT} seconds")
+    return float(text)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -16,7 +16,9 @@ from sidecar.model import Reason
 from sidecar.policy.load import find_problems
 
 ROOT: Final = Path(__file__).parent.parent
-COMMANDS: Final = frozenset({"run", "demo", "platform", "token", "check", "explain", "health"})
+COMMANDS: Final = frozenset(
+    {"run", "demo", "platform", "token", "check", "explain", "health", "drain", "inject"}
+)
 WORDS: Final = (
     "Call", "Identity", "Route", "Charge", "Outcome", "Verdict", "Reason", "Decision", "Permit",
     "Lease", "Credit", "Journal", "Replay", "Shadow", "Upstream",

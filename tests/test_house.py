@@ -56,6 +56,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     | {"admin", "admission", "identity", "platform", "policy", "proxy", "telemetry"},
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
+    # a process of its own: the admission webhook
+    "inject": frozenset({"model", "errors"}),
     # for development and tests alone
     "local_platform": LEAVES,
 }
@@ -71,6 +73,7 @@ IMPURE_MODULES: Final = frozenset(
 )
 
 UNTESTED: Final = {
+    "inject/words.py": "names without behaviour",
     "__init__.py": "the version, which packaging reads",
     "errors.py": "classes without behaviour",
     "ports.py": "protocols without behaviour",
