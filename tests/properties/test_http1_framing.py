@@ -1,0 +1,139 @@
+"""No chunked body ends, or holds, anything but what an independent parser (h11) says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import h11
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.http1.errors import ProtocolError
+from sidecar.http1.framing import ChunkedBody, CountedBody
+from tests.properties.http_messages import CHUNKED_BODIES, pieces
+
+NEXT = b"GET /next HTTP/1.1\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Read:
+    """A whole body: what is passed on, what comes after it, and its trailers."""
+
+    passed: bytes
+    rest: bytes
+    trailers: tuple[tuple[bytes, bytes], ...]
+    end: bytes
+
+
+def ours(parts: list[bytes], *, decode: bool = False) -> Read | None:
+    """Read a body that comes in parts; None where it is refused, or not whole."""
+    body = ChunkedBody(decode=decode)
+    passed = rest = b""
+    try:
+        for part in parts:
+            more, left = body.feed(part)
+            passed += more
+            rest += left
+    except ProtocolError:
+        return None
+    return Read(passed, rest, tuple(body.trailers), body.last_chunk()) if body.done else None
+
+
+def theirs(data: bytes) -> tuple[bytes, bytes] | None:
+    """Read a body with h11: its content, and what comes after it."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.next_event()
+    connection.receive_data(data)
+    content = b""
+    try:
+        while isinstance(event := connection.next_event(), h11.Data):
+            content += bytes(event.data)
+    except h11.RemoteProtocolError:
+        return None
+    if not isinstance(event, h11.EndOfMessage):
+        return None
+    return content, connection.trailing_data[0]
+
+
+def only_trailers_differ(data: bytes) -> bool:
+    """Say whether h11 refuses a body for framing fields in its trailers alone.
+
+    h11 checks Content-Length and Transfer-Encoding wherever they stand. In a trailer they frame
+    nothing (RFC 9110, 6.5.1), and we drop them unread.
+    """
+    trailers = data.lower()
+    return b"content-length" in trailers or b"transfer-encoding" in trailers
+
+
+@settings(max_examples=800)
+@given(CHUNKED_BODIES)
+def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
+    """Where the two differ over a body, we are the one that refuses."""
+    content = ours([data + NEXT], decode=True)
+    if content is None:
+        return
+    read = theirs(data + NEXT)
+    if read is None:
+        assert only_trailers_differ(data)
+    else:
+        assert read == (content.passed, content.rest)
+
+
+@settings(max_examples=400)
+@given(CHUNKED_BODIES)
+def test_what_we_pass_on_h11_reads_as_the_content(data: bytes) -> None:
+    """Whatever came, what goes on is clean, and holds the same content and nothing after it."""
+    passed, content = ours([data]), ours([data], decode=True)
+    assert (passed is None) == (content is None)
+    if passed is not None and content is not None:
+        assert theirs(passed.passed + passed.end) == (content.passed, b"")
+
+
+@settings(max_examples=400)
+@given(pieces(CHUNKED_BODIES), st.booleans())
+def test_no_cut_changes_anything(parts: list[bytes], decode: bool) -> None:  # noqa: FBT001
+    """Refused whole, refused in pieces; else the same bytes go on, and the same are left."""
+    assert ours(parts, decode=decode) == ours([b"".join(parts)], decode=decode)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.binary(min_size=1, max_size=50), max_size=5),
+    st.lists(st.integers(1, 40), max_size=20),
+)
+def test_a_good_body_is_accepted(contents: list[bytes], cuts: list[int]) -> None:
+    """A body framed by h11 is read, and passed on byte for byte, however it is cut."""
+    sender = h11.Connection(h11.CLIENT)
+    fields = [("host", "a"), ("transfer-encoding", "chunked")]
+    sender.send(h11.Request(method="POST", target="/", headers=fields))
+    framed = b"".join(sender.send(h11.Data(data=content)) or b"" for content in contents)
+    end = sender.send(h11.EndOfMessage()) or b""
+    data = framed + end
+    parts: list[bytes] = []
+    for cut in cuts:
+        parts.append(data[:cut])
+        data = data[cut:]
+    assert ours([*parts, data]) == Read(framed, b"", (), end)
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=60), st.integers(0, 40), st.lists(st.integers(0, 60), max_size=6))
+def test_a_counted_body_takes_its_count(data: bytes, length: int, cuts: list[int]) -> None:
+    """So many bytes are the body's, and not one more, however they are cut."""
+    body = CountedBody(length)
+    passed = rest = b""
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in pairwise(places):
+        more, left = body.feed(data[start:end])
+        passed += more
+        rest += left
+    assert (passed, rest, body.end()) == (data[:length], data[length:], len(data) >= length)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """Nothing but a `ProtocolError` comes out, whatever goes in."""
+    ours([data])
