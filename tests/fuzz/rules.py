@@ -1,0 +1,81 @@
+"""What the policy reads: its own file, the path of a call, and what a call costs."""
+
+from __future__ import annotations
+
+import posixpath
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+from sidecar.model import Action
+from sidecar.policy.amounts import JsonAmount, Scale, UnreadableAmount
+from sidecar.policy.compiled import Policy, Route
+from sidecar.policy.json_pointer import JsonPointer
+from sidecar.policy.load import find_problems, load_policy
+from sidecar.policy.paths import UnsafePath, normalise
+from sidecar.policy.problems import PolicyError
+
+_POLICY: Final = b"""
+version: 1
+product: acme
+identity: [{cookie: bb_at}]
+routes:
+  - {name: paid, match: {path: /paid/**}, meter: {}}
+  - {name: rest, match: {path: /**}, action: allow}
+unmatched: allow
+"""
+_AMOUNT: Final = JsonAmount(JsonPointer.parse("/n"), Scale(default=1, maximum=16))
+
+
+@lru_cache
+def _policy() -> Policy:
+    return load_policy(_POLICY, file="policy.yaml", environ={})
+
+
+def _plain_readings(path: str) -> set[str]:
+    """Return the paths that a product may take this one for, by plain means of Python's own."""
+    once = unquote(path, encoding="latin-1")
+    return {
+        posixpath.normpath("/" + text.lstrip("/"))
+        for text in (path, once, once.replace("\\", "/"), unquote(once, encoding="latin-1"))
+    }
+
+
+def path(data: bytes) -> None:
+    """No path that a product could read as a metered one slips by as a free one."""
+    text = "/" + data.decode("latin-1")
+    normal = normalise(text)
+    if isinstance(normal, str):
+        assert normalise(normal) == normal
+    route = _policy().route_for("POST", text, [])
+    if isinstance(route, UnsafePath):
+        assert route.detail
+        return
+    if route.action is Action.ALLOW:
+        slipped = [each for each in _plain_readings(text) if each.startswith("/paid/")]
+        assert slipped == []
+
+
+def policy(data: bytes) -> None:
+    """A file is loaded, or its problems are told, each with its place in the file."""
+    problems = find_problems(data, file="policy.yaml", environ={})
+    for problem in problems:
+        assert str(problem).startswith("policy.yaml:")
+    try:
+        loaded = load_policy(data, file="policy.yaml", environ={})
+    except PolicyError:
+        assert problems
+        return
+    assert not problems
+    assert isinstance(loaded.route_for("POST", "/api/v1/chat", []), Route | UnsafePath)
+
+
+def amount(data: bytes) -> None:
+    """A body costs a whole number within bounds, or cannot be read. First line: content-type."""
+    kind, _, body = data.partition(b"\n")
+    read = _AMOUNT.read([(b"content-type", kind)] if kind else [], body)
+    if isinstance(read, UnreadableAmount):
+        assert read.detail
+    else:
+        assert type(read) is int
+        assert 1 <= read <= 16
