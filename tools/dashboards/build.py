@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
 
 from tools.dashboards.operations import operations
 from tools.dashboards.org import org
@@ -22,4 +24,12 @@ def dashboards() -> dict[str, str]:
         "operations.json": operations(),
     }
     encoder = JSONEncoder(sort_keys=True, indent=1, ensure_ascii=False)
-    return {name: encoder.encode(builder.build()) + "\n" for name, builder in built.items()}
+    return {name: encoder.encode(_numbered(builder)) + "\n" for name, builder in built.items()}
+
+
+def _numbered(builder: Dashboard) -> models.Dashboard:
+    """Build, with a number for each panel: links to one panel go by it."""
+    dashboard = builder.build()
+    for number, panel in enumerate(dashboard.panels or (), start=1):
+        panel.id_val = number
+    return dashboard

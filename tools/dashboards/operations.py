@@ -162,7 +162,8 @@ def _identity(dashboard: Dashboard) -> None:
             "The fewest keys that a pod trusts. When red: none, and every metered call gets 401"
             " unless it carries the product's own session. Runbook: BbSidecarKeySetStale.",
             Query(f"min({q.metric('jwks_keys')})"),
-            steps=[(-1, "red"), (1, "green")],
+            steps=[(1, "green")],
+            base="red",
             height=8,
         )
     )
@@ -207,7 +208,8 @@ def _policy(dashboard: Dashboard) -> None:
             " good one rules; GET /ready says why. Runbook: BbSidecarPolicyReloadFailed.",
             Query(f"min({q.metric('policy_last_reload_successful')})"),
             texts={"0": ("rejected", "red"), "1": ("in force", "green")},
-            steps=[(-1, "red"), (1, "green")],
+            steps=[(1, "green")],
+            base="red",
             spark=False,
             height=8,
         )

@@ -12,7 +12,7 @@ from tools.dashboards.panels import Column, Query, series_panel, stat_panel, tab
 
 CHOSEN: Final = 'org="$org"'
 STEPS: Final = [(0.8, "orange"), (1.0, "red")]
-SOON: Final = [(0.0, "red"), (86400.0, "orange"), (604800.0, "green")]
+SOON: Final = [(86400.0, "orange"), (604800.0, "green")]
 
 
 def org() -> Dashboard:
@@ -47,7 +47,8 @@ def _now(dashboard: Dashboard) -> None:
             "Units left of the resource that has fewest. When red: none are, and calls are"
             " refused until the reset or a larger plan.",
             Query(f"min({q.quota('remaining', CHOSEN, how='min')})"),
-            steps=[(-1e9, "red"), (1, "green")],
+            steps=[(1, "green")],
+            base="red",
             width=6,
         )
     )
@@ -61,6 +62,7 @@ def _now(dashboard: Dashboard) -> None:
             Query(f"{soonest} - time()"),
             unit="dtdurations",
             steps=SOON,
+            base="red",
             spark=False,
             width=6,
         )

@@ -1,6 +1,7 @@
 """Panels with this project's look: a title, a unit, thresholds and what to do when it is red.
 
-Thresholds are `(from value, colour)` above a green base; their numbers are those of helm/rules.
+Thresholds are `(from value, colour)` above a base, green unless said otherwise; their numbers are
+those of helm/rules.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def stat_panel(
     *,
     unit: str = "short",
     steps: Steps = (),
+    base: str = "green",
     texts: Mapping[str, tuple[str, str]] | None = None,
     decimals: int | None = None,
     spark: bool = True,
@@ -61,7 +63,7 @@ def stat_panel(
         .span(width)
         .height(height)
         .unit(unit)
-        .thresholds(_thresholds(steps))
+        .thresholds(_thresholds(steps, base))
         .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(options.BigValueGraphMode.AREA if spark else options.BigValueGraphMode.NONE)
@@ -228,13 +230,13 @@ def _target(
     return target.instant() if instant else target.range()
 
 
-def _thresholds(steps: Steps) -> builders.ThresholdsConfig:
+def _thresholds(steps: Steps, base: str = "green") -> builders.ThresholdsConfig:
     return (
         builders.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
         .steps(
             [
-                models.Threshold(value=None, color="green"),
+                models.Threshold(value=None, color=base),
                 *(models.Threshold(value=value, color=colour) for value, colour in steps),
             ]
         )

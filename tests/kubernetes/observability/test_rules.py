@@ -1,0 +1,119 @@
+"""The rules: read by promtool, each alert tried firing and silent, each with its runbook."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.kubernetes.observability.expressions import ROOT, rule_files, rules
+from tests.kubernetes.observability.rule_cases import CASES, Case
+from tests.kubernetes.observability.servers import program
+
+RUNBOOKS: Final = ROOT / "docs" / "runbooks"
+SECTIONS: Final = ("What it means for customers", "How to confirm", "What to do")
+ALERTS: Final = [rule for rule in rules() if "alert" in rule]
+
+
+def promtool(*words: str) -> str:
+    """Run promtool; return what it says, AssertionError when it is not content."""
+    ran = subprocess.run(  # noqa: S603 - a fixed program, words of our own
+        [program("promtool"), *words], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def named(rule: dict[str, Any]) -> str:
+    """What a failing test calls an alert."""
+    return f"{rule['alert']}-{rule['labels']['severity']}"
+
+
+@pytest.mark.parametrize("path", rule_files(), ids=lambda path: path.name)
+def test_promtool_finds_no_fault(path: Path) -> None:
+    """Syntax, expressions, templates, and rules that are there twice."""
+    assert "SUCCESS" in promtool("check", "rules", "--lint-fatal", str(path))
+
+
+def without_annotations(folder: Path) -> Sequence[Path]:
+    """Write the rules without their texts, which the live test reads filled in."""
+    written = []
+    for path in rule_files():
+        content = yaml.safe_load(path.read_text("utf-8"))
+        for group in content["groups"]:
+            for rule in group["rules"]:
+                rule.pop("annotations", None)
+        written.append(folder / path.name)
+        written[-1].write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return written
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.name}")
+def test_an_alert_fires_when_it_should_and_only_then(case: Case, tmp_path: Path) -> None:
+    """As shipped: thresholds, windows and waits."""
+    expected = [{"exp_labels": dict(labels)} for labels in case.fires]
+    given = [{"series": series, "values": values} for series, values in case.series.items()]
+    content = {
+        "rule_files": [str(path) for path in without_annotations(tmp_path)],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": given,
+                "alert_rule_test": [
+                    {"eval_time": case.at, "alertname": case.alert, "exp_alerts": expected}
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "case.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    promtool("test", "rules", str(file))
+
+
+def test_every_alert_is_tried_both_ways() -> None:
+    """Each severity of it fires in some case, and it is silent in another."""
+    fires = {(case.alert, labels["severity"]) for case in CASES for labels in case.fires}
+    silent = {case.alert for case in CASES if not case.fires}
+    assert fires == {(rule["alert"], rule["labels"]["severity"]) for rule in ALERTS}
+    assert silent == {rule["alert"] for rule in ALERTS}
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=named)
+def test_an_alert_says_what_whom_and_where_to_read_on(rule: dict[str, Any]) -> None:
+    """Severity of the three, and texts that name the deployment or the org."""
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    texts = rule["annotations"]
+    assert re.search(r"\$labels\.(namespace|org)", texts["summary"])
+    assert texts["description"].endswith(".")
+    assert texts["runbook_url"].endswith(f"/docs/runbooks/{rule['alert']}.md")
+
+
+@pytest.mark.parametrize("name", sorted({rule["alert"] for rule in ALERTS}))
+def test_a_runbook_says_what_it_means_and_what_to_do(name: str) -> None:
+    """In the same order in each, with something to paste."""
+    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {name}\n")
+    assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == SECTIONS
+    assert re.search(r"^```(sh|promql)$", text, re.MULTILINE)
+
+
+def test_no_runbook_is_without_its_alert() -> None:
+    """A runbook of an alert that is gone leads astray."""
+    written = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
+    assert written == {rule["alert"] for rule in ALERTS}
+
+
+def test_group_names_are_used_once() -> None:
+    """One PrometheusRule object holds all of them."""
+    groups = [
+        group["name"]
+        for path in rule_files()
+        for group in yaml.safe_load(path.read_text())["groups"]
+    ]
+    assert len(groups) == len(set(groups))
