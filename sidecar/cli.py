@@ -250,18 +250,16 @@ def _add_health(commands: _Commands[_Parser]) -> None:
 
 
 def _health(args: argparse.Namespace) -> int:
-    host, port = _address(args.admin)
-    if host in {"0.0.0.0", "::"}:
-        host = "127.0.0.1"
+    where = _reachable(args.admin)
     path = "ready" if args.ready else "health"
     try:
-        with _DIRECTLY.open(f"http://{host}:{port}/{path}", timeout=2) as answer:
+        with _DIRECTLY.open(f"http://{where}/{path}", timeout=2) as answer:
             print(answer.read().decode())
     except urllib.error.HTTPError as error:
         print(error.read().decode(errors="replace"))
         return 1
     except OSError as error:
-        print(f"bb-sidecar: health: {host}:{port} does not answer: {error}", file=sys.stderr)
+        print(f"bb-sidecar: health: {where} does not answer: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -287,10 +285,17 @@ def _add_drain(commands: _Commands[_Parser]) -> None:
 
 def _drain(args: argparse.Namespace) -> int:
     time.sleep(args.after)
-    _, port = _address(args.admin)
-    # Always through the loopback address: no other caller may change state.
-    _call(f"http://127.0.0.1:{port}/drain", {}, mend="name its admin address with --admin")
+    # The answer says 202 to a caller on this machine alone.
+    url = f"http://{_reachable(args.admin)}/drain"
+    _call(url, {}, mend="name its admin address with --admin")
     return 0
+
+
+def _reachable(admin: str) -> str:
+    """Return the address by which a process of this machine reaches the admin port."""
+    host, port = _address(admin)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _add_inject(commands: _Commands[_Parser]) -> None:

@@ -73,7 +73,7 @@ class Webhook:
             aiohttp.ClientSession() as session,
             session.post(f"{self.url}/mutate", data=body, ssl=context) as answer,
         ):
-            found = await answer.json(content_type=None) if answer.status < 500 else {}
+            found = await answer.json() if answer.content_type == "application/json" else {}
             return answer.status, found
 
 
