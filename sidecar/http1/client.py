@@ -51,26 +51,9 @@ class ResponseHandler(Protocol):
 class ClientConnection(asyncio.Protocol):
     """A connection, owned by a pool through `released` and `lost`."""
 
-    __slots__ = (
-        "_acked_at_start",
-        "_body",
-        "_buffer",
-        "_full",
-        "_handler",
-        "_head",
-        "_interim",
-        "_limits",
-        "_lost",
-        "_method",
-        "_released",
-        "_sent",
-        "_sent_before",
-        "deadline",
-        "idle_since",
-        "request_complete",
-        "transport",
-        "used",
-    )  # fmt: skip
+    __slots__ = ("_acked_at_start", "_body", "_buffer", "_full", "_handler", "_head", "_interim",
+                 "_limits", "_lost", "_method", "_released", "_sent", "_sent_before", "deadline",
+                 "idle_since", "request_complete", "transport", "used")  # fmt: skip
 
     def __init__(
         self,

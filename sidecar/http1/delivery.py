@@ -23,6 +23,6 @@ def acknowledged(transport: asyncio.BaseTransport) -> int | None:
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _SIZE)
-    except OSError:
+    except (OSError, ValueError):  # it is closed, as asyncio and as uvloop tell it
         return None
     return struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0] if len(info) == _SIZE else None

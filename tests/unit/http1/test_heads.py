@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httptools
 import pytest
 
 from sidecar.http1 import heads
@@ -213,6 +214,39 @@ def test_one_field_too_many_is_refused() -> None:
     with pytest.raises(ProtocolError) as caught:
         read(post(*[b"X: y"] * 10), fields=10)
     assert caught.value.status == 431
+
+
+FRAMINGS = {
+    "two lengths": [(b"content-length", b"5"), (b"content-length", b"5")],
+    "two codings": [(b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")],
+    "both": [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")],
+    "both, the other order": [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")],
+    "a bad length": [(b"content-length", b"5, 5")],
+    "a bad coding": [(b"transfer-encoding", b"xchunked")],
+}
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+def test_framing_is_checked_twice(name: str) -> None:
+    """What llhttp refuses is refused here as well, should it ever let it pass."""
+    with pytest.raises(ProtocolError) as caught:
+        heads._request_head("POST", b"/", 1, [(b"host", b"a"), *FRAMINGS[name]])
+    assert caught.value.status == 400
+
+
+def test_names_are_checked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for names: an error raised while llhttp runs comes out as itself."""
+    monkeypatch.setattr(heads, "_names", {})
+    monkeypatch.setattr(heads, "_TOKEN", b"Hhost")
+    with pytest.raises(ProtocolError, match="not a token"):
+        read(post(b"X: y"))
+
+
+def test_a_fault_of_ours_is_no_fault_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not the client's doing is not answered as a bad request."""
+    monkeypatch.setattr(heads, "_names", None)
+    with pytest.raises(httptools.HttpParserCallbackError):
+        read(post())
 
 
 def test_names_are_remembered_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
