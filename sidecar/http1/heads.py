@@ -33,6 +33,7 @@ _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*)([/?].*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
 _BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
+_CARRIES_REQUESTS: Final = (b"h2", b"h3", b"http", b"tls")
 _MAX_LENGTH: Final = 2**63 - 1
 _NAME_CACHE_SIZE: Final = 4096
 
@@ -45,7 +46,8 @@ class RequestHead:
 
     `target` is origin-form (or `*`), byte for byte as it came; `host` is None only in HTTP/1.0.
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
-    for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, one protocol that is not h2c.
+    for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, one protocol, and not one in which
+    requests would pass unseen (h2c, TLS, HTTP itself).
     """
 
     method: str
@@ -202,7 +204,7 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
         or chunked
         or length
         or b"upgrade" not in connection
-        or upgrade.lower().startswith(b"h2c")
+        or upgrade.lower().startswith(_CARRIES_REQUESTS)
         or upgrade.translate(None, _TOKEN + b"/")
         or not upgrade
     ):

@@ -183,6 +183,10 @@ def test_an_upgrade_may_name_a_version() -> None:
         [b"Connection: upgrade", b"Upgrade:"],
         [b"Connection: upgrade", b"Upgrade: h2c"],
         [b"Connection: upgrade", b"Upgrade: H2C"],
+        [b"Connection: upgrade", b"Upgrade: h2"],
+        [b"Connection: upgrade", b"Upgrade: HTTP/2.0"],
+        [b"Connection: upgrade", b"Upgrade: HTTP/1.1"],
+        [b"Connection: upgrade", b"Upgrade: TLS/1.2"],
         [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"],
         [b"Connection: upgrade", b"Upgrade: websocket, h2c"],
         [b"Connection: upgrade", b"Upgrade: h2c, websocket"],
@@ -194,7 +198,7 @@ def test_an_upgrade_may_name_a_version() -> None:
     ],
 )
 def test_a_doubtful_upgrade_is_none(lines: list[bytes]) -> None:
-    """An upgrade with a body, to h2c, or asked for by halves is an ordinary request."""
+    """An upgrade with a body, to what carries requests, or asked for by halves is none."""
     assert upgrading(*lines).upgrade is None
 
 
