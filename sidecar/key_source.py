@@ -1,4 +1,4 @@
-"""The platform credential: a value that does not print, and where it is read from again."""
+"""A platform credential: a value that does not print, and where it is read from again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from typing_extensions import override
 from sidecar.errors import UserError
 
 _log = logging.getLogger("sidecar.key")
+
+BBAS_KEY: Final = "bbas_ key"
+BBK_KEY: Final = "bbk_ key"
+WEBHOOK_SECRET: Final = "webhook secret"  # noqa: S105 - what one is called
+"""What a credential is called in messages."""
 
 _MAX_KEY_CHARS: Final = 4096
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
@@ -51,22 +56,23 @@ class Secret:
         return hash(self._value)
 
 
-def parse_key(text: str) -> Secret:
+def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
     """Take a platform key as it stands in a file or variable, white space around it dropped.
 
-    Raises ValueError, without the value, when it could not be sent as a header field.
+    `what` names the kind of credential in messages. Raises ValueError, without the value, when it
+    could not be sent as a header field.
     """
     key = text.strip()
     if not key:
-        raise ValueError("is empty: put the platform's bbas_ key there")
+        raise ValueError(f"is empty: put the platform's {what} there")
     if len(key) > _MAX_KEY_CHARS:
-        raise ValueError(f"is longer than {_MAX_KEY_CHARS} characters: give one bbas_ key, no more")
+        raise ValueError(f"is longer than {_MAX_KEY_CHARS} characters: give one {what}, no more")
     if not _VISIBLE_ASCII.fullmatch(key):
-        raise ValueError("has spaces, line breaks or non-ASCII characters: give one bbas_ key")
+        raise ValueError(f"has spaces, line breaks or non-ASCII characters: give one {what}")
     return Secret(key)
 
 
-def read_key_file(path: Path) -> Secret:
+def read_key_file(path: Path, what: str = BBAS_KEY) -> Secret:
     """Read a key file. Raises UserError that names the file and the mend, never what it holds."""
     try:
         with path.open("rb") as file:
@@ -75,9 +81,9 @@ def read_key_file(path: Path) -> Secret:
         reason = error.strerror or type(error).__name__
         raise UserError(f"key file {path}: {reason}: mount the secret there, readable") from error
     try:
-        return parse_key(raw.decode("ascii"))
+        return parse_key(raw.decode("ascii"), what)
     except UnicodeDecodeError:
-        raise UserError(f"key file {path}: is not ASCII text: put one bbas_ key there") from None
+        raise UserError(f"key file {path}: is not ASCII text: put one {what} there") from None
     except ValueError as error:
         raise UserError(f"key file {path}: {error}") from None
 
@@ -94,10 +100,12 @@ class KeySource:
         self,
         source: Secret | Path,
         *,
+        what: str = BBAS_KEY,
         monotonic: Callable[[], float] = time.monotonic,
         on_change: Callable[[Secret], None] | None = None,
     ) -> None:
         """Read the file, if it is one. Raises UserError when it holds no usable key."""
+        self._what = what
         self._monotonic = monotonic
         self._on_change = on_change
         self._path = source if isinstance(source, Path) else None
@@ -107,13 +115,13 @@ class KeySource:
             self._secret = source
         else:
             self._seen = _stamp(source)
-            self._secret = read_key_file(source)
+            self._secret = read_key_file(source, what)
         self._key = self._secret.reveal()
         if on_change is not None:
             on_change(self._secret)
 
     def current(self) -> str:
-        """Return the key in force, for the `X-Internal-Key` field. Never raises."""
+        """Return the key in force, for the field that carries it. Never raises."""
         if self._path is not None and self._monotonic() >= self._look_at:
             self._look(self._path)
         return self._key
@@ -125,7 +133,7 @@ class KeySource:
             return
         self._seen = stamp
         try:
-            secret = read_key_file(path)
+            secret = read_key_file(path, self._what)
         except UserError as error:
             _log.warning("key_file_rejected", extra={"problem": str(error)})
             return

@@ -180,12 +180,13 @@ class Ledger:
         quota = self.quota(org_id, resource)
         return quota is not None and not quota.unlimited
 
-    def forget_denial(self, org_id: str) -> None:
-        """Ask the platform about this org again, whatever it refused."""
+    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
+        """Ask about this org again, whatever was refused: of one resource, or of all."""
         org = self._orgs.get(org_id)
         if org is not None:
-            for account in org.accounts.values():
-                account.denial = None
+            for name, account in org.accounts.items():
+                if resource in {None, name}:
+                    account.denial = None
 
     def note_entitlement_event(self, org_id: str, now: float) -> None:
         """Believe "unlimited" of this org from now (Unix seconds), and drop its denials."""

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.heads import RequestHead
-from sidecar.http1.phrases import phrase_of
 from sidecar.http1.pool import Pool
 from sidecar.model import (
     Call,
@@ -22,6 +21,7 @@ from sidecar.model import (
 )
 from sidecar.ports import BodySource, Clock, RequestObserver
 from sidecar.proxy import headers
+from sidecar.proxy.answering import serialise
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.failures import fault, upstream_failure
 from sidecar.proxy.relay import Relay
@@ -265,7 +265,7 @@ class Gateway:
     def _turn_away(self, client: ServerConnection, reason: Reason, status: int, text: str) -> None:
         decision = _denied(self._new_id(), reason, status, text)
         refusal = refuse(decision, self._clock.time())
-        client.write(_serialise(refusal, keep=False, minor=1, bodiless=False))
+        client.write(serialise(refusal, keep=False, minor=1, bodiless=False))
         self._observer.request_finished(decision, status, 0.0)
 
     def _refuse(self, client: ServerConnection, head: RequestHead, decision: Decision) -> int:
@@ -274,7 +274,7 @@ class Gateway:
     def _answer(self, client: ServerConnection, head: RequestHead, refusal: Refusal) -> int:
         """Send an answer of our own; the connection lives on where the request was whole."""
         client.write(
-            _serialise(
+            serialise(
                 refusal,
                 keep=self._keeps(client, head),
                 minor=head.minor,
@@ -341,14 +341,3 @@ def _give_up(client: ServerConnection, upstream: ClientConnection, *, unused: bo
         upstream.close()
     else:
         upstream.abort()
-
-
-def _serialise(refusal: Refusal, *, keep: bool, minor: int, bodiless: bool) -> bytes:
-    lines = [b"HTTP/1.1 %d %b" % (refusal.status, phrase_of(refusal.status))]
-    lines += [b"%b: %b" % field for field in refusal.headers]
-    if not keep:
-        lines.append(b"Connection: close")
-    elif minor == 0:
-        lines.append(b"Connection: keep-alive")
-    lines.append(b"Content-Length: %d\r\n\r\n" % len(refusal.body))
-    return b"\r\n".join(lines) + (b"" if bodiless else refusal.body)

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -20,6 +20,8 @@ from sidecar.settings import Limits
 log = logging.getLogger("sidecar.proxy")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Serve = Callable[[ServerConnection, RequestHead], Coroutine[None, None, None]]
+"""Answers one request, whatever the end of it."""
 
 _SWEEP_SECONDS: Final = 0.5
 _BACKLOG: Final = 4096
@@ -38,8 +40,11 @@ class Server:
         limits: Limits,
         trusted: Sequence[Network],
         observer: RequestObserver,
+        serve: Serve | None = None,
     ) -> None:
+        """Serve with the gateway, or with `serve`, which stands before it."""
         self._gateway = gateway
+        self._serve: Serve = gateway.serve if serve is None else serve
         self._loop = asyncio.get_running_loop()
         self._observer = observer
         self._connections: set[ServerConnection] = set()
@@ -142,7 +147,7 @@ class Server:
 
     def start_exchange(self, connection: ServerConnection, head: RequestHead) -> asyncio.Task[None]:
         """Serve one request in a task that the connection owns."""
-        return self._loop.create_task(self._gateway.serve(connection, head))
+        return self._loop.create_task(self._serve(connection, head))
 
     def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
         """Answer what never became a call."""
