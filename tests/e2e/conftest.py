@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 import pytest
 import uvloop
+
+HANGING_SECONDS: Final = 45.0
+"""Below pytest's own timeout, which ends the whole run and leaves processes behind."""
 
 
 def pytest_asyncio_loop_factories(
@@ -17,3 +21,16 @@ def pytest_asyncio_loop_factories(
     if item.path.name.startswith("test_conformance_"):
         loops["asyncio"] = asyncio.new_event_loop
     return loops
+
+
+@pytest.fixture(autouse=True)
+async def _end_what_hangs() -> AsyncIterator[None]:
+    """Cancel a test that hangs, so that it names itself and closes what it opened."""
+
+    def end() -> None:
+        for task in asyncio.all_tasks():
+            task.cancel(f"hanging after {HANGING_SECONDS:.0f} s")
+
+    timer = asyncio.get_running_loop().call_later(HANGING_SECONDS, end)
+    yield
+    timer.cancel()
