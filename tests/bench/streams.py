@@ -2,7 +2,8 @@
 
 `python -m tests.bench.streams serve PORT` streams events as fast as it is read, one write an event;
 `count PORT N SECONDS` reads N streams at once and prints what came; `hold PORT N` opens N streams
-that send one event and then nothing, and keeps them open until its input ends.
+that send one event and then nothing, and keeps them open until its input ends. `sink PORT` reads
+large bodies and answers when they are whole.
 """
 
 from __future__ import annotations
@@ -60,6 +61,34 @@ class Product(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._pour)
 
 
+class Sink(asyncio.Protocol):
+    """Reads a body of known length to its end, then answers."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+        self._head = b""
+        self._left = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop has types of its own
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        if not self._left:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            lines = self._head[:end].lower().split(b"\r\n")
+            length = next(line for line in lines if line.startswith(b"content-length:"))
+            self._left = int(length[15:]) - (len(self._head) - end - 4)
+            self._head = b""
+        else:
+            self._left -= len(data)
+        if self._left == 0:
+            self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+
 class Reader(asyncio.Protocol):
     """Counts the events of one stream, and when the first one came."""
 
@@ -98,9 +127,9 @@ async def _open(port: int, count: int, path: str) -> list[Reader]:
     return readers
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, protocol: type[asyncio.Protocol]) -> None:
     server = await asyncio.get_running_loop().create_server(
-        Product, "127.0.0.1", port, backlog=4096
+        protocol, "127.0.0.1", port, backlog=4096
     )
     await server.serve_forever()
 
@@ -126,10 +155,12 @@ async def _hold(port: int, count: int) -> None:
 
 
 def main() -> None:
-    """Run one of the three parts."""
+    """Run one of the four parts."""
     what, port, *rest = sys.argv[1:]
     if what == "serve":
-        uvloop.run(_serve(int(port)))
+        uvloop.run(_serve(int(port), Product))
+    elif what == "sink":
+        uvloop.run(_serve(int(port), Sink))
     elif what == "count":
         uvloop.run(_count(int(port), int(rest[0]), float(rest[1])))
     else:
