@@ -1,0 +1,164 @@
+"""A client's connection: whose bytes they are, whose turn it is, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sidecar.settings import Limits
+from tests.fakes.engines import HeldEngine, RefusingEngine
+from tests.fakes.upstreams import OK, DeafUpstream, Ending, ScriptedUpstream
+from tests.plane import eventually, staged, statuses, talk_every_way
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\r\n" + LAST, (200,)),
+        (GET + b"\r\n" + LAST, (200, 200)),
+        (b"\r\n\r\n" + LAST, (400,)),
+        (b"\r\r\n" + LAST, (400,)),
+        (b"\n" + LAST, (400,)),
+    ],
+    ids=["one", "one between", "two", "bare CR", "bare LF"],
+)
+async def test_one_empty_line_before_a_request(data: bytes, expected: tuple[int, ...]) -> None:
+    """RFC 9112, 2.2: it is ignored, once, however it is cut."""
+    async with staged() as stage:
+        assert await talk_every_way(stage, data) == {expected}
+
+
+async def test_no_more_is_read_than_there_is_room_for() -> None:
+    """Bytes behind the current request wait, and past a bound the client is paused."""
+    engine = HeldEngine()
+    async with staged(engine) as stage, stage.client() as client:
+        await client.send(GET)
+        await engine.asked.wait()
+        client.writer.write(GET * 500_000)
+        await asyncio.sleep(0.3)
+        (connection,) = stage.server._connections
+        assert len(connection._buffer) < 1_000_000
+        assert not connection._reading
+        client.reset()
+        engine.release.set()
+
+
+async def test_every_pipelined_request_is_served_past_the_bound() -> None:
+    """The client goes on when there is room again, and nothing is lost."""
+    count = 6_000
+    request = b"GET /deny HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with staged(RefusingEngine()) as stage, stage.client() as client:
+        sending = asyncio.ensure_future(client.send(request * count))
+        for _ in range(count):
+            assert (await client.answer()).status == 429
+        await sending
+
+
+async def test_a_head_larger_than_the_pipeline_bound_is_read() -> None:
+    """Room for what waits is never smaller than a head may be."""
+    limits = Limits(max_head_bytes=300_000)
+    head = b"GET /deny HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200_000 + b"\r\n\r\n"
+    async with staged(RefusingEngine(), limits=limits) as stage, stage.client() as client:
+        await client.send(GET + head[:150_000], head[150_000:])
+        assert [(await client.answer()).status for _ in range(2)] == [200, 429]
+
+
+async def test_what_waits_while_an_answer_is_unread_is_served_after() -> None:
+    """A request that came while the client did not keep up is not forgotten."""
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000
+    async with (
+        ScriptedUpstream(big) as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await client.send(GET, LAST)
+        await asyncio.sleep(0.1)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert [len((await client.answer()).body) for _ in range(2)] == [8_000_000] * 2
+
+
+async def test_half_closed_in_a_body_ends_at_once() -> None:
+    """A request that will never be whole is given up, and its answer with it."""
+    async with (
+        DeafUpstream() as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        await upstream.heard.wait()
+        client.writer.write_eof()
+        await eventually(lambda: stage.gateway.inflight == 0, within=0.2)
+        assert await client.rest() == b""
+
+
+async def test_half_closed_with_an_answer_that_takes_its_time() -> None:
+    """The grace is short: a client that has left must not keep the product busy."""
+    async with (
+        ScriptedUpstream(lambda _: [0.05, OK]) as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        await client.send(GET)
+        client.writer.write_eof()
+        assert statuses(await client.rest()) == (200,)
+        assert stage.observer.of("closed") == []
+
+
+async def test_a_refused_client_that_goes_on_sending_reads_its_answer() -> None:
+    """Our side is closed first and the rest thrown away, so that no reset eats the refusal."""
+    async with staged(RefusingEngine()) as stage, stage.client() as client:
+        await client.send(b"POST /deny HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
+        client.writer.write(b"x" * 2_000_000)
+        await asyncio.sleep(0.1)
+        assert statuses(await client.rest()) == (429,)
+
+
+async def test_a_refused_client_that_does_not_go_is_cut() -> None:
+    """Throwing away has an end, which is counted."""
+    async with staged() as stage, stage.client() as client:
+        await client.send(b"nonsense\r\n\r\n")
+        assert statuses(await client.rest()) == (400,)
+        await eventually(lambda: stage.server.open_connections == 0, within=3.0)
+        assert stage.observer.of("closed") == ["lingering"]
+
+
+async def test_a_408_does_not_wait_for_the_decision_for_ever() -> None:
+    """A body too slow while the engine thinks: the 408 comes when it has thought."""
+    engine = HeldEngine()
+    async with (
+        ScriptedUpstream() as upstream,
+        staged(engine, upstream, limits=Limits(body_idle_timeout=0.1)) as stage,
+        stage.client() as client,
+    ):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        await eventually(lambda: stage.observer.of("closed") == ["slow_body"], within=3.0)
+        engine.release.set()
+        assert statuses(await client.rest()) == (408,)
+        assert upstream.untouched
+
+
+async def test_a_slow_body_behind_an_answer_is_cut() -> None:
+    """An upload that stops after the answer began cannot be answered again."""
+    stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    async with (
+        ScriptedUpstream(lambda _: [stream, Ending.HOLD], early=True) as upstream,
+        staged(upstream=upstream, limits=Limits(body_idle_timeout=0.1)) as stage,
+        stage.client() as client,
+    ):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        assert (await client.rest()).endswith(b"abc\r\n")
+        assert stage.observer.of("closed") == ["slow_body"]
+
+
+async def test_without_a_limit_bodies_may_stand_still() -> None:
+    """`none` for the idle time of bodies ends neither a stream nor an upload."""
+    limits = Limits(body_idle_timeout=None, idle_timeout=0.1, head_timeout=0.1)
+    async with staged(limits=limits) as stage, stage.client() as client:
+        parts = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"a", b"b"]
+        await client.send(*parts, pause=0.8)
+        assert (await client.answer()).status == 200

@@ -1,0 +1,243 @@
+"""One answer on its way to the client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from sidecar.http1.client import ClientConnection
+from sidecar.http1.errors import PeerFailure, ProtocolError
+from sidecar.http1.framing import ChunkedBody, CountedBody, UntilCloseBody
+from sidecar.http1.heads import parse_request, parse_response
+from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.relay import Relay
+
+
+class RecordingClient:
+    """A client's connection that keeps what is written, and one write apart from the next."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.interims: list[bytes] = []
+        self.told: list[str] = []
+        self.body = None
+        self.tunnel = None
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def write_interim(self, data: bytes) -> None:
+        self.interims.append(data)
+
+    def watch(self) -> None:
+        self.told.append("watch")
+
+    def feeds_from(self, reader: object) -> None:
+        self.told.append("feeds" if reader else "fed")
+
+    def pause_body(self) -> None:
+        self.told.append("pause")
+
+    def resume_body(self) -> None:
+        self.told.append("resume")
+
+    def open_tunnel(self, upstream: object) -> None:
+        self.told.append("tunnel")
+
+
+class RecordingUpstream:
+    """An upstream connection that notes what was done to it."""
+
+    def __init__(self) -> None:
+        self.transport = object()
+        self.sent: list[bytes] = []
+        self.told: list[str] = []
+        self.request_complete = False
+        self.arrived = True
+
+    def start(self, handler: object, method: str, data: bytes, *, complete: bool) -> None:
+        self.sent.append(data)
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def abort(self) -> None:
+        self.told.append("abort")
+
+    def expire(self, kind: PeerFailure) -> None:
+        self.told.append(kind.value)
+
+    def expire_after(self, seconds: float) -> None:
+        self.told.append(f"within {seconds}")
+
+    def never_arrived(self) -> bool:
+        return not self.arrived
+
+
+class Scene:
+    """A relay between a client and an upstream that record."""
+
+    def __init__(
+        self, *fields: bytes, version: bytes = b"1.1", first_byte: float | None = None
+    ) -> None:
+        self.client = RecordingClient()
+        self.upstream = RecordingUpstream()
+        head = b"\r\n".join((b"GET / HTTP/" + version, b"Host: a", *fields, b"", b""))
+        self.relay = Relay(
+            cast("ServerConnection", self.client),
+            cast("ClientConnection", self.upstream),
+            parse_request(head, 100),
+            ((b"X-Request-ID", b"id"),),
+            keep=True,
+            first_byte_timeout=first_byte,
+        )
+
+    def head(self, *fields: bytes, status: bytes = b"200 OK") -> None:
+        """Have the upstream answer with this head."""
+        raw = b"\r\n".join((b"HTTP/1.1 " + status, *fields, b"", b""))
+        self.relay.on_head(parse_response(raw, "GET", 100))
+
+
+async def test_head_and_first_bytes_leave_in_one_write() -> None:
+    """A small answer costs one system call."""
+    scene = Scene()
+    scene.head(b"Content-Length: 3")
+    assert scene.client.writes == []
+    scene.relay.on_end(b"abc", CountedBody(0))
+    (write,) = scene.client.writes
+    assert write.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert write.endswith(b"\r\n\r\nabc")
+    assert await scene.relay.finished is None
+
+
+async def test_an_answer_until_close_is_chunked_anew() -> None:
+    """So that the client can tell a whole answer from a part."""
+    scene = Scene()
+    scene.head()
+    scene.relay.on_body(b"abc")
+    scene.relay.on_end(b"d", UntilCloseBody())
+    sent = b"".join(scene.client.writes)
+    assert sent.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
+    assert scene.relay.keep
+
+
+async def test_an_answer_to_1_0_ends_with_the_connection() -> None:
+    """HTTP/1.0 knows no chunks: the end is the sign, and a cut must be told from it."""
+    scene = Scene(version=b"1.0")
+    assert scene.relay.decode
+    scene.head(b"Transfer-Encoding: chunked")
+    assert scene.relay.until_close
+    assert not scene.relay.keep
+
+
+async def test_trailers_follow_the_last_chunk() -> None:
+    """What the body kept of them is written anew."""
+    scene = Scene()
+    scene.head(b"Transfer-Encoding: chunked")
+    body = ChunkedBody()
+    passed, _ = body.feed(b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n")
+    scene.relay.on_end(passed, body)
+    assert b"".join(scene.client.writes).endswith(b"3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n")
+
+
+async def test_a_head_whose_body_broke_at_once_is_not_sent() -> None:
+    """The client has seen nothing yet, so that it can be told the truth."""
+    scene = Scene()
+    scene.head(b"Transfer-Encoding: chunked")
+    scene.relay.on_failure(PeerFailure.PROTOCOL, "broken")
+    assert scene.client.writes == []
+    assert scene.relay.status == 0
+    assert await scene.relay.finished is PeerFailure.PROTOCOL
+
+
+@pytest.mark.parametrize("kind", [PeerFailure.CLOSED_EARLY, PeerFailure.CUT_OFF])
+async def test_only_a_proof_makes_a_request_unreached(kind: PeerFailure) -> None:
+    """Closed before the answer, and nothing acknowledged: both are needed."""
+    scene = Scene()
+    scene.upstream.arrived = False
+    scene.relay.on_failure(kind, "gone")
+    assert scene.relay.unreached is (kind is PeerFailure.CLOSED_EARLY)
+
+
+async def test_what_comes_after_the_end_is_not_sent_upstream() -> None:
+    """The connection may belong to another exchange by then."""
+    scene = Scene()
+    scene.head(b"Content-Length: 0")
+    scene.relay.on_end(b"", CountedBody(0))
+    scene.relay.send_body(b"late", done=True)
+    scene.relay.break_off(ProtocolError("late"))
+    scene.relay.time_out()
+    assert (scene.upstream.sent, scene.upstream.told) == ([], [])
+    assert not scene.upstream.request_complete
+
+
+async def test_the_first_byte_is_due_when_the_request_is_out() -> None:
+    """A slow upload does not use up the upstream's time."""
+    scene = Scene(first_byte=3.0)
+    scene.relay.start(b"head", complete=False)
+    scene.relay.send_body(b"abc", done=False)
+    assert scene.upstream.told == []
+    scene.relay.send_body(b"", done=True)
+    assert scene.upstream.told == ["within 3.0"]
+    assert scene.upstream.request_complete
+
+
+async def test_no_first_byte_is_due_after_the_answer_began() -> None:
+    """An early answer is one."""
+    scene = Scene(first_byte=3.0)
+    scene.relay.start(b"head", complete=False)
+    scene.head(b"Transfer-Encoding: chunked")
+    scene.relay.send_body(b"", done=True)
+    assert scene.upstream.told == []
+
+
+async def test_waiting_for_the_head_is_no_stall() -> None:
+    """A product may think as long as its client waits."""
+    scene = Scene()
+    scene.relay.time_out()
+    assert scene.upstream.told == []
+
+
+async def test_a_body_that_stands_still_is_a_stall() -> None:
+    """After the head, the upstream owes the rest."""
+    scene = Scene()
+    scene.head(b"Content-Length: 9")
+    scene.relay.time_out()
+    assert scene.upstream.told == ["idle_timeout"]
+
+
+async def test_the_client_follows_the_upstreams_pace() -> None:
+    """Full: paused; room again: resumed."""
+    scene = Scene()
+    scene.relay.on_writable(writable=False)
+    scene.relay.on_writable(writable=True)
+    assert scene.client.told == ["pause", "resume"]
+
+
+async def test_the_upstream_is_let_go_before_the_last_write() -> None:
+    """By then it is in its pool: a client that does not keep up must not pause it there."""
+    scene = Scene()
+    scene.head(b"Content-Length: 3")
+    scene.relay.on_end(b"abc", CountedBody(0))
+    assert scene.client.told == ["feeds", "fed"]
+
+
+async def test_an_upgrade_opens_the_tunnel_behind_its_head() -> None:
+    """101 in the words of what was asked for, then bytes both ways."""
+    scene = Scene(b"Connection: upgrade", b"Upgrade: echo")
+    scene.head(b"Connection: upgrade", b"Upgrade: Echo", status=b"101 Switching Protocols")
+    (head,) = scene.client.writes
+    assert b"connection: upgrade\r\nupgrade: echo\r\n" in head
+    assert scene.client.told[-1] == "tunnel"
+    assert not scene.relay.keep
+
+
+async def test_breaking_off_ends_the_upstream() -> None:
+    """The client's mistake is the outcome."""
+    scene = Scene()
+    error = ProtocolError("broken")
+    scene.relay.break_off(error)
+    assert scene.upstream.told == ["abort"]
+    assert await asyncio.wait_for(scene.relay.finished, 1.0) is error
