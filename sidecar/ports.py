@@ -145,3 +145,17 @@ class PolicyObserver(Protocol):
 
     def policy_reloaded(self, outcome: str) -> None:
         """A reload of the policy file ended: loaded, unchanged or rejected."""
+
+
+class EventObserver(Protocol):
+    """What the receiver of webhooks tells."""
+
+    def event_received(self, outcome: str) -> None:
+        """A delivery was answered; `outcome` from a closed list."""
+
+
+class NoticeObserver(Protocol):
+    """What the publisher of quota notices tells."""
+
+    def notice_ended(self, outcome: str) -> None:
+        """A notice was published, refused, failed or dropped."""

@@ -1,0 +1,1 @@
+"""Events of the platform: received, proved, and turned into what they make stale here."""

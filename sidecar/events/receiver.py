@@ -1,0 +1,142 @@
+"""A delivery from its bytes to its effect: proved, young, new, understood, in that order.
+
+The contract has no timestamp field, so the window against replays is made of two parts: a body
+that says when it was made is refused once it is older than `WINDOW`, and the digest of every body
+taken is remembered for longer than that. A repeat gets 200, since the platform delivers at least
+once and counts anything else as a failure; it has no effect.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, Protocol, assert_never
+
+from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
+from sidecar.events.memory import SeenDeliveries
+from sidecar.events.signature import is_signed
+from sidecar.model import Headers, Resource
+from sidecar.ports import Clock, EventObserver
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a delivery; the platform's own are a few hundred."""
+
+WINDOW: Final = 300.0
+"""Seconds that a delivery may be old: ten times what three attempts take (contract, Webhooks)."""
+
+_REMEMBER: Final = 2 * WINDOW
+_SKEW: Final = 60.0
+_SIGNATURE: Final = b"x-bizbasics-signature"
+_EVENT: Final = b"x-bizbasics-event"
+
+
+class Stale(Protocol):
+    """Whom an event is told to: the books."""
+
+    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
+        """Ask the platform about this org again."""
+
+    def note_entitlement_event(self, org_id: str, now: float) -> None:
+        """Take all that is known of this org's limits for old, as of `now` in Unix seconds."""
+
+
+class Outcome(StrEnum):
+    """What became of a delivery; the same words label the metric."""
+
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    REPEATED = "repeated"
+    EXPIRED = "expired"
+    UNSIGNED = "unsigned"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    NOT_READY = "not_ready"
+
+    @property
+    def status(self) -> int:
+        """The answer's status: under 300 is success to the platform (contract, Webhooks)."""
+        return _STATUS[self]
+
+
+_STATUS: Final = {
+    Outcome.APPLIED: 200,
+    Outcome.IGNORED: 200,
+    Outcome.REPEATED: 200,
+    Outcome.EXPIRED: 400,
+    Outcome.UNSIGNED: 401,
+    Outcome.MALFORMED: 400,
+    Outcome.TOO_LARGE: 413,
+    Outcome.NOT_READY: 503,
+}
+
+
+class Receiver:
+    """Takes deliveries for one endpoint. No I/O; changes the books synchronously."""
+
+    max_body: Final = MAX_BODY
+
+    def __init__(
+        self,
+        stale: Stale,
+        clock: Clock,
+        observer: EventObserver,
+        *,
+        secret: Callable[[], str | None],
+    ) -> None:
+        """`secret` returns what deliveries are signed with now; None before it is known."""
+        self._stale = stale
+        self._clock = clock
+        self._observer = observer
+        self._secret = secret
+        self._seen = SeenDeliveries(_REMEMBER)
+
+    def receive(self, fields: Headers, body: bytes | None) -> tuple[int, bytes]:
+        """Take one delivery; `body` None is one over `max_body`. Return status and JSON body."""
+        outcome = self._outcome(fields, body)
+        self._observer.event_received(outcome.value)
+        return outcome.status, json.dumps({"outcome": outcome.value}).encode()
+
+    def _outcome(self, fields: Headers, body: bytes | None) -> Outcome:
+        if body is None:
+            return Outcome.TOO_LARGE
+        secret = self._secret()
+        if secret is None:
+            return Outcome.NOT_READY
+        signature, name = _only(fields, _SIGNATURE), _only(fields, _EVENT)
+        if not is_signed(body, signature or b"", secret):
+            return Outcome.UNSIGNED
+        try:
+            event = read_event((name or b"").decode("latin-1"), body)
+        except NotAnEventError:
+            return Outcome.MALFORMED
+        if event.at is not None and not self._is_young(event.at):
+            return Outcome.EXPIRED
+        if not self._seen.first_time(body, self._clock.monotonic()):
+            return Outcome.REPEATED
+        return self._apply(event)
+
+    def _is_young(self, at: float) -> bool:
+        return -_SKEW <= self._clock.time() - at <= WINDOW
+
+    def _apply(self, event: Event) -> Outcome:
+        org_id = event.org_id
+        effect = effect_of(event)
+        if org_id is None or effect is Effect.NOTHING:
+            return Outcome.IGNORED
+        match effect:
+            case Effect.RIGHTS:
+                self._stale.note_entitlement_event(org_id, self._clock.time())
+            case Effect.DENIALS:
+                self._stale.forget_denial(org_id)
+            case Effect.SEATS:
+                self._stale.forget_denial(org_id, Resource.SEATS.value)
+            case _:
+                assert_never(effect)
+        return Outcome.APPLIED
+
+
+def _only(fields: Headers, name: bytes) -> bytes | None:
+    """Return the value of a field that stands there once; two could be read in two ways."""
+    values = [value for key, value in fields if key == name]
+    return values[0] if len(values) == 1 else None

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
+
+
+def body(**members: Any) -> bytes:
+    """A body with these members."""
+    return json.dumps(members).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "effect"),
+    [
+        ("entitlement.granted", Effect.RIGHTS),
+        ("entitlement.revoked", Effect.RIGHTS),
+        ("org.updated", Effect.DENIALS),
+        ("sandbox.reset", Effect.DENIALS),
+        ("member.added", Effect.SEATS),
+        ("webhook.test", Effect.NOTHING),
+        ("invoice.paid", Effect.NOTHING),
+        ("entitlements.granted", Effect.NOTHING),
+    ],
+)
+def test_each_family_makes_stale_what_it_changed(name: str, effect: Effect) -> None:
+    """And an unknown one nothing: the list of names is open."""
+    assert effect_of(read_event(name, body(org_id="org_acme"))) is effect
+
+
+def test_an_event_of_no_org_makes_nothing_stale() -> None:
+    """There is nobody to ask about."""
+    assert effect_of(read_event("org.updated", body(event="org.updated"))) is Effect.NOTHING
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"org_id": "org_acme"}, {"data": {"org_id": "org_acme"}}, {"org_id": "org_acme", "data": 1}],
+)
+def test_the_org_stands_in_one_of_two_places(members: dict[str, Any]) -> None:
+    """The contract publishes neither."""
+    assert read_event("org.updated", body(**members)).org_id == "org_acme"
+
+
+@pytest.mark.parametrize("org_id", ["", "a b", "x" * 257, "é", 7, None, ["org_acme"]])
+def test_an_org_that_is_none(org_id: object) -> None:
+    """Taken for none."""
+    assert read_event("org.updated", body(org_id=org_id)).org_id is None
+
+
+@pytest.mark.parametrize(
+    ("when", "at"),
+    [
+        ("2025-10-09T08:53:20Z", 1_760_000_000.0),
+        ("2025-10-09T10:53:20+02:00", 1_760_000_000.0),
+        ("2025-10-09T08:53:20", None),
+        ("yesterday", None),
+        (1_760_000_000, None),
+    ],
+)
+def test_the_time_it_was_made(when: object, at: float | None) -> None:
+    """With an offset from UTC, else it says no time."""
+    assert read_event("org.updated", body(created_at=when)).at == at
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("org.updated", b""),
+        ("org.updated", b"[]"),
+        ("org.updated", b"[" * 100_000),
+        ("", b"{}"),
+        ("Org.Updated", b"{}"),
+        ("org.updated\n", b"{}"),
+        ("x" * 400, b"{}"),
+        ("entitlement.granted", body(event="member.added")),
+        ("entitlement.granted", body(event=None)),
+    ],
+)
+def test_what_is_no_event(name: str, content: bytes) -> None:
+    """Also one whose field claims more than the signed body says."""
+    with pytest.raises(NotAnEventError):
+        read_event(name, content)
+
+
+@given(st.text(max_size=20), st.binary(max_size=60))
+def test_any_delivery_is_an_event_or_none(name: str, content: bytes) -> None:
+    """No other error comes of it."""
+    try:
+        assert isinstance(read_event(name, content), Event)
+    except NotAnEventError:
+        return

@@ -1,0 +1,146 @@
+"""The door on real sockets: what is a delivery, what is a call, and what a sender may break."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sidecar.model import Headers
+from sidecar.proxy.event_door import EventDoor
+from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.server import Server
+from sidecar.settings import Limits
+from tests.fakes.engines import AllowingEngine, RememberingRequests
+from tests.fakes.upstreams import ScriptedUpstream
+from tests.plane import Stage, statuses
+
+PATH = "/api/_sidecar/events"
+
+
+class Remembering:
+    """Takes every delivery, or fails at each."""
+
+    max_body = 16
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.bodies: list[bytes | None] = []
+        self._fails = fails
+
+    def receive(self, fields: Headers, body: bytes | None) -> tuple[int, bytes]:
+        assert dict(fields)[b"host"] == b"h"
+        self.bodies.append(body)
+        if self._fails:
+            raise LookupError("a fault of ours")
+        return (200 if body is not None else 413), b"{}"
+
+
+@contextlib.asynccontextmanager
+async def door(receiver: Remembering) -> AsyncIterator[tuple[Stage, ScriptedUpstream]]:
+    """Run a data plane with a door, before an upstream that says ok."""
+    async with ScriptedUpstream() as upstream:
+        stage = Stage(AllowingEngine(), upstream.port, Limits(), ())
+        gateway: Gateway = stage.gateway
+        stage.server = Server(
+            gateway,
+            limits=Limits(),
+            trusted=(),
+            observer=RememberingRequests(),
+            serve=EventDoor(gateway, PATH, receiver).serve,
+        )
+        stage.port = await stage.server.start("127.0.0.1", 0)
+        try:
+            yield stage, upstream
+        finally:
+            await stage.server.close()
+            await stage.pool.close()
+
+
+def post(path: str, body: bytes = b"{}", method: str = "POST") -> bytes:
+    """Write a request."""
+    return b"%b %b HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n%b" % (
+        method.encode(), path.encode(), len(body), body,
+    )  # fmt: skip
+
+
+async def test_a_delivery_is_taken_and_the_product_sees_nothing() -> None:
+    """And the connection lives on."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, upstream), stage.client() as client:
+        for number in range(2):
+            await client.send(post(PATH, b"{%d}" % number))
+            assert (await client.answer()).status == 200
+        assert receiver.bodies == [b"{0}", b"{1}"]
+        assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        (PATH + "/", "POST"),
+        (PATH + "?a=b", "POST"),
+        (PATH.upper(), "POST"),
+        ("/api/%5fsidecar/events", "POST"),
+        (PATH, "PUT"),
+    ],
+)
+async def test_anything_else_is_a_call(path: str, method: str) -> None:
+    """By its exact path and method alone."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, upstream), stage.client() as client:
+        await client.send(post(path, method=method))
+        await client.answer()
+        assert receiver.bodies == []
+        assert len(upstream.requests) == 1
+
+
+async def test_a_chunked_delivery_is_read_unframed() -> None:
+    """The signature is over the content."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, _), stage.client() as client:
+        await client.send(
+            b"POST %b HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode(),
+            b'3\r\n{"a\r\n',
+            b'4\r\n":1}\r\n0\r\n\r\n',
+        )
+        assert (await client.answer()).status == 200
+    assert receiver.bodies == [b'{"a":1}']
+
+
+async def test_an_oversize_delivery_is_refused_unread() -> None:
+    """The connection closes, and its rest is no request."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, upstream):
+        came = await stage.talk(post(PATH, b"x" * 17)[:-5])
+        assert statuses(came) == (413,)
+        assert receiver.bodies == [None]
+        assert upstream.requests == []
+
+
+async def test_a_broken_body_is_no_delivery() -> None:
+    """400, and nobody hears of it."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, _):
+        head = b"POST %b HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode()
+        assert statuses(await stage.talk(head + b"zz\r\n")) == (400,)
+    assert receiver.bodies == []
+
+
+async def test_a_fault_of_ours_is_500() -> None:
+    """The platform tries again."""
+    async with door(Remembering(fails=True)) as (stage, _), stage.client() as client:
+        await client.send(post(PATH))
+        assert (await client.answer()).status == 500
+
+
+async def test_a_sender_that_goes_away_leaves_nothing() -> None:
+    """Half a body, and gone."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, _):
+        async with stage.client() as client:
+            await client.send(post(PATH, b"x" * 10)[:-5])
+            client.reset()
+        await stage.server.close()
+        assert stage.server.open_connections == 0
+    assert receiver.bodies == []
