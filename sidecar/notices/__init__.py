@@ -1,0 +1,1 @@
+"""Quota notices: one workspace record for each org and resource whose quota is running out."""

@@ -1,0 +1,56 @@
+"""Which level of its quota an org has reached, and when that is news. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from sidecar.model import Quota
+
+Slot = tuple[str, str]
+"""An org and a resource."""
+
+CAPACITY: Final = 10_000
+
+
+def level_of(quota: Quota, levels: Sequence[int]) -> int:
+    """Return the highest of `levels` (percent, ascending) that is reached; 0 for none.
+
+    An unlimited quota and one of 0 have no level: nothing of them is ever used up.
+    """
+    if quota.limit <= 0:
+        return 0
+    reached = 0
+    for level in levels:
+        if quota.used * 100 < level * quota.limit:
+            break
+        reached = level
+    return reached
+
+
+class ToldLevels:
+    """The level last told of each slot, in which period; the one told longest ago goes first."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._told: OrderedDict[Slot, tuple[int, float]] = OrderedDict()
+
+    def is_news(self, slot: Slot, level: int, reset_at: float) -> bool:
+        """Say whether a level differs from what was told, and remember it if so.
+
+        Within a period a level that is lower is news too: the plan was raised. In a new period
+        that no level is reached is news only where one was told before.
+        """
+        before, period = self._told.get(slot, (0, reset_at))
+        if level == before and (period == reset_at or level == 0):
+            return False
+        self._told[slot] = (level, reset_at)
+        self._told.move_to_end(slot)
+        if len(self._told) > self._capacity:
+            self._told.popitem(last=False)
+        return True
+
+    def forget(self, slot: Slot) -> None:
+        """Take what was told back: it did not arrive."""
+        self._told.pop(slot, None)
