@@ -7,12 +7,14 @@ PYTHON ?=
 ARGS ?=
 # Parts and options of the benchmarks; see `python -m tests.bench --help`.
 BENCH ?=
+# How long to fuzz.
+SECONDS ?= 3600
 
 VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-newest bench dashboards dashboards-pictures format clean packages
+.PHONY: help demo test check fuzz test-newest bench dashboards dashboards-pictures format clean packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -28,6 +30,10 @@ check: $(VENV)/.dev packages ## check format, lint and types; run the tests with
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-guided
+	$(VENV)/bin/python -m pip install --quiet --group fuzz
+	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
 
 test-newest: packages ## run the tests on the newest Python here, in its own environment
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
