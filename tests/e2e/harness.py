@@ -232,6 +232,12 @@ class Stack:
         """Scrape the first sidecar."""
         return await scrape(self.admin)
 
+    async def stop(self) -> None:
+        """Stop the sidecars of this process before the end; each reports its journal first."""
+        for sidecar in self.sidecars:
+            assert isinstance(sidecar, App)
+            await sidecar.stop(2.0)
+
     async def reported(self) -> Page:
         """Wait until the journal owes nothing; return the scrape that says so."""
         return await eventually(self.metrics, lambda page: not page.sum("journal_pending_units"))
