@@ -232,6 +232,10 @@ class Stack:
         """Scrape the first sidecar."""
         return await scrape(self.admin)
 
+    async def metrics_of(self, sidecar: Sidecar) -> Page:
+        """Scrape one of several sidecars."""
+        return await scrape(sidecar.admin_url)
+
     async def stop(self) -> None:
         """Stop the sidecars of this process before the end; each reports its journal first."""
         for sidecar in self.sidecars:

@@ -13,8 +13,7 @@ class Relay:
     """Passes connections on to `target`; `sent` and `answered` are all bytes of all of them."""
 
     def __init__(self, target: str) -> None:
-        host, _, port = target.removeprefix("http://").partition(":")
-        self._target = host, int(port)
+        self.target = target
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -43,7 +42,8 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         try:
-            beyond, there = await asyncio.open_connection(*self._target)
+            host, _, port = self.target.removeprefix("http://").partition(":")
+            beyond, there = await asyncio.open_connection(host, int(port))
             try:
                 await asyncio.gather(
                     _copy(reader, there, self.sent), _copy(beyond, writer, self.answered)
