@@ -20,6 +20,8 @@ _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _MAX_PORT: Final = 65535
+_EVENT_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]{1,64}){1,8}")
+"""Plain segments, no dot segment, no escape and no slash at the end."""
 _SLUG: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
@@ -84,6 +86,27 @@ def parse_origin(text: str) -> Origin:
     if parts.netloc.endswith(":") or port == 0:
         raise ValueError(f"has no usable port: {mend}")
     return Origin(parts.scheme, _host(host, mend), port or _DEFAULT_PORTS[parts.scheme])
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookUrl:
+    """Where the platform is to send its events; `path` is the one that is taken for them."""
+
+    url: str
+    path: str
+
+
+def parse_webhook_url(text: str) -> WebhookUrl:
+    """Read the public URL of the webhook. Its path is taken from the product, byte for byte."""
+    mend = "give a public URL with a path of its own, such as https://host/api/_sidecar/events"
+    try:
+        parts = urlsplit(text)
+        origin = parse_origin(f"{parts.scheme}://{parts.netloc}")
+    except ValueError as problem:
+        raise ValueError(f"{str(problem).partition(':')[0]}: {mend}") from None
+    if "?" in text or "#" in text or not _EVENT_PATH.fullmatch(parts.path):
+        raise ValueError(f"has a query, no path, or one that could be read in two ways: {mend}")
+    return WebhookUrl(origin.url + parts.path, parts.path)
 
 
 def parse_address(text: str) -> Address:

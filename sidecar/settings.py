@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from sidecar.errors import UserError
-from sidecar.key_source import Secret, parse_key, read_key_file
+from sidecar.key_source import BBAS_KEY, BBK_KEY, WEBHOOK_SECRET, Secret, parse_key, read_key_file
 from sidecar.setting_options import Given, Option, SettingsError
 from sidecar.setting_values import (
     Address,
     Network,
     Origin,
+    WebhookUrl,
     duration,
     optional_duration,
     parse_address,
@@ -32,6 +33,7 @@ from sidecar.setting_values import (
     parse_port,
     parse_redis,
     parse_slug,
+    parse_webhook_url,
     whole,
 )
 
@@ -40,6 +42,10 @@ E = TypeVar("E", bound=StrEnum)
 
 KEY_VARIABLE: Final = "PLATFORM_INTERNAL_KEY"
 """The variable every product on the platform already has (contract, Hosts and credentials)."""
+
+API_KEY_VARIABLE: Final = "BIZBASICS_API_KEY"
+WEBHOOK_SECRET_VARIABLE: Final = "SIDECAR_WEBHOOK_SECRET"  # noqa: S105 - a variable's name
+"""Where a bbk_ key and a webhook's secret stand when no file holds them [ours]."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DAY: Final = 86_400.0
@@ -192,17 +198,42 @@ METRICS_ORGS = _ours(
     "--metrics-orgs", whole(0, 100_000), 100, "orgs, the most recent ones, with quota gauges"
 )
 
+API_KEY_FILE: Option[Path] = Option(
+    "--api-key-file", "SIDECAR_API_KEY_FILE", parse_path, None,
+    f"file with the bbk_ key that notices are published with; else the variable {API_KEY_VARIABLE}",
+    shown="none", ours=True,
+)  # fmt: skip
+WEBHOOK_URL: Option[WebhookUrl] = Option(
+    "--webhook-url", "SIDECAR_WEBHOOK_URL", parse_webhook_url, None,
+    "the public URL under which the platform's events reach this sidecar", ours=True,
+)  # fmt: skip
+WEBHOOK_SECRET_FILE: Option[Path] = Option(
+    "--webhook-secret-file", "SIDECAR_WEBHOOK_SECRET_FILE", parse_path, None,
+    "file with the secret of a webhook registered before; else the variable"
+    f" {WEBHOOK_SECRET_VARIABLE}",
+    shown="none: it registers itself", ours=True,
+)  # fmt: skip
+
 OPTIONS: Final[tuple[Option[Any], ...]] = (
     POLICY, UPSTREAM, HOST, PORT, ADMIN, PLATFORM_URL, AUTH_URL, ISSUER, KEY_FILE, PRODUCT,
     JOURNAL, REDIS, WORKERS, LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS, TRUSTED_PROXIES,
     MAX_CONNECTIONS, MAX_INFLIGHT, MAX_HEAD_BYTES, MAX_FIELDS, HEAD_TIMEOUT, IDLE_TIMEOUT,
     CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, BODY_IDLE_TIMEOUT, UPSTREAM_CONNECTIONS, METRICS_ORGS,
+    API_KEY_FILE, WEBHOOK_URL, WEBHOOK_SECRET_FILE,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """The sidecar's own webhook. `secret` None: it registers itself and learns the secret."""
+
+    url: WebhookUrl
+    secret: Secret | Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What `run` was told. `key` is a value, or the file it is read from; times in seconds."""
+    """What `run` was told. A key is a value, or the file it is read from; times in seconds."""
 
     policy: Path
     upstream: Origin
@@ -222,6 +253,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     metrics_orgs: int
     limits: Limits
+    api_key: Secret | Path | None = None
+    webhook: WebhookSettings | None = None
 
     @classmethod
     def from_args(
@@ -233,6 +266,8 @@ class Settings:
         """
         given = Given(OPTIONS, args, environ)
         key = _key(given, environ)
+        api_key = _credential(given, environ, API_KEY_FILE, API_KEY_VARIABLE, BBK_KEY)
+        webhook = _webhook(given, environ)
         _cross_check(given)
         if given.problems or key is None:
             raise SettingsError(tuple(given.problems))
@@ -268,6 +303,8 @@ class Settings:
                 body_idle_timeout=given.optional(BODY_IDLE_TIMEOUT),
                 upstream_connections=given[UPSTREAM_CONNECTIONS],
             ),
+            api_key=api_key,
+            webhook=webhook,
         )
 
 
@@ -286,24 +323,49 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _key(given: Given, environ: Mapping[str, str]) -> Secret | Path | None:
     """Find the platform key: the file, else the variable; an unusable one is a problem."""
-    path = given.optional(KEY_FILE)
-    value = environ.get(KEY_VARIABLE)
-    try:
-        if path is not None:
-            read_key_file(path)
-            return path
-        if value:
-            return parse_key(value)
-    except UserError as error:
-        given.problems.append(str(error))
-    except ValueError as error:
-        given.problems.append(f"{KEY_VARIABLE}: the value {error}")
-    else:
+    before = len(given.problems)
+    key = _credential(given, environ, KEY_FILE, KEY_VARIABLE, BBAS_KEY)
+    if key is None and len(given.problems) == before:
         given.problems.append(
             f"--key-file, {KEY_FILE.env} or {KEY_VARIABLE} is required: the bbas_ key of the"
             " product (never a flag's value: flags can be seen by every user)"
         )
+    return key
+
+
+def _credential(
+    given: Given, environ: Mapping[str, str], option: Option[Path], variable: str, what: str
+) -> Secret | Path | None:
+    path = given.optional(option)
+    value = environ.get(variable)
+    try:
+        if path is not None:
+            read_key_file(path, what)
+            return path
+        if value:
+            return parse_key(value, what)
+    except UserError as error:
+        given.problems.append(str(error))
+    except ValueError as error:
+        given.problems.append(f"{variable}: the value {error}")
     return None
+
+
+def _webhook(given: Given, environ: Mapping[str, str]) -> WebhookSettings | None:
+    """Put the webhook together; several processes cannot each register one URL."""
+    url = given.optional(WEBHOOK_URL)
+    if url is None:
+        return None
+    before = len(given.problems)
+    secret = _credential(
+        given, environ, WEBHOOK_SECRET_FILE, WEBHOOK_SECRET_VARIABLE, WEBHOOK_SECRET
+    )
+    if secret is None and given[WORKERS] > 1 and len(given.problems) == before:
+        given.problems.append(
+            f"--webhook-url: {given[WORKERS]} workers need one secret: register the URL once with"
+            f" `bb-sidecar webhooks register` and give it as {WEBHOOK_SECRET_FILE.flag}"
+        )
+    return WebhookSettings(url, secret)
 
 
 def _cross_check(given: Given) -> None:

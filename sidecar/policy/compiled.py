@@ -70,7 +70,9 @@ class Policy:
     belong to no route. Immutable, apart from a bounded cache of settled paths.
     """
 
-    __slots__ = ("_table", "errors", "hash", "identity", "product", "router", "routes", "version")
+    __slots__ = (
+        "_table", "errors", "hash", "identity", "notices", "product", "router", "routes", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -84,8 +86,13 @@ class Policy:
         unmatched: Action,
         errors: ErrorFormat,
         case_sensitive: bool,
+        notices: tuple[int, ...] = (),
     ) -> None:
-        """Compile; `matches[i]` says which calls fall to `routes[i]`."""
+        """Compile; `matches[i]` says which calls fall to `routes[i]`.
+
+        `notices`: at which percent of a quota its org is told, ascending; empty for never.
+        """
+        self.notices: Final = notices
         self.product: Final = product
         self.version: Final = version
         self.hash: Final = hash

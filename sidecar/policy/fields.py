@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -58,6 +59,12 @@ def _status(value: int) -> int:
     return value
 
 
+def _ascending(value: list[int]) -> list[int]:
+    if any(low >= high for low, high in pairwise(value)):
+        raise ValueError(f"{value} is not in ascending order: give each percent once")
+    return value
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
@@ -66,6 +73,11 @@ Duration = Annotated[
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 DenyStatus = Annotated[
     int, AfterValidator(_status), WithJsonSchema({"type": "integer", "enum": list(DENY_STATUSES)})
+]
+Levels = Annotated[
+    list[Annotated[int, Field(ge=1, le=100)]],
+    Field(min_length=1, max_length=10),
+    AfterValidator(_ascending),
 ]
 Method = Annotated[
     str,

@@ -94,6 +94,7 @@ def _compile(spec: PolicySpec, *, digest: str, environ: Mapping[str, str]) -> Po
         unmatched=spec.unmatched,
         errors=spec.defaults.errors,
         case_sensitive=spec.case_sensitive,
+        notices=() if spec.notices is None else tuple(spec.notices.at),
     )
 
 

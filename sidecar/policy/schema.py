@@ -31,6 +31,7 @@ from sidecar.policy.fields import (
     EnvironmentName,
     HeaderName,
     HeaderValue,
+    Levels,
     Method,
     PathPattern,
     Pointer,
@@ -243,6 +244,15 @@ class RouteSpec(Spec):
     )
 
 
+class NoticesSpec(Spec):
+    """When an org's people are told that a quota is running out."""
+
+    at: Levels = Field(
+        default=[80, 100],
+        description="Percent of a quota at which its record is published, in ascending order.",
+    )
+
+
 class PolicySpec(Spec):
     """What is metered, and how: the policy of one product."""
 
@@ -267,6 +277,11 @@ class PolicySpec(Spec):
     )
     unmatched: Annotated[Action, _LENIENT] = Field(
         default=Action.DENY, description="What happens to a call that no route matches."
+    )
+    notices: NoticesSpec | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Publish a workspace record for each org and resource whose quota runs out. "
+        "`{}` takes every default; needs a bbk_ key (see the settings). Left out: none.",
     )
 
 

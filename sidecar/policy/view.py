@@ -33,6 +33,7 @@ def as_dict(policy: Policy) -> dict[str, object]:
             for match, route in zip(policy.router.matches, policy.routes, strict=True)
         ],
         "unmatched": _route(policy.unmatched),
+        "notices": {"at": list(policy.notices)} if policy.notices else None,
     }
 
 

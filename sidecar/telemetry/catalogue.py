@@ -175,6 +175,14 @@ UPSTREAM_ERRORS = _counter(
     "upstream_errors_total", ("kind",),
     "The product could not be reached or broke its protocol. A rise: look at the product.",
 )  # fmt: skip
+WEBHOOK_EVENTS = _counter(
+    "webhook_events_total", ("outcome",),
+    "Deliveries of the platform's events. unsigned or expired: somebody else, or an old secret.",
+)  # fmt: skip
+NOTICES = _counter(
+    "notices_total", ("outcome",),
+    "Quota notices to orgs by outcome. refused: the bbk_ key is not of that org, or cannot write.",
+)  # fmt: skip
 POLICY_RELOAD = _counter(
     "policy_reload_total", ("outcome",),
     "Reloads of the policy. rejected: the last good one rules; the log says what is wrong.",
@@ -197,5 +205,6 @@ METRICS: Final[tuple[Metric, ...]] = (
     DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
     LEASE_UNITS, LEASE_REQUESTS, CREDITS, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS, JWKS_AGE,
     JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT, OPEN_CONNECTIONS,
-    CONNECTIONS_CLOSED, UPSTREAM_ERRORS, POLICY_RELOAD, POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
+    CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD, POLICY_SUCCESSFUL,
+    POLICY_INFO, BUILD_INFO,
 )  # fmt: skip

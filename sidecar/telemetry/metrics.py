@@ -58,6 +58,8 @@ class Metrics:
         self._refreshes = Counts(1, _SERIES_CAP)
         self._upstream_errors = Counts(1, _SERIES_CAP)
         self._closed = Counts(1, _SERIES_CAP)
+        self._events = Counts(1, _SERIES_CAP)
+        self._notices = Counts(1, _SERIES_CAP)
         self._reloads = Counts(1, _SERIES_CAP, (("loaded",), ("unchanged",), ("rejected",)))
 
     # RequestObserver
@@ -119,7 +121,7 @@ class Metrics:
         """Count a lease that was asked for."""
         self._leases.add((outcome,))
 
-    # PlatformObserver, IdentityObserver, PolicyObserver
+    # PlatformObserver, IdentityObserver, PolicyObserver, EventObserver, NoticeObserver
 
     def consume_finished(self, outcome: str, seconds: float) -> None:
         """Count one request to the platform."""
@@ -134,6 +136,14 @@ class Metrics:
     def policy_reloaded(self, outcome: str) -> None:
         """Count a reload of the policy."""
         self._reloads.add((outcome,))
+
+    def event_received(self, outcome: str) -> None:
+        """Count a delivery of the platform's events."""
+        self._events.add((outcome,))
+
+    def notice_ended(self, outcome: str) -> None:
+        """Count a quota notice."""
+        self._notices.add((outcome,))
 
     # The scrape
 
@@ -161,6 +171,8 @@ class Metrics:
             c.JWKS_KEYS.name: {(): self.keys},
             c.UPSTREAM_ERRORS.name: self._upstream_errors.values(),
             c.CONNECTIONS_CLOSED.name: self._closed.values(),
+            c.WEBHOOK_EVENTS.name: self._events.values(),
+            c.NOTICES.name: self._notices.values(),
             c.POLICY_RELOAD.name: self._reloads.values(),
             c.BUILD_INFO.name: {(self._version,): 1},
         }

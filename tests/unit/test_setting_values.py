@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sidecar.setting_values import (
     Address,
     Origin,
+    WebhookUrl,
     duration,
     optional_duration,
     parse_address,
@@ -22,6 +23,7 @@ from sidecar.setting_values import (
     parse_port,
     parse_redis,
     parse_slug,
+    parse_webhook_url,
     show_seconds,
     whole,
 )
@@ -217,3 +219,34 @@ def test_a_parser_answers_or_says_what_is_wrong(parse: Callable[[str], object], 
     except ValueError as error:
         problem = str(error)
     assert "\n" not in problem
+
+
+def test_a_webhook_url_is_an_origin_and_a_plain_path() -> None:
+    """The path is what is taken from the product."""
+    parsed = parse_webhook_url("https://Notes.example:443/api/_sidecar/events")
+    assert parsed == WebhookUrl("https://notes.example/api/_sidecar/events", "/api/_sidecar/events")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://notes.example",
+        "https://notes.example/",
+        "https://notes.example/api/events/",
+        "https://notes.example//events",
+        "https://notes.example/api/../events",
+        "https://notes.example/api/.",
+        "https://notes.example/api/%65vents",
+        "https://notes.example/api/events?token=1",
+        "https://notes.example/api/events#x",
+        "https://u:p@notes.example/api/events",
+        "ftp://notes.example/api/events",
+        "/api/events",
+        "https://[::1/api/events",
+        "https://notes.example/api/ev ents",
+    ],
+)
+def test_a_webhook_url_that_is_none(text: str) -> None:
+    """Root, escapes, dot segments and queries could take a path from the product by mistake."""
+    with pytest.raises(ValueError, match="public URL"):
+        parse_webhook_url(text)

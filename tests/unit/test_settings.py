@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.key_source import Secret
 from sidecar.setting_options import SettingsError
-from sidecar.setting_values import Address, Origin
+from sidecar.setting_values import Address, Origin, WebhookUrl
 from sidecar.settings import (
     KEY_VARIABLE,
     OPTIONS,
@@ -18,6 +18,7 @@ from sidecar.settings import (
     LogFormat,
     LogLevel,
     Settings,
+    WebhookSettings,
     add_run_arguments,
 )
 
@@ -107,6 +108,9 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "SIDECAR_BODY_IDLE_TIMEOUT": "none",
         "SIDECAR_UPSTREAM_CONNECTIONS": "0",
         "SIDECAR_METRICS_ORGS": "0",
+        "SIDECAR_API_KEY_FILE": str(key_file),
+        "SIDECAR_WEBHOOK_URL": "https://notes.example/api/_sidecar/events",
+        "SIDECAR_WEBHOOK_SECRET_FILE": str(key_file),
     }
     assert set(environ) == {option.env for option in OPTIONS}
     assert read([], environ) == Settings(
@@ -138,6 +142,11 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
             first_byte_timeout=3600.0,
             body_idle_timeout=None,
             upstream_connections=0,
+        ),
+        api_key=key_file,
+        webhook=WebhookSettings(
+            WebhookUrl("https://notes.example/api/_sidecar/events", "/api/_sidecar/events"),
+            key_file,
         ),
     )
 
@@ -207,6 +216,42 @@ def test_a_bad_key_variable_is_named_and_not_shown() -> None:
     assert "bbas_a" not in found[0]
 
 
+WEBHOOK = ["--webhook-url", "https://notes.example/api/_sidecar/events"]
+
+
+def test_a_webhook_without_a_secret_registers_itself() -> None:
+    """So there is nothing to be given."""
+    webhook = read([*LEAST, *WEBHOOK], KEY).webhook
+    assert webhook is not None
+    assert webhook.secret is None
+
+
+def test_a_webhooks_secret_can_come_from_the_environment() -> None:
+    """Never from a flag's value."""
+    webhook = read([*LEAST, *WEBHOOK], {**KEY, "SIDECAR_WEBHOOK_SECRET": "whsec_1"}).webhook
+    assert webhook is not None
+    assert webhook.secret == Secret("whsec_1")
+
+
+def test_workers_need_the_secret_of_a_webhook() -> None:
+    """Each would register the URL anew, and only the last one's secret would be good."""
+    (problem,) = problems([*LEAST, *WEBHOOK, "--workers", "2"], KEY)
+    assert problem.startswith("--webhook-url: 2 workers need one secret")
+
+
+def test_an_orgs_key_can_come_from_the_environment() -> None:
+    """It is told from the product's own by its variable."""
+    environ = {**KEY, "BIZBASICS_API_KEY": "bbk_1"}
+    assert read(LEAST, environ).api_key == Secret("bbk_1")
+
+
+def test_a_bad_key_of_an_org_is_named_and_not_shown() -> None:
+    """As the product's own is."""
+    (problem,) = problems(LEAST, {**KEY, "BIZBASICS_API_KEY": "bbk_a b"})
+    assert problem.startswith("BIZBASICS_API_KEY: the value has spaces")
+    assert "bbk_a" not in problem
+
+
 @pytest.mark.parametrize(
     ("given", "terminal", "told"),
     [
@@ -248,8 +293,9 @@ def test_port_0_takes_free_ports_for_both() -> None:
 
 def test_every_limit_can_be_set() -> None:
     """A field of Limits without a flag could never be changed."""
+    others = {"metrics_orgs", "api_key_file", "webhook_url", "webhook_secret_file"}
     names = {option.name for option in OPTIONS if option.ours}
-    assert {field.name for field in dataclasses.fields(Limits)} == names - {"metrics_orgs"}
+    assert {field.name for field in dataclasses.fields(Limits)} == names - others
 
 
 def test_help_shows_variable_and_default() -> None:

@@ -272,3 +272,28 @@ def test_missing_secret_is_a_problem_with_its_line() -> None:
 def test_secret_is_in_no_representation() -> None:
     """A policy that is logged by mistake says nothing."""
     assert "s3cret" not in repr(load(INTERFACE).identity)
+
+
+ROUTE = "routes: [{name: a, match: {path: /a}, meter: {}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("notices", "levels"),
+    [
+        ("", ()),
+        ("notices: {}\n", (80, 100)),
+        ("notices: {at: [50]}\n", (50,)),
+    ],
+)
+def test_notices_are_off_unless_they_are_named(notices: str, levels: tuple[int, ...]) -> None:
+    """An empty mapping takes the defaults."""
+    text = f"version: 1\nproduct: acme\n{notices}{ROUTE}"
+    assert load_policy(text.encode(), file="p", environ={}).notices == levels
+
+
+@pytest.mark.parametrize("at", ["[]", "[0]", "[101]", "[100, 80]", "[80, 80]", "80", "[eighty]"])
+def test_levels_that_are_none(at: str) -> None:
+    """Percent, ascending, at least one."""
+    text = f"version: 1\nproduct: acme\nnotices: {{at: {at}}}\n{ROUTE}"
+    (problem,) = find_problems(text.encode(), file="p", environ=None)
+    assert problem.line == 3

@@ -33,6 +33,8 @@ def busy() -> Metrics:
     metrics.keys_refreshed("ok", 2)
     metrics.upstream_failed("connect")
     metrics.connection_closed("slow_head")
+    metrics.event_received("applied")
+    metrics.notice_ended("published")
     metrics.policy_reloaded("loaded")
     metrics.read_at_scrape("platform_breaker_state", lambda: 0)
     metrics.read_at_scrape("journal_pending_units", lambda: 4)
