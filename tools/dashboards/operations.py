@@ -71,9 +71,10 @@ def _product(dashboard: Dashboard) -> None:
     dashboard.with_panel(
         series_panel(
             "Time of an answer",
-            "From the head read to the last byte sent, p50 and p99 by route; a stream counts until"
-            " its end. When it rises and Time we add (Overview) does not: the product is slow.",
-            Query(q.quantile(0.5, "request_duration_seconds", ROUTE, by="route"), "{{route}} p50"),
+            "From the head read to the last byte sent, p50 of all and p99 by route; a stream"
+            " counts until its end. When it rises and Time we add (Overview) does not: the product"
+            " is slow.",
+            Query(q.quantile(0.5, "request_duration_seconds", ROUTE), "all p50"),
             Query(q.quantile(0.99, "request_duration_seconds", ROUTE, by="route"), "{{route}} p99"),
             unit="s",
         )

@@ -117,7 +117,7 @@ def _rate(dashboard: Dashboard) -> None:
             " the reset. When the first two are above the third: the org runs out before.",
             Query(f"max by (resource) ({q.burn(CHOSEN, window='1h')} * 86400)", "{{resource}} 1 h"),
             Query(f"max by (resource) ({q.burn(CHOSEN)} * 86400)", "{{resource}} 6 h"),
-            Query(f"min by (resource) ({lasting})", "{{resource}} would last", "green"),
+            Query(f"min by (resource) ({lasting})", "{{resource}} would last", "blue"),
             width=12,
         )
     )
@@ -127,7 +127,7 @@ def _rate(dashboard: Dashboard) -> None:
             "How long what is left lasts at the rate of the last 6 h, and how long it has to."
             " When the first falls below the second: the org will be refused before the reset.",
             Query(f"min by (resource) ({q.runs_out_at(CHOSEN)} - time())", "{{resource}} lasts"),
-            Query(f"min by (resource) ({q.reset(CHOSEN)} - time())", "{{resource}} reset", "green"),
+            Query(f"min by (resource) ({q.reset(CHOSEN)} - time())", "{{resource}} reset", "blue"),
             unit="s",
             width=12,
         )

@@ -17,6 +17,7 @@ import yaml
 ROOT: Final = Path(__file__).parents[3]
 DASHBOARDS: Final = ROOT / "helm" / "dashboards"
 RULES: Final = ROOT / "helm" / "rules"
+DOCS: Final = ROOT / "docs"
 
 WINDOWS: Final = {
     "5m": "3s",
@@ -47,7 +48,7 @@ class PanelQuery:
 
     dashboard: str
     panel: str
-    panel_id: str
+    panel_id: int
     ref: str
     expr: str
 
@@ -70,17 +71,11 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def panel_queries() -> list[PanelQuery]:
     """Return every query of every panel."""
     return [
-        PanelQuery(name, panel["title"], key_of(panel), target["refId"], target["expr"])
+        PanelQuery(name, panel["title"], panel["id"], target["refId"], target["expr"])
         for name, dashboard in sorted(dashboards().items())
         for panel in panels(dashboard)
         for target in panel["targets"]
     ]
-
-
-def key_of(panel: dict[str, Any]) -> str:
-    """Name a panel by its place on the grid, which no other has."""
-    place = panel["gridPos"]
-    return f"{place['x']}:{place['y']}"
 
 
 def rule_files() -> list[Path]:
@@ -94,6 +89,18 @@ def rules() -> list[dict[str, Any]]:
         group for path in rule_files() for group in yaml.safe_load(path.read_text())["groups"]
     ]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def told_queries() -> list[str]:
+    """Return every query that the documents tell a reader to ask.
+
+    A query begins at the left edge; what is indented goes on with it.
+    """
+    pages = [*DOCS.glob("*.md"), *(DOCS / "runbooks").glob("*.md")]
+    fence = re.compile(r"^```promql\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = [block for page in sorted(pages) for block in fence.findall(page.read_text("utf-8"))]
+    code = [re.sub(r"^#.*\n|\s+# .*$", "", block, flags=re.MULTILINE) for block in blocks]
+    return [query for block in code for query in re.split(r"\n(?=\S)", block.strip()) if query]
 
 
 def shortened(expr: str) -> str:

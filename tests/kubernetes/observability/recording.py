@@ -20,6 +20,7 @@ from tests.kubernetes.observability.expressions import (
     rules,
     shortened,
     shortened_rules,
+    told_queries,
 )
 from tests.kubernetes.observability.scene import Scene, scene
 from tests.kubernetes.observability.servers import (
@@ -38,15 +39,21 @@ Series = list[tuple[dict[str, str], list[tuple[float, float]]]]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What came of it. Times in Unix seconds; series hold numbers only."""
+    """What came of it. Times in Unix seconds; series hold numbers only.
+
+    `documents` holds each query that the documents tell a reader to ask, and what Prometheus says
+    against it, "" for nothing; `page` is the last /metrics of a pod.
+    """
 
     start: float
     end: float
     panels: dict[PanelQuery, Series]
     records: dict[str, Series]
     fired: dict[tuple[str, str], Series]
+    documents: dict[str, str]
     delivered: Sequence[dict[str, Any]]
     targets: Sequence[dict[str, Any]]
+    page: str
 
 
 def record() -> Recording:
@@ -66,6 +73,7 @@ async def _record() -> Recording:
 
 
 async def _watch(played: Scene, asked: Prometheus, webhook: Receiver) -> Recording:
+    await played.prepare()
     await _scraped(asked, len(played.pods))
     start = time.time()
     await played.play()
@@ -88,9 +96,19 @@ async def _watch(played: Scene, asked: Prometheus, webhook: Receiver) -> Recordi
             for rule in rules()
             if "alert" in rule
         },
+        {expr: await _fault_of(asked, shortened(expr), end) for expr in told_queries()},
         webhook.alerts,
         (await asked.ask("targets"))["activeTargets"],
+        (await played.running.metrics()).text,
     )
+
+
+async def _fault_of(asked: Prometheus, expr: str, when: float) -> str:
+    try:
+        await asked.at(expr, when)
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 async def _scraped(asked: Prometheus, pods: int) -> None:

@@ -164,10 +164,14 @@ class Scene:
     clock: JumpingClock
     pods: Sequence[Pod]
 
+    async def prepare(self) -> None:
+        """Let one org use most of its quota, before anybody looks."""
+        for _ in range(17):
+            await self.crowd.call_at_once(5, "/api/v1/chat", "org_soylent")
+
     async def play(self) -> None:
         """Go through the day, step by step."""
         with _calling(self.crowd):
-            await self.crowd.call_at_once(85, "/api/v1/chat", "org_soylent")
             await asyncio.sleep(7.0)  # a calm morning: what is usual
             await self._mistakes_of_callers()
             await self._a_bad_policy()

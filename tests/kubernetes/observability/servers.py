@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,20 @@ def program(*names: str) -> str:
         if found:
             return found
     raise AssertionError(f"{names[0]} is not installed; run make packages")
+
+
+def promtool(*words: str, given: str = "") -> str:
+    """Run promtool with `given` as its input; AssertionError with its words when it complains."""
+    ran = subprocess.run(  # noqa: S603 - a fixed program, words of our own
+        [program("promtool"), *words],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
 
 
 class Prometheus:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.kubernetes.observability.expressions import PanelQuery, panel_queries, rules
 from tests.kubernetes.observability.recording import Recording, record
+from tests.kubernetes.observability.servers import promtool
 
 # The scene takes 45 seconds, whoever of these tests comes first.
 pytestmark = pytest.mark.timeout(180)
@@ -30,6 +31,11 @@ def test_every_pod_is_scraped_without_an_error(recording: Recording) -> None:
     assert {target["lastError"] for target in recording.targets} == {""}
 
 
+def test_promtool_finds_no_fault_with_the_metrics(recording: Recording) -> None:
+    """Names, units and help texts as Prometheus' own conventions have them."""
+    promtool("check", "metrics", given=recording.page)
+
+
 @pytest.mark.parametrize("query", panel_queries(), ids=lambda query: query.name)
 def test_a_panel_has_data(recording: Recording, query: PanelQuery) -> None:
     """A query that never finds anything is a metric misspelt, or a state that cannot be."""
@@ -46,6 +52,12 @@ def test_a_recording_rule_records(recording: Recording, name: str) -> None:
 def test_an_alert_fires_on_the_real_thing(recording: Recording, name: str, severity: str) -> None:
     """The state that it is for was there; its own threshold found it."""
     assert recording.fired[name, severity]
+
+
+def test_documents_tell_queries_that_can_be_asked(recording: Recording) -> None:
+    """In runbooks and pages: each is one that Prometheus understands."""
+    assert recording.documents
+    assert {query: fault for query, fault in recording.documents.items() if fault} == {}
 
 
 def test_every_alert_reaches_whoever_is_on_call(recording: Recording) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,22 +10,14 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.kubernetes.observability.expressions import ROOT, rule_files, rules
+from sidecar.telemetry.catalogue import METRICS, PREFIX
+from tests.kubernetes.observability.expressions import ROOT, rule_files, rules, told_queries
 from tests.kubernetes.observability.rule_cases import CASES, Case
-from tests.kubernetes.observability.servers import program
+from tests.kubernetes.observability.servers import promtool
 
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 SECTIONS: Final = ("What it means for customers", "How to confirm", "What to do")
 ALERTS: Final = [rule for rule in rules() if "alert" in rule]
-
-
-def promtool(*words: str) -> str:
-    """Run promtool; return what it says, AssertionError when it is not content."""
-    ran = subprocess.run(  # noqa: S603 - a fixed program, words of our own
-        [program("promtool"), *words], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
 
 
 def named(rule: dict[str, Any]) -> str:
@@ -117,3 +108,17 @@ def test_group_names_are_used_once() -> None:
         for group in yaml.safe_load(path.read_text())["groups"]
     ]
     assert len(groups) == len(set(groups))
+
+
+def test_documents_ask_for_metrics_that_there_are() -> None:
+    """A metric misspelt in a runbook finds nothing when it is needed most."""
+    known = {PREFIX + metric.name for metric in METRICS}
+    known |= {rule["record"] for rule in rules() if "record" in rule}
+    asked = {
+        name
+        for query in told_queries()
+        for name in re.findall(r"\b(?:\w+:)?bb_sidecar_\w+(?::\w+)?", query)
+    }
+    assert {
+        name for name in asked if re.sub(r"_(bucket|count|sum)$", "", name) not in known
+    } == set()
