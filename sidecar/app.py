@@ -125,6 +125,8 @@ class App:
         key = KeySource(settings.key, on_change=lambda new: self._redactor.add(new.reveal()))
         keys = KeySet(settings.auth.url, clock, observer)
         self._owned.push_async_callback(keys.close)
+        # Closed after the consumer: what that gives up at its end is still written down.
+        books = self._open_books(observer)
         breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
         platform = Pool(
             settings.platform,
@@ -139,7 +141,6 @@ class App:
         )
         self._owned.push_async_callback(consumer.close)
         nonce = secrets.token_bytes(16)
-        books = self._open_books(observer)
         lessor = Lessor(books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce)
         self._owned.push_async_callback(lessor.close)
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)

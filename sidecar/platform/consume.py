@@ -29,26 +29,28 @@ _FIRST_SHARE: Final = 0.6
 
 _MAX_ANSWER: Final = 64 * 1024
 _LEAST_RETRY_SECONDS: Final = 0.01
+_SHARED_DEADLINES: Final = 64
+"""Lengths of time that have a queue of their own; any other has a timer for each consume."""
 
 
 class _Attempt:
     """One request to the platform: the handler of its answer, and what its deadline tells."""
 
-    __slots__ = ("_body", "_connection", "_consumer", "_done", "_size", "_started", "_status",
-                 "_ticket", "_type", "charge", "decode", "orphaned", "result")  # fmt: skip
+    __slots__ = ("_body", "_charge", "_connection", "_consumer", "_size", "_status", "_type",
+                 "decode", "orphaned", "outcome", "result", "started", "ticket")  # fmt: skip
 
     def __init__(
         self, consumer: Consumer, charge: Charge, ticket: Ticket, connection: ClientConnection
     ) -> None:
         self.decode = True
-        self.charge = charge
         self.orphaned: Callable[[Outcome], None] | None = None
+        self.outcome: Outcome | None = None
         self.result: asyncio.Future[Outcome] = consumer.loop.create_future()
+        self.started = consumer.loop.time()
+        self.ticket = ticket
         self._consumer = consumer
-        self._ticket = ticket
+        self._charge = charge
         self._connection = connection
-        self._started = consumer.loop.time()
-        self._done = False
         self._status = 0
         self._type = ""
         self._body: list[bytes] = []
@@ -56,9 +58,11 @@ class _Attempt:
 
     def expire(self) -> None:
         """Give up at the deadline; what comes later is no longer read."""
-        if not self._done:
-            self._connection.abort()
-            self._complete(Failed(FailureKind.TIMEOUT))
+        self._give_up(FailureKind.TIMEOUT)
+
+    def close(self) -> None:
+        """Give up because the sidecar ends."""
+        self._give_up(FailureKind.RESET)
 
     def on_interim(self, head: ResponseHead) -> None:
         """Wait on: a 1xx is no answer."""
@@ -74,8 +78,7 @@ class _Attempt:
         """Collect the body, within bounds."""
         self._size += len(data)
         if self._size > _MAX_ANSWER:
-            self._connection.abort()
-            self._complete(Failed(FailureKind.MALFORMED))
+            self._give_up(FailureKind.MALFORMED)
         else:
             self._body.append(data)
 
@@ -85,7 +88,7 @@ class _Attempt:
             self._complete(Failed(FailureKind.MALFORMED))
             return
         content = b"".join([*self._body, data]) if self._body else data
-        self._complete(read_answer(self._status, self._type, content, self.charge))
+        self._complete(read_answer(self._status, self._type, content, self._charge))
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:  # noqa: ARG002 - kind says it
         """Take a broken answer for what it is: the platform may have counted."""
@@ -95,11 +98,17 @@ class _Attempt:
     def on_writable(self, *, writable: bool) -> None:
         """A consume is one small write: there is nothing to hold back."""
 
+    def _give_up(self, kind: FailureKind) -> None:
+        if self.outcome is None:
+            self._connection.abort()
+            self._complete(Failed(kind))
+
     def _complete(self, outcome: Outcome) -> None:
-        if self._done:
+        """Tell everybody, once: the consumer, and who waits or has left word for later."""
+        if self.outcome is not None:
             return
-        self._done = True
-        self._consumer.attempt_ended(outcome, self._ticket, self._started)
+        self.outcome = outcome
+        self._consumer.attempt_done(self, outcome)
         if not self.result.done():
             self.result.set_result(outcome)
         elif self.orphaned is not None:
@@ -127,6 +136,7 @@ class Consumer:
         self._sent_key = ""
         self._prefix = b""
         self._deadlines: dict[float, Deadlines] = {}
+        self._in_flight: set[_Attempt] = set()
 
     async def consume(
         self, charge: Charge, *, timeout: float, orphaned: Callable[[Outcome], None]
@@ -142,19 +152,26 @@ class Consumer:
             if connection is None:
                 return Failed(FailureKind.CONNECT)
         attempt = self._send(connection, charge, ticket)
-        self._deadlines_of(timeout * _FIRST_SHARE).set(attempt)
+        self._set_deadline(attempt, timeout * _FIRST_SHARE)
         outcome = await self._result(attempt, orphaned)
         if isinstance(outcome, Failed) and outcome.kind.result_unknown:
             return await self._retry(charge, outcome, deadline, orphaned)
         return outcome
 
     async def close(self) -> None:
-        """Drop the deadlines and close the connections; what is in flight fails as reset."""
+        """Close the connections; what is in flight fails as reset, to whoever still waits."""
+        for attempt in tuple(self._in_flight):
+            attempt.close()
         for deadlines in self._deadlines.values():
             deadlines.close()
         await self._pool.close()
 
-    def attempt_ended(self, outcome: Outcome, ticket: Ticket, started: float) -> None:
+    def attempt_done(self, attempt: _Attempt, outcome: Outcome) -> None:
+        """Take a sent request off the list, and tell how it ended."""
+        self._in_flight.discard(attempt)
+        self._tell(outcome, attempt.ticket, attempt.started)
+
+    def _tell(self, outcome: Outcome, ticket: Ticket, started: float) -> None:
         """Tell the breaker and the observer how one request ended."""
         now = self.loop.time()
         match outcome:
@@ -176,10 +193,7 @@ class Consumer:
         deadline: float,
         orphaned: Callable[[Outcome], None],
     ) -> Outcome:
-        """Ask again under the same key, on a new connection, for what is left of the time.
-
-        Where that yields no answer either, the result stays unknown: the first failure stands.
-        """
+        """Ask again under the same key, on a new connection, for what is left of the time."""
         left = deadline - self.loop.time()
         if left < _LEAST_RETRY_SECONDS:
             return first
@@ -197,22 +211,20 @@ class Consumer:
         attempt = self._send(connection, charge, ticket)
         timer = self.loop.call_later(max(left, _LEAST_RETRY_SECONDS), attempt.expire)
         try:
-            outcome = await self._result(attempt, orphaned)
+            second = await self._result(attempt, lambda later: orphaned(_of_both(first, later)))
         finally:
-            if attempt.orphaned is None:
+            if attempt.outcome is not None:  # else it goes on, and so does its deadline
                 timer.cancel()
-        if isinstance(outcome, Failed) and not outcome.kind.result_unknown:
-            return first
-        return outcome
+        return _of_both(first, second)
 
     async def _result(self, attempt: _Attempt, orphaned: Callable[[Outcome], None]) -> Outcome:
         try:
             return await attempt.result
         except asyncio.CancelledError:
-            if attempt.result.cancelled():
+            if attempt.outcome is None:
                 attempt.orphaned = orphaned
             else:  # it ended in the same moment, and nobody else will hear of it
-                orphaned(attempt.result.result())
+                orphaned(attempt.outcome)
             raise
 
     def _send(self, connection: ClientConnection, charge: Charge, ticket: Ticket) -> _Attempt:
@@ -226,6 +238,7 @@ class Consumer:
             }
         )
         attempt = _Attempt(self, charge, ticket, connection)
+        self._in_flight.add(attempt)
         data = b"%b%d\r\n\r\n%b" % (self._head(), len(body), body)
         connection.start(attempt, "POST", data, complete=True)
         return attempt
@@ -237,7 +250,7 @@ class Consumer:
             async with asyncio.timeout(seconds):
                 return await self._pool.connect()
         except (ConnectFailedError, TimeoutError):
-            self.attempt_ended(Failed(FailureKind.CONNECT), ticket, started)
+            self._tell(Failed(FailureKind.CONNECT), ticket, started)
             return None
         except asyncio.CancelledError:
             self.breaker.release(ticket)
@@ -259,8 +272,23 @@ class Consumer:
             ).encode("ascii")
         return self._prefix
 
-    def _deadlines_of(self, seconds: float) -> Deadlines:
+    def _set_deadline(self, attempt: _Attempt, seconds: float) -> None:
+        """Have the attempt expire in time: the timeouts of a policy are few, and share a timer."""
         deadlines = self._deadlines.get(seconds)
-        if deadlines is None:
+        if deadlines is not None:
+            deadlines.set(attempt)
+        elif len(self._deadlines) < _SHARED_DEADLINES:
             deadlines = self._deadlines[seconds] = Deadlines(seconds)
-        return deadlines
+            deadlines.set(attempt)
+        else:  # what is left after a wait for a lease is a length that never comes again
+            self.loop.call_later(seconds, attempt.expire)
+
+
+def _of_both(first: Failed, second: Outcome) -> Outcome:
+    """Say what two attempts under one key come to.
+
+    Where the second yields no answer either, the result stays unknown: the first failure stands.
+    """
+    if isinstance(second, Failed) and not second.kind.result_unknown:
+        return first
+    return second
