@@ -36,6 +36,14 @@ from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
+from sidecar.side_jobs import (
+    NoticingObserver,
+    WebhookJob,
+    client_for,
+    observer_for,
+    publisher_for,
+    tell_notices_off,
+)
 from sidecar.status import Status
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
@@ -73,7 +81,7 @@ class App:
         self._environ = environ
         self._clock = clock
         self._worker = worker
-        self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
+        self._observer = observer_for(settings, __version__)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
         self._server: Server | None = None
@@ -122,7 +130,7 @@ class App:
         observer = self._observer
         policies = PolicyStore(settings.policy, self._environ, observer)
         self._hide_secrets(policies)
-        key = KeySource(settings.key, on_change=lambda new: self._redactor.add(new.reveal()))
+        key = KeySource(settings.key, on_change=self._hide)
         keys = KeySet(settings.auth.url, clock, observer)
         self._owned.push_async_callback(keys.close)
         # Closed after the consumer: what that gives up at its end is still written down.
@@ -179,7 +187,14 @@ class App:
             first_byte_timeout=limits.first_byte_timeout,
             nonce=secrets.token_hex(6),
         )
-        server = Server(gateway, limits=limits, trusted=settings.trusted_proxies, observer=observer)
+        webhook = await self._side_jobs(policies, books, key)
+        server = Server(
+            gateway,
+            limits=limits,
+            trusted=settings.trusted_proxies,
+            observer=observer,
+            serve=None if webhook is None else webhook.door(gateway).serve,
+        )
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,
             gateway=gateway, clock=clock, orgs=settings.metrics_orgs,
@@ -193,6 +208,8 @@ class App:
         keys.start()
         self._own_task(policies.watch(), "policy watch")
         await self._listen(server)
+        if webhook is not None:
+            self._own_task(webhook.run(), "webhook registration")
         log.info(
             "worker_started" if self._worker else "started",
             extra={
@@ -243,6 +260,33 @@ class App:
         self._owned.callback(lambda: books.close(self._clock.time()))
         return books
 
+    async def _side_jobs(
+        self, policies: PolicyStore, books: Books, key: KeySource
+    ) -> WebhookJob | None:
+        """Start the notices and make the webhook, where they are asked for."""
+        settings, observer = self._settings, self._observer
+        if policies.current.notices and settings.api_key is None:
+            tell_notices_off()
+        if settings.webhook is None and settings.api_key is None:
+            return None
+        client = client_for(settings, key.current, self._hide)
+        await self._owned.enter_async_context(client)
+        if isinstance(observer, NoticingObserver):
+            publisher = publisher_for(settings, client, policies, observer)
+            self._own_task(publisher.run(), "notices")
+        if settings.webhook is None:
+            return None
+        return WebhookJob(
+            settings.webhook.url.url,
+            settings.webhook.url.path,
+            settings.webhook.secret,
+            client=client,
+            hide=self._hide,
+            stale=books,
+            clock=self._clock,
+            observer=observer,
+        )
+
     def _shared_attempts(self) -> Attempts | None:
         """Count the attempts of trusted request IDs in Redis, where there is one."""
         redis = self._settings.redis
@@ -284,6 +328,9 @@ class App:
 
         task.add_done_callback(ended)
         self._owned.push_async_callback(end)
+
+    def _hide(self, secret: Secret) -> None:
+        self._redactor.add(secret.reveal())
 
     def _hide_secrets(self, policies: PolicyStore) -> None:
         for source in policies.current.identity:

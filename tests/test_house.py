@@ -56,6 +56,9 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # wiring: what the parts tell, put together for the admin port
     "status": LEAVES
     | {"admin", "admission", "identity", "platform", "policy", "proxy", "telemetry"},
+    # wiring: what is done at the platform beside the consume call
+    "side_jobs": LEAVES
+    | {"events", "key_source", "notices", "platform", "policy", "proxy", "settings", "telemetry"},
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
     # a process of its own: the admission webhook
@@ -86,6 +89,8 @@ UNTESTED: Final = {
 """Source files that need no test file of their own, and why; a package's `__init__` is one too."""
 
 TESTED_WITH: Final = {
+    # Wiring shows what it does only when it runs.
+    "side_jobs.py": "e2e/test_webhooks.py",
     # Phases and records of the engine have no behaviour apart from it.
     "admission/idempotency.py": "unit/admission/test_keys.py",
     "admission/journal_records.py": "unit/admission/test_journal_file.py",

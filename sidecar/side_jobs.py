@@ -1,0 +1,127 @@
+"""What the sidecar does at the platform beside its consume call: its webhook and its notices.
+
+Made only where they are asked for; otherwise no connection, no task and no step on the way of a
+call exists for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from typing_extensions import override
+
+from sidecar.events.receiver import Receiver, Stale
+from sidecar.events.registrar import Registrar
+from sidecar.key_source import BBK_KEY, WEBHOOK_SECRET, KeySource, Secret
+from sidecar.model import Quota
+from sidecar.notices.publisher import Publisher
+from sidecar.notices.wording import RECORD_TYPE, Notice
+from sidecar.platform import NewRecord, PlatformClient
+from sidecar.policy.store import PolicyStore
+from sidecar.ports import Clock
+from sidecar.proxy.event_door import EventDoor
+from sidecar.proxy.gateway import Gateway
+from sidecar.settings import Settings
+from sidecar.telemetry.observer import Observer
+
+log = logging.getLogger("sidecar.app")
+
+Hide = Callable[[Secret], None]
+"""Hears of a credential before it is used, so that logs mask it."""
+
+
+class NoticingObserver(Observer):
+    """Counts and logs as ever, and shows what is told of quotas to the publisher."""
+
+    publisher: Publisher | None = None
+
+    @override
+    def quota_seen(self, org_id: str, quota: Quota) -> None:
+        super().quota_seen(org_id, quota)
+        if self.publisher is not None:
+            self.publisher.seen(org_id, quota)
+
+
+def observer_for(settings: Settings, version: str) -> Observer:
+    """Return the observer: one that also notices, where there is a key to publish with."""
+    kind = Observer if settings.api_key is None else NoticingObserver
+    return kind(version=version, orgs=settings.metrics_orgs)
+
+
+def client_for(settings: Settings, internal_key: Callable[[], str], hide: Hide) -> PlatformClient:
+    """Return a client for the side jobs; its keys are read again when their files change."""
+    api_key = settings.api_key
+    source = None if api_key is None else KeySource(api_key, what=BBK_KEY, on_change=hide)
+    return PlatformClient(
+        internal_key=internal_key,
+        api_key=None if source is None else source.current,
+        url=settings.platform.url,
+        auth_url=settings.auth.url,
+    )
+
+
+class WebhookJob:
+    """The sidecar's own webhook: the door that takes deliveries, and the registration."""
+
+    def __init__(
+        self,
+        url: str,
+        path: str,
+        secret: Secret | Path | None,
+        *,
+        client: PlatformClient,
+        hide: Hide,
+        stale: Stale,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        """Take a `secret` as it is; without one, `run` registers the URL and learns it."""
+        self._url = url
+        self._path = path
+        self._client = client
+        self._registrar: Registrar | None = None
+        current: Callable[[], str | None]
+        if secret is None:
+            self._registrar = Registrar(self._register, on_secret=hide)
+            current = self._registrar.secret
+        else:
+            current = KeySource(secret, what=WEBHOOK_SECRET, on_change=hide).current
+        self._receiver = Receiver(stale, clock, observer, secret=current)
+
+    def door(self, gateway: Gateway) -> EventDoor:
+        """Return what stands before the gateway."""
+        return EventDoor(gateway, self._path, self._receiver)
+
+    async def run(self) -> None:
+        """Register, where that is to be done. Begin when the door is open."""
+        if self._registrar is not None:
+            await self._registrar.run()
+
+    async def _register(self, events: Sequence[str]) -> Secret:
+        return (await self._client.register_webhook(self._url, events)).secret
+
+
+def tell_notices_off() -> None:
+    """Say that the policy wants notices, and that there is no key to publish them with."""
+    mend = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
+    log.warning("notices_off", extra={"mend": mend})
+
+
+def publisher_for(
+    settings: Settings, client: PlatformClient, policies: PolicyStore, observer: NoticingObserver
+) -> Publisher:
+    """Return the publisher, joined to the observer."""
+
+    async def publish(notice: Notice) -> None:
+        await client.publish_record(NewRecord(record_type=RECORD_TYPE, **asdict(notice)))
+
+    observer.publisher = publisher = Publisher(
+        publish,
+        product=lambda: settings.product or policies.current.product,
+        levels=lambda: policies.current.notices,
+        observer=observer,
+    )
+    return publisher
