@@ -30,7 +30,7 @@ env:
   - name: SIDECAR_POLICY
     value: /etc/bb-sidecar/policy/policy.yaml
   - name: SIDECAR_KEY_FILE
-    value: /etc/bb-sidecar/keys/platform-key
+    value: {{ printf "/etc/bb-sidecar/keys/%s" $v.secretKeys.platformKey | quote }}
   - name: SIDECAR_DRAIN_SECONDS
     value: {{ int $v.drain.seconds | quote }}
   - name: SIDECAR_LOG_FORMAT
@@ -135,9 +135,10 @@ securityContext:
     secretName: {{ .facts.secret | quote }}
     # Read by a user that is not the owner, in the one container that mounts it.
     defaultMode: 0444
+    optional: false
     items:
       - key: {{ $v.secretKeys.platformKey | quote }}
-        path: platform-key
+        path: {{ $v.secretKeys.platformKey | quote }}
 - name: bb-no-token
   emptyDir:
     sizeLimit: 1Mi
