@@ -121,6 +121,17 @@ def _platform(dashboard: Dashboard) -> None:
             steps=[(0.8, "red")],
         )
     )
+    dashboard.with_panel(
+        series_panel(
+            "Events and notices",
+            "Deliveries of the platform's events, and quota notices to orgs, by outcome; empty"
+            " where neither is on. When unsigned rises: a stranger, or two processes registered"
+            " one URL. When notices are refused: the bbk_ key is not of that org.",
+            Query(q.rate("webhook_events_total", by="outcome"), "event {{outcome}}"),
+            Query(q.rate("notices_total", by="outcome"), "notice {{outcome}}"),
+            unit="cps",
+        )
+    )
 
 
 def _leases(dashboard: Dashboard) -> None:
