@@ -85,6 +85,7 @@ UNTESTED: Final = {
     "errors.py": "classes without behaviour",
     "ports.py": "protocols without behaviour",
     "platform/results.py": "values without behaviour",
+    "platform/uses.py": "a table without behaviour",
 }
 """Source files that need no test file of their own, and why; a package's `__init__` is one too."""
 
