@@ -101,16 +101,16 @@ class QuotaBook:
         ]
 
     def _require_entitled(self, product: str, asked: ConsumeBody) -> None:
-        org = self._directory.org(asked.org_id)
-        if org is None:
-            raise Rejection(choices.UNKNOWN_ORG, f"no org {asked.org_id!r}")
-        if product not in org.apps:
-            raise Rejection(choices.NOT_ENTITLED, f"org {org.id!r} does not have {product!r}")
         if asked.product_id not in (None, product):
             raise Rejection(
                 choices.FOREIGN_PRODUCT,
                 f"this key is of product {product!r}, not of {asked.product_id!r}",
             )
+        org = self._directory.org(asked.org_id)
+        if org is None:
+            raise Rejection(choices.UNKNOWN_ORG, f"no org {asked.org_id!r}")
+        if product not in org.apps:
+            raise Rejection(choices.NOT_ENTITLED, f"org {org.id!r} does not have {product!r}")
 
     def _count(self, product: str, asked: ConsumeBody, now: float) -> ConsumeReply:
         month = month_of(now)
