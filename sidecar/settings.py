@@ -266,7 +266,7 @@ class Settings:
         """
         given = Given(OPTIONS, args, environ)
         key = _key(given, environ)
-        api_key = _credential(given, environ, API_KEY_FILE, API_KEY_VARIABLE, BBK_KEY)
+        api_key = find_credential(given, environ, API_KEY_FILE, API_KEY_VARIABLE, BBK_KEY)
         webhook = _webhook(given, environ)
         _cross_check(given)
         if given.problems or key is None:
@@ -324,7 +324,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def _key(given: Given, environ: Mapping[str, str]) -> Secret | Path | None:
     """Find the platform key: the file, else the variable; an unusable one is a problem."""
     before = len(given.problems)
-    key = _credential(given, environ, KEY_FILE, KEY_VARIABLE, BBAS_KEY)
+    key = find_credential(given, environ, KEY_FILE, KEY_VARIABLE, BBAS_KEY)
     if key is None and len(given.problems) == before:
         given.problems.append(
             f"--key-file, {KEY_FILE.env} or {KEY_VARIABLE} is required: the bbas_ key of the"
@@ -333,9 +333,13 @@ def _key(given: Given, environ: Mapping[str, str]) -> Secret | Path | None:
     return key
 
 
-def _credential(
+def find_credential(
     given: Given, environ: Mapping[str, str], option: Option[Path], variable: str, what: str
 ) -> Secret | Path | None:
+    """Find a credential: the file, else the variable; an unusable one is a problem.
+
+    `what` names its kind in messages. None where there is none, or a problem.
+    """
     path = given.optional(option)
     value = environ.get(variable)
     try:
@@ -357,7 +361,7 @@ def _webhook(given: Given, environ: Mapping[str, str]) -> WebhookSettings | None
     if url is None:
         return None
     before = len(given.problems)
-    secret = _credential(
+    secret = find_credential(
         given, environ, WEBHOOK_SECRET_FILE, WEBHOOK_SECRET_VARIABLE, WEBHOOK_SECRET
     )
     if secret is None and given[WORKERS] > 1 and len(given.problems) == before:
