@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from typing_extensions import override
-
 from sidecar.admission.books import Books
 from sidecar.admission.journal import Purpose
 from sidecar.app import App
@@ -76,7 +74,7 @@ class World:
         self.upstream_wire = wires["upstream"]
         self.platform_wire = wires["platform"]
         self.reported: list[Charge] = []
-        self.consumers: list[_CountedConsumer] = []
+        self.consumers: list[Consumer] = []
         self.app: App
         self._tokens: dict[str, str] = {}
         self._markers = 0
@@ -180,7 +178,7 @@ class World:
                     "journal": len(books.journal),
                     "claims": books.replays.in_flight,
                     "leases asked": books.leases.figures().requested,
-                    "consumes": self.consumers[-1].in_flight,
+                    "consumes": len(self.consumers[-1]._in_flight),
                 }.items()
                 if left
             )
@@ -221,25 +219,6 @@ class World:
         journal.resolve = noting  # type: ignore[method-assign]
 
 
-class _CountedConsumer(Consumer):
-    """Knows which of its requests are under way, those that nobody waits for too."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.sent: list[Any] = []
-
-    @override
-    def _send(self, *args: Any) -> Any:
-        attempt = super()._send(*args)
-        self.sent = [each for each in self.sent if not each._done] + [attempt]
-        return attempt
-
-    @property
-    def in_flight(self) -> int:
-        """Count the requests without an end."""
-        return sum(not each._done for each in self.sent)
-
-
 async def until(
     holds: Callable[[], bool], why: Callable[[], str] = str, seconds: float = PATIENCE
 ) -> None:
@@ -251,14 +230,14 @@ async def until(
 
 
 @contextlib.contextmanager
-def hurried(consumers: list[_CountedConsumer], threshold: int) -> Iterator[None]:
+def hurried(consumers: list[Consumer], threshold: int) -> Iterator[None]:
     """Shorten what the sidecar waits between two tries, so that a test need not.
 
     Each consumer that is made is added to `consumers`.
     """
 
-    def consumer(*args: Any, **more: Any) -> _CountedConsumer:
-        consumers.append(_CountedConsumer(*args, **more))
+    def consumer(*args: Any, **more: Any) -> Consumer:
+        consumers.append(Consumer(*args, **more))
         return consumers[-1]
 
     breaker = partial(Breaker, first_pause=0.02, longest_pause=0.05, threshold=threshold)
@@ -286,7 +265,7 @@ async def world(
     The breaker opens after `threshold` failures in a row; `flags` are those of `run`.
     """
     async with contextlib.AsyncExitStack() as owned:
-        consumers: list[_CountedConsumer] = []
+        consumers: list[Consumer] = []
         owned.enter_context(hurried(consumers, threshold))
         folder = Path(owned.enter_context(tempfile.TemporaryDirectory(prefix="bb-wire-")))
         policy_file = folder / "policy.yaml"
