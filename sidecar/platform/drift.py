@@ -1,7 +1,7 @@
 """Whether the platform's live OpenAPI still has the fields that this client uses. Pure.
 
-`uses` says which those are; a difference is named field by field. What the document does not describe
-cannot be told, and is passed over: an answer without a schema is no drift.
+`uses` says which those are; a difference is named field by field. What the document does not
+describe cannot be told, and is passed over: an answer without a schema is no drift.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def _query_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tupl
     for name in use.query:
         if name not in queries:
             yield f"query parameter `{name}`", "is gone"
-    for name, parameter in queries.items():
-        if parameter.get("required") is True and name not in use.query:
-            yield f"query parameter `{name}`", "is required now, and not sent"
+    for other, parameter in queries.items():
+        if parameter.get("required") is True and other not in use.query:
+            yield f"query parameter `{other}`", "is required now, and not sent"
 
 
 def _answer_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
