@@ -5,6 +5,13 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- define "bizbasics-sidecar.containerBody" -}}
 {{- $v := include "bizbasics-sidecar.values" .root | fromJson -}}
 {{- $facts := .facts -}}
+{{- $ports := list (int $v.ports.http) (int $v.ports.product) (int $v.ports.admin) -}}
+{{- if ne (len (uniq $ports)) 3 -}}
+{{- fail (printf "ports: http, product and admin are %v: give three numbers that differ" $ports) -}}
+{{- end -}}
+{{- if and $v.settings.webhookUrl (not $v.secretKeys.webhookSecret) -}}
+{{- fail "settings.webhookUrl: every pod would register the URL anew: register it once with `bb-sidecar webhooks register`, put the secret into the Secret and its key into secretKeys.webhookSecret" -}}
+{{- end -}}
 name: bb-sidecar
 image: {{ include "bizbasics-sidecar.image" .root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
@@ -31,6 +38,14 @@ env:
     value: /etc/bb-sidecar/policy/policy.yaml
   - name: SIDECAR_KEY_FILE
     value: {{ printf "/etc/bb-sidecar/keys/%s" $v.secretKeys.platformKey | quote }}
+  {{- with $v.secretKeys.apiKey }}
+  - name: SIDECAR_API_KEY_FILE
+    value: {{ printf "/etc/bb-sidecar/keys/%s" . | quote }}
+  {{- end }}
+  {{- with $v.secretKeys.webhookSecret }}
+  - name: SIDECAR_WEBHOOK_SECRET_FILE
+    value: {{ printf "/etc/bb-sidecar/keys/%s" . | quote }}
+  {{- end }}
   - name: SIDECAR_DRAIN_SECONDS
     value: {{ int $v.drain.seconds | quote }}
   - name: SIDECAR_LOG_FORMAT
@@ -137,8 +152,10 @@ securityContext:
     defaultMode: 0444
     optional: false
     items:
-      - key: {{ $v.secretKeys.platformKey | quote }}
-        path: {{ $v.secretKeys.platformKey | quote }}
+      {{- range compact (list $v.secretKeys.platformKey $v.secretKeys.apiKey $v.secretKeys.webhookSecret) }}
+      - key: {{ . | quote }}
+        path: {{ . | quote }}
+      {{- end }}
 - name: bb-no-token
   emptyDir:
     sizeLimit: 1Mi

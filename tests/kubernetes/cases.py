@@ -1,0 +1,187 @@
+"""Values that the chart is tried with: how teams use it, and how somebody might break it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.kubernetes.rendering import POLICY
+
+Values = dict[str, Any]
+
+_PRODUCT: Final[Values] = {"product": "acme-notes", "policy": {"text": POLICY}}
+_GATEWAY: Final[Values] = {
+    **_PRODUCT,
+    "mode": "gateway",
+    "gateway": {"upstream": "http://notes.acme.svc:8080"},
+}
+_EVERYTHING: Final[Values] = {
+    "image": {"digest": "sha256:" + "a" * 64, "pullSecrets": [{"name": "registry"}]},
+    "existingSecret": "keys",
+    "platform": {
+        "apiUrl": "https://api.bizbasics.app",
+        "authUrl": "https://auth.bizbasics.app",
+        "issuer": "https://auth.bizbasics.app",
+    },
+    "redis": True,
+    "secretKeys": {"apiKey": "BIZBASICS_API_KEY", "webhookSecret": "WEBHOOK"},
+    "settings": {
+        "webhookUrl": "https://notes.example.com/hook",
+        "maxInflight": 1000000,
+        "idleTimeout": "2m",
+        "trustedProxies": "10.0.0.0/8",
+    },
+    "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    "drain": {"preStopSeconds": 10, "seconds": 300},
+    "journal": {"enabled": True},
+    "networkPolicy": {
+        "from": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
+        ],
+        "metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+        "extraPorts": [9000],
+    },
+    "monitoring": {
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "serviceMonitor": {"enabled": True},
+        "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Metering"}},
+        "rules": {"enabled": True, "runbookUrl": "https://runbooks.example.com/bb/"},
+    },
+}
+
+GOOD: Final[dict[str, Values]] = {
+    "sidecar": _PRODUCT,
+    "sidecar-config-map-of-yours": {
+        "product": "acme-notes",
+        "policy": {"existingConfigMap": "rules"},
+        "networkPolicy": {"podLabels": {"app": "notes"}},
+    },
+    "gateway": _GATEWAY,
+    "gateway-everything": {
+        **_GATEWAY,
+        **_EVERYTHING,
+        "gateway": {
+            **_GATEWAY["gateway"],
+            "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a": "b"}},
+            "autoscaling": {"enabled": True, "cpuPercent": 80},
+            "podLabels": {"team": "notes"},
+            "podAnnotations": {"prometheus.io/scrape": "false"},
+            "nodeSelector": {"kubernetes.io/arch": "arm64"},
+            "tolerations": [{"key": "spot", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "high",
+        },
+    },
+    "gateway-one-replica-with-claim": {
+        **_GATEWAY,
+        "gateway": {
+            **_GATEWAY["gateway"],
+            "replicas": 1,
+            "podDisruptionBudget": {"enabled": False},
+        },
+        "journal": {"enabled": True, "existingClaim": "journal"},
+        "networkPolicy": {"enabled": False},
+        "monitoring": {"annotations": False},
+    },
+    "gateway-ipv6": {**_GATEWAY, "listenAddress": "::"},
+    "injector": {"mode": "injector"},
+    "injector-everything": {
+        **_EVERYTHING,
+        "mode": "injector",
+        "injector": {
+            "failurePolicy": "Ignore",
+            "excludedNamespaces": ["argocd"],
+            "protectedNamespaces": ["acme", "other"],
+            "namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]},
+            "certificate": {
+                "source": "certManager",
+                "issuerRef": {"name": "internal", "kind": "ClusterIssuer"},
+            },
+        },
+    },
+    "injector-certificate-of-yours": {
+        "mode": "injector",
+        "listenAddress": "::",
+        "injector": {
+            "certificate": {"source": "existing", "existingSecret": "tls", "caBundle": "Zm9v"},
+        },
+    },
+}
+
+_INJECTION: Final = 'x"\n  injected: true\n#'
+
+HOSTILE: Final[dict[str, Values]] = {
+    "a policy that is YAML of its own": {
+        **_PRODUCT,
+        "policy": {"text": "---\n  a: 1\n\n}}{{ .Values }}\n\t'\"|>- : #\n" + POLICY},
+    },
+    "a policy that begins with white space": {**_PRODUCT, "policy": {"text": "\n   x: 1\n y: 2\n"}},
+    "labels that would replace ours": {
+        **_GATEWAY,
+        "gateway": {
+            **_GATEWAY["gateway"],
+            "podLabels": {"app.kubernetes.io/name": "other", "app.kubernetes.io/instance": "x"},
+        },
+    },
+    "variables with quotes and line breaks": {
+        **_GATEWAY,
+        "extraEnv": [{"name": "A", "value": _INJECTION}, {"name": "B", "value": "$(PORT) {{x}}"}],
+    },
+    "an issuer with quotes": {**_GATEWAY, "platform": {"issuer": _INJECTION}},
+    "annotations with everything": {
+        **_GATEWAY,
+        "gateway": {
+            **_GATEWAY["gateway"],
+            "podAnnotations": {"a/b": _INJECTION, "c": "yes", "d": "1"},
+        },
+    },
+    "the longest names": {
+        **_GATEWAY,
+        "product": "p" * 54,
+        "fullnameOverride": "f" * 54,
+        "nameOverride": "n" * 54,
+    },
+    "a slug that YAML takes for something else": {
+        **_GATEWAY,
+        "product": "on",
+        "nameOverride": "1e3",
+    },
+}
+
+REFUSED: Final[dict[str, tuple[Values, str]]] = {
+    "no product": ({"policy": {"text": POLICY}}, "product"),
+    "no policy": ({"product": "acme-notes"}, "policy.text"),
+    "a mode that is none": ({**_PRODUCT, "mode": "both"}, "mode"),
+    "a key that is none": ({**_PRODUCT, "polcy": {}}, "polcy"),
+    "a setting that is none": ({**_PRODUCT, "settings": {"maxInfligt": 1}}, "maxInfligt"),
+    "a slug with a capital": ({**_PRODUCT, "product": "Acme"}, "product"),
+    "a slug that leaves its line": ({**_PRODUCT, "product": "a\nb: c"}, "product"),
+    "an upstream with a path": (
+        {**_GATEWAY, "gateway": {"upstream": "http://notes/api"}},
+        "upstream",
+    ),
+    "a gateway before nothing": ({**_GATEWAY, "gateway": {}}, "gateway.upstream"),
+    "a port that is none": ({**_PRODUCT, "ports": {"http": 70000}}, "http"),
+    "a port in words": ({**_PRODUCT, "ports": {"http": "8080"}}, "http"),
+    "a digest that is none": ({**_PRODUCT, "image": {"digest": "sha256:abc"}}, "digest"),
+    "one journal for several replicas": (
+        {**_GATEWAY, "journal": {"enabled": True, "existingClaim": "j"}},
+        "existingClaim",
+    ),
+    "one journal for injected pods": (
+        {"mode": "injector", "journal": {"enabled": True, "existingClaim": "j"}},
+        "existingClaim",
+    ),
+    "an issuer without a name": (
+        {"mode": "injector", "injector": {"certificate": {"source": "certManager"}}},
+        "issuerRef.name",
+    ),
+    "a certificate without a Secret": (
+        {"mode": "injector", "injector": {"certificate": {"source": "existing"}}},
+        "existingSecret",
+    ),
+    "a webhook that each pod would register": (
+        {**_GATEWAY, "settings": {"webhookUrl": "https://notes.example.com/hook"}},
+        "webhookSecret",
+    ),
+    "ports that are one": ({**_GATEWAY, "ports": {"http": 8080, "product": 8080}}, "ports"),
+}

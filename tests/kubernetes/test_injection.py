@@ -1,0 +1,95 @@
+"""The injector, configured by the chart, on pods as teams write them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import jsonpatch
+import pytest
+import yaml
+
+from sidecar.inject.config import InjectorConfig, load_config
+from sidecar.inject.review import answer
+from tests.kubernetes.cases import GOOD
+from tests.kubernetes.rendering import documents, render
+from tests.kubernetes.schemas import problems, releases
+from tests.unit.golden.compare import assert_golden
+
+PODS: Final = sorted((Path(__file__).parent / "pods").glob("*.yaml"))
+GOLDEN: Final = Path(__file__).parent / "golden"
+
+
+def _config(folder: Path, release: str, case: str = "injector") -> InjectorConfig:
+    """Read the file that the chart makes for a release as the injector does."""
+    made = documents(render({**GOOD[case], "kubeVersion": f"{release}.0"}))
+    text = next(
+        each["data"]["injector.yaml"] for each in made if "injector.yaml" in each.get("data", {})
+    )
+    path = folder / "injector.yaml"
+    path.write_text(text)
+    return load_config(path)
+
+
+def _let_in(pod: dict[str, Any], config: InjectorConfig) -> dict[str, Any]:
+    """Do what the API server does with a pod: ask, and apply the patch."""
+    request = {
+        "uid": "1",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "operation": "CREATE",
+        "namespace": "shop",
+        "object": pod,
+    }
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    response = answer(json.dumps(review).encode(), config)["response"]
+    assert response["allowed"], response
+    patch = json.loads(base64.b64decode(response.get("patch", base64.b64encode(b"[]"))))
+    changed: dict[str, Any] = jsonpatch.apply_patch(pod, patch)
+    return changed
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("case", [name for name in GOOD if name.startswith("injector")])
+def test_injected_pods_are_valid_everywhere(path: Path, case: str, tmp_path: Path) -> None:
+    """What the patch makes passes the strict schema of each release that it was made for."""
+    pod = yaml.safe_load(path.read_text())
+    for release in releases():
+        changed = _let_in(pod, _config(tmp_path, release, case))
+        assert problems(changed, release) == []
+        assert changed != pod
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
+def test_a_second_time_changes_nothing(path: Path, tmp_path: Path) -> None:
+    """An injected pod that is asked about again stays as it is."""
+    config = _config(tmp_path, "1.34")
+    once = _let_in(yaml.safe_load(path.read_text()), config)
+    assert _let_in(once, config) == once
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("release", ["1.28", "1.34"])
+def test_injected_pods_are_as_they_were(path: Path, release: str, tmp_path: Path) -> None:
+    """A change of what is injected shows in review, as a file."""
+    changed = _let_in(yaml.safe_load(path.read_text()), _config(tmp_path, release))
+    golden = GOLDEN / f"injected-{path.stem}-{release}.yaml"
+    assert_golden(str(golden), yaml.safe_dump(changed, sort_keys=False))
+
+
+def test_nothing_of_the_template_is_left_open(tmp_path: Path) -> None:
+    """Every word in angle brackets was filled."""
+    for case in ("injector", "injector-everything"):
+        for path in PODS:
+            changed = _let_in(yaml.safe_load(path.read_text()), _config(tmp_path, "1.34", case))
+            assert "<" not in json.dumps(changed)
+
+
+def test_the_slug_reaches_the_sidecar_as_text(tmp_path: Path) -> None:
+    """A product may be called as YAML calls a truth or a number."""
+    pod = yaml.safe_load((PODS[0]).read_text())
+    pod["metadata"]["labels"]["app.kubernetes.io/name"] = "on"
+    changed = _let_in(pod, _config(tmp_path, "1.34"))
+    env = {each["name"]: each.get("value") for each in changed["spec"]["initContainers"][-1]["env"]}
+    assert env["PRODUCT_SLUG"] == "on"
