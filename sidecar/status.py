@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from sidecar.admin.readiness import Circumstances
@@ -69,7 +70,7 @@ class Status:
             draining=self._gateway.draining,
             policy_problem=self._policies.last_error or "",
             platform_problem=self._platform_problem(),
-            journal_problem="",
+            journal_problem=self._books.journal.problem,
             keys=keys.keys,
             keys_problem=keys.last_error or "",
             keys_needed=not any(
@@ -77,6 +78,7 @@ class Status:
                 for source in policy.identity
             ),
             modes=frozenset[OnPlatformError](meter.on_platform_error for meter in meters),
+            platform_probe_due=self._breaker.due(asyncio.get_running_loop().time()),
         )
 
     def policy_view(self) -> Mapping[str, object]:

@@ -18,7 +18,8 @@ class Circumstances:
 
     `modes` holds what the metered routes of the policy in force do on platform errors, empty
     where nothing is metered. `keys_needed` is whether a metered call can only be identified with
-    the platform's keys: no source of the product's own.
+    the platform's keys: no source of the product's own. `platform_probe_due`: the next call would
+    find out whether the platform is back; only calls do, so traffic must be let in for it.
     """
 
     draining: bool
@@ -29,6 +30,7 @@ class Circumstances:
     keys_problem: str
     keys_needed: bool
     modes: frozenset[OnPlatformError]
+    platform_probe_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ def _keys(now: Circumstances) -> Check:
 def _platform(now: Circumstances) -> Check:
     if not now.platform_problem:
         return Check(ok=True, detail="answers")
+    if now.platform_probe_due:
+        return Check(ok=True, detail=f"the next call asks it again: {now.platform_problem}")
     if OnPlatformError.FAIL_CLOSED in now.modes:
         return Check(
             ok=False,
@@ -108,6 +112,7 @@ def _journal(now: Circumstances) -> Check:
     """Judge the journal: what it cannot remember cannot fail open, which matters while down."""
     if not now.journal_problem:
         return Check(ok=True, detail="writable")
-    needed = bool(now.platform_problem) and bool(now.modes - {OnPlatformError.FAIL_CLOSED})
+    alone = bool(now.platform_problem) and not now.platform_probe_due
+    needed = alone and bool(now.modes - {OnPlatformError.FAIL_CLOSED})
     detail = f"cannot be written, no call can fail open: {now.journal_problem}"
     return Check(ok=not needed, detail=detail)

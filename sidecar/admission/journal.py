@@ -158,6 +158,7 @@ class Journal:
         self._pending: OrderedDict[str, None] = OrderedDict()
         self._late: deque[Record] = deque()
         self._units = 0
+        self._problem = ""
         # No later than the first `sent_at` of any entry: until it is old, none needs looking at.
         self._first_sent = math.inf
 
@@ -173,6 +174,13 @@ class Journal:
     def units(self) -> int:
         """Units of all entries."""
         return self._units
+
+    @property
+    def problem(self) -> str:
+        """Why nothing more can be remembered, as of the last try; empty when all is well."""
+        if len(self._entries) >= self._capacity:
+            return self._full()
+        return self._problem
 
     @property
     def pending(self) -> int:
@@ -273,10 +281,7 @@ class Journal:
         if entry.charge.key in self._entries:
             return
         if len(self._entries) >= self._capacity:
-            raise JournalUnwritable(
-                f"the journal holds {self._capacity} entries and takes no more "
-                "until the platform answers again"
-            )
+            raise JournalUnwritable(self._full())
         self._keep(Added(entry))
         self._put(entry, event)
 
@@ -306,7 +311,7 @@ class Journal:
 
     def _keep(self, record: Record) -> None:
         self._catch_up()
-        self._store.append(record)
+        self._append(record)
 
     def _keep_soon(self, record: Record) -> None:
         """Keep a record that nobody waits for: if the store refuses, before the next one."""
@@ -318,5 +323,19 @@ class Journal:
 
     def _catch_up(self) -> None:
         while self._late:
-            self._store.append(self._late[0])
+            self._append(self._late[0])
             self._late.popleft()
+
+    def _append(self, record: Record) -> None:
+        try:
+            self._store.append(record)
+        except JournalUnwritable as error:
+            self._problem = str(error)
+            raise
+        self._problem = ""
+
+    def _full(self) -> str:
+        return (
+            f"the journal holds {self._capacity} entries and takes no more "
+            "until the platform answers again"
+        )

@@ -113,6 +113,18 @@ class Breaker:
         """The state, for the metric."""
         return self._state
 
+    def due(self, now: float) -> bool:
+        """Say whether a call made at `now` would be let through. Changes nothing."""
+        match self._state:
+            case BreakerState.CLOSED:
+                return True
+            case BreakerState.HALF:
+                return self._probe is None
+            case BreakerState.OPEN:
+                return now >= self._probe_at
+            case _:
+                assert_never(self._state)
+
     def allow(self, now: float) -> Ticket | None:
         """Give leave for one call, or None: then the call fails at once as BREAKER_OPEN."""
         if self._state is BreakerState.CLOSED:

@@ -153,6 +153,8 @@ class Supervisor:
                 (each.platform_problem for each in told if each.platform_problem),
                 f"{silent} workers do not answer" if silent else "",
             ),
+            platform_probe_due=not silent
+            and all(each.platform_probe_due for each in told if each.platform_problem),
             journal_problem=next(
                 (each.journal_problem for each in told if each.journal_problem), ""
             ),

@@ -96,13 +96,27 @@ async def test_a_platform_that_is_ill_is_left_alone() -> None:
         assert (s.charges(), s.executions()) == (20, 20)
 
 
-async def test_a_route_that_must_have_an_answer_makes_it_unready() -> None:
-    """With a fail-closed route a platform that is down takes the instance out of service."""
+async def test_a_route_that_must_have_an_answer_makes_it_unready_for_a_while() -> None:
+    """With a fail-closed route a platform that is down takes the instance out of service.
+
+    Only calls find out that it is back, so traffic is let in again when the next may ask it.
+    """
+
+    async def ready() -> int:
+        return (await s.client.get(f"{s.admin}/ready")).status_code
+
     async with stack(policy=policy(defaults={"on_platform_error": "fail_closed"})) as s:
         await s.fault(status=500)
         for _ in range(6):
             assert (await s.call()).status_code == 503
-        assert (await s.client.get(f"{s.admin}/ready")).status_code == 503
+        assert await ready() == 503
+        await eventually(ready, lambda status: status == 200)
+        assert (await s.call()).status_code == 503
+        assert await ready() == 503
+        await s.fault()
+        await eventually(ready, lambda status: status == 200)
+        assert (await s.call()).status_code == 200
+        assert await ready() == 200
 
 
 class ShiftedClock:

@@ -37,6 +37,17 @@ def test_all_well_is_ready() -> None:
     assert ready()
 
 
+@pytest.mark.parametrize("modes", [CLOSED, CLOSED | OPEN])
+def test_a_platform_that_the_next_call_asks_again_is_ready(
+    modes: frozenset[OnPlatformError],
+) -> None:
+    """Only calls find out whether it is back: kept away for ever, they never would."""
+    assert ready(platform_problem="breaker open", platform_probe_due=True, modes=modes)
+    assert "the next call" in detail(
+        "platform", platform_problem="breaker open", platform_probe_due=True, modes=modes
+    )
+
+
 def test_draining_is_unready() -> None:
     """No new traffic while requests finish."""
     assert not ready(draining=True)

@@ -161,3 +161,24 @@ def test_the_oldest_entry_gives_the_age() -> None:
     journal.owe(_charge("b", amount=3), now=4.0, limited=False)
     assert journal.oldest_seconds(5.0) == 3.0
     assert journal.units == 4
+
+
+def test_a_store_that_refuses_is_told_until_it_keeps_again() -> None:
+    """Readiness shows why nothing can fail open."""
+    store = FullStore()
+    journal = Journal(store)
+    assert journal.problem == ""
+    store.full = True
+    with pytest.raises(JournalUnwritable):
+        journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    assert journal.problem == "no space"
+    store.full = False
+    journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    assert journal.problem == ""
+
+
+def test_a_full_journal_tells_that_it_is() -> None:
+    """Before anybody is refused for it."""
+    journal = Journal(FullStore(), capacity=1)
+    journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    assert "holds 1 entries" in journal.problem

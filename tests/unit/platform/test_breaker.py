@@ -275,3 +275,17 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 test_any_order = AnyOrder.TestCase
+
+
+def test_due_says_whether_the_next_call_is_let_through_and_changes_nothing() -> None:
+    """Readiness goes by it: traffic must come in for a probe to happen."""
+    subject = breaker()
+    assert subject.due(0.0)
+    fail(subject, 5)
+    assert not subject.due(0.5)
+    assert subject.due(1.0)
+    assert state_of(subject) is BreakerState.OPEN
+    probe = allowed(subject, 1.0)
+    assert not subject.due(1.0)
+    subject.release(probe)
+    assert subject.due(1.0)
