@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 from typing_extensions import override
 
 from sidecar import __version__
+from sidecar.commands.registration import add_platform_commands
 from sidecar.errors import UserError
 
 _LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_health(commands)
     _add_drain(commands)
     _add_inject(commands)
+    add_platform_commands(commands)
     return parser
 
 

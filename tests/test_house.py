@@ -64,7 +64,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # a process of its own: the admission webhook
     "inject": frozenset({"model", "errors"}),
     # what asks the platform for people
-    "commands": LEAVES | SETTINGS | {"platform", "policy", "quota_wire"},
+    "commands": LEAVES | SETTINGS | {"events", "platform", "policy"},
     # for development and tests alone
     "local_platform": LEAVES,
 }

@@ -1,0 +1,77 @@
+"""Where the platform is and with which keys it is asked: from flags, environment and files.
+
+The same names as those of `run`, so that a product's environment serves as it is. A key is never
+a flag's value: every user of a machine can see flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sidecar.errors import UserError
+from sidecar.key_source import BBAS_KEY, BBK_KEY, Secret, read_key_file
+from sidecar.platform import CredentialMissingError, Patience, PlatformClient
+from sidecar.setting_options import Given, Option, SettingsError
+from sidecar.settings import (
+    API_KEY_FILE,
+    API_KEY_VARIABLE,
+    AUTH_URL,
+    KEY_FILE,
+    KEY_VARIABLE,
+    PLATFORM_URL,
+    find_credential,
+)
+
+_OPTIONS: Final[tuple[Option[Any], ...]] = (PLATFORM_URL, AUTH_URL, KEY_FILE, API_KEY_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The platform's hosts, and the keys that are there."""
+
+    url: str
+    auth_url: str
+    internal_key: Secret | None
+    api_key: Secret | None
+
+    def client(self) -> PlatformClient:
+        """Return a client with these keys; nobody watches a prompt for longer than this."""
+        return PlatformClient(
+            internal_key=self.internal_key,
+            api_key=self.api_key,
+            url=self.url,
+            auth_url=self.auth_url,
+            patience=Patience(attempt=5.0, deadline=8.0),
+        )
+
+
+def read_access(args: argparse.Namespace, environ: Mapping[str, str]) -> Access:
+    """Read flags over `environ` over defaults. Raises SettingsError with every problem."""
+    given = Given(_OPTIONS, args, environ)
+    internal_key = find_credential(given, environ, KEY_FILE, KEY_VARIABLE, BBAS_KEY)
+    api_key = find_credential(given, environ, API_KEY_FILE, API_KEY_VARIABLE, BBK_KEY)
+    if given.problems:
+        raise SettingsError(tuple(given.problems))
+    return Access(
+        given[PLATFORM_URL].url,
+        given[AUTH_URL].url,
+        _read(internal_key, BBAS_KEY),
+        _read(api_key, BBK_KEY),
+    )
+
+
+def missing(error: CredentialMissingError) -> UserError:
+    """Say where the key that a command needs is looked for."""
+    if "bbas_" in str(error):
+        where = f"set {KEY_VARIABLE}, or name a file with {KEY_FILE.flag}"
+        return UserError(f"this needs the product's bbas_ key: {where}")
+    where = f"set {API_KEY_VARIABLE}, or name a file with {API_KEY_FILE.flag}"
+    return UserError(f"this needs an org's bbk_ key: {where}")
+
+
+def _read(key: Secret | Path | None, what: str) -> Secret | None:
+    return read_key_file(key, what) if isinstance(key, Path) else key

@@ -1,0 +1,133 @@
+"""What the doctor finds: one line each, ok, warning or failure, with the mend. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.platform import (
+    CredentialRefusedError,
+    ForbiddenError,
+    NotFoundError,
+    PlatformError,
+    SigningKey,
+)
+from sidecar.platform.drift import Drift
+
+LEEWAY_SECONDS = 60.0
+"""What tokens' times are given (see docs/identity.md): a clock that is off by more breaks them."""
+
+_SUSPICIOUS_SECONDS = 5.0
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it is, and what to do."""
+
+    check: str
+    level: Level
+    text: str
+    mend: str = ""
+
+
+def ok(check: str, text: str) -> Finding:
+    """Make a line that needs nothing done."""
+    return Finding(check, Level.OK, text)
+
+
+def warning(check: str, text: str, mend: str) -> Finding:
+    """Make a line that somebody should look at."""
+    return Finding(check, Level.WARNING, text, mend)
+
+
+def failure(check: str, text: str, mend: str) -> Finding:
+    """Make a line that has to be mended."""
+    return Finding(check, Level.FAILURE, text, mend)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """Return the worst level there is."""
+    levels = {finding.level for finding in findings}
+    for level in (Level.FAILURE, Level.WARNING):
+        if level in levels:
+            return level
+    return Level.OK
+
+
+def of_clock(platform: float | None, before: float, after: float) -> Finding:
+    """Compare the platform's Date with this machine's times around the call. Unix seconds.
+
+    A Date has whole seconds, so less than two of them are no difference.
+    """
+    if platform is None:
+        return warning("clocks", "the auth host sends no Date", "compare the clocks by hand")
+    late, early = before - (platform + 1.0), platform - after
+    off = max(0.0, late, early)
+    text = f"this machine is {off:.0f} s {'ahead' if late > early else 'behind'}"
+    if off > LEEWAY_SECONDS:
+        mend = "set the clock (NTP): tokens are judged expired or not yet valid"
+        return failure("clocks", text, mend)
+    if off > _SUSPICIOUS_SECONDS:
+        return warning(
+            "clocks", text, f"set the clock (NTP): at {LEEWAY_SECONDS:.0f} s tokens fail"
+        )
+    return ok("clocks", "agree")
+
+
+def of_keys(keys: Sequence[SigningKey]) -> Finding:
+    """Judge the key set."""
+    good = [key for key in keys if key.kty == "RSA" and key.alg in {None, "RS256"}]
+    if not good:
+        mend = "ask the platform: without an RS256 key no token can be verified"
+        return failure("key set", f"{len(keys)} keys, none of them for RS256", mend)
+    return ok("key set", f"{len(good)} keys for RS256")
+
+
+def of_drift(drifts: Sequence[Drift]) -> list[Finding]:
+    """Name each field that the live OpenAPI lacks."""
+    if not drifts:
+        return [ok("openapi", "has every field that is used")]
+    return [
+        warning("openapi", str(drift), "the shape was our choice: see that what it shows is whole")
+        if drift.ours
+        else failure("openapi", str(drift), "update bb-sidecar, or ask the platform")
+        for drift in drifts
+    ]
+
+
+def of_internal_key(error: PlatformError | None) -> Finding:
+    """Judge the answer to a test of a webhook that cannot be: 404 says that the key is good."""
+    if isinstance(error, CredentialRefusedError):
+        return failure(
+            "bbas_ key", "refused", "take the product's bbas_ key of this platform, not a bbk_ one"
+        )
+    if error is None or isinstance(error, NotFoundError) or _was_judged(error):
+        return ok("bbas_ key", "accepted")
+    return failure("bbas_ key", str(error), "see that the platform can be reached from here")
+
+
+def of_product(error: PlatformError | None, product: str) -> Finding:
+    """Judge the answer to a consume for an org that cannot be, in the policy's product's name."""
+    if isinstance(error, ForbiddenError):
+        mend = "mend `product` in the policy (or --product), or take that product's key"
+        return failure("product", f"the key is not of {product!r}: {error.detail}", mend)
+    if isinstance(error, NotFoundError) or (error is not None and _was_judged(error)):
+        return ok("product", f"the key does not contradict {product!r}")
+    if error is None:
+        mend = "compare the key's product with the policy by hand"
+        return warning("product", "the platform answers for an org that is none", mend)
+    return warning("product", str(error), "mend what is above, and ask again")
+
+
+def _was_judged(error: PlatformError) -> bool:
+    """Say whether the platform took the key and disliked something else."""
+    return error.status in {400, 403, 409, 422}

@@ -1,0 +1,97 @@
+"""What a command shows: JSON for programs, a table for people. No secret without its own word."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from sidecar.key_source import Secret
+from sidecar.model import Quota
+
+_TIMES: Final = frozenset({"reset_at", "created_at", "updated_at", "at"})
+_PIPED_WIDTH: Final = 160
+_WHOLE: Final = 100
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shown:
+    """What a command found: `value` as data, `columns` and `rows` as a table.
+
+    `status` is the exit status: 0, or 1 where the platform's answer is a no.
+    """
+
+    value: object
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    note: str = ""
+    status: int = 0
+
+
+def show(shown: Shown, *, as_json: bool) -> int:
+    """Write to stdout; return the exit status."""
+    if as_json:
+        sys.stdout.write(json.dumps(plain(shown.value), indent=2, ensure_ascii=False) + "\n")
+        return shown.status
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False, markup=False)
+    if shown.rows:
+        table = RichTable(box=None, pad_edge=False, header_style="bold" if terminal else "")
+        for column in shown.columns:
+            table.add_column(column, overflow="fold", justify="left")
+        for row in shown.rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        console.print(table)
+    note = shown.note or ("" if shown.rows else "none")
+    if note:
+        console.print(Text(printable(note)), soft_wrap=True)
+    return shown.status
+
+
+def plain(value: object, name: str = "") -> object:
+    """Return a result as JSON data: times as ISO 8601 in UTC, a secret as nothing but its mask."""
+    if isinstance(value, Secret):
+        return "***"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name), field.name) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and name in _TIMES:
+        return when(value)
+    return value
+
+
+def when(seconds: float | None) -> str:
+    """Return a time as people and programs read it; nothing for none."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def quota_cells(quota: Quota) -> tuple[str, ...]:
+    """Return the cells of one quota: used, limit, remaining, share, reset."""
+    if quota.unlimited:
+        return (str(quota.used), "unlimited", "unlimited", "", when(quota.reset_at))
+    share = f"{quota.used * _WHOLE // quota.limit} %" if quota.limit else ""
+    return (
+        str(quota.used), str(quota.limit), str(quota.remaining), share, when(quota.reset_at),
+    )  # fmt: skip
+
+
+QUOTA_COLUMNS: Final = ("used", "limit", "remaining", "used %", "resets")
+
+
+def printable(cell: object) -> str:
+    """Return a cell's text; what could steer a terminal becomes a mark."""
+    text = "" if cell is None else str(cell)
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,42 @@
+"""`bb-sidecar quota status|breakdown|consume`."""
+
+from __future__ import annotations
+
+import argparse
+
+from sidecar.commands.output import QUOTA_COLUMNS, Shown, quota_cells
+from sidecar.platform import PlatformClient
+
+
+async def status(client: PlatformClient, _args: argparse.Namespace) -> Shown:
+    """Show the quotas of the key's own org."""
+    told = await client.quota_status()
+    rows = [(resource, *quota_cells(quota)) for resource, quota in told.quotas.items()]
+    return Shown(told, ("resource", *QUOTA_COLUMNS), rows, note=f"org {told.org_id}")
+
+
+async def breakdown(client: PlatformClient, _args: argparse.Namespace) -> Shown:
+    """Show the same by product."""
+    told = await client.quota_breakdown()
+    rows = [
+        (product, resource, *quota_cells(quota))
+        for product, split in told.products.items()
+        for resource, quota in split.items()
+    ]
+    columns = ("product", "resource", *QUOTA_COLUMNS)
+    return Shown(told, columns, rows, note=f"org {told.org_id}: the limit is the org's")
+
+
+async def consume(client: PlatformClient, args: argparse.Namespace) -> Shown:
+    """Count units, or be refused (exit 1)."""
+    told = await client.consume(
+        args.org, args.resource, args.amount, product_id=args.product, idempotency_key=args.key
+    )
+    note = "counted" if told.allowed else "refused: over the limit, nothing was counted"
+    return Shown(
+        told,
+        ("allowed", "resource", *QUOTA_COLUMNS, "idempotency key"),
+        [("yes" if told.allowed else "no", args.resource, *quota_cells(told.quota), told.key)],
+        note=note,
+        status=0 if told.allowed else 1,
+    )

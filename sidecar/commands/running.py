@@ -1,0 +1,59 @@
+"""How a command that asks the platform runs: keys, client, answer, and what its failures mean.
+
+A mistake of the user (a missing key, one that is refused, an org that is not there) is a
+`UserError`: one line, exit 2. A platform that does not answer is one line and exit 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from sidecar.commands import doctor, quota, webhooks, workspace
+from sidecar.commands.access import missing, read_access
+from sidecar.commands.output import Shown, show
+from sidecar.errors import TransientError, UserError
+from sidecar.platform import CredentialMissingError, PlatformClient, PlatformError
+
+Act = Callable[[PlatformClient, argparse.Namespace], Awaitable[Shown]]
+
+ACTS: Final[Mapping[str, Act]] = {
+    "quota.status": quota.status,
+    "quota.breakdown": quota.breakdown,
+    "quota.consume": quota.consume,
+    "workspace.publish": workspace.publish,
+    "workspace.list_records": workspace.list_records,
+    "workspace.catalog": workspace.catalog,
+    "workspace.search": workspace.search,
+    "webhooks.register": webhooks.register,
+    "webhooks.test": webhooks.test,
+    "webhooks.deliveries": webhooks.deliveries,
+    "webhooks.requests": webhooks.requests,
+}
+"""What each command does, under the name that `registration` has for it."""
+
+DOCTOR: Final = "doctor.examine"
+
+
+def run_act(act: str, args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Run one command; return its exit status. Raises UserError."""
+    access = read_access(args, environ)
+
+    async def ask() -> Shown:
+        async with access.client() as client:
+            if act == DOCTOR:
+                return await doctor.examine(client, args, access, environ)
+            return await ACTS[act](client, args)
+
+    try:
+        return show(asyncio.run(ask()), as_json=args.json)
+    except CredentialMissingError as error:
+        raise missing(error) from error
+    except TransientError as error:
+        sys.stderr.write(f"bb-sidecar: {error}: try again later\n")
+        return 1
+    except PlatformError as error:
+        raise UserError(str(error)) from error

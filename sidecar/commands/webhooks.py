@@ -1,0 +1,86 @@
+"""`bb-sidecar webhooks register|test|deliveries` and `requests`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from sidecar.commands.output import Shown, plain, when
+from sidecar.errors import UserError
+from sidecar.events.meaning import WANTED_EVENTS
+from sidecar.key_source import Secret
+from sidecar.platform import PlatformClient
+
+
+async def register(client: PlatformClient, args: argparse.Namespace) -> Shown:
+    """Register an endpoint and show its secret, or keep it in a file that only its owner reads."""
+    path: Path | None = args.secret_file
+    if path is not None:
+        _check_new(path)
+    told = await client.register_webhook(args.url, args.event or WANTED_EVENTS)
+    if path is None:
+        secret, note = told.secret.reveal(), "this secret is shown once: keep it now"
+    else:
+        _keep(path, told.secret)
+        secret, note = f"in {path}", ""
+    value = plain(told)
+    if isinstance(value, dict):
+        value["secret"] = secret
+    row = (told.id, told.url, " ".join(told.event_types), secret)
+    return Shown(value, ("id", "url", "events", "secret"), [row], note=note)
+
+
+async def test(client: PlatformClient, args: argparse.Namespace) -> Shown:
+    """Have `webhook.test` sent."""
+    told = await client.test_webhook(args.id)
+    note = "`bb-sidecar webhooks deliveries` tells how it went"
+    return Shown(told, ("delivery", "event"), [(told.delivery_id or "", told.event)], note=note)
+
+
+async def deliveries(client: PlatformClient, args: argparse.Namespace) -> Shown:
+    """Show recent deliveries, newest first."""
+    told = await client.webhook_deliveries(args.limit)
+    rows = [
+        (
+            when(each.created_at),
+            each.event,
+            each.state,
+            each.attempts,
+            each.last_status,
+            each.last_error,
+            each.url,
+        )
+        for each in told
+    ]
+    return Shown(told, ("at", "event", "state", "attempts", "status", "error", "url"), rows)
+
+
+async def requests(client: PlatformClient, args: argparse.Namespace) -> Shown:
+    """Show recent calls made with the same key, newest first."""
+    told = await client.api_requests(args.limit)
+    rows = [
+        (
+            when(each.at),
+            each.method,
+            each.path,
+            each.status,
+            "" if each.duration_ms is None else f"{each.duration_ms:.1f} ms",
+        )
+        for each in told
+    ]
+    return Shown(told, ("at", "method", "path", "status", "took"), rows)
+
+
+def _check_new(path: Path) -> None:
+    """Find out before the platform is asked: a secret that cannot be kept would be lost."""
+    if path.exists():
+        raise UserError(f"--secret-file {path}: is there already: name a new file, or remove it")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"--secret-file {path}: cannot be written: name one in a folder of yours")
+
+
+def _keep(path: Path, secret: Secret) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(f"{secret.reveal()}\n")

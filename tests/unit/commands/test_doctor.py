@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.commands.conftest import PRODUCT, Ran, Run
+
+POLICY = "version: 1\nproduct: {product}\nroutes: [{{name: a, match: {{path: /a}}, meter: {{}}}}]\n"
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    """The product's policy."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY.format(product=PRODUCT))
+    return path
+
+
+def lines(ran: Ran) -> dict[str, Any]:
+    """Return the findings by what was looked at."""
+    return {each["check"]: each for each in ran.json()}
+
+
+def test_all_is_well(run: Run, policy: Path) -> None:
+    """Every line is ok, exit 0."""
+    ran = run("doctor", "--policy", str(policy), "--json")
+    assert ran.status == 0
+    assert {check: each["level"] for check, each in lines(ran).items()} == dict.fromkeys(
+        ("bbas_ key", "bbk_ key", "key set", "clocks", "openapi", "product"), "ok"
+    )
+
+
+def test_it_consumes_nothing(run: Run, policy: Path) -> None:
+    """A diagnosis costs no org anything."""
+    before = run("quota", "breakdown", "--json").json()
+    run("doctor", "--policy", str(policy))
+    assert run("quota", "breakdown", "--json").json() == before
+
+
+@pytest.mark.parametrize(
+    ("environ", "check"),
+    [
+        ({"PLATFORM_INTERNAL_KEY": "bbas_wrong"}, "bbas_ key"),
+        ({"PLATFORM_INTERNAL_KEY": ""}, "bbas_ key"),
+        ({"BIZBASICS_API_KEY": "bbk_wrong"}, "bbk_ key"),
+        ({"PRODUCT_SLUG": "no-such-product"}, "catalog"),
+        ({"PRODUCT_SLUG": "other-app"}, "product"),
+    ],
+)
+def test_what_has_to_be_mended_is_a_failure(run: Run, environ: dict[str, str], check: str) -> None:
+    """With the mend, and exit 1."""
+    ran = run("doctor", "--json", **environ)
+    found = lines(ran)[check]
+    assert (ran.status, found["level"]) == (1, "failure")
+    assert found["mend"]
+
+
+def test_without_an_orgs_key_all_can_be_well(run: Run) -> None:
+    """It is needed for notices alone."""
+    ran = run("doctor", "--json", BIZBASICS_API_KEY="")
+    assert (ran.status, lines(ran)["bbk_ key"]["level"]) == (0, "ok")
+
+
+def test_a_key_that_cannot_read_is_a_warning(run: Run) -> None:
+    """It may publish all the same."""
+    ran = run("doctor", "--json", BIZBASICS_API_KEY="bbk_writes_only")
+    assert (ran.status, lines(ran)["bbk_ key"]["level"]) == (0, "warning")
+
+
+def test_a_policy_that_cannot_be_used_is_a_failure(run: Run, policy: Path) -> None:
+    """The command that shows every problem is the mend."""
+    policy.write_text("version: 1\n")
+    ran = run("doctor", "--policy", str(policy), "--json")
+    assert lines(ran)["policy"]["mend"].startswith("`bb-sidecar check")
+
+
+def test_no_key_is_on_the_page(run: Run, policy: Path) -> None:
+    """People paste it into tickets."""
+    ran = run("doctor", "--policy", str(policy), PLATFORM_INTERNAL_KEY="bbas_secret_0123")
+    assert "secret_0123" not in ran.out + ran.err
+
+
+def test_a_platform_that_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line says so; nothing is thrown."""
+    away = "http://127.0.0.1:9"
+    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    ran = run("doctor", "--json", PLATFORM_API_URL=away, AUTH_SERVICE_URL=away)
+    assert ran.status == 1
+    assert lines(ran)["key set"]["level"] == "failure"
