@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from sidecar.admission.idempotency import key_of, scope_of
+from sidecar.model import BearerSource, CookieSource, Headers, IdentitySource
 from sidecar.policy.explain import KeyParts, explain, render
 from sidecar.policy.store import PolicyStore
 
@@ -19,10 +23,18 @@ def explain_call(
     headers: Sequence[tuple[bytes, bytes]],
     body: bytes,
 ) -> str:
-    """Explain one call; raises PolicyError, a UserError, for a file that cannot be used."""
+    """Explain one call; raises PolicyError, a UserError, for a file that cannot be used.
+
+    Who calls is read from the token among `headers`, without verifying it: nothing is decided here.
+    """
     policy = PolicyStore(policy_file, environ).current
-    explanation = explain(policy, method, target, headers, body, derive_key=_first_key)
-    return render(explanation)
+    named = {
+        "org_id": _claim(headers, policy.identity, "org_id"),
+        "user_id": _claim(headers, policy.identity, "user_id"),
+        "request_id": _only(headers, b"x-request-id"),
+    }
+    known = {name: value for name, value in named.items() if value}
+    return render(explain(policy, method, target, headers, body, derive_key=_first_key, **known))
 
 
 def _first_key(parts: KeyParts) -> str:
@@ -38,3 +50,36 @@ def _first_key(parts: KeyParts) -> str:
         request_id=parts.request_id,
     )
     return key_of(scope, 0, b"")
+
+
+def _claim(headers: Headers, sources: Sequence[IdentitySource], name: str) -> str:
+    """Read a claim of the first token that is present; "" where there is none."""
+    token = next((found for each in sources if (found := _token(headers, each))), "")
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError):
+        return ""
+    value = claims.get(name) if isinstance(claims, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _token(headers: Headers, source: IdentitySource) -> str:
+    match source:
+        case CookieSource(name):
+            pairs = ";".join(_all(headers, b"cookie")).split(";")
+            cookies = dict(pair.strip().partition("=")[::2] for pair in pairs)
+            return cookies.get(name, "")
+        case BearerSource():
+            scheme, _, token = _only(headers, b"authorization").partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else ""
+    assert_never(source)
+
+
+def _only(headers: Headers, name: bytes) -> str:
+    values = _all(headers, name)
+    return values[0] if len(values) == 1 else ""
+
+
+def _all(headers: Headers, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in headers if key == name]
