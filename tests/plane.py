@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ipaddress
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from tests.fakes.upstreams import ScriptedUpstream, reset_on_close
 
 PATIENCE = 10.0
 """Seconds after which a test gives up; nothing here takes as long."""
+
+PROVABLE = hasattr(socket, "TCP_INFO")
+"""Whether this system's kernel tells what a peer has acknowledged: without it, no second try."""
 
 AT_ONCE = 48
 """Connections that a table of cut requests uses at the same time."""

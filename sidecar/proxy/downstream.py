@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final, cast
 
+from sidecar.http1.delivery import acknowledged
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead, find_end, parse_request
 from sidecar.proxy.inbound import InboundBody
@@ -34,7 +35,7 @@ class ServerConnection(asyncio.Protocol):
     """
 
     __slots__ = ("_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading", "_searched",
-                 "_server", "_unsent", "_writing_paused", "answered", "body", "deadline",
+                 "_server", "_taken", "_writing_paused", "answered", "body", "deadline",
                  "exchange", "peer", "relay", "transport", "trusted", "tunnel")  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -47,7 +48,7 @@ class ServerConnection(asyncio.Protocol):
         self._ended = False
         self._reader: asyncio.ReadTransport | None = None
         self._writing_paused = False
-        self._unsent = 0
+        self._taken = 0
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.peer = b""
         self.trusted = False
@@ -94,7 +95,8 @@ class ServerConnection(asyncio.Protocol):
         """Take the end of the stream for the client going away, with a short grace.
 
         A half-closed client cannot be told from one that has left; whole requests get a moment
-        to be answered, then they end. A request or a tunnel cut in the middle ends at once.
+        to be answered, and another while the client takes what comes. A request or a tunnel cut
+        in the middle ends at once.
         """
         if self.exchange is None:
             return False
@@ -102,8 +104,8 @@ class ServerConnection(asyncio.Protocol):
             self.exchange.cancel()
             return False
         self._ended = True
-        self.deadline = self._server.now() + _GONE_SECONDS
-        self._server.sweep_soon(_GONE_SECONDS)
+        if not self._writing_paused:
+            self._start_grace()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's shape
@@ -115,10 +117,12 @@ class ServerConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop reading the upstream: the client does not keep up."""
         self._writing_paused = True
-        self._unsent = self.transport.get_write_buffer_size()
+        self._taken = self._taken_so_far()
         if self._reader is not None and not self._reader.is_closing():
             self._reader.pause_reading()
-        if self.exchange is not None:
+        if self._ended:
+            self.deadline = self._server.now() + self._server.patience
+        elif self.exchange is not None:
             self.watch()
 
     def resume_writing(self) -> None:
@@ -126,7 +130,9 @@ class ServerConnection(asyncio.Protocol):
         self._writing_paused = False
         if self._reader is not None and not self._reader.is_closing():
             self._reader.resume_reading()
-        if self.exchange is not None:
+        if self._ended:
+            self._start_grace()
+        elif self.exchange is not None:
             self.watch()
         elif self._buffer and not self.transport.is_closing():
             self._next_head()
@@ -139,7 +145,7 @@ class ServerConnection(asyncio.Protocol):
         self.answered = True
         self.transport.write(data)
         if self._writing_paused:
-            self._unsent = self.transport.get_write_buffer_size()
+            self._taken = self._taken_so_far()
 
     def write_interim(self, data: bytes) -> None:
         """Send a 1xx, which is no answer yet; the client may now be the one to go on."""
@@ -201,7 +207,7 @@ class ServerConnection(asyncio.Protocol):
         if self._buffer and not self._writing_paused:
             self._next_head()
         if self._ended and self.exchange is None:
-            self.transport.close()
+            self._close_after(whole=True)
         elif not self._reading:
             self._regulate()
 
@@ -218,28 +224,22 @@ class ServerConnection(asyncio.Protocol):
     def expire(self) -> None:
         """Act on a deadline that has passed: find out whose turn it was."""
         self.deadline = _NEVER
-        body = self.body
-        unsent = self.transport.get_write_buffer_size()
-        if self._ended:
-            self.abort()  # nobody was slow: most likely the client left
-        elif self._writing_paused or (self._deaf and unsent):
-            self._expect_reading(unsent)
+        if self._writing_paused or (self._deaf and self.transport.get_write_buffer_size()):
+            self._expect_reading()
+        elif self._ended:
+            if self._taken_so_far() > self._taken:
+                self._start_grace()
+            else:
+                self.abort()  # nobody was slow: most likely the client has left
         elif self._deaf:
             self._end("lingering")
-        elif self.exchange is None:
-            if not self._buffer:
-                self._end("idle")
-                return
+        elif self.exchange is not None:
+            self._expire_exchange()
+        elif self._buffer:
             self._server.connection_closed("slow_head")
             self._refuse(ProtocolError("the head took too long to arrive", 408))
-        elif body is not None and not body.done and not self._body_full:
-            if self.answered:
-                self._end("slow_body")
-                return
-            self._server.connection_closed("slow_body")
-            self._body_broke(body, ProtocolError("the body took too long to arrive", 408))
-        elif self.relay is not None:
-            self.relay.time_out()
+        else:
+            self._end("idle")
 
     def turn_away(self) -> None:
         """Answer that there is no room, and close."""
@@ -322,18 +322,44 @@ class ServerConnection(asyncio.Protocol):
         if self.relay is not None:
             self.relay.break_off(error)
 
+    def _start_grace(self) -> None:
+        """Give a client that has ended its side a moment to show that it is still there."""
+        self._taken = self._taken_so_far()
+        self.deadline = self._server.now() + _GONE_SECONDS
+        self._server.sweep_soon(_GONE_SECONDS)
+
     def _refuse(self, error: ProtocolError) -> None:
         """Answer what never became a call, and close."""
         self._server.refuse_unparsed(self, error)
         self._close_after(whole=False)
 
-    def _expect_reading(self, unsent: int) -> None:
-        """End a connection whose client has read nothing of what waits for it; else wait on."""
-        if unsent >= self._unsent:
+    def _expire_exchange(self) -> None:
+        body = self.body
+        if body is None or body.done or self._body_full:
+            if self.relay is not None:
+                self.relay.time_out()
+        elif self.answered:
+            self._end("slow_body")
+        else:
+            self._server.connection_closed("slow_body")
+            self._body_broke(body, ProtocolError("the body took too long to arrive", 408))
+
+    def _expect_reading(self) -> None:
+        """End a connection whose client took nothing since the last look; else look again."""
+        taken = self._taken_so_far()
+        if taken <= self._taken:
             self._end("slow_reader")
             return
-        self._unsent = unsent
+        self._taken = taken
         self.deadline = self._server.now() + self._server.patience
+
+    def _taken_so_far(self) -> int:
+        """Return a number that grows while the client reads: what its kernel has acknowledged.
+
+        Where that cannot be told, what has left our own buffer has to do.
+        """
+        acked = acknowledged(self.transport)
+        return -self.transport.get_write_buffer_size() if acked is None else acked
 
     def _end(self, cause: str) -> None:
         self._server.connection_closed(cause)
@@ -347,9 +373,9 @@ class ServerConnection(asyncio.Protocol):
         """
         self._buffer = b""
         self._deaf = True
-        self._unsent = self.transport.get_write_buffer_size()
-        wait = self._server.patience if self._unsent else _LINGER_SECONDS
-        self.deadline = self._server.now() + wait
+        self._taken = self._taken_so_far()
+        unsent = self.transport.get_write_buffer_size()
+        self.deadline = self._server.now() + (self._server.patience if unsent else _LINGER_SECONDS)
         if whole or not self.transport.can_write_eof():
             self.transport.close()
             return

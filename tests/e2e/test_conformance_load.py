@@ -23,6 +23,8 @@ from tests.fakes.upstreams import (
 )
 from tests.plane import Client, Stage, eventually, staged, statuses
 
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # it is time that costs here
+
 GET: Final = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 UPLOAD: Final = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 UPGRADE: Final = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -391,7 +393,6 @@ async def test_a_tunnel_ends_on_both_sides(end: str) -> None:
         assert stage.engine.executions == [Execution.DONE]
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_thousand_aborts_leave_nothing_behind() -> None:
     """40: at every stage of an exchange; sockets, tasks and permits are counted at the end."""
     whole = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from sidecar.settings import Limits
-from tests.fakes.engines import HeldEngine, RefusingEngine
-from tests.fakes.upstreams import OK, DeafUpstream, Ending, ScriptedUpstream
+from tests.fakes.engines import AllowingEngine, HeldEngine, RefusingEngine
+from tests.fakes.upstreams import OK, DeafUpstream, Ending, EndlessUpstream, ScriptedUpstream
 from tests.plane import eventually, staged, statuses, talk_every_way
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -67,19 +68,41 @@ async def test_a_head_larger_than_the_pipeline_bound_is_read() -> None:
         assert [(await client.answer()).status for _ in range(2)] == [200, 429]
 
 
-async def test_what_waits_while_an_answer_is_unread_is_served_after() -> None:
-    """A request that came while the client did not keep up is not forgotten."""
-    big = b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000
+async def test_requests_wait_for_their_turn_while_answers_are_unread() -> None:
+    """None is decided while the client does not keep up, and none is forgotten."""
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+    engine = AllowingEngine()
     async with (
         ScriptedUpstream(big) as upstream,
-        staged(upstream=upstream) as stage,
+        staged(engine, upstream) as stage,
         stage.client() as client,
     ):
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await client.send(GET, LAST)
-        await asyncio.sleep(0.1)
+        await client.send(GET * 200)
+        await asyncio.sleep(0.3)
+        decided = len(engine.calls)
+        await client.send(GET, GET)
+        await asyncio.sleep(0.05)
+        assert len(engine.calls) == decided < 150
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
-        assert [len((await client.answer()).body) for _ in range(2)] == [8_000_000] * 2
+        for _ in range(202):
+            assert len((await client.answer()).body) == 100_000
+
+
+async def test_a_client_that_takes_little_at_a_time_is_not_slow() -> None:
+    """What its kernel acknowledges is progress, though our own buffer stays full for long."""
+    limits = Limits(body_idle_timeout=0.3)
+    async with EndlessUpstream() as upstream, staged(upstream=upstream, limits=limits) as stage:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", stage.port))
+            await loop.sock_sendall(client, GET)
+            for _ in range(50):
+                await loop.sock_recv(client, 8_192)
+                await asyncio.sleep(0.05)
+            assert stage.observer.of("closed") == []
 
 
 async def test_half_closed_in_a_body_ends_at_once() -> None:
@@ -107,6 +130,37 @@ async def test_half_closed_with_an_answer_that_takes_its_time() -> None:
         client.writer.write_eof()
         assert statuses(await client.rest()) == (200,)
         assert stage.observer.of("closed") == []
+
+
+async def test_half_closed_with_a_long_answer_gets_all_of_it() -> None:
+    """As long as the client takes what comes, it has not left."""
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 20_000_000
+    async with (
+        ScriptedUpstream(big) as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        await client.send(GET)
+        client.writer.write_eof()
+        await client.reader.readuntil(b"\r\n\r\n")
+        for _ in range(20):
+            await client.reader.readexactly(1_000_000)
+            await asyncio.sleep(0.05)
+
+
+async def test_half_closed_in_a_body_ends_at_once_though_the_answer_is_unread() -> None:
+    """What waits for the client to read does not keep the product busy."""
+    async with (
+        EndlessUpstream() as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.2)
+        client.writer.write_eof()
+        await eventually(lambda: upstream.open_connections == 0)
+        client.reset()
 
 
 async def test_a_refused_client_that_goes_on_sending_reads_its_answer() -> None:
