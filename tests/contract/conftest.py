@@ -20,6 +20,7 @@ from sidecar.local_platform import (
     SeedProduct,
 )
 from sidecar.model import Resource
+from sidecar.platform import PlatformClient
 from tests.contract.target import Client, Target, target_from_environment
 
 _results: dict[tuple[str, str], set[str]] = {}
@@ -62,6 +63,7 @@ async def target() -> AsyncIterator[Target]:
             org_id="org_acme",
             product="acme-notes",
             webhook_url=f"{local.url}/nobody-listens-here",
+            token=local.mint_token("org_acme", user_id="ann"),
         )
 
 
@@ -70,6 +72,18 @@ async def platform(target: Target) -> AsyncIterator[Client]:
     """A client of the platform under test."""
     async with aiohttp.ClientSession() as session:
         yield Client(session, target)
+
+
+@pytest.fixture
+async def client(target: Target) -> AsyncIterator[PlatformClient]:
+    """Our own typed client, with both keys of the target."""
+    async with PlatformClient(
+        internal_key=target.internal_key,
+        api_key=target.api_key,
+        url=target.url,
+        auth_url=target.auth_url,
+    ) as client:
+        yield client
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,7 @@ class Target:
 
     `resource` is one that the org may use; the suite consumes a few dozen units of it.
     `webhook_url` is where a webhook may be registered; empty: nowhere, and those facts are skipped.
+    So are those of `token`, a `bb_at` of a user of the org, where there is none.
     """
 
     url: str
@@ -28,6 +29,7 @@ class Target:
     product: str
     resource: str = "api_calls"
     webhook_url: str = ""
+    token: str = field(default="", repr=False)
 
 
 def target_from_environment() -> Target | None:
@@ -50,6 +52,7 @@ def target_from_environment() -> Target | None:
         product=given["PRODUCT"],
         resource=os.environ.get(f"{ENVIRONMENT}RESOURCE", "api_calls"),
         webhook_url=os.environ.get(f"{ENVIRONMENT}WEBHOOK_URL", ""),
+        token=os.environ.get(f"{ENVIRONMENT}TOKEN", ""),
     )
 
 
