@@ -14,7 +14,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz test-newest bench dashboards dashboards-pictures format clean packages
+.PHONY: help demo test check fuzz test-newest bench dashboards dashboards-pictures chart-readme manifests image-test format clean packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,16 @@ dashboards: $(VENV)/.dev ## write helm/dashboards/*.json anew from tools/dashboa
 
 dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.svg from a real Prometheus and sidecar
 	$(VENV)/bin/python -m tests.kubernetes.observability.pictures
+
+chart-readme: $(VENV)/.dev ## write the table of values in helm/README.md anew
+	$(VENV)/bin/python -m tools.chart_readme
+
+manifests: $(VENV)/.dev ## let checkov judge what the chart makes, and the Dockerfile
+	@.ci/check-manifests
+
+image-test: $(VENV)/.dev ## build the image and try it as a pod, with podman (Linux, root)
+	@[ "$$(uname -s)" != Linux ] || .ci/install-programs podman runc debootstrap netavark catatonit
+	$(VENV)/bin/python -m tests.kubernetes.image
 
 format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(VENV)/bin/ruff format .

