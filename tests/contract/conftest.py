@@ -23,6 +23,10 @@ from sidecar.model import Resource
 from sidecar.platform import PlatformClient
 from tests.contract.target import Client, Target, target_from_environment
 
+UNITS = 100
+"""What a run may consume of the target's resource, with room to spare."""
+
+_roomy: set[Target] = set()
 _results: dict[tuple[str, str], set[str]] = {}
 """How the tests of each fact, by source and text, ended."""
 
@@ -39,6 +43,7 @@ async def target() -> AsyncIterator[Target]:
     """The real platform when the environment names one, else a local one."""
     real = target_from_environment()
     if real is not None:
+        await _require_room(real)
         yield real
         return
     seed = Seed(
@@ -65,6 +70,22 @@ async def target() -> AsyncIterator[Target]:
             webhook_url=f"{local.url}/nobody-listens-here",
             token=local.mint_token("org_acme", user_id="ann"),
         )
+
+
+async def _require_room(target: Target) -> None:
+    """End the run where the quota is too small for it: a refusal would look like another fact."""
+    if target in _roomy:
+        return
+    async with PlatformClient(api_key=target.api_key, url=target.url) as client:
+        quota = (await client.quota_status()).quotas.get(target.resource)
+    if quota is None or not (quota.unlimited or quota.remaining >= UNITS):
+        left = "none" if quota is None else quota.remaining
+        pytest.exit(
+            f"{target.org_id} has {left} of {target.resource} left: name a resource with"
+            f" {UNITS} in BIZBASICS_CONTRACT_RESOURCE",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
+    _roomy.add(target)
 
 
 @pytest.fixture
