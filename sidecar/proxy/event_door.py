@@ -21,6 +21,9 @@ from sidecar.refusals import Refusal
 
 log = logging.getLogger("sidecar.proxy")
 
+AT_ONCE: Final = 64
+"""Deliveries at once; beyond, 503. Anybody may send one, and holds memory until it is judged."""
+
 _FIELDS: Final = ((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store"))
 
 
@@ -42,6 +45,7 @@ class EventDoor:
         self._gateway = gateway
         self._path = path.encode("ascii")
         self._receiver = receiver
+        self._under_way = 0
 
     def serve(self, client: ServerConnection, head: RequestHead) -> Coroutine[None, None, None]:
         """Choose who answers one request."""
@@ -65,6 +69,9 @@ class EventDoor:
             client.end_exchange(keep=keep)
 
     async def _received(self, body: InboundBody | None, head: RequestHead) -> tuple[int, bytes]:
+        if self._under_way >= AT_ONCE:
+            return 503, b"{}"
+        self._under_way += 1
         try:
             content = b"" if body is None else await body.read(self._receiver.max_body)
             return self._receiver.receive(head.fields, content)
@@ -73,3 +80,5 @@ class EventDoor:
         except Exception:
             log.exception("event_fault")
             return 500, b"{}"
+        finally:
+            self._under_way -= 1

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.model import Headers
-from sidecar.proxy.event_door import EventDoor
+from sidecar.proxy.event_door import AT_ONCE, EventDoor
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Limits
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import ScriptedUpstream
-from tests.plane import Stage, statuses
+from tests.plane import Stage, eventually, statuses
 
 PATH = "/api/_sidecar/events"
 
@@ -144,3 +144,19 @@ async def test_a_sender_that_goes_away_leaves_nothing() -> None:
         await stage.server.close()
         assert stage.server.open_connections == 0
     assert receiver.bodies == []
+
+
+async def test_strangers_cannot_hold_memory_without_end() -> None:
+    """Beyond a few at once a delivery is asked to come again; the slow ones keep their place."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, _), contextlib.AsyncExitStack() as clients:
+        slow = post(PATH, b"x" * 10)[:-5]
+        crowd = [await clients.enter_async_context(stage.client()) for _ in range(AT_ONCE)]
+        for client in crowd:
+            await client.send(slow)
+        await eventually(lambda: stage.server.open_connections == AT_ONCE)
+        async with stage.client() as late:
+            await late.send(post(PATH))
+            assert (await late.answer()).status == 503
+        await crowd[0].send(b"x" * 5)
+        assert (await crowd[0].answer()).status == 200
