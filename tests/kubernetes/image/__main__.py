@@ -27,6 +27,7 @@ def main() -> int:
     folder = cache / "bizbasics-sidecar" / "image"
     podman = Podman(folder)
     step("base", lambda: building.make_base(podman, folder))
+    step("wheels for both architectures", lambda: building.resolve_everywhere(folder))
     step("build", lambda: building.build(podman, building.fill_wheelhouse(folder)))
     for check in (trial.is_small_and_bare, trial.starts_compiled):
         step(check.__name__, partial(check, podman))

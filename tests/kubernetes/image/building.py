@@ -59,18 +59,35 @@ def fill_wheelhouse(folder: Path) -> Path:
     wheels = folder / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     wheels.mkdir(parents=True)
+    _run(*_pip("download", "--dest", str(wheels)), *_wanted(platform.machine()))
+    return wheels
+
+
+def resolve_everywhere(folder: Path) -> str:
+    """See that both architectures find a wheel for everything: no compiler is in the image."""
+    for machine in ("x86_64", "aarch64"):
+        _run(
+            *_pip("install", "--dry-run", "--ignore-installed", "--target", str(folder / "none")),
+            *_wanted(machine),
+        )
+    return "x86_64, aarch64"
+
+
+def _pip(*words: str) -> list[str]:
+    return [sys.executable, "-m", "pip", words[0], "--quiet", *words[1:]]
+
+
+def _wanted(machine: str) -> list[str]:
+    """Return pip's words for all that the image installs, as wheels for its Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    machine = platform.machine()
     tags = [f"manylinux{glibc}_{machine}" for glibc in ("2014", "_2_17", "_2_28", "_2_34")]
-    _run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels),
+    return [
         "--only-binary=:all:", "--python-version", _PYTHON,
         *(word for tag in tags for word in ("--platform", tag)),
         *project["build-system"]["requires"],
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["redis"],
-    )  # fmt: skip
-    return wheels
+    ]  # fmt: skip
 
 
 def build(podman: Podman, wheels: Path) -> None:
