@@ -5,12 +5,14 @@ Conformance 35 and 36, and what readiness says of it.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import CHAT, ORG, Stack, eventually, policy, stack
+from tests.e2e.harness import CHAT, ORG, Stack, eventually, policy, soon, stack
+from tests.e2e.relay import Relay
 
 QUICK = policy(defaults={"platform_timeout": "300ms"})
 
@@ -188,6 +190,28 @@ async def test_a_token_issued_since_ends_the_disguise() -> None:
         clock.shift = 3
         assert await believed(s, fresh)
         assert await believed(s, cookie)
+
+
+async def test_an_entitlement_event_ends_the_disguise(caplog: pytest.LogCaptureFixture) -> None:
+    """When the platform has told of the org's new rights, its "unlimited" is one of them."""
+    caplog.set_level(logging.INFO, "sidecar")
+    async with (
+        Relay("http://127.0.0.1:9") as ingress,
+        stack(orgs={ORG: 10}, webhook_url=f"{ingress.url}/api/_sidecar/events") as s,
+    ):
+        ingress.target = s.url
+        await soon(lambda: "webhook_registered" in caplog.messages, bool)
+        cookie = s.cookie(ttl=3600)
+        assert (await s.client.post(CHAT, json={}, headers=cookie)).status_code == 200
+        await s.fault(store_down=True)
+        assert not await believed(s, cookie)
+        await s.fault()
+        s.limit(ORG, -1)
+
+        async def now_believed() -> bool:
+            return await believed(s, cookie)
+
+        await eventually(now_believed, bool)
 
 
 async def test_ten_minutes_end_the_disguise() -> None:
