@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEVER: Final = float("inf")
 _LINGER_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 0.25
-_WRITE_HIGH_WATER: Final = 256 * 1024
+_WRITE_HIGH_WATER: Final = 64 * 1024
 _FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 

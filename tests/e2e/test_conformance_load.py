@@ -172,6 +172,16 @@ async def test_an_upstream_may_think() -> None:
         assert (await stage.ask(GET)).status == 200
 
 
+async def test_a_client_that_waits_for_its_100_is_not_slow() -> None:
+    """39: until it is asked for its body, it is the upstream's turn."""
+    request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    async with (
+        ScriptedUpstream(lambda _: [0.9, OK], early=True) as upstream,
+        staged(upstream=upstream, limits=SHORT) as stage,
+    ):
+        assert (await stage.ask(request)).status == 200
+
+
 async def test_an_upstream_that_thinks_too_long_is_a_504() -> None:
     """39: with a limit for the first byte, which a slow upload does not use up."""
     limits = Limits(first_byte_timeout=0.3)
