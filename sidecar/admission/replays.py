@@ -61,6 +61,9 @@ STEPS: Final = {
     (ScopeState.DONE, ScopeEvent.FORGET): ScopeState.ABSENT,
 }
 
+_MAX_SKIPPED: Final = 256
+"""Shared numbers that may still arrive late for one scope: calls with one ID at one time."""
+
 _UNSEEN: Final = frozenset({ScopeState.ABSENT, ScopeState.FREE})
 
 
@@ -75,7 +78,7 @@ class Claim:
 class _Scope:
     """One scope's state, the claims of it in flight, and the attempt number to give out next."""
 
-    __slots__ = ("in_flight", "next_attempt", "rested_at", "state", "trusted")
+    __slots__ = ("in_flight", "next_attempt", "rested_at", "skipped", "state", "trusted")
 
     def __init__(self, next_attempt: int, *, trusted: bool) -> None:
         self.state = ScopeState.ABSENT
@@ -83,6 +86,24 @@ class _Scope:
         self.next_attempt = next_attempt
         self.rested_at = 0.0
         self.trusted = trusted
+        self.skipped: set[int] | None = None  # shared numbers below `next_attempt`, not given here
+
+    def take(self, shared: int | None) -> int:
+        """Give out a number that this process has not given: the shared one where it can be.
+
+        Shared numbers arrive in any order: a lower one that was skipped is still this call's own,
+        and any other in its place would be some replica's.
+        """
+        if shared is not None and self.skipped is not None and shared in self.skipped:
+            self.skipped.remove(shared)
+            return shared
+        attempt = self.next_attempt if shared is None else max(self.next_attempt, shared)
+        if attempt > self.next_attempt:
+            lowest = max(self.next_attempt, attempt - _MAX_SKIPPED)
+            skipped = (self.skipped or set()) | set(range(lowest, attempt))
+            self.skipped = set(sorted(skipped)[-_MAX_SKIPPED:])
+        self.next_attempt = attempt + 1
+        return attempt
 
 
 class ReplayBook:
@@ -118,8 +139,8 @@ class ReplayBook:
     ) -> Claim:
         """Take the scope's next attempt, unless it is a repeat and `replay` rejects those.
 
-        `shared` is the number counted over all replicas, where there is such a count; the larger
-        of it and this book's own is taken, so that no number is given twice by this process.
+        `shared` is the number counted over all replicas, where there is such a count. It is taken
+        unless this process has given it already: then the count was lost, and ours goes on.
         """
         entry = self._flying.get(scope)
         if entry is None:
@@ -138,9 +159,7 @@ class ReplayBook:
         entry.trusted = entry.trusted and trusted
         self._resting.pop(scope, None)
         self._flying[scope] = entry
-        attempt = entry.next_attempt if shared is None else max(entry.next_attempt, shared)
-        entry.next_attempt = attempt + 1
-        return Claim(attempt, seen)
+        return Claim(entry.take(shared), seen)
 
     def succeed(self, scope: bytes, now: float) -> None:
         """Note that a claimed attempt was executed."""

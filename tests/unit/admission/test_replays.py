@@ -95,3 +95,34 @@ def test_a_shared_number_moves_the_books_own_forward() -> None:
         for shared in (4, None, 5, 9)
     ]
     assert claims == [4, 5, 6, 9]
+
+
+def test_shared_numbers_that_arrive_out_of_order_are_taken_as_they_are() -> None:
+    """Any other number in place of a late one would be another replica's."""
+    book = ReplayBook()
+    given = [
+        book.claim(b"s", trusted=True, replay=OnReplay.CHARGE, now=0.0, shared=shared).attempt
+        for shared in (3, 7, 0, 5, 5, 2)
+    ]
+    assert given == [3, 7, 0, 5, 8, 2]
+
+
+def test_a_shared_count_that_starts_anew_brings_no_number_back() -> None:
+    """A Redis that lost its data does not make calls free."""
+    book = ReplayBook()
+    given = [
+        book.claim(b"s", trusted=True, replay=OnReplay.CHARGE, now=0.0, shared=shared).attempt
+        for shared in (0, 1, 2, 0, 1)
+    ]
+    assert given == [0, 1, 2, 3, 4]
+
+
+def test_skipped_numbers_are_bounded() -> None:
+    """A count far ahead does not fill the memory."""
+    book = ReplayBook()
+    for shared in (10**9, 2 * 10**9):
+        book.claim(b"s", trusted=True, replay=OnReplay.CHARGE, now=0.0, shared=shared)
+    [scope] = book._flying.values()
+    assert scope.skipped is not None
+    assert len(scope.skipped) == 256
+    assert max(scope.skipped) == 2 * 10**9 - 1
