@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Any, Final
 
@@ -172,6 +174,21 @@ async def process_stack(
         made.program = program
         owned.push_async_callback(made.client.aclose)
         yield made
+
+
+@contextlib.asynccontextmanager
+async def redis(folder: Path, password: str) -> AsyncIterator[Path]:
+    """Run a Redis of its own, which asks for a password; yield the path of its socket."""
+    program = shutil.which("redis-server")
+    assert program, "redis-server is not installed: `make` installs it, or apt install redis-server"
+    path = folder / "redis.sock"
+    words = ("--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder))
+    server = await start(program, *words, "--requirepass", password)
+    try:
+        await soon(path.exists, bool)
+        yield path
+    finally:
+        await server.close()
 
 
 async def _read_lines(stream: asyncio.StreamReader | None, lines: list[str]) -> None:

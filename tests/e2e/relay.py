@@ -1,4 +1,7 @@
-"""A wire that is tapped: a TCP relay that records every byte, each way."""
+"""A wire that is tapped: a TCP relay that records every byte, each way.
+
+`target` is `http://host:port`, or `unix:` and the path of a socket.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,7 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         try:
-            host, _, port = self.target.removeprefix("http://").partition(":")
-            beyond, there = await asyncio.open_connection(host, int(port))
+            beyond, there = await self._connect()
             try:
                 await asyncio.gather(
                     _copy(reader, there, self.sent), _copy(beyond, writer, self.answered)
@@ -55,6 +57,12 @@ class Relay:
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.target.startswith("unix:"):
+            return await asyncio.open_unix_connection(self.target.removeprefix("unix:"))
+        host, _, port = self.target.removeprefix("http://").partition(":")
+        return await asyncio.open_connection(host, int(port))
 
 
 async def _copy(

@@ -6,11 +6,15 @@ import asyncio
 import socket
 import struct
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from sidecar.storage.redis_attempts import RedisAttempts
 from tests.e2e.harness import CHAT, LOCAL, ORG, Stack, eventually, policy, soon, stack
+from tests.e2e.programs import redis
 from tests.e2e.raw_client import post
+from tests.e2e.relay import Relay
 
 REPEATS = 100
 
@@ -130,6 +134,30 @@ async def test_a_trusted_id_is_charged_each_time_by_one_sidecar(*, at_once: bool
     """So with the ID of a trusted proxy, whose attempts this sidecar numbers."""
     async with stack(orgs={ORG: 1000}, trusted_proxies=LOCAL) as s:
         assert await repeat(s, at_once=at_once, urls=(s.url,)) == {200: REPEATS}
+        assert (s.charges(), s.executions()) == (REPEATS, REPEATS)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_trusted_id_is_charged_each_time_by_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    """Replicas that share a Redis number the attempts of a trusted ID together."""
+    # A busy machine is not what is tried here: without a number, each would count for itself.
+    defaults = RedisAttempts.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "timeout", 5.0)
+    async with (
+        redis(tmp_path, "secret") as path,
+        Relay(f"unix:{path}") as wire,
+        stack(
+            orgs={ORG: 1000},
+            replicas=2,
+            trusted_proxies=LOCAL,
+            redis=wire.url.replace("http://", "redis://:secret@"),
+        ) as s,
+    ):
+        urls = tuple(sidecar.url for sidecar in s.sidecars)
+        assert await repeat(s, at_once=at_once, urls=urls) == {200: REPEATS}
         assert (s.charges(), s.executions()) == (REPEATS, REPEATS)
 
 

@@ -10,14 +10,16 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from signal import SIGTERM
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.e2e.harness import KEY, ORG, SESSION_SECRET, policy, surroundings
-from tests.e2e.programs import ProcessStack, start_sidecar
+from tests.e2e.harness import KEY, LOCAL, ORG, SESSION_SECRET, policy, surroundings
+from tests.e2e.programs import ProcessStack, redis, start_sidecar
 from tests.e2e.relay import Relay
 
 REDIS_PASSWORD = "redis-password-0123456789"
@@ -43,6 +45,7 @@ class Taps:
     upstream: Relay
     auth: Relay
     platform: Relay
+    redis: Relay
     pages: str = ""
     log: str = ""
 
@@ -51,8 +54,12 @@ class Taps:
 async def tapped() -> AsyncIterator[tuple[ProcessStack, Taps]]:
     """Run a chain with a relay on every wire of its sidecar, which logs all that it can."""
     text = policy(defaults={"platform_timeout": "1s"})
-    environ = {"REDIS_URL": f"redis://user:{REDIS_PASSWORD}@127.0.0.1:9/0"}
     async with contextlib.AsyncExitStack() as owned:
+        folder = Path(owned.enter_context(TemporaryDirectory(prefix="bb-e2e-")))
+        path = await owned.enter_async_context(redis(folder, REDIS_PASSWORD))
+        to_redis = await owned.enter_async_context(Relay(f"unix:{path}"))
+        address = to_redis.url.removeprefix("http://")
+        environ = {"REDIS_URL": f"redis://default:{REDIS_PASSWORD}@{address}/0"}
         place, platform, upstream = await owned.enter_async_context(
             surroundings(text, {ORG: 25, SPENT: 0}, environ, None, None)
         )
@@ -61,7 +68,7 @@ async def tapped() -> AsyncIterator[tuple[ProcessStack, Taps]]:
             for url in (platform.url, platform.url, upstream.url)
         ]
         place.platform_url, place.upstream_url = to_platform.url, to_upstream.url
-        flags = place.flags(auth_url=to_auth.url, log_level="debug")
+        flags = place.flags(auth_url=to_auth.url, log_level="debug", trusted_proxies=LOCAL)
         program = await start_sidecar(flags, place.environ)
         owned.push_async_callback(program.close)
         to_client = await owned.enter_async_context(Relay(program.url))
@@ -70,7 +77,7 @@ async def tapped() -> AsyncIterator[tuple[ProcessStack, Taps]]:
         await s.client.aclose()
         s.client = httpx.AsyncClient(base_url=to_client.url, timeout=20)
         owned.push_async_callback(s.client.aclose)
-        yield s, Taps(to_client, to_upstream, to_auth, to_platform)
+        yield s, Taps(to_client, to_upstream, to_auth, to_platform, to_redis)
 
 
 async def live(s: ProcessStack) -> str:
@@ -79,6 +86,7 @@ async def live(s: ProcessStack) -> str:
         await s.call(path)
         await s.call(path, org=None)
     await s.call(org=None, headers={"authorization": "Bearer nonsense"})
+    await s.call(headers={"x-request-id": "of-a-trusted-proxy"})
     await s.call(org=None, headers={"x-internal-key": "bbas_of_the_client", "x-bb-org-id": "x"})
     assert (await s.call(org=SPENT)).status_code == 429
     for faults in ({"status": 401}, {"status": 500}, {"malformed": "html"}, {"malformed": "half"},
@@ -113,7 +121,7 @@ async def recorded() -> Taps:
 
 
 async def test_credentials_are_seen_only_by_the_platform() -> None:
-    """No form of a credential is on another wire, page, metric or log line."""
+    """No form of a credential is on another wire than its own, on a page or in a log line."""
     taps = await recorded()
     elsewhere = {
         "client": taps.client.everything,
@@ -129,8 +137,13 @@ async def test_credentials_are_seen_only_by_the_platform() -> None:
             assert [form for form in forms(secret) if form in content] == [], place
     sent = bytes(taps.platform.sent)
     assert sent.count(f"x-internal-key: {KEY}\r\n".encode()) == sent.count(b"POST /v1/") > 5
-    for secret in (SESSION_SECRET, REDIS_PASSWORD):
-        assert [form for form in forms(secret) if form in sent] == []
+    assert REDIS_PASSWORD.encode() in taps.redis.sent
+    for secret, content in (
+        (SESSION_SECRET, sent + taps.redis.everything),
+        (REDIS_PASSWORD, sent + taps.redis.answered),
+        (KEY, taps.redis.everything),
+    ):
+        assert [form for form in forms(secret) if form in content] == []
 
 
 async def test_a_callers_token_is_seen_only_by_the_product() -> None:
