@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from sidecar.http1.delivery import acknowledged
+from sidecar.http1.delivery import acknowledged, sent
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import Body, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
@@ -51,9 +51,10 @@ class ResponseHandler(Protocol):
 class ClientConnection(asyncio.Protocol):
     """A connection, owned by a pool through `released` and `lost`."""
 
-    __slots__ = ("_acked_at_start", "_body", "_buffer", "_full", "_handler", "_head", "_interim",
-                 "_limits", "_lost", "_method", "_released", "_sent", "_sent_before", "deadline",
-                 "idle_since", "request_complete", "transport", "used")  # fmt: skip
+    __slots__ = ("_acked_at_start", "_body", "_buffer", "_closed_in_order", "_full", "_handler",
+                 "_head", "_interim", "_limits", "_lost", "_method", "_released", "_sent",
+                 "_sent_before", "deadline", "idle_since", "request_complete", "transport",
+                 "used")  # fmt: skip
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class ClientConnection(asyncio.Protocol):
         self._sent = 0
         self._sent_before = 0
         self._acked_at_start: int | None = None
+        self._closed_in_order = False
         self._full = False
         self.transport: asyncio.Transport = _UNCONNECTED
         self.request_complete = False
@@ -133,8 +135,13 @@ class ClientConnection(asyncio.Protocol):
     def never_arrived(self) -> bool:
         """Say whether provably no byte of the request that failed has reached the server.
 
-        False where there is no proof. To be asked while the handler is told of the failure.
+        False where there is no proof. After a reset only what never left is sure: a server may
+        read, and reset before its kernel has acknowledged. To be asked while the handler is told
+        of the failure.
         """
+        if not self._closed_in_order:
+            left = sent(self.transport)
+            return left is not None and left <= self._sent_before
         acked, at_start = acknowledged(self.transport), self._acked_at_start
         return acked is not None and at_start is not None and acked - at_start <= self._sent_before
 
@@ -176,6 +183,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the handler, if there is one, that its answer is not whole."""
         self._lost(self)  # first, so that the place is free whatever the handler does
+        self._closed_in_order = exc is None
         answered = self._body is not None or self._buffer or self._interim
         self._fail(
             PeerFailure.CUT_OFF if answered else PeerFailure.CLOSED_EARLY,

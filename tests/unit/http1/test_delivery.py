@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from sidecar.http1.delivery import acknowledged
+from sidecar.http1.delivery import acknowledged, sent
 from tests.fakes.upstreams import ScriptedUpstream
 from tests.plane import PROVABLE
 
@@ -48,3 +48,15 @@ async def test_a_closed_socket_tells_nothing() -> None:
 def test_what_is_no_socket_tells_nothing() -> None:
     """A transport without a socket has no proof to give."""
     assert acknowledged(asyncio.BaseTransport()) is None
+
+
+async def test_bytes_that_left_count_as_sent() -> None:
+    """The number grows with what is sent, whether anybody reads it or not."""
+    async with ScriptedUpstream() as upstream:
+        _, writer = await asyncio.open_connection("127.0.0.1", upstream.port)
+        before = sent(writer.transport)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        await asyncio.sleep(0.05)
+        assert sent(writer.transport) == (before + 16 if before is not None else None)
+        writer.close()
+        await writer.wait_closed()
