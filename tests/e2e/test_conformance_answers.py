@@ -300,7 +300,7 @@ async def test_idle_connection_closed_before_the_request_is_tried_again() -> Non
     """18: the upstream closes while we write: not one byte was read, so it is sent once more."""
 
     def steps(request: Received) -> list[Step]:
-        return [OK, 0.05, Ending.RESET] if request.target == b"/first" else [OK]
+        return [OK, 0.05, Ending.CLOSE] if request.target == b"/first" else [OK]
 
     async with ScriptedUpstream(steps) as upstream, staged(upstream=upstream) as stage:
         await stage.ask(GET % b"/first")

@@ -226,12 +226,12 @@ async def test_a_second_try_is_forwarded_once() -> None:
     """Time added by us is told once; the second connection is a new one."""
 
     def steps(request: Received) -> list[Step]:
-        return [OK, 0.05, Ending.RESET] if request.target == b"/first" else [OK]
+        return [OK, 0.05, Ending.CLOSE] if request.target == b"/first" else [OK]
 
     async with ScriptedUpstream(steps) as upstream, staged(upstream=upstream) as stage:
         await stage.ask(GET.replace(b"/ ", b"/first "))
         (connection,) = stage.pool._all
-        connection.transport.pause_reading()  # so that the reset is not seen in time
+        connection.transport.pause_reading()  # so that the end is not seen in time
         await asyncio.sleep(0.1)
         asked = asyncio.ensure_future(stage.ask(POST % b"/second"))
         await eventually(lambda: connection not in stage.pool._idle)
@@ -245,7 +245,7 @@ async def test_a_second_try_is_forwarded_once() -> None:
 async def test_an_upstream_that_is_gone_for_good_is_told() -> None:
     """The second try finds nobody: 502, and the units can be given back."""
     async with (
-        ScriptedUpstream(lambda _: [OK, 0.05, Ending.RESET]) as upstream,
+        ScriptedUpstream(lambda _: [OK, 0.05, Ending.CLOSE]) as upstream,
         staged(upstream=upstream) as stage,
     ):
         await stage.ask(GET)
