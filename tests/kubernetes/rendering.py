@@ -52,7 +52,7 @@ def documents(rendered: dict[str, str]) -> list[Object]:
         document
         for name, text in rendered.items()
         if name.endswith(".yaml")
-        for document in yaml.safe_load_all(text)
+        for document in yaml.load_all(text, yaml.CSafeLoader)
         if document
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,14 +23,18 @@ PODS: Final = sorted((Path(__file__).parent / "pods").glob("*.yaml"))
 GOLDEN: Final = Path(__file__).parent / "golden"
 
 
+@cache
+def _file(release: str, case: str) -> str:
+    """Return the injector's file for a release; each rendering makes two RSA keys, so once."""
+    made = documents(render({**GOOD[case], "kubeVersion": f"{release}.0"}))
+    files = [each["data"] for each in made if each["kind"] == "ConfigMap"]
+    return next(str(data["injector.yaml"]) for data in files if "injector.yaml" in data)
+
+
 def _config(folder: Path, release: str, case: str = "injector") -> InjectorConfig:
     """Read the file that the chart makes for a release as the injector does."""
-    made = documents(render({**GOOD[case], "kubeVersion": f"{release}.0"}))
-    text = next(
-        each["data"]["injector.yaml"] for each in made if "injector.yaml" in each.get("data", {})
-    )
     path = folder / "injector.yaml"
-    path.write_text(text)
+    path.write_text(_file(release, case))
     return load_config(path)
 
 
