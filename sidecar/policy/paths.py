@@ -41,6 +41,7 @@ _NEEDLESS_ESCAPE: Final = re.compile(
     re.IGNORECASE,
 )
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_DECODED_QUERY: Final = re.compile(r"[?#]")
 _DOTS: Final = (".", "..")
 _TAIL: Final = " ."
 
@@ -197,6 +198,8 @@ def _odd_readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Rea
         levels.append((_decode(undecoded), False))
     if _ESCAPE.search(once):
         levels.append((_decode_again(once), True))
+    if found := _DECODED_QUERY.search(once):  # split off by a stack that decodes first
+        levels.append((once[: found.start()], True))
     canonical = _apply(once, _Choices())
     found: dict[Reading, None] = {}
     for text, structure in levels:
