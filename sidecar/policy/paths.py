@@ -198,8 +198,8 @@ def _odd_readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Rea
         levels.append((_decode(undecoded), False))
     if _ESCAPE.search(once):
         levels.append((_decode_again(once), True))
-    if found := _DECODED_QUERY.search(once):  # split off by a stack that decodes first
-        levels.append((once[: found.start()], True))
+    if query := _DECODED_QUERY.search(once):  # split off by a stack that decodes first
+        levels.append((once[: query.start()], True))
     canonical = _apply(once, _Choices())
     found: dict[Reading, None] = {}
     for text, structure in levels:
