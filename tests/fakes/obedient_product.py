@@ -85,6 +85,7 @@ class ObedientProduct:
         self._host = host
         self._keep = keep
         self._server: asyncio.Server | None = None
+        self._holder: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -102,14 +103,27 @@ class ObedientProduct:
         for task in tuple(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self._holder is not None:
+            self._holder.close()
 
     async def listen(self) -> None:
         """Take connections, on the same port as before."""
         if self._server is None:
+            sock = self._bound()
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(self), self._host, self.port, backlog=4096
+                lambda: _Connection(self), sock=sock, backlog=4096
             )
-            self.port = self._server.sockets[0].getsockname()[1]
+
+    def _bound(self) -> socket.socket:
+        """Return a socket on our port, which another keeps from everybody else meanwhile."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((self._host, self.port))
+        if self._holder is None:
+            self.port = sock.getsockname()[1]
+            self._holder = sock
+            return self._bound()
+        return sock
 
     async def stop_listening(self) -> None:
         """Refuse connections; those that are open stay."""
@@ -122,10 +136,14 @@ class ObedientProduct:
         self.released.set()
         self.released = asyncio.Event()
 
-    def close_idle(self) -> None:
-        """Close the connections on which nothing is under way."""
+    def close_idle(self, *, hearing: bool = False) -> None:
+        """Close the connections on which nothing is under way.
+
+        With `hearing` only this side is closed: a request that is on its way already is lost on a
+        product that has closed, and nobody could count it; on one that hears it is in the book.
+        """
         for connection in tuple(self.open):
-            connection.close_if_idle()
+            connection.close_if_idle(hearing=hearing)
 
     def enter(self, arrival: Arrival) -> None:
         """Write a request into the book."""
@@ -143,6 +161,7 @@ class _Connection(asyncio.Protocol):
         self._arrival: Arrival | None = None
         self._left = 0  # bytes of the body; -1 for chunks
         self._echoes = False
+        self._mute = False
         self._room = asyncio.Event()
         self._room.set()
         self._transport: asyncio.Transport | None = None
@@ -177,10 +196,14 @@ class _Connection(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
-    def close_if_idle(self) -> None:
+    def close_if_idle(self, *, hearing: bool) -> None:
         """End in order, between two requests."""
-        if self._arrival is None and not self._buffer:
-            self.transport.close()
+        if self._arrival is None and not self._buffer and not self.transport.is_closing():
+            self._mute = hearing
+            if hearing:
+                self.transport.write_eof()
+            else:
+                self.transport.close()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -190,7 +213,9 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         if self._arrival is None:
             self._take_head()
-        if self._arrival is not None and self._take_body():
+        if self._arrival is not None and self._mute:
+            self.transport.close()
+        elif self._arrival is not None and self._take_body():
             self._run(self._answer(self._arrival))
 
     def _take_head(self) -> None:

@@ -51,7 +51,11 @@ Outcome = Answer | Cut
 
 @dataclass
 class Accounts:
-    """Units by org, from every book there is."""
+    """Units by org, from every book there is.
+
+    `refused`: executed, and not counted by the platform, which was over its limit when it was told,
+    or was not told yet. `in_hand`: counted, and not spent on an attempt yet.
+    """
 
     charged: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -66,7 +70,11 @@ class World:
     """Everything that runs, and what a test asks of it."""
 
     def __init__(
-        self, platform: LocalPlatform, product: ObedientProduct, wires: dict[str, FaultProxy]
+        self,
+        platform: LocalPlatform,
+        product: ObedientProduct,
+        wires: dict[str, FaultProxy],
+        orgs: list[str],
     ) -> None:
         self.platform = platform
         self.product = product
@@ -76,6 +84,8 @@ class World:
         self.reported: list[Charge] = []
         self.consumers: list[Consumer] = []
         self.app: App
+        self.policy_file: Path
+        self.orgs = orgs
         self._tokens: dict[str, str] = {}
         self._markers = 0
 
@@ -186,14 +196,23 @@ class World:
         await until(lambda: not busy(), busy)
 
     def accounts(self) -> Accounts:
-        """Add up the books; what leases hold counts as in hand once the sidecar has stopped."""
+        """Add up the books, the journal's entries too; a lease is in hand once all has stopped.
+
+        To be asked when nothing is in flight.
+        """
         found = Accounts()
-        counted = {}
-        for each in self.platform.consumes():
+        counted: set[str | None] = set()
+        for each in (each for org in self.orgs for each in self.platform.consumes(org)):
             found.charged[each.org_id] += each.amount
             assert each.key not in counted, f"{each.key} was counted twice"
-            counted[each.key] = each
-        for charge in self.reported:
+            counted.add(each.key)
+        executed = [*self.reported]
+        for entry in self.books.journal.entries():
+            if entry.purpose is Purpose.REPORT:
+                executed.append(entry.charge)
+            elif entry.charge.key in counted:
+                found.in_hand[entry.charge.org_id] += entry.charge.amount
+        for charge in executed:
             if charge.key not in counted:
                 found.refused[charge.org_id] += charge.amount
         for lot in self.books.credits.lots():
@@ -258,11 +277,13 @@ async def world(
     policy_text: str = policy(),
     platform: LocalPlatform | None = None,
     threshold: int = 5,
+    direct: bool = False,
     **flags: Any,
 ) -> AsyncIterator[World]:
     """Run a whole world; with `platform`, on one that runs already and knows the orgs.
 
-    The breaker opens after `threshold` failures in a row; `flags` are those of `run`.
+    With `direct`, the sidecar reaches product and platform without a wire between. The breaker
+    opens after `threshold` failures in a row; `flags` are those of `run`.
     """
     async with contextlib.AsyncExitStack() as owned:
         consumers: list[Consumer] = []
@@ -283,12 +304,17 @@ async def world(
                 ("client", 0),
             )
         }
-        made = World(platform, product, wires)
+        made = World(platform, product, wires, list(orgs))
         made.consumers = consumers
         secrets = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
         place = Place(
-            policy_file, wires["upstream"].url, wires["platform"].url, platform.url, secrets
+            policy_file,
+            product.url if direct else wires["upstream"].url,
+            platform.url if direct else wires["platform"].url,
+            platform.url,
+            secrets,
         )
+        made.policy_file = policy_file
         made.app = App(place.settings(auth_url=platform.url, **flags), secrets)
         await made.app.start()
         owned.push_async_callback(made.app.stop, 1.0)
