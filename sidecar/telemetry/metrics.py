@@ -58,8 +58,8 @@ class Metrics:
         self._refreshes = Counts(1, _SERIES_CAP)
         self._upstream_errors = Counts(1, _SERIES_CAP)
         self._closed = Counts(1, _SERIES_CAP)
-        self._events = Counts(1, _SERIES_CAP)
-        self._notices = Counts(1, _SERIES_CAP)
+        self._events = Counts(1, _SERIES_CAP, (("applied",), ("unsigned",)))
+        self._notices = Counts(1, _SERIES_CAP, (("published",), ("refused",)))
         self._reloads = Counts(1, _SERIES_CAP, (("loaded",), ("unchanged",), ("rejected",)))
 
     # RequestObserver
