@@ -54,6 +54,10 @@ BROKEN: Final = frozenset(
 """Acts that come to no whole answer."""
 
 
+_LEAVING: Final = frozenset({Act.BYE, Act.EARLY})
+"""Acts after which the connection is closed for sending alone; see `ObedientProduct.late`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A request whose head was whole."""
@@ -73,9 +77,16 @@ class ObedientProduct:
     """Listens on a free port; `arrivals` is its book, `pause` the seconds between two events."""
 
     def __init__(self, *, keep: bool = True, pause: float = 0.005, host: str = "127.0.0.1") -> None:
-        """With `keep` false, arrivals are only counted, by org, in `executions`."""
+        """With `keep` false, arrivals are only counted.
+
+        By org in `executions`; what they cost, by org and resource, in `units`. A request says its
+        cost itself, in `x-units` and `x-resource`: 1 of ai_calls where it does not.
+        """
         self.arrivals: list[Arrival] = []
         self.executions: Counter[str] = Counter()
+        self.units: Counter[tuple[str, str]] = Counter()
+        self.markers: set[str] = set()
+        self._late: dict[str, tuple[Arrival, str, int]] = {}
         self.twice: list[str] = []
         self.pause = pause
         self.open: set[_Connection] = set()
@@ -139,17 +150,30 @@ class ObedientProduct:
     def close_idle(self, *, hearing: bool = False) -> None:
         """Close the connections on which nothing is under way.
 
-        With `hearing` only this side is closed: a request that is on its way already is lost on a
-        product that has closed, and nobody could count it; on one that hears it is in the book.
+        With `hearing` only this side is closed: a request that is on its way already would be lost
+        on a socket that is closed, and nobody could count it; so it is in `late`.
         """
         for connection in tuple(self.open):
             connection.close_if_idle(hearing=hearing)
 
-    def enter(self, arrival: Arrival) -> None:
+    def enter(self, arrival: Arrival, resource: str, units: int) -> None:
         """Write a request into the book."""
         self.executions[arrival.org] += 1
+        self.units[arrival.org, resource] += units
+        if arrival.marker in self.markers:
+            self.twice.append(arrival.marker)
+        self.markers.add(arrival.marker)
         if self._keep:
             self.arrivals.append(arrival)
+
+    def enter_late(self, arrival: Arrival, resource: str, units: int) -> None:
+        """Note a request that came when this side was closed: it is not executed."""
+        self._late[arrival.marker] = arrival, resource, units
+
+    @property
+    def late(self) -> list[tuple[Arrival, str, int]]:
+        """Requests that came too late and never again: paid for, since they may have been done."""
+        return [each for marker, each in self._late.items() if marker not in self.markers]
 
 
 class _Connection(asyncio.Protocol):
@@ -234,7 +258,9 @@ class _Connection(asyncio.Protocol):
             first.split(" ")[1],
             Act(fields.get("x-act", Act.OK)),
         )
-        self._product.enter(self._arrival)
+        resource, units = fields.get("x-resource", "ai_calls"), int(fields.get("x-units", "1"))
+        enter = self._product.enter_late if self._mute else self._product.enter
+        enter(self._arrival, resource, units)
         if self._arrival.act is Act.EARLY:
             self._left = 0
             self._buffer = b""
@@ -263,7 +289,7 @@ class _Connection(asyncio.Protocol):
         match arrival.act:
             case Act.OK | Act.BYE | Act.EARLY:
                 write(counted + body)
-                closes = arrival.act is not Act.OK
+                closes = False
             case Act.CHUNKED:
                 write(chunked)
                 for part in (body[:half], body[half:]):
@@ -308,7 +334,10 @@ class _Connection(asyncio.Protocol):
                 self._echoes = True
                 write(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
                 return
-        if closes:
+        if arrival.act in _LEAVING:
+            self._mute = True
+            self.transport.write_eof()
+        elif closes:
             self.transport.close()
         self._arrival = None
 

@@ -29,6 +29,7 @@ from sidecar.local_platform.faults import Faults, Malformed
 from sidecar.local_platform.server import LocalPlatform
 from tests.e2e.harness import LOCAL, policy, seed
 from tests.fakes.obedient_product import Act
+from tests.plane import Client
 from tests.wire.world import Cut, Outcome, World, until, world
 
 T = TypeVar("T")
@@ -95,6 +96,7 @@ class Flight:
     first: bytes
     rest: bytes
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    client: Client | None = None
     task: asyncio.Task[Outcome] | None = None
 
 
@@ -200,6 +202,7 @@ class WholeSidecar(RuleBasedStateMachine):
     async def _fly(self, flight: Flight) -> Outcome:
         try:
             async with self.w.connect(through=False) as client:
+                flight.client = client
                 await client.send(flight.first)
                 if flight.rest:
                     await flight.more.wait()
@@ -241,18 +244,21 @@ class WholeSidecar(RuleBasedStateMachine):
                 await asyncio.wait((flight.task,), timeout=0.01)
         self._landed(flight, flight.task.result())
 
-    @rule(at=st.integers(0, 20))
-    def abort(self, at: int) -> None:
+    @rule(at=st.integers(0, 20), reset=st.booleans())
+    def abort(self, at: int, *, reset: bool) -> None:
         """Have a client leave, wherever its request is."""
         flight = self._take(at, leaving=True)
         if flight is not None:
-            self.run(self._abort(flight))
+            self.run(self._abort(flight, reset=reset))
 
-    async def _abort(self, flight: Flight) -> None:
+    async def _abort(self, flight: Flight, *, reset: bool) -> None:
+        """End it by a reset, which is heard at once, or a FIN, after which there is a grace."""
         assert flight.task is not None
         if flight.task.done():
             self._landed(flight, flight.task.result())
             return
+        if reset and flight.client is not None:
+            flight.client.reset()
         flight.task.cancel()
         await asyncio.wait((flight.task,))
         await asyncio.sleep(0.002)
@@ -286,7 +292,7 @@ class WholeSidecar(RuleBasedStateMachine):
         self.request(org, PATHS[0], Act.OK, 4, request_id, 1.0, fault, chunked=False)
         self.run(asyncio.sleep(after))
         if len(self.flights) > flights:
-            self.run(self._abort(self.flights.pop()))
+            self.run(self._abort(self.flights.pop(), reset=True))
         self.platform.clear_faults()
 
     # the others
@@ -348,7 +354,8 @@ class WholeSidecar(RuleBasedStateMachine):
     def _balance(self) -> None:
         w = self.w
         executed: Counter[str] = Counter()
-        for arrival in w.product.arrivals:
+        late = [arrival for arrival, _, _ in w.product.late]
+        for arrival in [*w.product.arrivals, *late]:
             owner, amount = self.amounts[arrival.marker]
             if arrival.marker not in self.refunded:
                 executed[owner] += amount

@@ -138,7 +138,8 @@ class FaultProxy:
         far: _Side | None = None
         try:
             if wire.half_open:
-                await near.swallow()
+                while data := await near.read():
+                    passage.heard += data
                 return
             if wire.connects_after:
                 await asyncio.sleep(wire.connects_after)
@@ -174,6 +175,7 @@ class FaultProxy:
                         await _end(ways[task].ending, near, far)
                         return
                 if near.was_reset or far.was_reset:
+                    await asyncio.gather(near.delivered(), far.delivered())
                     near.reset()
                     far.reset()
         finally:
