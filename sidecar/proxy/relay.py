@@ -39,6 +39,7 @@ class Relay:
         *,
         keep: bool,
         first_byte_timeout: float | None,
+        finished: asyncio.Future[PeerFailure | ProtocolError | None],
     ) -> None:
         self._client = client
         self._head = head
@@ -53,8 +54,7 @@ class Relay:
         self.unreached = False
         self.until_close = False
         self.upstream = upstream
-        self.finished: asyncio.Future[PeerFailure | ProtocolError | None]
-        self.finished = asyncio.get_running_loop().create_future()
+        self.finished: asyncio.Future[PeerFailure | ProtocolError | None] = finished
 
     # the request
 

@@ -92,6 +92,7 @@ class Scene:
             ((b"X-Request-ID", b"id"),),
             keep=True,
             first_byte_timeout=first_byte,
+            finished=asyncio.get_running_loop().create_future(),
         )
 
     def head(self, *fields: bytes, status: bytes = b"200 OK") -> None:
