@@ -47,17 +47,17 @@ def _mappings(values: object) -> Iterator[tuple[int, dict[str, object]]]:
 def _check_identity(
     document: Document, policy: dict[str, object], environ: Mapping[str, str] | None
 ) -> None:
-    seen: dict[object, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for number, entry in _mappings(policy.get("identity")):
         where: Where = ("identity", number)
         cookie = entry.get("cookie")
         if ("cookie" in entry) == ("bearer" in entry):
             document.problem(where, "an identity has one of `cookie` and `bearer: true`")
-        elif (source := cookie or "bearer") in seen:
-            line = document.line(("identity", seen[source]))
-            document.problem(where, f"the same source is on line {line} already")
-        elif isinstance(source, str):
-            seen[source] = number
+        elif "bearer" in entry or isinstance(cookie, str):
+            source = ("cookie", cookie) if isinstance(cookie, str) else ("bearer", "")
+            if (first := seen.setdefault(source, number)) != number:
+                line = document.line(("identity", first))
+                document.problem(where, f"the same source is on line {line} already")
         if cookie == PLATFORM_COOKIE:
             document.problem(
                 (*where, "cookie"), f"`{PLATFORM_COOKIE}` is the platform's own: never read it"

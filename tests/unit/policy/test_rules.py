@@ -61,6 +61,11 @@ def test_identity_twice(entry: str) -> None:
     assert broken(text) == ["p:3:5: the same source is on line 2 already"]
 
 
+def test_a_cookie_named_bearer_is_no_bearer_token() -> None:
+    """They are read from different places."""
+    assert broken("identity:\n  - cookie: bearer\n  - bearer: true") == []
+
+
 @pytest.mark.parametrize("environ", [{}, {"S": ""}])
 def test_secret_must_be_set(environ: dict[str, str]) -> None:
     """An empty secret would verify anything."""
@@ -178,6 +183,7 @@ def test_routes_that_differ_in_case_are_reachable_where_case_counts() -> None:
         "3",
         "identity: 3",
         "identity: [3, [], {cookie: 3}]",
+        "identity: [{cookie: [x]}, {cookie: {a: b}}, {cookie: [x]}]",
         "defaults: 3",
         "defaults: {amount: {max: x, map: 3}}",
         "routes: {a: 1}",
