@@ -96,7 +96,7 @@ class Load:
         sent = 0
         total = int(self.rate * self.seconds)
         while sent < total:
-            due_by_now = min(int((time.perf_counter() - start) * self.rate), total)
+            due_by_now = min(int((time.perf_counter() - start) * self.rate) + 1, total)
             while sent < due_by_now:
                 due = start + sent / self.rate
                 sent += 1

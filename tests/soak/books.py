@@ -51,7 +51,7 @@ def rows(
     """Put the books side by side."""
     slots = sorted(limits | charged | executed | lost | in_hand)
     return [
-        Row(*slot, limits.get(slot, 0), charged[slot], executed[slot], lost[slot], in_hand[slot])
+        Row(*slot, limits.get(slot, -1), charged[slot], executed[slot], lost[slot], in_hand[slot])
         for slot in slots
     ]
 

@@ -143,7 +143,7 @@ class Traffic:
             async with self._connection() as client:
                 await client.send(request[: random.randrange(1, len(request) + 1)])
                 await asyncio.sleep(random.random() * 0.05)
-                if random.random() < 0.5:
+                if random.random() < 0.5 and not client.writer.is_closing():
                     client.reset()
         return "left"
 

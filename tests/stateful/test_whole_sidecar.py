@@ -257,7 +257,7 @@ class WholeSidecar(RuleBasedStateMachine):
         if flight.task.done():
             self._landed(flight, flight.task.result())
             return
-        if reset and flight.client is not None:
+        if reset and flight.client is not None and not flight.client.writer.is_closing():
             flight.client.reset()
         flight.task.cancel()
         await asyncio.wait((flight.task,))
