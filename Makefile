@@ -7,14 +7,15 @@ PYTHON ?=
 ARGS ?=
 # Parts and options of the benchmarks; see `python -m tests.bench --help`.
 BENCH ?=
-# How long to fuzz.
-SECONDS ?= 3600
+# How long to fuzz (3600) or to soak (300), in seconds.
+fuzz: SECONDS ?= 3600
+soak: SECONDS ?= 300
 
 VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz test-newest bench dashboards dashboards-pictures chart-readme manifests image-test format clean packages
+.PHONY: help demo test check fuzz soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test format clean packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -38,6 +39,12 @@ fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-g
 test-newest: packages ## run the tests on the newest Python here, in its own environment
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
 	$(NEWEST)/bin/python -m pytest
+
+soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
+	$(VENV)/bin/python -m tests.soak $(SECONDS)
+
+resources: $(VENV)/.dev ## measure memory with 2,000 streams and slow readers, 10,000 aborts, 1,000 reloads
+	BB_RESOURCES=full $(VENV)/bin/python -m pytest tests/resources -s
 
 bench: $(VENV)/.dev ## measure beside Envoy, nginx and others, into docs/performance (BENCH="throughput --rounds 3")
 	@.ci/bench-peers $(VENV)/bin/python
