@@ -1,31 +1,32 @@
-"""Request and response heads: parsed by llhttp, then held to a stricter reading of RFC 9112.
+"""Request and response heads: split by llhttp, then held to a stricter reading of RFC 9112.
 
-llhttp accepts more than a proxy may pass on. So the raw block is checked first (line ends, control
-bytes, folds, the start line), then llhttp splits it, then names, framing and host are checked here.
-Pure: a block goes in, a head or a `ProtocolError` comes out, whatever packets it came in.
+llhttp accepts more than a proxy may pass on. So the start line is checked before, the lines before
+and after (lines.py), and what rules between them here: framing, host, connection.
+A block goes in, a head or a `ProtocolError` comes out, whatever packets it came in.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import httptools
 
 from sidecar.http1.errors import ProtocolError
+from sidecar.http1.lines import Events, Field, Lines, feed
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """Body lengths that are not a count: `transfer-encoding: chunked`, and the end of the stream."""
 
-Fields = list[tuple[bytes, bytes]]
+Fields = list[Field]
 
-_TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[01]\r\n")
-_OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]\r\n")
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?\r\n")
+_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[01]")
+_OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 _HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9._])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
@@ -35,9 +36,7 @@ _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", 
 _BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _CARRIES_REQUESTS: Final = (b"h2", b"h3", b"http", b"tls")
 _MAX_LENGTH: Final = 2**63 - 1
-_NAME_CACHE_SIZE: Final = 4096
-
-_names: dict[bytes, bytes] = {}
+_REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
 
 
 @dataclass(slots=True)
@@ -78,36 +77,6 @@ class ResponseHead:
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
-class _Events:
-    """Collects what llhttp finds in one head."""
-
-    __slots__ = ("fields", "reason", "target")
-
-    def __init__(self) -> None:
-        self.fields: Fields = []
-        self.target = b""
-        self.reason = b""
-
-    def on_url(self, url: bytes) -> None:
-        self.target += url
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((_names.get(name) or _lower_name(name), value.strip(b" \t")))
-
-
-def _lower_name(name: bytes) -> bytes:
-    """Return a field's name in lower case, once it is known to be a token (RFC 9110, 5.1)."""
-    if not name or name.translate(None, _TOKEN):
-        raise ProtocolError("a field name is not a token")
-    lower = name.lower()
-    if len(_names) < _NAME_CACHE_SIZE and len(name) <= 64:
-        _names[name] = lower
-    return lower
-
-
 def find_end(data: bytes, start: int) -> int:
     """Return where the head in `data` ends, or 0 when it is not all there.
 
@@ -122,39 +91,33 @@ def find_end(data: bytes, start: int) -> int:
     return 0
 
 
-def _check_block(block: bytes) -> None:
-    """Refuse what llhttp would let pass or unfold: control bytes, bare CR or LF, folded lines."""
-    line_ends = block.translate(None, _TEXT)
-    count = block.count(b"\r\n")
-    if len(line_ends) != 2 * count or line_ends.count(b"\r") != count:
-        raise ProtocolError("a control byte, or a bare CR or LF, stands in the head")
-    if b"\n " in block or b"\n\t" in block:
-        raise ProtocolError("a field line is folded, or starts with white space")
-
-
 def parse_request(block: bytes, max_fields: int) -> RequestHead:
     """Parse the head of a request, from its first byte to the empty line (RFC 9112, 2 to 6)."""
-    _check_block(block)
-    line = _REQUEST_LINE.match(block)
-    if line is None:
-        if _OTHER_VERSION.match(block):
-            raise ProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
-        raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
-    events = _Events()
-    parser = httptools.HttpRequestParser(events)
-    minor = 1 if line.group().endswith(b"1\r\n") else 0
-    try:
-        _feed(parser, block)
-    except ProtocolError:
-        _answer_known_coding(block, events.fields, minor)
-        raise
-    fields = events.fields
+    (method, target, minor), fields = _requests.parse(block)
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
+    return _request_head(method, target, minor, fields)
+
+
+def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], Fields]:
+    """Read a request line into method, target and minor version, and the lines behind it."""
+    line = _REQUEST_LINE.fullmatch(start)
+    if line is None:
+        if _OTHER_VERSION.fullmatch(start):
+            raise ProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
+        raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
+    events = Events()
+    parser = httptools.HttpRequestParser(events)
+    minor = 1 if start.endswith(b"1") else 0
+    try:
+        feed(parser, start, lines)
+    except ProtocolError:
+        _answer_known_coding(lines, events.fields, minor)
+        raise
     method = parser.get_method().decode("ascii")
     if method in {"CONNECT", "TRACE"}:
         raise ProtocolError(f"{method} is not served", 501)
-    return _request_head(method, line.group(1), minor, fields)
+    return (method, line.group(1), minor), events.fields
 
 
 def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> RequestHead:
@@ -182,7 +145,7 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
                 raise ProtocolError("more than one Transfer-Encoding")
             coding = value
         elif name == b"connection":
-            connection = connection | _tokens(value)
+            connection = connection | _tokens(value) if connection else _tokens(value)
         elif name == b"expect":
             if value.lower() != b"100-continue" or expects_continue:
                 raise ProtocolError("the only expectation known here is 100-continue", 417)
@@ -231,21 +194,13 @@ _RULING: Final = frozenset(
 
 def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     """Parse the head of a response to `method` (RFC 9112, 4 to 6); what is unclear is an error."""
-    _check_block(block)
-    line = _STATUS_LINE.match(block)
-    if line is None:
-        raise ProtocolError("the status line is not `HTTP/1.1 status reason`")
-    events = _Events()
-    parser = httptools.HttpResponseParser(events)
-    _feed(parser, block)
-    if len(events.fields) > max_fields:
+    (status, reason, minor), fields = _answers.parse(block)
+    if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields")
-    status = parser.get_status_code()
-    minor = 1 if block.startswith(b"HTTP/1.1") else 0
     length: int | None = None
     chunked = False
     connection = _NOTHING
-    for name, value in events.fields:
+    for name, value in fields:
         if name == b"content-length":
             if length is not None:
                 raise ProtocolError("more than one Content-Length")
@@ -255,7 +210,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
                 raise ProtocolError("Transfer-Encoding is not exactly `chunked`")
             chunked = True
         elif name == b"connection":
-            connection = connection | _tokens(value)
+            connection = connection | _tokens(value) if connection else _tokens(value)
     if chunked and length is not None:
         raise ProtocolError("Content-Length together with Transfer-Encoding")
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
@@ -271,30 +226,31 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
         body = UNTIL_CLOSE if length is None else length
     return ResponseHead(
         status,
-        events.reason.strip(b" \t"),
+        reason,
         minor,
-        events.fields,
+        fields,
         body,
         keep_alive and body != UNTIL_CLOSE,
         connection,
     )
 
 
-def _feed(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, block: bytes) -> None:
-    try:
-        parser.feed_data(block)
-    except httptools.HttpParserUpgrade:
-        pass  # the head is complete; whether there will be a tunnel is not llhttp's to say
-    except httptools.HttpParserInvalidMethodError as error:
-        raise ProtocolError("the method is not known", 501) from error
-    except httptools.HttpParserCallbackError as error:
-        if isinstance(error.__context__, ProtocolError):
-            raise error.__context__ from None
-        raise
-    except httptools.HttpParserError as error:
-        raise ProtocolError("the head is not HTTP/1.1") from error
+def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], Fields]:
+    """Read a status line into status, reason and minor version, and the lines behind it."""
+    if not _STATUS_LINE.fullmatch(start):
+        raise ProtocolError("the status line is not `HTTP/1.1 status reason`")
+    events = Events()
+    parser = httptools.HttpResponseParser(events)
+    feed(parser, start, lines)
+    minor = 1 if start.startswith(b"HTTP/1.1") else 0
+    return (parser.get_status_code(), events.reason.strip(b" \t"), minor), events.fields
 
 
+_requests: Final = Lines(_read_request, _REMEMBERED)
+_answers: Final = Lines(_read_answer, _REMEMBERED)
+
+
+@lru_cache(maxsize=1024)
 def _content_length(value: bytes) -> int:
     if not _LENGTH.fullmatch(value) or (length := int(value)) > _MAX_LENGTH:
         raise ProtocolError("Content-Length is not one whole number")
@@ -310,18 +266,19 @@ def _check_coding(value: bytes, minor: int) -> None:
     raise ProtocolError("Transfer-Encoding is not exactly `chunked` on HTTP/1.1")
 
 
-def _answer_known_coding(block: bytes, fields: Fields, minor: int) -> None:
+def _answer_known_coding(lines: list[bytes], fields: Fields, minor: int) -> None:
     """Answer 501 where llhttp, which knows no coding but chunked, has refused a known one.
 
-    `fields` may lack the one at which llhttp stopped, so the block is searched for other framing.
+    `fields` may lack the one at which llhttp stopped, so all lines are searched for other framing.
     """
-    names = block.lower()
+    names = b"\n".join((b"", *lines)).lower()
     if names.count(b"\ntransfer-encoding") == 1 and b"\ncontent-length" not in names:
         for name, value in fields:
             if name == b"transfer-encoding":
                 _check_coding(value, minor)
 
 
+@lru_cache(maxsize=256)
 def _tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(part.strip(b" \t") for part in value.lower().split(b","))
 

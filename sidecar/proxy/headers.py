@@ -7,10 +7,11 @@ spelling that a product could read as the same field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Sequence
 from typing import Final
 
 from sidecar.http1.heads import Fields, RequestHead, ResponseHead
+from sidecar.http1.lines import Field, Memory
 from sidecar.model import Identity
 
 _HOP_BY_HOP: Final = frozenset(
@@ -32,18 +33,45 @@ _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 _FROM_TRUSTED: Final = frozenset({b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"})
 _PLATFORM_SESSION: Final = b"bb_session"
 _CACHE_SIZE: Final = 4096
+_REMEMBERED: Final = 2 * 1024 * 1024  # bytes, each way
 
-_ends_here: dict[bytes, bool] = {}
+_OF_THE_HOP: Final = frozenset({b"close", b"keep-alive", b"te", b"upgrade", b""})
+"""What Connection usually names: nothing that would be passed on otherwise."""
+
 _identity_lines: dict[tuple[str, str, str, str], bytes] = {}
 
 
-def _is_ours(name: bytes) -> bool:
-    """Say whether a client's field is dropped; remembered per name, in bounded memory."""
+_for_upstream: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
+_for_client: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
+"""Fields as they are passed on: the same ones come with every head (http1/lines.py)."""
+
+
+def _to_upstream(field: Field) -> bytes:
+    """Return a client's field as the upstream gets it, with its CRLF: empty where it ends here."""
+    name, value = field
     plain = name.replace(b"_", b"-")
-    ours = plain in _HOP_BY_HOP or plain in _OURS_UPSTREAM or plain.startswith(b"x-bb-")
-    if len(_ends_here) < _CACHE_SIZE and len(name) <= 64:
-        _ends_here[name] = ours
-    return ours
+    line = b""
+    if not (plain in _HOP_BY_HOP or plain in _OURS_UPSTREAM or plain.startswith(b"x-bb-")):
+        if name == b"cookie" and _PLATFORM_SESSION in value:
+            value = _without_platform_session(value)
+        if value or field[1] == value:
+            line = b"%b: %b\r\n" % (name, value)
+    _for_upstream.keep(field, line, len(field[1]) + len(line))
+    return line
+
+
+def _to_client(field: Field) -> bytes:
+    """Return an upstream's field as the client gets it, with its CRLF: empty where it ends here."""
+    name, value = field
+    line = b""
+    if not (name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM):
+        line = b"%b: %b\r\n" % (name, value)
+    _for_client.keep(field, line, len(value) + len(line))
+    return line
+
+
+def _but_for(fields: Fields, dropped: Container[bytes]) -> Fields:
+    return [field for field in fields if field[0] not in dropped]
 
 
 def request_head(
@@ -60,34 +88,25 @@ def request_head(
     `forwarded` are the whole X-Forwarded lines, from `forwarded_lines`. `expect` passes a client's
     `Expect: 100-continue` on.
     """
-    known = _ends_here
-    lines = [
-        b"%b %b HTTP/1.1\r\nhost: %b" % (head.method.encode("ascii"), head.target, host),
-    ]
-    named = head.connection
-    for field in head.fields:
-        name = field[0]
-        ours = known.get(name)
-        if (_is_ours(name) if ours is None else ours) or name in named:
-            continue
-        if name == b"cookie" and _PLATFORM_SESSION in field[1]:
-            field = (name, _without_platform_session(field[1]))  # noqa: PLW2901 - the one edit
-            if not field[1]:
-                continue
-        lines.append(b": ".join(field))
+    fields = head.fields
+    if not head.connection <= _OF_THE_HOP:
+        fields = _but_for(fields, head.connection)
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method.encode("ascii"), head.target, host)]
+    known = _for_upstream.get
+    for field in fields:
+        line = known(field)
+        lines.append(_to_upstream(field) if line is None else line)
     if head.length < 0:
-        lines.append(b"transfer-encoding: chunked")
+        lines.append(b"transfer-encoding: chunked\r\n")
     elif head.length or _has_length(head):
-        lines.append(b"content-length: %d" % head.length)
+        lines.append(b"content-length: %d\r\n" % head.length)
     if expect:
-        lines.append(b"expect: 100-continue")
+        lines.append(b"expect: 100-continue\r\n")
     if head.upgrade is not None:
-        lines.append(b"connection: upgrade\r\nupgrade: " + head.upgrade)
-    tail = forwarded + b"x-request-id: " + request_id
-    if identity is not None:
-        tail += identity_lines(identity)
-    lines.append(tail + b"\r\n\r\n")
-    return b"\r\n".join(lines)
+        lines.append(b"connection: upgrade\r\nupgrade: %b\r\n" % head.upgrade)
+    whose = b"" if identity is None else identity_lines(identity)
+    lines.append(b"%bx-request-id: %b%b\r\n\r\n" % (forwarded, request_id, whose))
+    return b"".join(lines)
 
 
 def _has_length(head: RequestHead) -> bool:
@@ -147,31 +166,27 @@ def forwarded_lines(fields: Fields, peer: bytes, host: bytes, *, trusted: bool) 
 
 
 def response_head(
-    head: ResponseHead, added: Iterable[tuple[bytes, bytes]], *, chunked: bool, connection: bytes
+    head: ResponseHead, added: Sequence[Field], *, chunked: bool, connection: bytes
 ) -> bytes:
     """Write the head that the client gets; `added` are the sidecar's own fields.
 
     `connection` is the whole field line with its CRLF, or empty.
     """
-    quota_told = False
-    tail = []
-    for field in added:
-        quota_told = quota_told or field[0].lower() in _QUOTA_FIELDS
-        tail.append(b"%b: %b\r\n" % field)
+    fields = head.fields
     named = head.connection
-    bodiless = head.status < 200 or head.status == 204
-    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
-    for field in head.fields:
-        name = field[0]
-        if name == b"content-length":  # framing is not the upstream's to take back
-            if bodiless:
-                continue  # RFC 9110, 8.6
-        elif name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM or name in named:
-            continue
-        if quota_told and name in _QUOTA_FIELDS:
-            continue
-        lines.append(b": ".join(field))
-    lines.append(b"")
+    if not named <= _OF_THE_HOP:  # framing is not the upstream's to take back
+        fields = _but_for(fields, named - {b"content-length"})
+    if head.status < 200 or head.status == 204:
+        fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
+    if len(added) > 1 and any(field[0].lower() in _QUOTA_FIELDS for field in added):
+        fields = _but_for(fields, _QUOTA_FIELDS)
+    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
+    known = _for_client.get
+    for field in fields:
+        line = known(field)
+        lines.append(_to_client(field) if line is None else line)
+    for field in added:
+        lines.append(b"%b: %b\r\n" % field)
     if chunked:
-        tail.append(b"transfer-encoding: chunked\r\n")
-    return b"\r\n".join(lines) + b"".join(tail) + connection + b"\r\n"
+        lines.append(b"transfer-encoding: chunked\r\n")
+    return b"%b%b\r\n" % (b"".join(lines), connection)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httptools
 import pytest
 
 from sidecar.http1 import heads
@@ -236,31 +235,6 @@ def test_framing_is_checked_twice(name: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         heads._request_head("POST", b"/", 1, [(b"host", b"a"), *FRAMINGS[name]])
     assert caught.value.status == 400
-
-
-def test_names_are_checked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for names: an error raised while llhttp runs comes out as itself."""
-    monkeypatch.setattr(heads, "_names", {})
-    monkeypatch.setattr(heads, "_TOKEN", b"Hhost")
-    with pytest.raises(ProtocolError, match="not a token"):
-        read(post(b"X: y"))
-
-
-def test_a_fault_of_ours_is_no_fault_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not the client's doing is not answered as a bad request."""
-    monkeypatch.setattr(heads, "_names", None)
-    with pytest.raises(httptools.HttpParserCallbackError):
-        read(post())
-
-
-def test_names_are_remembered_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that invents names does not grow the memory of names without end."""
-    known: dict[bytes, bytes] = {}
-    monkeypatch.setattr(heads, "_names", known)
-    monkeypatch.setattr(heads, "_NAME_CACHE_SIZE", 3)
-    for number in range(20):
-        read(post(b"X-%d: y" % number, b"Y" * 65 + b": z"))
-    assert len(known) == 3
 
 
 @pytest.mark.parametrize("start", [0, 3, 20])
