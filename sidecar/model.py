@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from sidecar.values import value
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in wire order: lower-case name, value without surrounding white space."""
 
@@ -156,7 +158,7 @@ class BearerSource:
 IdentitySource = CookieSource | BearerSource
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quota:
     """What the platform said of one org's resource. `reset_at` in Unix seconds, UTC."""
 
@@ -213,7 +215,7 @@ class RequestIdOrigin(StrEnum):
     TRUSTED = "trusted"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """An inbound request as the engine sees it.
 
@@ -227,7 +229,7 @@ class Call:
     request_id_origin: RequestIdOrigin
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charge:
     """What a call costs an org, under the key that makes a retry free."""
 
@@ -280,14 +282,14 @@ _RESULT_UNKNOWN: Final = frozenset(
 _PERMANENT: Final = frozenset({FailureKind.NOT_FOUND, FailureKind.UNPROCESSABLE})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Granted:
     """The platform counted the charge."""
 
     quota: Quota
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """The platform refused the charge as over the limit, and counted nothing."""
 
@@ -312,7 +314,7 @@ class Execution(StrEnum):
     UNREACHED = "unreached"  # provably, no byte reached the upstream
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Permit:
     """Proof of admission: forwarding asks for one, and only the verdict table makes one.
 
@@ -330,7 +332,7 @@ class Permit:
     good_until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """What is to happen to a call, and all that its refusal or its marks are made from.
 

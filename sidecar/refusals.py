@@ -8,7 +8,6 @@ fields), draft-ietf-httpapi-ratelimit-headers (RateLimit); the error objects of 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, assert_never
@@ -24,6 +23,7 @@ from sidecar.refusal_words import (
     reason_detail,
     reason_title,
 )
+from sidecar.values import value
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields to send, names in the case in which documentation writes them."""
@@ -55,7 +55,7 @@ _NOT_JUDGED: Final = frozenset({None, IdentityFailure.MISSING, IdentityFailure.K
 """No token came, or none could be judged: no error code then (RFC 6750, 3.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """An answer in place of the product's.
 

@@ -7,7 +7,6 @@ credit and a lease are decided before the coroutine first yields.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.admission.books import Books
@@ -47,6 +46,7 @@ from sidecar.model import (
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
 from sidecar.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.values import value
 
 
 class PolicyInForce(Protocol):
@@ -80,7 +80,7 @@ class PolicySource(Protocol):
         """The last good policy."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Claimed:
     """The key to charge under, and the claim held in the replay book: none for a generated ID."""
 

@@ -31,6 +31,7 @@ from sidecar.model import (
     Verdict,
 )
 from sidecar.policy.compiled import Meter
+from sidecar.values import value
 
 FAILURE_RETRY_SECONDS: Final = 5.0
 """`Retry-After` of a call refused because the platform gave no answer."""
@@ -104,21 +105,21 @@ class Replayed:
     """The request ID was seen before, and the policy rejects those."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credited:
     """A credit pays the call; its units were good until then (Unix seconds)."""
 
     good_until: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Leased:
     """Units taken ahead pay the call; `quota` as it stands with what the lease still holds."""
 
     quota: Quota
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Denied:
     """The platform refused the same a moment ago."""
 
@@ -162,7 +163,7 @@ Finding = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ruling:
     """What follows from a finding. `good_until` is 0 where no units were paid."""
 
