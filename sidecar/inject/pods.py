@@ -10,37 +10,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.errors import UserError
 from sidecar.inject import words
+from sidecar.inject.asking import CannotInject, Object, is_name, name_of
 from sidecar.inject.config import InjectorConfig
-
-Object = dict[str, Any]
+from sidecar.inject.ports import Ports, all_containers, check_free, choose_ports, tcp_ports
 
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _ACTIONS: Final = ("httpGet", "tcpSocket", "grpc")
 _HOOKS: Final = ("postStart", "preStop")
 _DEFAULT_GRACE: Final = 30
 """What Kubernetes takes where a pod does not say."""
-_MAX_PORT: Final = 65535
-
-
-class CannotInject(UserError):  # noqa: N818 - it names the refusal, which becomes an answer
-    """A pod or Service asks for the sidecar in a way that leaves a choice open, or cannot work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """`sidecar` is what callers use, `product` where the product listens from now on.
-
-    `known` are the numbers by which the pod so far named the product's port.
-    """
-
-    sidecar: int
-    product: int
-    known: frozenset[int]
+_PRIVILEGED: Final = 1024
+"""Ports below it are root's, unless the pod says otherwise; the sidecar is not root."""
+_FIRST_FREE_PORT: Final = "net.ipv4.ip_unprivileged_port_start"
 
 
 def inject(pod: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
@@ -58,24 +42,31 @@ def inject(pod: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
             "spec.hostNetwork: true: the sidecar's ports would be the machine's: remove it, or"
             f" remove the label {words.INJECT}"
         )
+    if (spec.get("os") or {}).get("name") == "windows":
+        raise CannotInject(
+            f"spec.os.name: windows: the sidecar is for Linux: remove the label {words.INJECT}"
+        )
     metadata = pod.setdefault("metadata", {})
-    asked: dict[str, str] = metadata.get("annotations") or {}
+    asked: dict[str, str] = {
+        name: text or "" for name, text in (metadata.get("annotations") or {}).items()
+    }
     product = _product(metadata, asked)
     container = _container(spec, asked)
-    ports = _ports(container, asked, config)
-    _check_free(spec, container, ports, config)
+    ports = choose_ports(container, asked, config)
+    check_free(spec, container, ports, config)
     _point_probes(container, ports, asked)
     _move_ports(container, ports)
     _tell_port(container, ports.product)
-    warnings = _let_linger(container, config)
+    _open_port(spec, ports.sidecar)
+    warnings = [*_let_linger(container, config), *_never_ends(spec, config)]
     _add_sidecar(
         spec,
         config,
         ports,
         {
             "<product>": product,
-            "<secret>": asked.get(words.SECRET) or f"{product}-secrets",
-            "<policy>": asked.get(words.POLICY) or f"{product}-policy",
+            "<secret>": name_of(asked, words.SECRET) or f"{product}-secrets",
+            "<policy>": name_of(asked, words.POLICY) or f"{product}-policy",
             "<upstream>": f"http://127.0.0.1:{ports.product}",
             "<port>": str(ports.sidecar),
         },
@@ -87,27 +78,21 @@ def inject(pod: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
 def has_sidecar(pod: Object) -> bool:
     """Whether a pod has the sidecar already: injected before, or by the product's own chart."""
     spec = pod.get("spec") or {}
-    return any(each.get("name") == words.SIDECAR_NAME for each in _all_containers(spec))
-
-
-def port_of(text: str, annotation: str) -> int:
-    """Read a port from an annotation. Raises CannotInject when it is none."""
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_PORT:
-        return int(text)
-    raise CannotInject(f"{annotation}: {text!r}: must be a port from 1 to 65535")
-
-
-def _all_containers(spec: Object) -> list[Object]:
-    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return any(each.get("name") == words.SIDECAR_NAME for each in all_containers(spec))
 
 
 def _product(metadata: Object, asked: dict[str, str]) -> str:
     labels: dict[str, str] = metadata.get("labels") or {}
-    product = asked.get(words.PRODUCT) or labels.get(words.NAME_LABEL)
+    product = name_of(asked, words.PRODUCT) or labels.get(words.NAME_LABEL)
     if not product:
         raise CannotInject(
             f"whose calls are to be counted is not said: set the annotation {words.PRODUCT} to"
             " the product's slug"
+        )
+    if not is_name(product):
+        raise CannotInject(
+            f"the label {words.NAME_LABEL}, {product!r}, is no product's slug: set the annotation"
+            f" {words.PRODUCT} to it"
         )
     return product
 
@@ -129,66 +114,6 @@ def _container(spec: Object, asked: dict[str, str]) -> Object:
     )
 
 
-def _ports(container: Object, asked: dict[str, str], config: InjectorConfig) -> Ports:
-    told = _told_port(container, asked)
-    fixed = asked.get(words.PRODUCT_PORT)
-    product = config.product_port if fixed is None else port_of(fixed, words.PRODUCT_PORT)
-    wanted = asked.get(words.PORT)
-    if wanted is not None:
-        sidecar = port_of(wanted, words.PORT)
-    elif told is not None and told != product:
-        sidecar = told
-    else:
-        sidecar = config.port
-    if sidecar == product:
-        raise CannotInject(
-            f"the sidecar and the product would both listen on {sidecar}: set the annotation"
-            f" {words.PORT} or {words.PRODUCT_PORT} to another port"
-        )
-    known = {sidecar, *([] if told is None else [told]), *([] if fixed is None else [product])}
-    declared = [entry.get("containerPort") for entry in container.get("ports") or ()]
-    if declared and known.isdisjoint(declared):
-        raise CannotInject(
-            f"container {container.get('name')!r} declares {', '.join(map(str, declared))} and"
-            f" nothing says which is the product's: give it PORT as a variable, or set"
-            f" {words.PRODUCT_PORT} where it does not go by PORT"
-        )
-    return Ports(sidecar, product, frozenset(known))
-
-
-def _told_port(container: Object, asked: dict[str, str]) -> int | None:
-    """Return the port that the product is told so far, None where it is told none."""
-    for each in container.get("env") or ():
-        if each.get("name") == "PORT":
-            if "valueFrom" not in each:
-                return port_of(str(each.get("value", "")), "env PORT")
-            if {words.PORT, words.PRODUCT_PORT} <= asked.keys():
-                return None
-            raise CannotInject(
-                f"container {container.get('name')!r} takes PORT from elsewhere: write the number"
-                f" as its value, or set {words.PORT} and {words.PRODUCT_PORT}"
-            )
-    return None
-
-
-def _check_free(spec: Object, product: Object, ports: Ports, config: InjectorConfig) -> None:
-    """See that nobody else in the pod has a port that the sidecar or the product now takes."""
-    taken = {ports.sidecar, ports.product, config.admin_port}
-    if len(taken) < 3:  # noqa: PLR2004 - one for each of the three
-        raise CannotInject(
-            f"port {config.admin_port} is the sidecar's admin port: set {words.PORT} or"
-            f" {words.PRODUCT_PORT} to another"
-        )
-    for each in _all_containers(spec):
-        for entry in each.get("ports") or ():
-            number = entry.get("containerPort")
-            if number in taken and (each is not product or number == config.admin_port):
-                raise CannotInject(
-                    f"container {each.get('name')!r} has port {number}, which the sidecar needs"
-                    f" here: set {words.PORT} or {words.PRODUCT_PORT}, or move that container"
-                )
-
-
 def _point_probes(container: Object, ports: Ports, asked: dict[str, str]) -> None:
     """Let the kubelet's questions reach the product itself, or the sidecar where that is asked.
 
@@ -199,9 +124,9 @@ def _point_probes(container: Object, ports: Ports, asked: dict[str, str]) -> Non
         raise CannotInject(f"{words.PROBES}: {way!r}: must be 'direct' or 'through'")
     target = ports.product if way == "direct" else ports.sidecar
     names = {
-        entry.get("name")
-        for entry in container.get("ports") or ()
-        if entry.get("containerPort") in ports.known
+        entry["name"]
+        for entry in tcp_ports(container)
+        if entry["containerPort"] in ports.known and entry.get("name")
     }
     for action in _kubelet_actions(container):
         if action.get("port") in ports.known or action.get("port") in names:
@@ -214,30 +139,48 @@ def _kubelet_actions(container: Object) -> Iterator[Object]:
     handlers += [lifecycle.get(name) for name in _HOOKS]
     for handler in handlers:
         for name in _ACTIONS:
-            if handler and name in handler:
+            if handler and handler.get(name):
                 yield handler[name]
 
 
 def _move_ports(container: Object, ports: Ports) -> None:
-    for entry in container.get("ports") or ():
-        if entry.get("containerPort") in ports.known:
+    for entry in tcp_ports(container):
+        if entry["containerPort"] in ports.known:
             entry["containerPort"] = ports.sidecar
 
 
 def _tell_port(container: Object, port: int) -> None:
-    env: list[Object] = container.setdefault("env", [])
+    env: list[Object] = container.get("env") or []
     for entry in env:
         if entry.get("name") == "PORT":
             entry.pop("valueFrom", None)
             entry["value"] = str(port)
             return
-    env.append({"name": "PORT", "value": str(port)})
+    container["env"] = [*env, {"name": "PORT", "value": str(port)}]
+
+
+def _open_port(spec: Object, port: int) -> None:
+    """Let the sidecar, which is not root, listen where a product that is root listened."""
+    if port >= _PRIVILEGED:
+        return
+    context: Object = spec.get("securityContext") or {}
+    sysctls: list[Object] = context.get("sysctls") or []
+    if not any(each.get("name") == _FIRST_FREE_PORT for each in sysctls):
+        opened = {"name": _FIRST_FREE_PORT, "value": "0"}
+        spec["securityContext"] = {**context, "sysctls": [*sysctls, opened]}
+
+
+def _never_ends(spec: Object, config: InjectorConfig) -> list[str]:
+    """Warn of a pod that would end by itself, and would not with a plain container beside it."""
+    if config.native or (spec.get("restartPolicy") or "Always") == "Always":
+        return []
+    return ["before Kubernetes 1.29 the sidecar runs on when this pod's own containers have ended"]
 
 
 def _let_linger(container: Object, config: InjectorConfig) -> list[str]:
     """Keep the product up until no new calls come, where the cluster and the product let us."""
     lifecycle: Object = container.get("lifecycle") or {}
-    if "preStop" in lifecycle:
+    if lifecycle.get("preStop"):
         return []
     if config.product_sleep is None:
         name = container.get("name")

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, Final
+from typing import Any
 
 from sidecar.inject import words
+from sidecar.inject.asking import CannotInject, Object
 from sidecar.inject.config import InjectorConfig
 from sidecar.inject.json_patch import difference
-from sidecar.inject.pods import CannotInject, Object, inject
+from sidecar.inject.pods import inject
 from sidecar.inject.services import retarget
-
-API_VERSION: Final = "admission.k8s.io/v1"
-
-
-class NotAReview(ValueError):  # noqa: N818 - it names the thing at fault, and becomes an answer
-    """A body that is no admission review of this version."""
+from sidecar.inject.shape import API_VERSION, NotAReview, read
 
 
 def answer(body: bytes, config: InjectorConfig) -> Object:
@@ -28,11 +24,18 @@ def answer(body: bytes, config: InjectorConfig) -> Object:
 
     Raises NotAReview for what no API server sends.
     """
-    request = _request(body)
+    return respond(read(body), config)
+
+
+def respond(request: Object, config: InjectorConfig) -> Object:
+    """Answer the request of a review, as `answer`."""
     response: Object = {"uid": request["uid"], "allowed": True}
+    before = request["object"]
     try:
-        before = request["object"]
         after, warnings = _changed(before, request, config)
+        operations = difference(before, after)
+    except RecursionError as error:
+        raise NotAReview("the object is nested deeper than any of the API") from error
     except CannotInject as problem:
         response["allowed"] = False
         response["status"] = {
@@ -42,7 +45,6 @@ def answer(body: bytes, config: InjectorConfig) -> Object:
             "message": f"bb-sidecar: {problem}",
         }
     else:
-        operations = difference(before, after)
         if operations:
             patch = json.dumps(operations, separators=(",", ":")).encode()
             response["patchType"] = "JSONPatch"
@@ -52,19 +54,11 @@ def answer(body: bytes, config: InjectorConfig) -> Object:
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
 
 
-def _request(body: bytes) -> Object:
-    try:
-        review = json.loads(body)
-    except ValueError as error:
-        raise NotAReview(f"the body is not JSON: {error}") from error
-    if not isinstance(review, dict) or review.get("apiVersion") != API_VERSION:
-        raise NotAReview(f"the body is not an AdmissionReview of {API_VERSION}")
-    request = review.get("request")
-    if not isinstance(request, dict) or not isinstance(request.get("uid"), str):
-        raise NotAReview("the review holds no request with a uid")
-    if not isinstance(request.get("object"), dict):
-        raise NotAReview("the review's request holds no object: only CREATE and UPDATE are ours")
-    return request
+def about(request: Object) -> str:
+    """Say what a request is about, as namespace/name; a new pod has only the start of its name."""
+    metadata: Object = request["object"].get("metadata") or {}
+    namespace = request.get("namespace") or metadata.get("namespace") or ""
+    return f"{namespace}/{metadata.get('name') or metadata.get('generateName') or ''}"
 
 
 def _changed(before: Object, request: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
@@ -74,8 +68,8 @@ def _changed(before: Object, request: Object, config: InjectorConfig) -> tuple[O
     asked = (metadata.get("labels") or {}).get(words.INJECT) == "true"
     if not asked or namespace in words.SYSTEM_NAMESPACES | config.excluded_namespaces:
         return before, []
-    kind = (request.get("kind") or {}).get("kind")
-    if kind == "Pod" and request.get("operation") == "CREATE":
+    kind = request["kind"]["kind"]
+    if kind == "Pod" and request["operation"] == "CREATE":
         return inject(before, config)
     if kind == "Service":
         return retarget(before, config)

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from sidecar.errors import UserError
 from sidecar.inject.config import InjectorConfig
-from sidecar.inject.review import NotAReview, answer
+from sidecar.inject.review import about, respond
+from sidecar.inject.shape import NotAReview, read
 
 _log = logging.getLogger("sidecar.inject")
 
@@ -122,16 +123,18 @@ class InjectorServer:
         return True
 
     async def _review(self, request: web.Request) -> web.Response:
-        body = await request.read()
         try:
-            review = answer(body, self._config)
+            asked = read(await request.read())
+            review = respond(asked, self._config)
         except NotAReview as error:
+            _log.warning("no_review", extra={"why": str(error)})
             return web.json_response({"detail": str(error)}, status=400)
         response = review["response"]
+        told = {"uid": response["uid"], "kind": asked["kind"]["kind"], "object": about(asked)}
         if not response["allowed"]:
-            _log.warning("refused", extra={"why": response["status"]["message"]})
+            _log.warning("refused", extra={**told, "why": response["status"]["message"]})
         elif "patch" in response:
-            _log.info("patched", extra={"uid": response["uid"]})
+            _log.info("patched", extra=told)
         return web.json_response(review)
 
 

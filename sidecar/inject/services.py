@@ -11,8 +11,8 @@ import copy
 from typing import Any
 
 from sidecar.inject import words
+from sidecar.inject.asking import CannotInject, Object, port_of
 from sidecar.inject.config import InjectorConfig
-from sidecar.inject.pods import CannotInject, Object, port_of
 
 
 def retarget(service: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
@@ -57,4 +57,4 @@ def _index(entries: list[Object], fixed: str | None, sidecar: int) -> int | None
 
 def _target(entry: Object) -> Any:  # noqa: ANN401 - a number or a name
     """Return where a port leads: the port itself where no target is given."""
-    return entry.get("targetPort", entry.get("port"))
+    return entry.get("targetPort") or entry["port"]

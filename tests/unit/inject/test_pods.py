@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from sidecar.inject import words
-from sidecar.inject.pods import CannotInject, has_sidecar, inject
+from sidecar.inject.asking import CannotInject
+from sidecar.inject.pods import has_sidecar, inject
+from sidecar.inject.words import NAME_LABEL
 from tests.unit.inject.pods import config, container_of, env_of, pod
 
 
@@ -202,6 +204,9 @@ _ELSEWHERE = {"name": "PORT", "valueFrom": {"configMapKeyRef": {"name": "c", "ke
         (pod(ports=[{"containerPort": 8080}, {"containerPort": 9901}]), "has port 9901"),
         (pod(annotations={words.PROBES: "both"}), "'both': must be"),
         (pod(annotations={words.CONTAINER: "web"}), "'web' is no container of this pod"),
+        (pod(annotations={words.PRODUCT: "Acme Notes"}), "'Acme Notes': must be a name"),
+        (pod(annotations={words.SECRET: "../keys"}), "'../keys': must be a name"),
+        (pod(annotations={words.POLICY: "<secret>"}), "'<secret>': must be a name"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -225,6 +230,53 @@ def test_a_pod_of_no_product_is_refused() -> None:
     given["metadata"]["labels"] = {words.INJECT: "true"}
     with pytest.raises(CannotInject, match=words.PRODUCT):
         inject(given, config())
+
+
+def test_a_label_that_is_no_slug_is_refused() -> None:
+    """The kubelet would wait without an end for a ConfigMap that nobody can make."""
+    given = pod()
+    given["metadata"]["labels"][NAME_LABEL] = "Acme_Notes"
+    with pytest.raises(CannotInject, match=f"{words.NAME_LABEL}, 'Acme_Notes', is no product"):
+        inject(given, config())
+
+
+def test_a_pod_of_windows_is_refused() -> None:
+    """Its nodes cannot run the image."""
+    given = pod()
+    given["spec"]["os"] = {"name": "windows"}
+    with pytest.raises(CannotInject, match="windows"):
+        inject(given, config())
+
+
+@pytest.mark.parametrize(
+    ("own", "then"),
+    [
+        ({}, [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
+        (
+            {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]},
+            [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}],
+        ),
+    ],
+)
+def test_a_low_port_is_opened_to_the_sidecar(own: dict[str, Any], then: list[Any]) -> None:
+    """A product that is root may listen on 80; the sidecar never is, and takes it all the same."""
+    given = pod(env=[{"name": "PORT", "value": "80"}], ports=[{"containerPort": 80}])
+    given["spec"]["securityContext"] = {"runAsUser": 0, **own}
+    assert _changed(given)["spec"]["securityContext"] == {"runAsUser": 0, "sysctls": then}
+
+
+def test_other_ports_need_no_opening() -> None:
+    """A pod's security context is left as it is."""
+    assert "securityContext" not in _changed(pod())["spec"]
+
+
+@pytest.mark.parametrize(("native", "warned"), [(True, 0), (False, 1)])
+def test_a_job_that_would_not_end_is_told(native: bool, warned: int) -> None:  # noqa: FBT001
+    """Before 1.29 a plain container runs on, so the job never completes."""
+    given = pod()
+    given["spec"]["restartPolicy"] = "Never"
+    warnings = inject(given, config(native=native))[1]
+    assert len([each for each in warnings if "runs on" in each]) == warned
 
 
 def test_a_pod_on_the_machines_network_is_refused() -> None:

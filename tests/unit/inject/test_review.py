@@ -11,7 +11,8 @@ import pytest
 
 from sidecar.inject import words
 from sidecar.inject.pods import has_sidecar
-from sidecar.inject.review import NotAReview, answer
+from sidecar.inject.review import answer
+from sidecar.inject.shape import NotAReview
 from tests.unit.inject.pods import config, pod
 
 

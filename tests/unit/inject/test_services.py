@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.inject import words
-from sidecar.inject.pods import CannotInject
+from sidecar.inject.asking import CannotInject
 from sidecar.inject.services import retarget
 from tests.unit.inject.pods import config
 

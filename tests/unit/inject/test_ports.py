@@ -1,0 +1,35 @@
+"""Which ports a pod's containers get, where its own words are unusual."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.inject import words
+from sidecar.inject.asking import CannotInject
+from sidecar.inject.pods import inject
+from tests.unit.inject.pods import config, container_of, env_of, pod
+
+
+def test_a_product_that_is_told_twice_is_refused() -> None:
+    """The kubelet takes the last one: the product would listen where the sidecar does not call."""
+    given = pod(env=[{"name": "PORT", "value": "8080"}, {"name": "PORT", "value": "3000"}])
+    with pytest.raises(CannotInject, match="PORT 2 times"):
+        inject(given, config())
+
+
+def test_a_port_that_is_not_tcp_is_nobodys_business() -> None:
+    """The same number of UDP stays the product's, and a neighbour's is no clash."""
+    ports = [{"containerPort": 3000, "protocol": "UDP"}, {"containerPort": 3000}]
+    given = pod(annotations={words.PRODUCT_PORT: "3000", words.CONTAINER: "app"}, ports=ports)
+    given["spec"]["containers"].append(
+        {"name": "dns", "image": "x", "ports": [{"containerPort": 8080, "protocol": "UDP"}]}
+    )
+    changed, _ = inject(given, config())
+    assert container_of(changed)["ports"] == [ports[0], {"containerPort": 8080}]
+
+
+def test_what_is_null_is_not_there() -> None:
+    """Some tools write every field, empty ones too."""
+    given = pod(env=None, ports=None, lifecycle=None, livenessProbe={"exec": None, "httpGet": None})
+    changed, _ = inject(given, config())
+    assert env_of(changed) == {"PORT": "18080"}
