@@ -12,6 +12,12 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- if and $v.settings.webhookUrl (not $v.secretKeys.webhookSecret) -}}
 {{- fail "settings.webhookUrl: every pod would register the URL anew: register it once with `bb-sidecar webhooks register`, put the secret into the Secret and its key into secretKeys.webhookSecret" -}}
 {{- end -}}
+{{- $taken := list "PORT" "PRODUCT_SLUG" "PLATFORM_API_URL" "AUTH_SERVICE_URL" "PLATFORM_INTERNAL_KEY" "BIZBASICS_API_KEY" "APP_SESSION_SECRET" "REDIS_URL" -}}
+{{- range $v.extraEnv -}}
+{{- if or (hasPrefix "SIDECAR_" .name) (has .name $taken) -}}
+{{- fail (printf "extraEnv: %s: the chart has a value of its own for it: see README.md under settings, platform, ports and secretKeys" .name) -}}
+{{- end -}}
+{{- end -}}
 name: bb-sidecar
 image: {{ include "bizbasics-sidecar.image" .root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
@@ -137,6 +143,15 @@ securityContext:
     drop: [ALL]
   seccompProfile:
     type: RuntimeDefault
+{{- end -}}
+
+{{/* What lets a user that is not root listen on a low port, as an item of a pod's security context. */}}
+{{- define "bizbasics-sidecar.lowPort" -}}
+{{- if lt (int .) 1024 -}}
+sysctls:
+  - name: net.ipv4.ip_unprivileged_port_start
+    value: "0"
+{{- end -}}
 {{- end -}}
 
 {{/* The volumes of that container. Takes a dict: root, facts (policy, secret), claim. */}}

@@ -105,3 +105,16 @@ app.kubernetes.io/name: {{ include "bizbasics-sidecar.product" . | quote }}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- $v.existingSecret | default (printf "%s-secrets" (include "bizbasics-sidecar.product" .)) -}}
 {{- end -}}
+
+{{/* Where pods of ours run. Takes the values of the gateway or of the injector. */}}
+{{- define "bizbasics-sidecar.placement" -}}
+{{- $parts := dict -}}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+{{- with index $ $name -}}
+{{- $_ := set $parts $name . -}}
+{{- end -}}
+{{- end -}}
+{{- with $parts -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}

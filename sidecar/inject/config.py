@@ -24,7 +24,8 @@ class InjectorConfig(BaseModel):
 
     `native` makes the sidecar an init container that is restarted (Kubernetes 1.29 and later);
     `product_sleep` is how long a product waits before it is told to stop, None where the cluster
-    has no such hook (before 1.30); `grace_seconds` is the least that a pod gets to end.
+    has no such hook (before 1.30); `grace_seconds` is the least that a pod gets to end. In
+    `protected_namespaces` a network policy opens the `open_ports` of injected pods and no other.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +40,8 @@ class InjectorConfig(BaseModel):
     product_sleep: Annotated[int, Field(ge=1, le=3600)] | None = None
     grace_seconds: Annotated[int, Field(ge=1, le=7200)] = 35
     excluded_namespaces: frozenset[str] = frozenset()
+    protected_namespaces: frozenset[str] = frozenset()
+    open_ports: frozenset[Port] = frozenset()
 
 
 def load_config(path: Path) -> InjectorConfig:

@@ -15,7 +15,14 @@ from typing import Any, Final
 from sidecar.inject import words
 from sidecar.inject.asking import CannotInject, Object, is_name, name_of
 from sidecar.inject.config import InjectorConfig
-from sidecar.inject.ports import Ports, all_containers, check_free, choose_ports, tcp_ports
+from sidecar.inject.ports import (
+    Ports,
+    all_containers,
+    check_free,
+    check_open,
+    choose_ports,
+    tcp_ports,
+)
 
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _ACTIONS: Final = ("httpGet", "tcpSocket", "grpc")
@@ -27,7 +34,7 @@ _PRIVILEGED: Final = 1024
 _FIRST_FREE_PORT: Final = "net.ipv4.ip_unprivileged_port_start"
 
 
-def inject(pod: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
+def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Object, list[str]]:
     """Return the pod with the sidecar in it, and warnings for whoever creates it.
 
     The pod that is given is not changed; one that has the sidecar comes back as it is. Raises
@@ -54,6 +61,7 @@ def inject(pod: Object, config: InjectorConfig) -> tuple[Object, list[str]]:
     container = _container(spec, asked)
     ports = choose_ports(container, asked, config)
     check_free(spec, container, ports, config)
+    check_open(ports, namespace, config)
     _point_probes(container, ports, asked)
     _move_ports(container, ports)
     _tell_port(container, ports.product)

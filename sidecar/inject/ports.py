@@ -84,6 +84,16 @@ def check_free(spec: Object, product: Object, ports: Ports, config: InjectorConf
                 )
 
 
+def check_open(ports: Ports, namespace: str, config: InjectorConfig) -> None:
+    """See that a network policy of ours lets callers reach the sidecar."""
+    if namespace in config.protected_namespaces and ports.sidecar not in config.open_ports:
+        raise CannotInject(
+            f"the NetworkPolicy of namespace {namespace!r} does not open port {ports.sidecar},"
+            " which the sidecar takes here: add it to the chart's networkPolicy.extraPorts, or set"
+            f" {words.PORT} to one of: {', '.join(map(str, sorted(config.open_ports)))}"
+        )
+
+
 def tcp_ports(container: Object) -> list[Object]:
     """Return the declared ports that a Service of HTTP can lead to."""
     return [

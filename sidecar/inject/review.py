@@ -70,7 +70,7 @@ def _changed(before: Object, request: Object, config: InjectorConfig) -> tuple[O
         return before, []
     kind = request["kind"]["kind"]
     if kind == "Pod" and request["operation"] == "CREATE":
-        return inject(before, config)
+        return inject(before, config, namespace)
     if kind == "Service":
         return retarget(before, config)
     return before, []  # a pod's containers cannot change once it is there

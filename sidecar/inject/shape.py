@@ -152,7 +152,8 @@ def read(body: bytes) -> dict[str, Any]:
         _OBJECTS.get(kind, _Object).model_validate(review["request"]["object"])
     except ValidationError as error:
         faults = [
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            f"{'.'.join(map(str, fault['loc']))}: "
+            + ("Input should be an object" if fault["type"] == "model_type" else fault["msg"])
             for fault in error.errors(include_url=False, include_input=False)
         ]
         raise NotAReview("; ".join(faults[:_MOST_FAULTS])) from error

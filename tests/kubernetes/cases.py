@@ -42,7 +42,6 @@ _EVERYTHING: Final[Values] = {
     },
     "monitoring": {
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "serviceMonitor": {"enabled": True},
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Metering"}},
         "rules": {"enabled": True, "runbookUrl": "https://runbooks.example.com/bb/"},
     },
@@ -82,13 +81,21 @@ GOOD: Final[dict[str, Values]] = {
         "networkPolicy": {"enabled": False},
         "monitoring": {"annotations": False},
     },
-    "gateway-ipv6": {**_GATEWAY, "listenAddress": "::"},
+    "gateway-ipv6": {
+        **_GATEWAY,
+        "listenAddress": "::",
+        "ports": {"http": 80},
+        "monitoring": {"annotations": False, "serviceMonitor": {"enabled": True}},
+    },
     "injector": {"mode": "injector"},
     "injector-everything": {
         **_EVERYTHING,
         "mode": "injector",
         "injector": {
             "failurePolicy": "Ignore",
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"key": "infra", "operator": "Exists"}],
+            "priorityClassName": "system-cluster-critical",
             "excludedNamespaces": ["argocd"],
             "protectedNamespaces": ["acme", "other"],
             "namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]},
@@ -182,6 +189,39 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
     "a webhook that each pod would register": (
         {**_GATEWAY, "settings": {"webhookUrl": "https://notes.example.com/hook"}},
         "webhookSecret",
+    ),
+    "pods scraped twice": (
+        {
+            **_GATEWAY,
+            "monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+        },
+        "scrape each pod twice",
+    ),
+    "a ServiceMonitor of no Service": (
+        {**_PRODUCT, "monitoring": {"serviceMonitor": {"enabled": True}}},
+        "monitoring.podMonitor",
+    ),
+    "fewest pods that are more than most": (
+        {
+            **_GATEWAY,
+            "gateway": {
+                **_GATEWAY["gateway"],
+                "autoscaling": {"enabled": True, "minReplicas": 12},
+            },
+        },
+        "minReplicas 12 is over maxReplicas 10",
+    ),
+    "a variable that the chart sets": (
+        {**_GATEWAY, "extraEnv": [{"name": "SIDECAR_ADMIN", "value": "127.0.0.1:1"}]},
+        "extraEnv: SIDECAR_ADMIN",
+    ),
+    "a credential for all to read": (
+        {"mode": "injector", "extraEnv": [{"name": "PLATFORM_INTERNAL_KEY", "value": "bbas_x"}]},
+        "extraEnv: PLATFORM_INTERNAL_KEY",
+    ),
+    "a variable with a key that is none": (
+        {**_GATEWAY, "extraEnv": [{"name": "A", "valueFrm": {}}]},
+        "valueFrm",
     ),
     "ports that are one": ({**_GATEWAY, "ports": {"http": 8080, "product": 8080}}, "ports"),
 }

@@ -83,6 +83,20 @@ def test_injected_pods_are_as_they_were(path: Path, release: str, tmp_path: Path
     assert_golden(str(golden), yaml.safe_dump(changed, sort_keys=False))
 
 
+def test_the_injector_knows_what_the_network_policy_opens(tmp_path: Path) -> None:
+    """Both come from the same values."""
+    made = documents(render(GOOD["injector-everything"]))
+    policy = next(
+        each["spec"]
+        for each in made
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == "other"
+    )
+    opened = {entry["port"] for rule in policy["ingress"] for entry in rule["ports"]}
+    config = _config(tmp_path, "1.34", "injector-everything")
+    assert config.protected_namespaces == {"acme", "other"}
+    assert config.open_ports | {config.admin_port} == opened
+
+
 def test_nothing_of_the_template_is_left_open(tmp_path: Path) -> None:
     """Every word in angle brackets was filled."""
     for case in ("injector", "injector-everything"):

@@ -33,3 +33,20 @@ def test_what_is_null_is_not_there() -> None:
     given = pod(env=None, ports=None, lifecycle=None, livenessProbe={"exec": None, "httpGet": None})
     changed, _ = inject(given, config())
     assert env_of(changed) == {"PORT": "18080"}
+
+
+def test_a_port_that_a_network_policy_shuts_is_refused() -> None:
+    """Nobody could call the pod: better that it does not start than that nobody knows why."""
+    given = pod(env=[{"name": "PORT", "value": "3000"}], ports=[])
+    shut = config(protected_namespaces=["shop"], open_ports=[8080, 9000])
+    with pytest.raises(CannotInject, match=r"'shop' does not open port 3000.*one of: 8080, 9000"):
+        inject(given, shut, "shop")
+
+
+@pytest.mark.parametrize(("namespace", "port"), [("shop", 3000), ("other", 4000)])
+def test_a_port_that_is_open_is_taken(namespace: str, port: int) -> None:
+    """Because it was asked for, or because no policy of ours is there."""
+    given = pod(env=[{"name": "PORT", "value": str(port)}], ports=[])
+    opened = config(protected_namespaces=["shop"], open_ports=[8080, 3000])
+    changed, _ = inject(given, opened, namespace)
+    assert env_of(changed, "bb-sidecar")["PORT"] == str(port)
