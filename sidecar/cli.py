@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 from typing_extensions import override
 
@@ -195,8 +195,8 @@ def _add_check(commands: _Commands[_Parser]) -> None:
 def _check(args: argparse.Namespace) -> int:
     from sidecar.policy.check import check_file  # noqa: PLC0415
 
-    _read(args.file)  # one that cannot be read is a mistake of the caller, not of the policy
-    problems = check_file(args.file)
+    with _opened(args.file):  # what cannot be read is a mistake of the caller, not of the policy
+        problems = check_file(args.file)
     for problem in problems:
         print(problem)
     if not problems:
@@ -345,8 +345,14 @@ def _call(url: str, body: dict[str, object], *, mend: str) -> dict[str, object]:
 
 
 def _read(path: Path) -> bytes:
+    with _opened(path) as file:
+        return file.read()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """See that a file can be opened, and take nothing from it: a pipe can be read only once."""
     try:
-        return path.read_bytes()
+        return path.open("rb")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: name a file that can be read") from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,6 +128,17 @@ def test_check(capsys: pytest.CaptureFixture[str], policy: str) -> None:
     status, out, err = run(capsys, "check", policy)
     assert (status, err) == (1, "")
     assert out.startswith(f"{policy}:1:")
+
+
+def test_check_reads_a_pipe(policy: str) -> None:
+    """What `kubectl get` says of a ConfigMap can be checked as it comes."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "sidecar", "check", "/dev/stdin"],
+        input=Path(policy).read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (0, b"/dev/stdin: ok\n")
 
 
 def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
