@@ -34,6 +34,7 @@ def _data_plane(dashboard: Dashboard) -> None:
             " policy that no longer matches it (see Policy).",
             Query(q.rate("requests_total", ROUTE, by="route"), "{{route}}"),
             unit="reqps",
+            width=6,
         )
     )
     dashboard.with_panel(
@@ -42,16 +43,26 @@ def _data_plane(dashboard: Dashboard) -> None:
             "Requests being served, streams included, by pod. When it nears --max-inflight: calls"
             " are about to get 503 overloaded; add pods.",
             Query(f"sum by (pod) ({q.metric('inflight_requests')})", "{{pod}}"),
+            width=6,
         )
     )
     dashboard.with_panel(
         series_panel(
             "Client connections",
-            "Connections open, and those that a deadline or a bound ended, by cause. When causes"
-            " other than idle rise: slow or hostile peers, or a deadline too short for your"
-            " clients.",
-            Query(f"sum by (pod) ({q.metric('open_connections')})", "{{pod}} open"),
-            Query(q.rate("connections_closed_total", by="cause"), "{{cause}}/s"),
+            "Connections open, by pod. When it nears --max-connections: calls are about to get 503"
+            " overloaded; add pods.",
+            Query(f"sum by (pod) ({q.metric('open_connections')})", "{{pod}}"),
+            width=6,
+        )
+    )
+    dashboard.with_panel(
+        series_panel(
+            "Connections ended",
+            "Connections that a deadline or a bound ended, by cause. When causes other than idle"
+            " rise: slow or hostile peers, or a deadline too short for your clients.",
+            Query(q.rate("connections_closed_total", by="cause"), "{{cause}}"),
+            unit="cps",
+            width=6,
         )
     )
 
@@ -99,6 +110,7 @@ def _platform(dashboard: Dashboard) -> None:
             " or node. When all are: the platform. Runbook: BbSidecarBreakerOpen.",
             Query(f"max by (pod) ({q.metric('platform_breaker_state')})", "{{pod}}"),
             steps=[(2, "red")],
+            width=6,
         )
     )
     dashboard.with_panel(
@@ -109,6 +121,7 @@ def _platform(dashboard: Dashboard) -> None:
             " the platform's own store is down.",
             Query(q.rate("platform_degraded_total", by="kind") + " > 0", "{{kind}}"),
             unit="reqps",
+            width=6,
         )
     )
     dashboard.with_panel(
@@ -119,6 +132,7 @@ def _platform(dashboard: Dashboard) -> None:
             Query(f"max by (pod) ({q.metric('fail_open_budget_spent_ratio')})", "{{pod}}"),
             unit="percentunit",
             steps=[(0.8, "red")],
+            width=6,
         )
     )
     dashboard.with_panel(
@@ -130,6 +144,7 @@ def _platform(dashboard: Dashboard) -> None:
             Query(q.rate("webhook_events_total", by="outcome"), "event {{outcome}}"),
             Query(q.rate("notices_total", by="outcome"), "notice {{outcome}}"),
             unit="cps",
+            width=6,
         )
     )
 
@@ -142,6 +157,7 @@ def _leases(dashboard: Dashboard) -> None:
             "Units consumed ahead of their calls, by state. When large and idle: leases are bigger"
             " than the traffic needs.",
             Query(f"sum by (state) ({q.metric('lease_units')})", "{{state}}"),
+            width=6,
         )
     )
     dashboard.with_panel(
@@ -152,16 +168,26 @@ def _leases(dashboard: Dashboard) -> None:
             Query(q.rate("lease_requests_total", by="outcome"), "{{outcome}}"),
             Query(q.rate("units_total", 'reason="leased"'), "units let through", "green"),
             unit="cps",
+            width=6,
         )
     )
     dashboard.with_panel(
         series_panel(
-            "Credits and repeats",
-            "Units paid for attempts that failed, waiting for the org's next call; and request IDs"
-            " seen again. When credits grow: the product cannot be reached. When repeats rise: a"
-            " client retries with a fixed ID.",
-            Query(f"sum({q.metric('credits_units')})", "credits"),
-            Query(q.rate("replays_total", by="action"), "repeats, {{action}}/s"),
+            "Credits",
+            "Units paid for attempts that failed, waiting for the org's next call. When they grow:"
+            " the product cannot be reached (see Errors of the product).",
+            Query(f"sum by (pod) ({q.metric('credits_units')})", "{{pod}}"),
+            width=6,
+        )
+    )
+    dashboard.with_panel(
+        series_panel(
+            "Repeats",
+            "Request IDs seen again: charge paid again, reject got 409. When it rises: a client"
+            " retries with a fixed ID.",
+            Query(q.rate("replays_total", by="action"), "{{action}}"),
+            unit="cps",
+            width=6,
         )
     )
 

@@ -52,17 +52,18 @@ def _now(dashboard: Dashboard) -> None:
             width=6,
         )
     )
-    soonest = f"min({q.runs_out_at(CHOSEN)})"
+    soonest = f"min({q.runs_out_at(CHOSEN)} < {q.reset(CHOSEN)})"
     dashboard.with_panel(
         stat_panel(
             "Runs out",
-            "When the first limit is used up if the org goes on as in the last 6 h; no data while"
-            " it uses nothing. When red or orange: less than a day, less than a week. Runbook:"
-            " BbSidecarOrgRunningOut.",
+            "When the first limit is used up if the org goes on as in the last 6 h, where that is"
+            " before the reset. When red or orange: in less than a day, less than a week; offer it"
+            " more. Runbook: BbSidecarOrgRunningOut.",
             Query(f"{soonest} - time()"),
             unit="dtdurations",
             steps=SOON,
             base="red",
+            none="not before the reset",
             spark=False,
             width=6,
         )
@@ -88,7 +89,12 @@ def _use(dashboard: Dashboard) -> None:
             "Units used in this period and the limit, by resource. When used meets the limit:"
             " calls are refused until the reset. A step down is the reset.",
             Query(f"max by (resource) ({q.quota('used', CHOSEN)})", "{{resource}} used"),
-            Query(f"max by (resource) ({q.quota('limit', CHOSEN)})", "{{resource}} limit", "red"),
+            Query(
+                f"max by (resource) ({q.quota('limit', CHOSEN)})",
+                "{{resource}} limit",
+                "red",
+                measure=True,
+            ),
             width=16,
             height=10,
         )
@@ -117,7 +123,9 @@ def _rate(dashboard: Dashboard) -> None:
             " the reset. When the first two are above the third: the org runs out before.",
             Query(f"max by (resource) ({q.burn(CHOSEN, window='1h')} * 86400)", "{{resource}} 1 h"),
             Query(f"max by (resource) ({q.burn(CHOSEN)} * 86400)", "{{resource}} 6 h"),
-            Query(f"min by (resource) ({lasting})", "{{resource}} would last", "blue"),
+            Query(
+                f"min by (resource) ({lasting})", "{{resource}} would last", "blue", measure=True
+            ),
             width=12,
         )
     )
@@ -127,7 +135,12 @@ def _rate(dashboard: Dashboard) -> None:
             "How long what is left lasts at the rate of the last 6 h, and how long it has to."
             " When the first falls below the second: the org will be refused before the reset.",
             Query(f"min by (resource) ({q.runs_out_at(CHOSEN)} - time())", "{{resource}} lasts"),
-            Query(f"min by (resource) ({q.reset(CHOSEN)} - time())", "{{resource}} reset", "blue"),
+            Query(
+                f"min by (resource) ({q.reset(CHOSEN)} - time())",
+                "{{resource}} reset",
+                "blue",
+                measure=True,
+            ),
             unit="s",
             width=12,
         )

@@ -247,10 +247,11 @@ def _owed(dashboard: Dashboard) -> None:
     dashboard.with_panel(
         series_panel(
             "Told later, and lost",
-            "Units of the journal by what became of them. When refused rises: used beyond the"
-            " quota while nobody could say no. When lost rises: used and never billed. Runbook:"
-            " BbSidecarJournalDropping.",
+            "Units of the journal each second, by what became of them. When refused rises: used"
+            " beyond the quota while nobody could say no. When lost rises: used and never billed."
+            " Runbook: BbSidecarJournalDropping.",
             Query(q.rate("journal_replayed_units_total", by="outcome"), "{{outcome}}"),
             Query(q.rate("journal_dropped_units_total"), "lost", "red"),
+            unit="cps",
         )
     )

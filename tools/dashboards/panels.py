@@ -23,11 +23,15 @@ Steps = Sequence[tuple[float, str]]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One expression and how its series are called; `colour` fixes that of all its series."""
+    """One expression and how its series are called; `colour` fixes that of all its series.
+
+    A `measure` is what others are compared with: a dashed line with nothing under it.
+    """
 
     expr: str
     legend: str = ""
     colour: str = ""
+    measure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,12 @@ def stat_panel(
     base: str = "green",
     texts: Mapping[str, tuple[str, str]] | None = None,
     decimals: int | None = None,
+    none: str = "",
     spark: bool = True,
     width: int = 4,
     height: int = 4,
 ) -> stat.Panel:
-    """One number; `texts` words some values: `{"0": ("closed", "green")}`."""
+    """One number; `texts` words some values: `{"0": ("closed", "green")}`; `none` words no data."""
     panel = (
         stat.Panel()
         .title(title)
@@ -73,6 +78,8 @@ def stat_panel(
     )
     if decimals is not None:
         panel.decimals(decimals)
+    if none:
+        panel.no_value(none)
     if texts:
         panel.mappings([_mapping(texts)])
     return panel
@@ -129,8 +136,14 @@ def series_panel(
     for index, query in enumerate(queries):
         ref = chr(ord("A") + index)
         panel.with_target(_target(query, ref))
-        if query.colour:
-            panel.override_by_query(ref, [_fixed(query.colour)])
+        looks = [_fixed(query.colour)] if query.colour else []
+        if query.measure:
+            looks += [
+                models.DynamicConfigValue("custom.fillOpacity", 0),
+                models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+            ]
+        if looks:
+            panel.override_by_query(ref, looks)
     return panel
 
 

@@ -34,7 +34,7 @@ VARIABLES: Final = {
     "$__rate_interval": "3s",
     "$datasource": "prometheus",
     "$namespace": "acme",
-    "$job": "acme/acme-notes",
+    "$job": "acme-notes",
     "$pod": "acme-notes-0|acme-notes-1|acme-notes-2",
     "$route": ".*",
     "$org": "org_hooli",

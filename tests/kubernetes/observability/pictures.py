@@ -15,7 +15,7 @@ FOLDER: Final = ROOT / "docs" / "dashboards"
 CHOSEN: Final = {
     "datasource": "Prometheus",
     "namespace": "acme",
-    "job": "acme/acme-notes",
+    "job": "acme-notes",
     "pod": "All",
     "route": "All",
     "org": "org_hooli",

@@ -157,7 +157,7 @@ async def prometheus(
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [*alertmanagers]}]}]},
             "scrape_configs": [
                 {
-                    "job_name": "acme/acme-notes",
+                    "job_name": "acme-notes",
                     "static_configs": [
                         {
                             "targets": [pod.admin],

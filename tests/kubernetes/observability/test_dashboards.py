@@ -23,12 +23,6 @@ PANELS: Final = [
     for name, dashboard in ALL
     for panel in panels(dashboard)
 ]
-NOT_SHOWN: Final = {
-    "webhook_events_total": "of a feature that is off by default: its panel would be empty",
-    "notices_total": "the same",
-}
-"""Metrics without a panel, and why."""
-
 UIDS: Final = {dashboard["uid"] for _, dashboard in ALL}
 
 
@@ -114,10 +108,7 @@ def test_descriptions_name_runbooks_that_exist() -> None:
     assert set(re.findall(r"\bBbSidecar\w+", text)) <= {rule.get("alert") for rule in rules()}
 
 
-SHOWN: Final = [metric for metric in METRICS if metric.name not in NOT_SHOWN]
-
-
-@pytest.mark.parametrize("metric", SHOWN, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_every_metric_is_on_a_dashboard(metric: Metric) -> None:
     """What is counted and never looked at need not be counted."""
     name = PREFIX + metric.name + ("_bucket" if metric.kind is Kind.HISTOGRAM else "")

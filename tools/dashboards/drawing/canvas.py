@@ -63,11 +63,18 @@ class Canvas:
             f' stroke="{stroke}"{dashed}/>'
         )
 
-    def path(self, points: Iterable[tuple[float, float]], stroke: str, width: float = 1.5) -> None:
+    def path(
+        self,
+        points: Iterable[tuple[float, float]],
+        stroke: str,
+        width: float = 1.5,
+        dash: str = "",
+    ) -> None:
         """Draw a line through points."""
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
         self._shapes.append(
             f'<polyline points="{_pairs(points)}" fill="none" stroke="{stroke}"'
-            f' stroke-width="{width:g}" stroke-linejoin="round"/>'
+            f' stroke-width="{width:g}" stroke-linejoin="round"{dashed}/>'
         )
 
     def area(self, points: Iterable[tuple[float, float]], fill: str, opacity: float) -> None:

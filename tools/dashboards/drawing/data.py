@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,11 +41,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line, bar or number."""
+    """One line, bar or number; a dashed line has nothing under it."""
 
     name: str
     colour: str
     points: Points
+    dashed: bool = False
 
     def last(self, span: Span) -> float | None:
         """Return the value at the end; None where there is none any more."""
@@ -56,12 +57,14 @@ class Series:
 def series_of(panel: Mapping[str, Any], answers: Answers) -> list[Series]:
     """Name and colour the series of a panel, in the order of its queries."""
     fixed = _fixed_colours(panel)
+    dashed = {ref for ref, each in _looks(panel) if each["id"] == "custom.lineStyle"}
     found: list[Series] = []
     for target in panel["targets"]:
         ref = target["refId"]
         for labels, points in answers.get((panel["id"], ref), ()):
             colour = fixed.get(ref) or PALETTE[len(found) % len(PALETTE)]
-            found.append(Series(_named(target.get("legendFormat", ""), labels), colour, points))
+            name = _named(target.get("legendFormat", ""), labels)
+            found.append(Series(name, colour, points, ref in dashed))
     return found
 
 
@@ -82,9 +85,15 @@ def _named(legend: str, labels: Mapping[str, str]) -> str:
 
 def _fixed_colours(panel: Mapping[str, Any]) -> dict[str, str]:
     return {
-        override["matcher"]["options"]: COLOURS[each["value"]["fixedColor"]]
-        for override in panel["fieldConfig"]["overrides"]
-        if override["matcher"]["id"] == "byFrameRefID"
-        for each in override["properties"]
+        ref: COLOURS[each["value"]["fixedColor"]]
+        for ref, each in _looks(panel)
         if each["id"] == "color"
     }
+
+
+def _looks(panel: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give the properties that are set for all series of a query, with the query."""
+    for override in panel["fieldConfig"]["overrides"]:
+        if override["matcher"]["id"] == "byFrameRefID":
+            for each in override["properties"]:
+                yield override["matcher"]["options"], each

@@ -18,11 +18,12 @@ def draw_stat(
 ) -> None:
     """Draw one number, in the colour of its threshold, over a faint line of its past."""
     x, y, w, h = place
+    defaults = panel["fieldConfig"]["defaults"]
     value = series[0].last(span) if series else None
     if value is None:
-        canvas.text(x + w / 2, y + h / 2 + 8, "No data", size=22, fill=FAINT, anchor="middle")
+        none = defaults.get("noValue", "No data")
+        canvas.text(x + w / 2, y + h / 2 + 8, none, size=22, fill=FAINT, anchor="middle")
         return
-    defaults = panel["fieldConfig"]["defaults"]
     colour = colour_at(value, defaults["thresholds"])
     words = shown(value, defaults["unit"], span.end)
     for mapping in defaults.get("mappings", ()):

@@ -108,11 +108,12 @@ def _line(
     floor = dict(below.points) if below is not None else {}
     for run in _runs(series.points):
         points = [frame.at(when, value) for when, value in _bends(run)]
-        if opacity:
+        if opacity and not series.dashed:
             ground = [(when, floor.get(when, 0.0)) for when, _ in run]
             base = [frame.at(when, value) for when, value in reversed(_bends(ground))]
             canvas.area([*points, *base], series.colour, opacity)
-        canvas.path(points if len(points) > 1 else [*points, *points], series.colour)
+        path = points if len(points) > 1 else [*points, *points]
+        canvas.path(path, series.colour, dash="9 6" if series.dashed else "")
 
 
 def _bends(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
