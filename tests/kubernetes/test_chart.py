@@ -53,6 +53,24 @@ def test_notes_say_what_to_do_next(name: str) -> None:
     assert "%!" not in notes
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {**GOOD["sidecar"], "networkPolicy": {"enabled": False}},
+            "WARNING: without a NetworkPolicy",
+        ),
+        (GOOD["injector-everything"], "WARNING: with failurePolicy Ignore"),
+    ],
+    ids=["no network policy", "Ignore"],
+)
+def test_notes_warn_of_calls_that_nobody_counts(values: dict[str, Any], told: str) -> None:
+    """Values that open a way past the sidecar are said so; the defaults open none."""
+    assert told in render(values)["NOTES.txt"]
+    for name in ("sidecar", "gateway", "injector"):
+        assert "WARNING" not in render(GOOD[name])["NOTES.txt"]
+
+
 def test_the_version_is_the_projects() -> None:
     """Chart, image tag and package are released together."""
     metadata = chart().metadata

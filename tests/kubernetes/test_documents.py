@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+import yaml
 
 from sidecar.inject import words
-from tests.kubernetes.rendering import ROOT, chart
+from tests.kubernetes.rendering import CHART, ROOT, chart, documents, render
 from tests.kubernetes.schemas import releases
 from tools.chart_readme import README, written
 
@@ -72,6 +76,66 @@ def test_the_guide_names_the_releases_that_were_tried() -> None:
     """From the oldest to the newest that the schemas are there for."""
     text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     assert f"{releases()[0]} to {releases()[-1]}" in text
+
+
+GUIDES: Final = (ROOT / "docs" / "kubernetes.md", README)
+
+
+def _blocks(path: Path, language: str) -> list[str]:
+    fence = rf"^```{language}\n(.*?)^```"
+    return re.findall(fence, path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _set(values: dict[str, Any], option: str) -> None:
+    """Do what `--set a.b=c` does, with the lists and the numbers that the guides use."""
+    path, _, text = option.partition("=")
+    *parents, last = path.split(".")
+    for name in parents:
+        values = values.setdefault(name, {})
+    values[last] = yaml.safe_load(f"[{text[1:-1]}]" if text.startswith("{") else text)
+
+
+def _installations() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the values of each `helm` command of the guides that installs our chart."""
+    for path in GUIDES:
+        files = {block.split()[1]: block for block in _blocks(path, "yaml")}
+        for block in _blocks(path, "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                if not line.startswith("helm upgrade --install"):
+                    continue
+                words = line.split()
+                values: dict[str, Any] = {}
+                for flag, word in pairwise(words):
+                    if flag == "-f":
+                        values |= yaml.safe_load(files[word])
+                    elif flag == "--set":
+                        _set(values, word)
+                    elif flag == "--set-file":
+                        assert word == "policy.text=policy.yaml"
+                        _set(values, "policy.text=x")
+                yield path.name, values
+
+
+def test_the_guides_commands_install_what_they_say() -> None:
+    """Their values render as they stand, with an image from a registry of the reader's own."""
+    found = list(_installations())
+    for _, values in found:
+        made = documents(render(values))
+        assert values["mode"] in str(made)
+        assert "registry.example.com/bizbasics-sidecar:0.1.0" in str(made)
+    assert [(name, values["mode"]) for name, values in found] == [
+        ("kubernetes.md", "gateway"),
+        ("kubernetes.md", "injector"),
+        ("README.md", "injector"),
+        ("README.md", "gateway"),
+    ]
+
+
+def test_the_guide_names_the_dashboards_as_grafana_does() -> None:
+    """A reader looks for them by title."""
+    titles = [json.loads(path.read_text())["title"] for path in CHART.glob("dashboards/*.json")]
+    text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert any(f"*{title}*" in text for title in titles)
 
 
 def test_the_dockerfile_is_clean() -> None:
