@@ -188,7 +188,8 @@ class KeySet:
         except TimeoutError:
             return FetchOutcome.TIMEOUT, f"gave no whole answer in {self._pace.timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
-            return FetchOutcome.UNREACHABLE, f"could not be read: {error!r}"
+            why = str(error) or type(error).__name__
+            return FetchOutcome.UNREACHABLE, f"could not be read: {why}"
         if body is None:
             return FetchOutcome.TOO_LARGE, f"answered with more than {_LARGEST_BODY} bytes"
         keys = read_key_set(body, self._keys)

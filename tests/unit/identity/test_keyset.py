@@ -95,7 +95,10 @@ async def test_absent_auth_host_is_retried() -> None:
             keys.start()
             await heard.hear("unreachable")
             await heard.hear("unreachable")
-            assert url in str(keys.state().last_error)
+            told = str(keys.state().last_error)
+            assert url in told
+            assert "Cannot connect to host" in told
+            assert "(host=" not in told  # words for a person, and no object of the program
 
 
 async def test_scheduled_refresh_brings_new_keys(host: AuthHost) -> None:
