@@ -48,6 +48,7 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.title="bizbasics-sidecar" \
       org.opencontainers.image.description="Meters a product's AI calls in front of its HTTP routes" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/bizbasics/bizbasics-sidecar" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE}"

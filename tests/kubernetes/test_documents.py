@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from sidecar.inject import words
-from tests.kubernetes.rendering import CHART, ROOT, chart, documents, render
-from tests.kubernetes.schemas import releases
+from tests.kubernetes.cases import GOOD
+from tests.kubernetes.rendering import CHART, ROOT, chart, documents, only, render
+from tests.kubernetes.schemas import problems, releases
 from tools.chart_readme import README, written
 
 
@@ -129,6 +130,24 @@ def test_the_guides_commands_install_what_they_say() -> None:
         ("README.md", "injector"),
         ("README.md", "gateway"),
     ]
+
+
+@pytest.mark.parametrize("release", releases())
+def test_the_guides_objects_are_valid(release: str) -> None:
+    """What a reader applies as it stands is taken by each release."""
+    made = [yaml.safe_load(block) for block in _blocks(GUIDES[0], "yaml")]
+    objects = [each for each in made if "kind" in each]
+    assert objects
+    assert [problem for each in objects for problem in problems(each, release)] == []
+
+
+def test_the_guide_lets_the_gateway_through() -> None:
+    """Its network policy selects the gateway that its own commands install."""
+    made = [yaml.safe_load(block) for block in _blocks(GUIDES[0], "yaml")]
+    policy = next(each for each in made if each.get("kind") == "NetworkPolicy")
+    wanted = policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
+    gateway = only(render(GOOD["gateway"]), "Deployment")
+    assert wanted.items() <= gateway["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_the_guide_names_the_dashboards_as_grafana_does() -> None:

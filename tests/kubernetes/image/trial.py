@@ -30,7 +30,7 @@ def is_small_and_bare(podman: Podman) -> str:
     assert config["User"] == "65532:65532", config["User"]
     assert config["Entrypoint"] == ["bb-sidecar"], config["Entrypoint"]
     assert image["Healthcheck"]["Test"] == ["CMD", "bb-sidecar", "health"], image
-    for name in ("title", "description", "licenses", "version", "revision", "base.name"):
+    for name in ("title", "description", "licenses", "source", "version", "revision", "base.name"):
         assert config["Labels"][f"org.opencontainers.image.{name}"], name
     program = (
         "import importlib.util as u, json, os, shutil;"
