@@ -219,6 +219,10 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
         {"mode": "injector", "extraEnv": [{"name": "PLATFORM_INTERNAL_KEY", "value": "bbas_x"}]},
         "extraEnv: PLATFORM_INTERNAL_KEY",
     ),
+    "a label that leaves its line": (
+        {**_GATEWAY, "gateway": {**_GATEWAY["gateway"], "podLabels": {"a": "b\nc: d"}}},
+        "podLabels",
+    ),
     "a variable with a key that is none": (
         {**_GATEWAY, "extraEnv": [{"name": "A", "valueFrm": {}}]},
         "valueFrm",

@@ -11,7 +11,16 @@ from sidecar import __version__
 from sidecar.policy.load import find_problems
 from sidecar.settings import OPTIONS
 from tests.kubernetes.cases import GOOD, HOSTILE, REFUSED
-from tests.kubernetes.rendering import CHART, NAMESPACE, POLICY, chart, documents, only, render
+from tests.kubernetes.rendering import (
+    CHART,
+    NAMESPACE,
+    POLICY,
+    ROOT,
+    chart,
+    documents,
+    only,
+    render,
+)
 from tests.kubernetes.schemas import problems, releases
 
 ALL = {**GOOD, **HOSTILE}
@@ -76,6 +85,7 @@ def test_the_version_is_the_projects() -> None:
     metadata = chart().metadata
     assert metadata["version"] == metadata["appVersion"] == __version__
     assert chart().values["image"]["tag"] == __version__
+    assert f"\nARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
 
 
 def test_a_hostile_policy_arrives_byte_for_byte() -> None:

@@ -20,6 +20,7 @@ from tests.kubernetes.schemas import problems, releases
 from tests.unit.golden.compare import assert_golden
 
 PODS: Final = sorted((Path(__file__).parent / "pods").glob("*.yaml"))
+SERVICES: Final = sorted((Path(__file__).parent / "services").glob("*.yaml"))
 GOLDEN: Final = Path(__file__).parent / "golden"
 
 
@@ -38,20 +39,20 @@ def _config(folder: Path, release: str, case: str = "injector") -> InjectorConfi
     return load_config(path)
 
 
-def _let_in(pod: dict[str, Any], config: InjectorConfig) -> dict[str, Any]:
-    """Do what the API server does with a pod: ask, and apply the patch."""
+def _let_in(made: dict[str, Any], config: InjectorConfig) -> dict[str, Any]:
+    """Do what the API server does with an object: ask, and apply the patch."""
     request = {
         "uid": "1",
-        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "kind": {"group": "", "version": "v1", "kind": made["kind"]},
         "operation": "CREATE",
         "namespace": "shop",
-        "object": pod,
+        "object": made,
     }
     review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
     response = answer(json.dumps(review).encode(), config)["response"]
     assert response["allowed"], response
     patch = json.loads(base64.b64decode(response.get("patch", base64.b64encode(b"[]"))))
-    changed: dict[str, Any] = jsonpatch.apply_patch(pod, patch)
+    changed: dict[str, Any] = jsonpatch.apply_patch(made, patch)
     return changed
 
 
@@ -66,7 +67,21 @@ def test_injected_pods_are_valid_everywhere(path: Path, case: str, tmp_path: Pat
         assert changed != pod
 
 
-@pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("name", "targets"), [("fixed-port", [8080, None]), ("named-target", ["http"])]
+)
+def test_services_lead_to_the_sidecar(
+    name: str, targets: list[int | str | None], tmp_path: Path
+) -> None:
+    """The product's port alone is moved, and what is made is valid on each release."""
+    service = yaml.safe_load(next(each for each in SERVICES if each.stem == name).read_text())
+    for release in releases():
+        changed = _let_in(service, _config(tmp_path, release))
+        assert problems(changed, release) == []
+        assert [each.get("targetPort") for each in changed["spec"]["ports"]] == targets
+
+
+@pytest.mark.parametrize("path", [*PODS, *SERVICES], ids=lambda path: path.stem)
 def test_a_second_time_changes_nothing(path: Path, tmp_path: Path) -> None:
     """An injected pod that is asked about again stays as it is."""
     config = _config(tmp_path, "1.34")
