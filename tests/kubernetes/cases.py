@@ -159,6 +159,7 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
     "no policy": ({"product": "acme-notes"}, "policy.text"),
     "a mode that is none": ({**_PRODUCT, "mode": "both"}, "mode"),
     "a key that is none": ({**_PRODUCT, "polcy": {}}, "polcy"),
+    "a proxy that is a name": ({**_PRODUCT, "settings": {"trustedProxies": "ingress"}}, "trusted"),
     "a setting that is none": ({**_PRODUCT, "settings": {"maxInfligt": 1}}, "maxInfligt"),
     "a slug with a capital": ({**_PRODUCT, "product": "Acme"}, "product"),
     "a slug that leaves its line": ({**_PRODUCT, "product": "a\nb: c"}, "product"),
