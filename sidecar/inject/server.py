@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from typing_extensions import override
 
 from sidecar.errors import UserError
 from sidecar.inject.config import InjectorConfig
@@ -21,6 +23,7 @@ from sidecar.inject.review import about, respond
 from sidecar.inject.shape import NotAReview, read
 
 _log = logging.getLogger("sidecar.inject")
+_http_log = logging.getLogger("sidecar.inject.http")
 
 MAX_REVIEW_BYTES: Final = 8 * 1024 * 1024
 """An object of the API is at most 1.5 MiB in etcd; a review holds it twice, in JSON."""
@@ -63,6 +66,22 @@ class Certificate:
         return found.digest()
 
 
+class _Strangers(logging.Filter):
+    """One quiet line for what is not HTTP: the library's is an error with a traceback."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, those that are nobody's fault here in other words."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.msg, record.args, record.exc_info = "bad_request", (), None
+            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+        return True
+
+
+_http_log.addFilter(_Strangers())
+
+
 class InjectorServer:
     """Answers the API server."""
 
@@ -80,7 +99,9 @@ class InjectorServer:
         app = web.Application(client_max_size=MAX_REVIEW_BYTES)
         app.router.add_post("/mutate", self._review)
         app.router.add_get("/health", _health)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_http_log, shutdown_timeout=_GRACE
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=self._context)
         try:

@@ -112,6 +112,20 @@ async def test_a_stray_body_is_a_bad_request(webhook: Webhook) -> None:
     assert "AdmissionReview" in str(found["detail"])
 
 
+async def test_what_is_not_http_costs_one_quiet_line(
+    webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No error and no traceback for whoever scans the cluster."""
+    context = ssl.create_default_context(cafile=str(webhook.certificate.cert))
+    with caplog.at_level(logging.INFO):
+        reader, writer = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=context)
+        writer.write(b"POST /mutate HTTP/1.1\r\nHost: h\r\nbad name: x\r\n\r\n")
+        assert (await reader.read()).split(b" ")[1] == b"400"
+        writer.close()
+    told = [(each.message, each.levelname, each.exc_info) for each in caplog.records]
+    assert told == [("bad_request", "INFO", None)]
+
+
 async def test_a_body_without_end_is_refused(webhook: Webhook) -> None:
     """Memory is bounded by what an object of the API can be."""
     status, _ = await webhook.post(io.BytesIO(b" " * (MAX_REVIEW_BYTES + 1)))
