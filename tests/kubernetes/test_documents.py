@@ -73,6 +73,16 @@ def test_the_guide_tells_every_annotation(name: str) -> None:
     assert f"`{name}`" in (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
 
 
+def test_the_guide_tells_every_event_of_the_injector() -> None:
+    """Whoever reads its log finds each word in the guide; a start and an end explain themselves."""
+    source = (ROOT / "sidecar" / "inject" / "server.py").read_text(encoding="utf-8")
+    events = set(re.findall(r"_log\.\w+\(\"(\w+)\"|record\.msg, .* = \"(\w+)\"", source))
+    told = {first or second for first, second in events} - {"started", "stopped"}
+    guide = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert told >= {"patched", "refused", "bad_request"}
+    assert [event for event in told if f"`{event}`" not in guide] == []
+
+
 def test_the_guide_names_the_releases_that_were_tried() -> None:
     """From the oldest to the newest that the schemas are there for."""
     text = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
