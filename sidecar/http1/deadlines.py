@@ -8,7 +8,11 @@ from typing import Protocol
 
 
 class Expiring(Protocol):
-    """What has a deadline; told at it, whether or not it is done by then."""
+    """What has a deadline, and is told at it unless it is `over` by then."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done, and its deadline means nothing any more."""
 
     def expire(self) -> None:
         """Give up, unless done."""
@@ -17,8 +21,9 @@ class Expiring(Protocol):
 class Deadlines:
     """One queue and at most one timer for all waits of `seconds`.
 
-    Setting a deadline is an append; nothing is cancelled: an entry that is done by its time is
-    told in vain, once.
+    Setting a deadline is an append; nothing is cancelled. What is over is let go of as soon as all
+    that was set before it is: kept until its time it would grow old, and cost a collection of the
+    whole heap every few thousand requests (8 of 52 us a request, in pauses of 0.1 s).
     """
 
     __slots__ = ("_loop", "_queue", "_timer", "seconds")
@@ -31,8 +36,11 @@ class Deadlines:
 
     def set(self, waiting: Expiring) -> None:
         """Have `waiting.expire()` called in `seconds`."""
+        queue = self._queue
+        while queue and queue[0][1].over:
+            queue.popleft()
         due = self._loop.time() + self.seconds
-        self._queue.append((due, waiting))
+        queue.append((due, waiting))
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._fire)
 
@@ -48,6 +56,8 @@ class Deadlines:
         queue = self._queue
         try:
             while queue and queue[0][0] <= now:
-                queue.popleft()[1].expire()
+                waiting = queue.popleft()[1]
+                if not waiting.over:
+                    waiting.expire()
         finally:  # a fault in one must not leave the others waiting for ever
             self._timer = self._loop.call_at(queue[0][0], self._fire) if queue else None

@@ -56,6 +56,11 @@ class _Attempt:
         self._body: list[bytes] = []
         self._size = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether the outcome is known."""
+        return self.outcome is not None
+
     def expire(self) -> None:
         """Give up at the deadline; what comes later is no longer read."""
         self._give_up(FailureKind.TIMEOUT)

@@ -16,12 +16,13 @@ class Waiting:
     def __init__(self, told: list[Waiting], then: Callable[[], None] | None = None) -> None:
         self.told = told
         self.then = then
-        self.over = asyncio.Event()
+        self.over = False
+        self.heard = asyncio.Event()
 
     def expire(self) -> None:
         """Take note."""
         self.told.append(self)
-        self.over.set()
+        self.heard.set()
         if self.then is not None:
             self.then()
 
@@ -32,7 +33,7 @@ async def test_those_waiting_are_told_in_order() -> None:
     waiting = [Waiting(told) for _ in range(20)]
     for each in waiting:
         deadlines.set(each)
-    await waiting[-1].over.wait()
+    await waiting[-1].heard.wait()
     assert told == waiting
 
 
@@ -41,9 +42,9 @@ async def test_each_is_told_once() -> None:
     deadlines, told = Deadlines(0.001), list[Waiting]()
     first, last = Waiting(told), Waiting(told)
     deadlines.set(first)
-    await first.over.wait()
+    await first.heard.wait()
     deadlines.set(last)
-    await last.over.wait()
+    await last.heard.wait()
     assert told == [first, last]
 
 
@@ -55,7 +56,7 @@ async def test_nothing_is_told_too_early() -> None:
     waiting = Waiting(told, lambda: seen.append(loop.time()))
     due = loop.time() + 0.02
     deadlines.set(waiting)
-    await waiting.over.wait()
+    await waiting.heard.wait()
     assert seen[0] >= due
 
 
@@ -65,7 +66,7 @@ async def test_one_told_may_set_another() -> None:
     second = Waiting(told)
     first = Waiting(told, lambda: deadlines.set(second))
     deadlines.set(first)
-    await second.over.wait()
+    await second.heard.wait()
     assert told == [first, second]
 
 
@@ -75,7 +76,7 @@ async def test_one_told_may_close() -> None:
     first = Waiting(told, deadlines.close)
     deadlines.set(first)
     deadlines.set(Waiting(told))
-    await first.over.wait()
+    await first.heard.wait()
     await asyncio.sleep(0.01)
     assert told == [first]
 
@@ -108,7 +109,7 @@ async def test_a_fault_in_one_does_not_stop_the_rest() -> None:
     last = Waiting(told)
     deadlines.set(Waiting(told, fail))
     deadlines.set(last)
-    await asyncio.wait_for(last.over.wait(), 5)
+    await asyncio.wait_for(last.heard.wait(), 5)
     assert len(faults) == 1
 
 
@@ -121,4 +122,26 @@ async def test_any_number_of_waits_takes_one_timer(count: int) -> None:
     for _ in range(count):
         deadlines.set(Waiting(told))
     assert deadlines._timer is timer
+    deadlines.close()
+
+
+async def test_what_is_over_is_not_told() -> None:
+    """It has ended by itself, in time."""
+    deadlines, told = Deadlines(0.001), list[Waiting]()
+    over, waiting = Waiting(told), Waiting(told)
+    deadlines.set(over)
+    deadlines.set(waiting)
+    over.over = True
+    await waiting.heard.wait()
+    assert told == [waiting]
+
+
+async def test_what_is_over_is_let_go_of() -> None:
+    """However long the wait, no more is kept than is still waited for, and the one set last."""
+    deadlines, told = Deadlines(60.0), list[Waiting]()
+    for _ in range(100):
+        waiting = Waiting(told)
+        deadlines.set(waiting)
+        waiting.over = True
+    assert len(deadlines._queue) == 1
     deadlines.close()
