@@ -154,12 +154,17 @@ class Engine:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
 
         # Price: how many units.
-        amount = await _price(call, meter, body)
+        content = await body.read(meter.body_limit) if meter.amount.needs_body else b""
+        amount = _price(call, meter, content)
         if not isinstance(amount, int):
             return self._uncharged(amount, call, route, meter, identity)
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
-        claim = await self._claim(call, route, meter, identity, product)
+        scope = _scope(call, route, meter, identity, product)
+        shared = None
+        if self._attempts is not None and call.request_id_origin is RequestIdOrigin.TRUSTED:
+            shared = await self._attempts.next(scope)
+        claim = self._claim(call, meter, scope, shared)
         if isinstance(claim, Replayed):
             return self._uncharged(claim, call, route, meter, identity)
         charge = Charge(identity.org_id, product, meter.resource, amount, claim.key)
@@ -209,25 +214,12 @@ class Engine:
             else:
                 self._books.journal.close(charge.key)
 
-    async def _claim(
-        self, call: Call, route: Route, meter: Meter, identity: Identity, product: str
+    def _claim(
+        self, call: Call, meter: Meter, scope: bytes, shared: int | None
     ) -> _Claimed | Replayed:
-        scope = scope_of(
-            product=product,
-            org_id=identity.org_id,
-            user_id=identity.user_id,
-            route=route.name,
-            method=call.method,
-            path=call.path,
-            resource=meter.resource,
-            request_id=call.request_id,
-        )
         if call.request_id_origin is RequestIdOrigin.GENERATED:
             return _Claimed(key_of(scope, 0, self._nonce), None)
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
-        shared = None
-        if trusted and self._attempts is not None:
-            shared = await self._attempts.next(scope)
         claim = self._books.replays.claim(
             scope,
             trusted=trusted,
@@ -283,16 +275,27 @@ class Engine:
         return decision
 
 
-async def _price(call: Call, meter: Meter, body: BodySource) -> int | TooLong | Unpriced | Free:
-    content = None
-    if meter.amount.needs_body:
-        content = await body.read(meter.body_limit)
-        if content is None:
-            return TooLong(meter.body_limit)
+def _price(call: Call, meter: Meter, content: bytes | None) -> int | TooLong | Unpriced | Free:
+    """Price a call; `content` is None where the body is too long to be read."""
+    if content is None:
+        return TooLong(meter.body_limit)
     amount = meter.amount.read(call.headers, content)
     if isinstance(amount, UnreadableAmount):
         return Unpriced(amount.detail)
     return amount or Free()
+
+
+def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:
+    return scope_of(
+        product=product,
+        org_id=identity.org_id,
+        user_id=identity.user_id,
+        route=route.name,
+        method=call.method,
+        path=call.path,
+        resource=meter.resource,
+        request_id=call.request_id,
+    )
 
 
 def _refunds(refund: Refund, execution: Execution) -> bool:

@@ -46,7 +46,7 @@ class RequestHead:
     `target` is origin-form (or `*`), byte for byte as it came; `host` is None only in HTTP/1.0.
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
     for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, one protocol, and not one in which
-    requests would pass unseen (h2c, TLS, HTTP itself).
+    requests would pass unseen (h2c, TLS, HTTP itself). `request_id` is set where there is just one.
     """
 
     method: str
@@ -59,6 +59,7 @@ class RequestHead:
     connection: frozenset[bytes]
     expects_continue: bool
     upgrade: bytes | None
+    request_id: bytes | None
 
 
 @dataclass(slots=True)
@@ -127,6 +128,8 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
     connection = _NOTHING
     expects_continue = False
     upgrade: bytes | None = None
+    request_id: bytes | None = None
+    request_ids = 0
     for name, value in fields:
         if name not in _RULING:
             continue
@@ -150,6 +153,9 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
             if value.lower() != b"100-continue" or expects_continue:
                 raise ProtocolError("the only expectation known here is 100-continue", 417)
             expects_continue = True
+        elif name == b"x-request-id":
+            request_id = value
+            request_ids += 1
         else:
             upgrade = value if upgrade is None else b","  # two lines: more than one protocol
     chunked = coding is not None
@@ -184,11 +190,20 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
         connection,
         expects_continue and minor == 1 and (chunked or bool(length)),
         upgrade,
+        request_id if request_ids == 1 else None,
     )
 
 
 _RULING: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"expect",
+        b"upgrade",
+        b"x-request-id",
+    }
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, assert_never
 
 from sidecar.model import BearerSource, CookieSource, Headers, IdentityFailure, IdentitySource
@@ -16,6 +17,7 @@ _BLANK: Final = frozenset(_BLANKS)
 _SEMICOLON: Final = 0x3B
 _EQUALS: Final = 0x3D
 _SCHEME: Final = b"bearer"
+_REMEMBERED_LENGTH: Final = 8192  # of a Cookie line; longer ones are searched each time
 
 
 def find_credential(
@@ -53,18 +55,36 @@ def _cookie(lines: list[bytes], name: bytes) -> bytes | IdentityFailure | None:
     Blanks around a name or a value are not part of it, as some servers read them so: a second
     cookie must not hide behind a blank.
     """
-    found: bytes | None = None
+    if len(lines) == 1 and len(lines[0]) <= _REMEMBERED_LENGTH:
+        return _cookie_of(lines[0], name)
+    found: list[bytes] = []
     for line in lines:
-        at = line.find(name)
-        while at >= 0:
-            equals = _equals_after(line, at + len(name))
-            if equals and _begins_pair(line, at):
-                if found is not None:
-                    return IdentityFailure.AMBIGUOUS
-                end = line.find(b";", equals)
-                found = line[equals:] if end < 0 else line[equals:end]
-            at = line.find(name, at + len(name))
-    return found.strip(_BLANKS) or None if found is not None else None
+        found += _values(line, name)
+    return _only(found)
+
+
+@lru_cache(maxsize=1024)
+def _cookie_of(line: bytes, name: bytes) -> bytes | IdentityFailure | None:
+    """Find one cookie's value in one line; a client sends the same line again and again."""
+    return _only(_values(line, name))
+
+
+def _only(found: list[bytes]) -> bytes | IdentityFailure | None:
+    if len(found) > 1:
+        return IdentityFailure.AMBIGUOUS
+    return found[0].strip(_BLANKS) or None if found else None
+
+
+def _values(line: bytes, name: bytes) -> list[bytes]:
+    found: list[bytes] = []
+    at = line.find(name)
+    while at >= 0:
+        equals = _equals_after(line, at + len(name))
+        if equals and _begins_pair(line, at):
+            end = line.find(b";", equals)
+            found.append(line[equals:] if end < 0 else line[equals:end])
+        at = line.find(name, at + len(name))
+    return found
 
 
 def _begins_pair(line: bytes, at: int) -> bool:

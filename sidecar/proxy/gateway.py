@@ -87,7 +87,7 @@ class Gateway:
         """Answer one request; every end of it is observed, whatever the end."""
         started = self._clock.monotonic()
         call = self._call(client, head)
-        decision = _undecided(call)
+        decision: Decision | None = None
         code = 0
         self.inflight += 1
         try:
@@ -97,8 +97,9 @@ class Gateway:
             else:
                 code = await self._forward(client, head, decision, decision.permit, started)
         except ProtocolError as error:  # the client broke its own body
-            code = self._answer_broken(client, head, decision, error)
+            code = self._answer_broken(client, head, decision or _undecided(call), error)
         except Exception:
+            decision = decision or _undecided(call)
             log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
             code = self._answer_fault(client, head, decision)
         finally:
@@ -109,7 +110,7 @@ class Gateway:
                 code = client.relay.status  # the client left in the middle of the answer
             try:
                 seconds = self._clock.monotonic() - started
-                self._observer.request_finished(decision, code, seconds)
+                self._observer.request_finished(decision or _undecided(call), code, seconds)
             finally:
                 client.end_exchange(keep=self._keeps(client, head))
 
@@ -117,7 +118,8 @@ class Gateway:
         body = client.body
         if body is None:
             return await self._engine.decide(call, _NO_BODY)
-        await body.prime()
+        if not body.done:
+            await body.prime()
         return await self._engine.decide(call, body)
 
     async def _forward(
@@ -172,14 +174,16 @@ class Gateway:
         decision: Decision,
     ) -> Relay:
         marks = quota_headers(decision, self._clock.time())
-        added = (*marks, (b"X-Request-ID", decision.request_id.encode("ascii")))
-        keep = head.keep_alive and not self.draining
+        added = b"X-Request-ID: %b\r\n" % decision.request_id.encode("ascii")
+        for mark in marks:
+            added += b"%b: %b\r\n" % mark
         relay = Relay(
             client,
             upstream,
             head,
             added,
-            keep=keep,
+            tells_quota=len(marks) > 1,
+            keep=head.keep_alive and not self.draining,
             first_byte_timeout=self._first_byte_timeout,
             finished=self._new_future(),
         )
@@ -308,10 +312,10 @@ class Gateway:
         self, client: ServerConnection, head: RequestHead
     ) -> tuple[str, RequestIdOrigin]:
         """Take the request ID from the caller where it is one, else make one."""
-        given = [value for name, value in head.fields if name == b"x-request-id"]
-        if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        given = head.request_id
+        if given is not None and _REQUEST_ID.fullmatch(given):
             origin = RequestIdOrigin.TRUSTED if client.trusted else RequestIdOrigin.CLIENT
-            return given[0].decode("ascii"), origin
+            return given.decode("ascii"), origin
         return self._new_id(), RequestIdOrigin.GENERATED
 
     def _new_id(self) -> str:

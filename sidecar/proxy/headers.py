@@ -7,7 +7,7 @@ spelling that a product could read as the same field.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import Final
 
 from sidecar.http1.heads import Fields, RequestHead, ResponseHead
@@ -166,27 +166,28 @@ def forwarded_lines(fields: Fields, peer: bytes, host: bytes, *, trusted: bool) 
 
 
 def response_head(
-    head: ResponseHead, added: Sequence[Field], *, chunked: bool, connection: bytes
+    head: ResponseHead, added: bytes, *, tells_quota: bool, chunked: bool, connection: bytes
 ) -> bytes:
-    """Write the head that the client gets; `added` are the sidecar's own fields.
+    """Write the head that the client gets; `added` are the sidecar's own lines, with their CRLFs.
 
+    `tells_quota`: RateLimit fields are among them, and the upstream's own are dropped.
     `connection` is the whole field line with its CRLF, or empty.
     """
     fields = head.fields
-    named = head.connection
-    if not named <= _OF_THE_HOP:  # framing is not the upstream's to take back
-        fields = _but_for(fields, named - {b"content-length"})
+    if not head.connection <= _OF_THE_HOP:  # framing is not the upstream's to take back
+        fields = _but_for(fields, head.connection - {b"content-length"})
     if head.status < 200 or head.status == 204:
         fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
-    if len(added) > 1 and any(field[0].lower() in _QUOTA_FIELDS for field in added):
+    if tells_quota:
         fields = _but_for(fields, _QUOTA_FIELDS)
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
     known = _for_client.get
     for field in fields:
         line = known(field)
         lines.append(_to_client(field) if line is None else line)
-    for field in added:
-        lines.append(b"%b: %b\r\n" % field)
+    lines.append(added)
     if chunked:
         lines.append(b"transfer-encoding: chunked\r\n")
-    return b"%b%b\r\n" % (b"".join(lines), connection)
+    lines.append(connection)
+    lines.append(b"\r\n")
+    return b"".join(lines)

@@ -12,7 +12,6 @@ from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from sidecar.proxy import headers
 from sidecar.proxy.downstream import ServerConnection
 
-Added = tuple[tuple[bytes, bytes], ...]
 _CLOSE: Final = b"connection: close\r\n"
 _KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 
@@ -27,7 +26,7 @@ class Relay:
     """
 
     __slots__ = ("_added", "_client", "_ending", "_first_byte", "_head", "_pending", "_rechunk",
-                 "decode", "finished", "keep", "status", "unreached", "until_close",
+                 "_tells_quota", "decode", "finished", "keep", "status", "unreached", "until_close",
                  "upstream")  # fmt: skip
 
     def __init__(
@@ -35,8 +34,9 @@ class Relay:
         client: ServerConnection,
         upstream: ClientConnection,
         head: RequestHead,
-        added: Added,
+        added: bytes,
         *,
+        tells_quota: bool,
         keep: bool,
         first_byte_timeout: float | None,
         finished: asyncio.Future[PeerFailure | ProtocolError | None],
@@ -44,6 +44,7 @@ class Relay:
         self._client = client
         self._head = head
         self._added = added
+        self._tells_quota = tells_quota
         self._pending = b""
         self._rechunk = False
         self._ending = b""
@@ -108,7 +109,7 @@ class Relay:
         """Pass 100 and 103 on to a client that knows them (RFC 9110, 15.2)."""
         if self._head.minor == 1:
             self._client.write_interim(
-                headers.response_head(head, (), chunked=False, connection=b"")
+                headers.response_head(head, b"", tells_quota=False, chunked=False, connection=b"")
             )
 
     def on_head(self, head: ResponseHead) -> None:
@@ -127,7 +128,11 @@ class Relay:
             connection = self._frame(head)
         self.status = head.status
         self._pending = headers.response_head(
-            head, self._added, chunked=self._rechunk or bool(self._ending), connection=connection
+            head,
+            self._added,
+            tells_quota=self._tells_quota,
+            chunked=self._rechunk or bool(self._ending),
+            connection=connection,
         )
         self._client.feeds_from(self.upstream.transport)
         if head.status == 101:

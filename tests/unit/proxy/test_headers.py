@@ -104,11 +104,27 @@ def test_a_trusted_peer_that_says_nothing_is_a_first_hop() -> None:
 def test_ours_come_after_the_upstreams_fields() -> None:
     """An answer is the line, the upstream's fields, ours, the framing."""
     head = parse_response(b"HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\n", "GET", 100)
-    added = ((b"X-Request-ID", b"id"),)
-    assert response_head(head, added, chunked=True, connection=b"connection: close\r\n") == (
+    added = b"X-Request-ID: id\r\n"
+    connection = b"connection: close\r\n"
+    assert response_head(head, added, tells_quota=False, chunked=True, connection=connection) == (
         b"HTTP/1.1 200 Fine\r\nx-a: 1\r\nX-Request-ID: id\r\ntransfer-encoding: chunked\r\n"
         b"connection: close\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize(("tells_quota", "told"), [(True, 1), (False, 2)])
+def test_of_two_quotas_the_client_is_told_ours(tells_quota: bool, told: int) -> None:  # noqa: FBT001
+    """The product's own RateLimit fields pass, unless ours take their place."""
+    raw = b"HTTP/1.1 200 OK\r\nRateLimit: theirs\r\nX-A: 1\r\n\r\n"
+    written = response_head(
+        parse_response(raw, "GET", 100),
+        b"RateLimit: ours\r\n",
+        tells_quota=tells_quota,
+        chunked=False,
+        connection=b"",
+    )
+    assert written.lower().count(b"ratelimit:") == told
+    assert b"RateLimit: ours\r\n" in written
 
 
 TOKENS = st.from_regex(rb"[A-Za-z0-9_.!#$%&'*+^`|~-]{1,20}", fullmatch=True)
@@ -152,7 +168,13 @@ def test_a_client_reads_what_was_written(fields: list[tuple[bytes, bytes]]) -> N
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("host", "a")]))
     client.receive_data(
-        response_head(head, ((b"X-Request-ID", b"id"),), chunked=head.length < 0, connection=b"")
+        response_head(
+            head,
+            b"X-Request-ID: id\r\n",
+            tells_quota=False,
+            chunked=head.length < 0,
+            connection=b"",
+        )
     )
     answer = client.next_event()
     assert isinstance(answer, h11.Response)
