@@ -37,10 +37,8 @@ from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
 from sidecar.side_jobs import (
-    NoticingObserver,
     WebhookJob,
     client_for,
-    observer_for,
     publisher_for,
     tell_notices_off,
 )
@@ -81,7 +79,7 @@ class App:
         self._environ = environ
         self._clock = clock
         self._worker = worker
-        self._observer = observer_for(settings, __version__)
+        self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
         self._server: Server | None = None
@@ -271,7 +269,7 @@ class App:
             return None
         client = client_for(settings, key.current, self._hide)
         await self._owned.enter_async_context(client)
-        if isinstance(observer, NoticingObserver):
+        if settings.api_key is not None:
             publisher = publisher_for(settings, client, policies, observer)
             self._own_task(publisher.run(), "notices")
         if settings.webhook is None:

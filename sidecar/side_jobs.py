@@ -11,12 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from typing_extensions import override
-
 from sidecar.events.receiver import Receiver, Stale
 from sidecar.events.registrar import Registrar
 from sidecar.key_source import BBK_KEY, WEBHOOK_SECRET, KeySource, Secret
-from sidecar.model import Quota
 from sidecar.notices.publisher import Publisher
 from sidecar.notices.wording import RECORD_TYPE, Notice
 from sidecar.platform import NewRecord, PlatformClient
@@ -31,24 +28,6 @@ log = logging.getLogger("sidecar.app")
 
 Hide = Callable[[Secret], None]
 """Hears of a credential before it is used, so that logs mask it."""
-
-
-class NoticingObserver(Observer):
-    """Counts and logs as ever, and shows what is told of quotas to the publisher."""
-
-    publisher: Publisher | None = None
-
-    @override
-    def quota_seen(self, org_id: str, quota: Quota) -> None:
-        super().quota_seen(org_id, quota)
-        if self.publisher is not None:
-            self.publisher.seen(org_id, quota)
-
-
-def observer_for(settings: Settings, version: str) -> Observer:
-    """Return the observer: one that also notices, where there is a key to publish with."""
-    kind = Observer if settings.api_key is None else NoticingObserver
-    return kind(version=version, orgs=settings.metrics_orgs)
 
 
 def client_for(settings: Settings, internal_key: Callable[[], str], hide: Hide) -> PlatformClient:
@@ -111,17 +90,18 @@ def tell_notices_off() -> None:
 
 
 def publisher_for(
-    settings: Settings, client: PlatformClient, policies: PolicyStore, observer: NoticingObserver
+    settings: Settings, client: PlatformClient, policies: PolicyStore, observer: Observer
 ) -> Publisher:
-    """Return the publisher, joined to the observer."""
+    """Return the publisher; the observer tells it of quotas."""
 
     async def publish(notice: Notice) -> None:
         await client.publish_record(NewRecord(record_type=RECORD_TYPE, **asdict(notice)))
 
-    observer.publisher = publisher = Publisher(
+    publisher = Publisher(
         publish,
         product=lambda: settings.product or policies.current.product,
         levels=lambda: policies.current.notices,
         observer=observer,
     )
+    observer.tell_quotas_to(publisher.seen)
     return publisher

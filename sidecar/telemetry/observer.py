@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from typing_extensions import override
 
-from sidecar.model import FailureKind
+from sidecar.model import FailureKind, Quota
 from sidecar.telemetry.metrics import Metrics
 
 _log = logging.getLogger("sidecar.events")
@@ -29,6 +30,21 @@ class Observer(Metrics):
 
     What repeats is held back by the log's filter under its `repeat_key`.
     """
+
+    def __init__(self, *, version: str, orgs: int = 100) -> None:
+        """Start at nought, with nobody to tell of quotas."""
+        super().__init__(version=version, orgs=orgs)
+        self._tell_quota: Callable[[str, Quota], None] | None = None
+
+    def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
+        """Have `listener` hear of each quota that an answer to trust tells, by org."""
+        self._tell_quota = listener
+
+    @override
+    def quota_seen(self, org_id: str, quota: Quota) -> None:
+        super().quota_seen(org_id, quota)
+        if self._tell_quota is not None:
+            self._tell_quota(org_id, quota)
 
     @override
     def platform_degraded(self, kind: FailureKind) -> None:
