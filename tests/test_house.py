@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = ROOT / "sidecar"
 TESTS: Final = ROOT / "tests"
 
-LEAVES: Final = frozenset({"model", "errors", "ports"})
+LEAVES: Final = frozenset({"model", "errors", "ports", "values"})
 SETTINGS: Final = frozenset({"settings", "setting_options", "setting_values", "key_source"})
 REFUSALS: Final = frozenset({"refusals", "refusal_words"})
 FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "policy", "http1", "settings"}
@@ -28,12 +28,13 @@ COMMANDS: Final = frozenset({"cli", "commands", "demo", "local_platform", "__mai
 EDGES: Final[dict[str, frozenset[str]]] = {
     # the leaves, which hold values and protocols
     "errors": frozenset(),
-    "model": frozenset(),
+    "values": frozenset(),
+    "model": frozenset({"values"}),
     "ports": frozenset({"model"}),
     # pure words shared by adapters or frontends
     "quota_wire": frozenset({"model"}),
     "refusal_words": frozenset({"model"}),
-    "refusals": frozenset({"model", "refusal_words"}),
+    "refusals": frozenset({"model", "refusal_words", "values"}),
     "key_source": frozenset({"errors"}),
     "setting_values": frozenset({"errors"}),
     "setting_options": frozenset({"errors", "setting_values"}),
