@@ -12,6 +12,7 @@ from sidecar.platform import (
     NotFoundError,
     PlatformError,
     SigningKey,
+    UnreadableAnswerError,
 )
 from sidecar.platform.drift import Drift
 
@@ -89,7 +90,7 @@ def of_keys(keys: Sequence[SigningKey]) -> Finding:
     if not good:
         mend = "ask the platform: without an RS256 key no token can be verified"
         return failure("key set", f"{len(keys)} keys, none of them for RS256", mend)
-    return ok("key set", f"{len(good)} keys for RS256")
+    return ok("key set", f"{len(good)} key{'s' if len(good) > 1 else ''} for RS256")
 
 
 def of_drift(drifts: Sequence[Drift]) -> list[Finding]:
@@ -104,15 +105,31 @@ def of_drift(drifts: Sequence[Drift]) -> list[Finding]:
     ]
 
 
-def of_internal_key(error: PlatformError | None) -> Finding:
-    """Judge the answer to a test of a webhook that cannot be: 404 says that the key is good."""
+def mend_of(error: PlatformError) -> str:
+    """Say what to do about a call that brought no answer to judge."""
+    if isinstance(error, UnreadableAnswerError | NotFoundError):
+        return "see that the URL is the platform's own, and that nothing answers in its place"
+    if error.status is not None:
+        return "the platform is there and fails: ask again later, or tell the platform"
+    return "check the URL, DNS, and the network policy from here"
+
+
+def of_internal_key(error: PlatformError | None, stranger: PlatformError | None) -> Finding:
+    """Judge the answer to a test of a webhook that cannot be: 404 says that the key is good.
+
+    `stranger` is the answer to the same with a key that is none. Where the two are alike nobody
+    looked at the key: any web server that is not the platform answers 404.
+    """
     if isinstance(error, CredentialRefusedError):
         return failure(
             "bbas_ key", "refused", "take the product's bbas_ key of this platform, not a bbk_ one"
         )
-    if error is None or isinstance(error, NotFoundError) or _was_judged(error):
-        return ok("bbas_ key", "accepted")
-    return failure("bbas_ key", str(error), "see that the platform can be reached from here")
+    if error is not None and not isinstance(error, NotFoundError) and not _was_judged(error):
+        return failure("bbas_ key", str(error), mend_of(error))
+    if _status_of(stranger) == _status_of(error):
+        mend = "see that the URL is the platform's API: set PLATFORM_API_URL, or --platform-url"
+        return failure("bbas_ key", "a key that is none is answered alike", mend)
+    return ok("bbas_ key", "accepted")
 
 
 def of_product(error: PlatformError | None, product: str) -> Finding:
@@ -126,6 +143,11 @@ def of_product(error: PlatformError | None, product: str) -> Finding:
         mend = "compare the key's product with the policy by hand"
         return warning("product", "the platform answers for an org that is none", mend)
     return warning("product", str(error), "mend what is above, and ask again")
+
+
+def _status_of(error: PlatformError | None) -> int | None:
+    """Return the status that a call ended with; 200 for one that was answered, None for none."""
+    return 200 if error is None else error.status
 
 
 def _was_judged(error: PlatformError) -> bool:

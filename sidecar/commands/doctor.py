@@ -1,7 +1,7 @@
 """`bb-sidecar doctor`: whether all is there that the sidecar needs of the platform.
 
-Changes nothing: the `bbas_` key is tried on a webhook that cannot be, the policy's product on a
-consume for an org that cannot be.
+Changes nothing: the `bbas_` key is tried on a webhook that cannot be, beside a key that cannot be,
+and the policy's product on a consume for an org that cannot be.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from sidecar.commands.diagnosis import (
     Finding,
     Level,
     failure,
+    mend_of,
     of_clock,
     of_drift,
     of_internal_key,
@@ -29,6 +31,7 @@ from sidecar.commands.diagnosis import (
 )
 from sidecar.commands.output import Shown
 from sidecar.errors import UserError
+from sidecar.key_source import Secret
 from sidecar.model import Resource
 from sidecar.platform import (
     CredentialRefusedError,
@@ -37,28 +40,32 @@ from sidecar.platform import (
     PlatformError,
 )
 from sidecar.platform.drift import find_drift
+from sidecar.policy.compiled import Policy
 from sidecar.policy.load import load_policy
 from sidecar.policy.store import read_policy_file
 
 _NOBODY: Final = "bb-sidecar-doctor-asks-for-no-org"
-_REACH: Final = "check the URL, DNS, and the network policy from here"
+_NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")
 
 
 async def examine(
     client: PlatformClient, args: argparse.Namespace, access: Access, environ: Mapping[str, str]
 ) -> Shown:
     """Look at everything; exit 1 where something has to be mended."""
-    product = _product(args, environ)
+    policy = _policy(args, environ)
     internal_key, auth_host, openapi, (entitled, api_key) = await asyncio.gather(
         _internal_key(client, access),
         _auth_host(client),
         _openapi(client),
-        _api_key(client, access),
+        _api_key(client, access, notices=isinstance(policy, Policy) and bool(policy.notices)),
     )
     findings = [internal_key, api_key, *auth_host, *openapi]
-    if isinstance(product, Finding):
-        findings.append(product)
-    elif product is not None:
+    product = _product(args, environ, policy)
+    if isinstance(policy, Finding):
+        findings.append(policy)
+    elif product is None:
+        findings.append(ok("product", "none to compare with: give --policy, or --product"))
+    else:
         findings += await _of_product(client, access, product, entitled)
     rows = [(each.level.value, each.check, each.text, each.mend) for each in findings]
     level = worst(findings)
@@ -71,28 +78,40 @@ async def examine(
     )
 
 
-def _product(args: argparse.Namespace, environ: Mapping[str, str]) -> str | Finding | None:
-    """Return the product that the sidecar would take: --product over the policy's."""
-    named: str | None = args.product or environ.get("PRODUCT_SLUG") or None
+def _policy(args: argparse.Namespace, environ: Mapping[str, str]) -> Policy | Finding | None:
+    """Return the policy, what is wrong with it, or None where none is named."""
     path = args.policy or environ.get("SIDECAR_POLICY") or None
     if path is None:
-        return named
+        return None
     try:
-        policy = load_policy(read_policy_file(Path(path)), file=str(path), environ=environ)
+        return load_policy(read_policy_file(Path(path)), file=str(path), environ=environ)
     except UserError as error:
         first = str(error).splitlines()[0]
         return failure("policy", first, f"`bb-sidecar check {path}` shows every problem")
-    return named or policy.product
+
+
+def _product(
+    args: argparse.Namespace, environ: Mapping[str, str], policy: Policy | Finding | None
+) -> str | None:
+    """Return the product that the sidecar would take: --product over the policy's."""
+    named: str | None = args.product or environ.get("PRODUCT_SLUG") or None
+    return named or (policy.product if isinstance(policy, Policy) else None)
 
 
 async def _internal_key(client: PlatformClient, access: Access) -> Finding:
     if access.internal_key is None:
         return failure("bbas_ key", "none", "set PLATFORM_INTERNAL_KEY, or give --key-file")
+    async with replace(access, internal_key=_NO_KEY, api_key=None).client() as nobody:
+        return of_internal_key(*await asyncio.gather(_tried(client), _tried(nobody)))
+
+
+async def _tried(client: PlatformClient) -> PlatformError | None:
+    """Return what the client's `bbas_` key is answered, None where it is done as asked."""
     try:
         await client.test_webhook(_NOBODY)
     except PlatformError as error:
-        return of_internal_key(error)
-    return of_internal_key(None)
+        return error
+    return None
 
 
 async def _auth_host(client: PlatformClient) -> list[Finding]:
@@ -100,7 +119,7 @@ async def _auth_host(client: PlatformClient) -> list[Finding]:
     try:
         host = await client.auth_host()
     except PlatformError as error:
-        return [failure("key set", str(error), _REACH)]
+        return [failure("key set", str(error), mend_of(error))]
     return [of_keys(host.keys), of_clock(host.date, before, time.time())]
 
 
@@ -112,9 +131,12 @@ async def _openapi(client: PlatformClient) -> list[Finding]:
 
 
 async def _api_key(
-    client: PlatformClient, access: Access
+    client: PlatformClient, access: Access, *, notices: bool
 ) -> tuple[Mapping[str, bool] | None, Finding]:
     """Judge the org's key; return the catalog's products too, and whether the org has each."""
+    if access.api_key is None and notices:
+        mend = "give a bbk_ key with write access, or take `notices` out of the policy"
+        return None, warning("bbk_ key", "none given: the policy's notices stay off", mend)
     if access.api_key is None:
         return None, ok("bbk_ key", "none given; only notices and an org's commands need one")
     try:
@@ -126,7 +148,7 @@ async def _api_key(
     except ForbiddenError as error:
         return None, warning("bbk_ key", f"cannot read: {error.detail}", "give it the scope read")
     except PlatformError as error:
-        return None, failure("bbk_ key", str(error), _REACH)
+        return None, failure("bbk_ key", str(error), mend_of(error))
     return catalog, ok("bbk_ key", f"accepted, of org {org_id}")
 
 

@@ -6,6 +6,7 @@ from sidecar.commands.diagnosis import (
     Finding,
     Level,
     failure,
+    mend_of,
     of_clock,
     of_drift,
     of_internal_key,
@@ -15,7 +16,13 @@ from sidecar.commands.diagnosis import (
     warning,
     worst,
 )
-from sidecar.platform import PlatformError, SigningKey, UnavailableError
+from sidecar.platform import (
+    DeadlineError,
+    PlatformError,
+    SigningKey,
+    UnavailableError,
+    UnreadableAnswerError,
+)
 from sidecar.platform.drift import Drift
 from sidecar.platform.errors import error_of
 
@@ -59,6 +66,14 @@ def test_the_key_set(keys: list[SigningKey], level: Level) -> None:
     assert of_keys(keys).level is level
 
 
+def test_one_key_is_one() -> None:
+    """Said as people say it."""
+    key = SigningKey("k", "RSA", "RS256", "sig")
+    assert [of_keys([key]).text, of_keys([key, key]).text] == [
+        "1 key for RS256", "2 keys for RS256",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("error", "level"),
     [
@@ -73,7 +88,31 @@ def test_the_key_set(keys: list[SigningKey], level: Level) -> None:
 )
 def test_the_products_key(error: PlatformError | None, level: Level) -> None:
     """Anything but 401 says that the key was taken; no answer says nothing good."""
-    assert of_internal_key(error).level is level
+    assert of_internal_key(error, error_of("c", 401, "")).level is level
+
+
+@pytest.mark.parametrize("error", [error_of("c", 404, ""), error_of("c", 422, ""), None])
+def test_a_key_that_nobody_looks_at_says_nothing(error: PlatformError | None) -> None:
+    """A web server that is not the platform answers every key alike."""
+    told = of_internal_key(error, error)
+    assert told.level is Level.FAILURE
+    assert "PLATFORM_API_URL" in told.mend
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (UnavailableError("c", "cannot connect"), "DNS"),
+        (DeadlineError("c", "no answer"), "DNS"),
+        (error_of("c", 503, ""), "fails"),
+        (error_of("c", 429, ""), "again later"),
+        (error_of("c", 404, ""), "URL is the platform's own"),
+        (UnreadableAnswerError("c", "not JSON", status=200), "URL is the platform's own"),
+    ],
+)
+def test_each_failure_of_a_call_has_its_own_mend(error: PlatformError, mend: str) -> None:
+    """A platform that fails is not helped by a look at the network."""
+    assert mend in mend_of(error)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,33 @@ def policy(tmp_path: Path) -> Path:
     path = tmp_path / "policy.yaml"
     path.write_text(POLICY.format(product=PRODUCT))
     return path
+
+
+class NothingHere(BaseHTTPRequestHandler):
+    """404, whatever is asked and by whom."""
+
+    def answer(self) -> None:
+        """Read what was sent, and have nothing."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(HTTPStatus.NOT_FOUND)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = answer  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing to stderr."""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The URL of a web server that is not the platform."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), NothingHere) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def lines(ran: Ran) -> dict[str, Any]:
@@ -67,6 +98,26 @@ def test_a_key_that_cannot_read_is_a_warning(run: Run) -> None:
     """It may publish all the same."""
     ran = run("doctor", "--json", BIZBASICS_API_KEY="bbk_writes_only")
     assert (ran.status, lines(ran)["bbk_ key"]["level"]) == (0, "warning")
+
+
+def test_notices_without_an_orgs_key_are_a_warning(run: Run, policy: Path) -> None:
+    """The sidecar starts, and tells nobody."""
+    policy.write_text(f"{policy.read_text()}notices: {{at: [80]}}\n")
+    ran = run("doctor", "--policy", str(policy), "--json", BIZBASICS_API_KEY="")
+    assert (ran.status, lines(ran)["bbk_ key"]["level"]) == (0, "warning")
+
+
+def test_without_a_policy_there_is_nothing_to_compare_with(run: Run) -> None:
+    """And the line says how to have it compared."""
+    assert "--policy" in lines(run("doctor", "--json"))["product"]["text"]
+
+
+def test_another_web_server_is_not_taken_for_the_platform(run: Run, elsewhere: str) -> None:
+    """It answers 404 to a good key, and to any other."""
+    ran = run("doctor", "--json", PLATFORM_API_URL=elsewhere)
+    found = lines(ran)["bbas_ key"]
+    assert (ran.status, found["level"]) == (1, "failure")
+    assert "PLATFORM_API_URL" in found["mend"]
 
 
 def test_a_policy_that_cannot_be_used_is_a_failure(run: Run, policy: Path) -> None:
