@@ -36,6 +36,12 @@ def _under(prefix: str, members: Mapping[str, str]) -> dict[str, str]:
     return {f"{prefix}.{name}": kind for name, kind in members.items()}
 
 
+_RECORD: Final = dict.fromkeys(
+    ("org_id", "source_product", "record_type", "source_ref", "title"), "string"
+)
+_RECORDS_QUERY: Final = ("record_type", "source_product", "status", "limit", "offset")
+_SEARCH_QUERY: Final = ("q", "record_type", "product", "limit")
+
 USES: Final = (
     Use(
         "POST",
@@ -60,46 +66,62 @@ USES: Final = (
         "POST",
         "/v1/workspace-records",
         sends={
-            **dict.fromkeys(
-                ("org_id", "source_product", "record_type", "source_ref", "title"), "string"
-            ),
+            **_RECORD,
             **dict.fromkeys(("subtitle", "summary_text", "app_href", "status"), "string"),
             "meta": "object",
         },
         reads={"workspace_record_id": "string", "status": "string"},
     ),
+    Use("GET", "/v1/workspace-records", query=_RECORDS_QUERY),
     Use(
         "GET",
         "/v1/workspace-records",
-        query=("record_type", "source_product", "status", "limit", "offset"),
-    ),
-    Use(
-        "GET",
-        "/v1/workspace-records",
-        query=("record_type", "source_product", "status", "limit", "offset"),
+        query=_RECORDS_QUERY,
         reads={
             "total": "integer",
             "limit": "integer",
             "offset": "integer",
-            **_under(
-                "records.[]",
-                dict.fromkeys(
-                    ("org_id", "source_product", "record_type", "source_ref", "title"), "string"
-                ),
-            ),
+            **_under("records.[]", {"workspace_record_id": "string", **_RECORD}),
         },
         ours=True,
     ),
     Use("GET", "/v1/catalog"),
-    Use("GET", "/v1/catalog", reads={"products.[].entitled": "boolean"}, ours=True),
-    Use("GET", "/v1/org/retrieve", query=("q", "record_type", "product", "limit")),
+    Use(
+        "GET",
+        "/v1/catalog",
+        reads=_under("products.[]", {"product_id": "string", "entitled": "boolean"}),
+        ours=True,
+    ),
+    Use("GET", "/v1/org/retrieve", query=_SEARCH_QUERY),
+    Use(
+        "GET",
+        "/v1/org/retrieve",
+        query=_SEARCH_QUERY,
+        reads=_under("results.[]", {"workspace_record_id": "string", **_RECORD}),
+        ours=True,
+    ),
     Use(
         "POST",
         "/v1/webhooks",
         sends={"url": "string", "event_types": "array"},
         reads={"secret": "string"},
     ),
+    Use("POST", "/v1/webhooks", reads={"id": "string"}, ours=True),
     Use("POST", "/v1/webhooks/{id}/test"),
     Use("GET", "/v1/dev/api-requests", query=("limit",)),
+    Use(
+        "GET",
+        "/v1/dev/api-requests",
+        query=("limit",),
+        reads=_under("requests.[]", {"method": "string", "path": "string", "status": "integer"}),
+        ours=True,
+    ),
     Use("GET", "/v1/dev/webhook-deliveries", query=("limit",)),
+    Use(
+        "GET",
+        "/v1/dev/webhook-deliveries",
+        query=("limit",),
+        reads=_under("deliveries.[]", {"id": "string", "event": "string"}),
+        ours=True,
+    ),
 )

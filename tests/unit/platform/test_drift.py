@@ -163,8 +163,8 @@ def test_another_name_of_a_path_parameter_is_no_drift() -> None:
 def test_a_query_parameter_that_is_gone_is_named() -> None:
     """A filter without effect would show the wrong records."""
     document: dict[str, Any] = {"paths": {"/v1/dev/api-requests": {"get": {"parameters": []}}}}
-    (use,) = (each for each in USES if each.path.endswith("api-requests"))
-    (drift,) = find_drift(document, (use,))
+    uses = tuple(each for each in USES if each.path.endswith("api-requests"))
+    (drift,) = find_drift(document, uses)
     assert str(drift) == "GET /v1/dev/api-requests: query parameter `limit` is gone"
 
 
@@ -182,7 +182,30 @@ def test_a_shape_of_our_choice_is_told_apart() -> None:
     answer = {"content": {"application/json": {"schema": {"type": "array", "items": {}}}}}
     document = {"paths": {"/v1/catalog": {"get": {"responses": {"200": answer}}}}}
     uses = tuple(use for use in USES if use.path == "/v1/catalog")
-    assert [drift.ours for drift in find_drift(document, uses)] == [True]
+    assert {drift.ours for drift in find_drift(document, uses)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "endpoint"),
+    [
+        ("RecordReply", "source_ref", "GET /v1/workspace-records"),
+        ("FoundRecord", "title", "GET /v1/org/retrieve"),
+        ("CatalogProduct", "product_id", "GET /v1/catalog"),
+        ("ApiRequest", "status", "GET /v1/dev/api-requests"),
+        ("Delivery", "event", "GET /v1/dev/webhook-deliveries"),
+        ("WebhookReply", "id", "POST /v1/webhooks"),
+    ],
+)
+async def test_a_field_that_the_client_must_find_is_watched(
+    model: str, field: str, endpoint: str
+) -> None:
+    """Also where the shape is ours: the client cannot read the answer without it."""
+    async with LocalPlatform() as local, PlatformClient(url=local.url) as client:
+        document: Any = await client.openapi()
+    del document["components"]["schemas"][model]["properties"][field]
+    (drift,) = find_drift(document)
+    assert (drift.endpoint, drift.ours) == (endpoint, True)
+    assert field in drift.field
 
 
 json = st.recursive(
