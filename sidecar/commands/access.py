@@ -14,7 +14,12 @@ from typing import Any, Final
 
 from sidecar.errors import UserError
 from sidecar.key_source import BBAS_KEY, BBK_KEY, Secret, read_key_file
-from sidecar.platform import CredentialMissingError, Patience, PlatformClient
+from sidecar.platform import (
+    CredentialMissingError,
+    CredentialRefusedError,
+    Patience,
+    PlatformClient,
+)
 from sidecar.setting_options import Given, Option, SettingsError
 from sidecar.settings import (
     API_KEY_FILE,
@@ -66,11 +71,20 @@ def read_access(args: argparse.Namespace, environ: Mapping[str, str]) -> Access:
 
 def missing(error: CredentialMissingError) -> UserError:
     """Say where the key that a command needs is looked for."""
-    if "bbas_" in str(error):
-        where = f"set {KEY_VARIABLE}, or name a file with {KEY_FILE.flag}"
-        return UserError(f"this needs the product's bbas_ key: {where}")
-    where = f"set {API_KEY_VARIABLE}, or name a file with {API_KEY_FILE.flag}"
-    return UserError(f"this needs an org's bbk_ key: {where}")
+    of_product = BBAS_KEY in str(error)
+    whose = "the product's bbas_" if of_product else "an org's bbk_"
+    return UserError(f"this needs {whose} key: {_place(of_product=of_product)}")
+
+
+def refused(error: CredentialRefusedError) -> UserError:
+    """Say where the key that the platform refused is looked for."""
+    of_product = f"the {BBAS_KEY} was refused" in str(error)
+    return UserError(f"{error}; {_place(of_product=of_product)}")
+
+
+def _place(*, of_product: bool) -> str:
+    variable, option = (KEY_VARIABLE, KEY_FILE) if of_product else (API_KEY_VARIABLE, API_KEY_FILE)
+    return f"set {variable}, or name a file with {option.flag}"
 
 
 def _read(key: Secret | Path | None, what: str) -> Secret | None:

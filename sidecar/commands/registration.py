@@ -96,7 +96,7 @@ def _add_webhooks(commands: Commands) -> None:
         "--secret-file", type=Path, help="a new file for the secret, in place of showing it"
     )
     parser = _command(commands, "test", "have webhook.test sent", "webhooks.test")
-    parser.add_argument("id", metavar="ID", help="of the webhook")
+    parser.add_argument("id", metavar="ID", type=_id, help="of the webhook")
     parser = _command(commands, "deliveries", "recent deliveries", "webhooks.deliveries")
     parser.add_argument("--limit", type=_count, default=20, help="(default: %(default)s)")
 
@@ -166,6 +166,12 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) <= len(str(2**53))) or text == "0":
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _id(text: str) -> str:
+    if not text.strip("."):
+        raise argparse.ArgumentTypeError(f"{text!r} is no ID: `webhooks register` shows it")
+    return text
 
 
 def _json_object(text: str) -> dict[str, object]:

@@ -13,10 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from sidecar.commands import doctor, quota, webhooks, workspace
-from sidecar.commands.access import missing, read_access
+from sidecar.commands.access import missing, read_access, refused
 from sidecar.commands.output import Shown, show
 from sidecar.errors import TransientError, UserError
-from sidecar.platform import CredentialMissingError, PlatformClient, PlatformError
+from sidecar.platform import (
+    CredentialMissingError,
+    CredentialRefusedError,
+    PlatformClient,
+    PlatformError,
+)
 
 Act = Callable[[PlatformClient, argparse.Namespace], Awaitable[Shown]]
 
@@ -52,6 +57,8 @@ def run_act(act: str, args: argparse.Namespace, environ: Mapping[str, str]) -> i
         return show(asyncio.run(ask()), as_json=args.json)
     except CredentialMissingError as error:
         raise missing(error) from error
+    except CredentialRefusedError as error:
+        raise refused(error) from error
     except TransientError as error:
         sys.stderr.write(f"bb-sidecar: {error}: try again later\n")
         return 1

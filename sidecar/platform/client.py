@@ -316,7 +316,8 @@ class PlatformClient:
                 f"{method} {path} needs the product's bbas_ key: give `internal_key`"
             )
         headers = {"X-Internal-Key": self._internal_key()}
-        return Request(method, origin or self._url, path, repeatable, headers, query or {}, body)
+        origin = origin or self._url
+        return Request(method, origin, path, repeatable, headers, query or {}, body, "bbas_ key")
 
     def _as_org(
         self,
@@ -331,7 +332,7 @@ class PlatformClient:
             raise CredentialMissingError(f"{method} {path} needs an org's bbk_ key: give `api_key`")
         headers = {"Authorization": f"Bearer {self._api_key()}"}
         safe = method == "GET" if repeatable is None else repeatable
-        return Request(method, self._url, path, safe, headers, query or {}, body)
+        return Request(method, self._url, path, safe, headers, query or {}, body, "bbk_ key")
 
     async def _read(self, request: Request, read: Callable[[object], T]) -> T:
         return _understood(request, await self._transport.ask(request), read)

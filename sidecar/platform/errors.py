@@ -90,13 +90,21 @@ class OverQuotaError(SidecarError):
 
 
 def error_of(
-    call: str, status: int, detail: str, retry_after: float | None = None
+    call: str,
+    status: int,
+    detail: str,
+    retry_after: float | None = None,
+    *,
+    key: str = "key",
 ) -> PlatformError:
-    """Return the error that a status other than success means."""
+    """Return the error that a status other than success means.
+
+    `key` is the kind of key that was sent, such as `bbk_ key`.
+    """
     match status:
         case 401:
             return CredentialRefusedError(
-                call, "the key was refused (401)", status=status, detail=detail
+                call, f"the {key} was refused (401)", status=status, detail=detail
             )
         case 403:
             return ForbiddenError(call, "forbidden (403)", status=status, detail=detail)

@@ -49,7 +49,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call as it is sent. `repeatable`: doing it twice is doing it once."""
+    """A call as it is sent. `repeatable`: doing it twice is doing it once.
+
+    `key` is what kind of key is sent, for errors: a program may have two.
+    """
 
     method: str
     origin: str
@@ -58,6 +61,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Mapping[str, object] | None = field(default=None, repr=False)
+    key: str = "key"
 
     @property
     def name(self) -> str:
@@ -196,7 +200,8 @@ def _json_of(request: Request, status: int, raw: bytes, retry_after: float | Non
         value = None
     if status not in _SUCCESS:
         detail = _without_secrets(read_detail(value), request)
-        raise _Failed(error_of(request.name, status, detail, retry_after), retry_after)
+        refusal = error_of(request.name, status, detail, retry_after, key=request.key)
+        raise _Failed(refusal, retry_after)
     return value
 
 

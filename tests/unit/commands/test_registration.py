@@ -41,6 +41,8 @@ def test_there_is_a_command_for_each_act() -> None:
         ("quota", "spend"),
         ("catalog", "--key", "bbas_secret_0123"),
         ("webhooks", "test"),
+        ("webhooks", "test", ""),
+        ("webhooks", "test", ".."),
     ],
 )
 def test_a_mistake_is_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

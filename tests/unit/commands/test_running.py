@@ -24,11 +24,22 @@ def test_a_missing_key_says_where_it_is_looked_for(
     assert flag in ran.err
 
 
-def test_a_refused_key_is_a_mistake_of_the_user(run: Run) -> None:
-    """One line, exit 2, without the key."""
-    ran = run("catalog", BIZBASICS_API_KEY="bbk_wrong_0123")
+@pytest.mark.parametrize(
+    ("words", "variable", "wrong"),
+    [
+        (("catalog",), "BIZBASICS_API_KEY", "bbk_wrong_0123"),
+        (("quota", "consume", "--org", ORG), "PLATFORM_INTERNAL_KEY", "bbas_wrong_0123"),
+    ],
+)
+def test_a_refused_key_is_a_mistake_of_the_user(
+    run: Run, words: tuple[str, ...], variable: str, wrong: str
+) -> None:
+    """One line, exit 2, with the place of the key and without the key."""
+    ran = run(*words, **{variable: wrong})
     assert (ran.status, len(ran.err.splitlines())) == (2, 1)
-    assert "bbk_wrong" not in ran.err
+    assert variable in ran.err
+    assert f"the {wrong.partition('_')[0]}_ key was refused" in ran.err
+    assert "wrong_0123" not in ran.err
 
 
 def test_an_unknown_org_is_a_mistake_of_the_user(run: Run) -> None:
