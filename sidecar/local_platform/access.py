@@ -122,7 +122,11 @@ class ByApiKey:
             raise _not_authenticated()
         if not (holder.can_write if self._write else holder.can_read):
             scope = "write" if self._write else "read"
-            raise Rejection(HTTPStatus.FORBIDDEN, f"this key lacks the scope {scope!r}")
+            raise Rejection(
+                HTTPStatus.FORBIDDEN,
+                f"this key lacks the scope {scope!r}",
+                credential=holder.credential,
+            )
         return OrgCaller(holder.org_id, holder.product, holder.credential)
 
 

@@ -52,17 +52,18 @@ async def _answer(
     endpoint: AnyEndpoint, request: web.Request, plan: Plan, requests: RequestLog
 ) -> web.Response:
     began = time.perf_counter()
+    credential: str | None = None
     try:
         caller = endpoint.access.admit(request)
-    except Rejection as rejection:
-        return _error(rejection.status, rejection.detail)
-    try:
+        if isinstance(caller, OrgCaller):
+            credential = caller.credential
         answer = await _act(endpoint, request, caller, plan)
     except Rejection as rejection:
         answer = _error(rejection.status, rejection.detail)
-    if isinstance(caller, OrgCaller):
+        credential = credential or rejection.credential
+    if credential is not None:
         requests.note(
-            caller.credential,
+            credential,
             method=request.method,
             path=request.path,
             status=answer.status,

@@ -10,12 +10,18 @@ from sidecar.errors import SidecarError
 
 
 class Rejection(SidecarError):  # noqa: N818  # what it is called at every raise
-    """A request that the platform answers with an error: `{"detail": …}` (contract, Endpoints)."""
+    """A request that the platform answers with an error: `{"detail": …}` (contract, Endpoints).
 
-    def __init__(self, status: HTTPStatus, detail: JsonValue) -> None:
+    `credential` is whose it was, where that is known of a caller who was not admitted.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, detail: JsonValue, *, credential: str | None = None
+    ) -> None:
         super().__init__(f"{status.value}: {detail}")
         self.status = status
         self.detail = detail
+        self.credential = credential
 
 
 def bad_field(place: str, field: str, message: str) -> Rejection:

@@ -180,6 +180,16 @@ async def test_requests_are_told_to_who_made_them(caller: acme.Caller) -> None:
     assert body["requests"][0]["at"] == "2025-10-09T08:53:20Z"
 
 
+async def test_a_call_that_a_key_has_no_scope_for_is_told_too(caller: acme.Caller) -> None:
+    """It is the call that its maker wonders about."""
+    await caller.publish(api_key=acme.READ_KEY)
+
+    _, body = await caller.read("/v1/dev/api-requests", api_key=acme.READ_KEY)
+
+    (told,) = body["requests"]
+    assert (told["method"], told["path"], told["status"]) == ("POST", "/v1/workspace-records", 403)
+
+
 async def test_a_limit_is_kept(caller: acme.Caller) -> None:
     """No more than asked for."""
     for _ in range(3):
