@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import Counter
 from contextlib import suppress
 from typing import Final
 
@@ -16,6 +17,10 @@ from sidecar.local_platform.webhook_book import Attempt, Due, WebhookBook
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
+_AT_ONCE_TO_ONE: Final = 4
+"""Attempts under way to one endpoint: one that hangs keeps no other waiting."""
+
+_LOOKED_AT: Final = 1000
 _POLL_SECONDS: Final = 0.25
 """How often the book is asked while it owes something: its clock may be one that tests turn."""
 
@@ -26,7 +31,7 @@ class Courier:
     def __init__(self, book: WebhookBook) -> None:
         self._book = book
         self._owing = asyncio.Event()
-        self._round = asyncio.Lock()
+        self._under_way: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -49,33 +54,61 @@ class Courier:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        tasks = [task for _, task in self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
     async def deliver_due(self) -> int:
-        """Make every attempt whose time has come; return how many were made."""
+        """Make every attempt whose time has come, and see those under way end; return how many."""
         made = 0
-        async with self._round:
-            while due := self._book.due(_AT_ONCE):
-                attempts = await asyncio.gather(*(self._attempt(each) for each in due))
-                for each, attempt in zip(due, attempts, strict=True):
-                    self._book.settle(each.delivery_id, attempt)
-                made += len(due)
-        return made
+        while True:
+            made += self._begin_due()
+            if not self._under_way:
+                return made
+            tasks = [task for _, task in self._under_way.values()]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def _begin_due(self) -> int:
+        """Begin what is due and not under way, within the bounds; return how many."""
+        begun = 0
+        busy = Counter(endpoint_id for endpoint_id, _ in self._under_way.values())
+        for due in self._book.due(_LOOKED_AT):
+            if len(self._under_way) >= _AT_ONCE:
+                break
+            if due.delivery_id in self._under_way or busy[due.endpoint_id] >= _AT_ONCE_TO_ONE:
+                continue
+            busy[due.endpoint_id] += 1
+            task = asyncio.create_task(self._deliver(due), name=f"delivery {due.delivery_id}")
+            self._under_way[due.delivery_id] = due.endpoint_id, task
+            begun += 1
+        return begun
+
+    async def _deliver(self, due: Due) -> None:
+        try:
+            self._book.settle(due.delivery_id, await self._attempt(due))
+            self._owing.set()  # there is room for another
+        except sqlite3.Error:
+            log.exception("%s cannot be settled; it will be sent again", due.delivery_id)
+        finally:
+            del self._under_way[due.delivery_id]
 
     async def _deliver_on(self) -> None:
         while True:
             await self._owing.wait()
             self._owing.clear()
             try:
-                await self.deliver_due()
+                self._begin_due()
                 owing = self._book.owes()
             except sqlite3.Error:
                 log.exception("the webhook book cannot be used; trying again")
                 owing = True
             if owing:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._owing.wait(), _POLL_SECONDS)
                 self._owing.set()
-                await asyncio.sleep(_POLL_SECONDS)
 
     async def _attempt(self, due: Due) -> Attempt:
         if self._session is None:

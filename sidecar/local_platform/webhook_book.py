@@ -37,6 +37,7 @@ class Due:
     """An attempt that is to be made now."""
 
     delivery_id: str
+    endpoint_id: str
     url: str
     event: str
     payload: bytes
@@ -153,15 +154,15 @@ class WebhookBook:
     def due(self, limit: int) -> Sequence[Due]:
         """Return attempts whose time has come, the longest overdue first."""
         rows = self._store.rows(
-            "SELECT deliveries.id, url, event, payload, secret FROM deliveries "
+            "SELECT deliveries.id, endpoint_id, url, event, payload, secret FROM deliveries "
             "JOIN webhooks ON webhooks.id = endpoint_id "
             "WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, number LIMIT ?",
             self._clock.time(),
             limit,
         )
         return [
-            Due(delivery_id=id_, url=url, event=event, payload=bytes(payload), secret=secret)
-            for id_, url, event, payload, secret in rows
+            Due(id_, endpoint_id, url, event, bytes(payload), secret)
+            for id_, endpoint_id, url, event, payload, secret in rows
         ]
 
     def owes(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -30,10 +31,12 @@ class Received:
 
 
 class Receiver:
-    """Keeps what it got; answers with `status`."""
+    """Keeps what it got; answers with `status`, once `gate` is open."""
 
     def __init__(self) -> None:
         self.status = 200
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.received: list[Received] = []
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -63,4 +66,5 @@ class Receiver:
                 raw=await request.read(),
             )
         )
+        await self.gate.wait()
         return web.Response(status=self.status, headers={"Location": "/hook"})

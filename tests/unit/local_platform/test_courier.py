@@ -101,6 +101,28 @@ async def test_what_is_owed_survives_a_restart(tmp_path: Path, receiver: Receive
     assert len(receiver.received) == 2
 
 
+async def test_an_endpoint_that_hangs_keeps_no_other_waiting(
+    platform: LocalPlatform, receiver: Receiver
+) -> None:
+    """Many deliveries to it are under way, and one to another goes out at once."""
+    hanging = Receiver()
+    hanging.gate.clear()
+    await hanging.start()
+    for _ in range(40):
+        await owe_a_test(platform, hanging.url)
+
+    await owe_a_test(platform, receiver.url)
+
+    async with asyncio.timeout(10):
+        while not receiver.received:  # noqa: ASYNC110  # another program's memory, in real life
+            await asyncio.sleep(0.01)
+    assert len(hanging.received) <= 4
+    hanging.gate.set()
+    await platform.deliver_due()
+    assert len(hanging.received) == 40
+    await hanging.close()
+
+
 async def test_a_book_that_cannot_be_used_is_tried_again(
     platform: LocalPlatform, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

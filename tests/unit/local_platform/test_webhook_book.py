@@ -148,7 +148,7 @@ def test_a_result_that_comes_too_late_changes_nothing(desk: Desk) -> None:
 
 def test_a_secret_is_not_printed() -> None:
     """Neither by repr nor by str."""
-    due = Due("d", "http://x", "e", b"{}", secret="whsec_hidden")
+    due = Due("d", "wh", "http://x", "e", b"{}", secret="whsec_hidden")
 
     assert "whsec_hidden" not in f"{due!r} {due}"
 
