@@ -60,8 +60,9 @@ def introduction(url: str, seed: Seed | None, db: Path | None) -> Iterator[str]:
         quotas = ", ".join(f"{resource.value} {limit}" for resource, limit in org.quotas.items())
         yield f"org             {org.id}  plan {org.plan}  quotas {quotas or 'none'}"
         for key in org.keys:
-            scopes = "+".join(key.scopes)
-            yield f"                Authorization: Bearer {key.key}  ({scopes})"
+            may = "+".join(key.scopes) or "no scope"
+            bound = "" if key.product is None else f", as {key.product} only"
+            yield f"                Authorization: Bearer {key.key}  ({may}{bound})"
     entitled = next(
         (
             (product, org)

@@ -119,6 +119,7 @@ def test_the_introduction_tells_where_keys_and_a_line_to_try() -> None:
     assert "in memory" in told
     assert acme.NOTES_KEY in told
     assert acme.API_KEY in told
+    assert f"{acme.BOUND_KEY}  (read+write, as acme-notes only)" in told
     assert "curl -s http://127.0.0.1:8092/v1/quota/consume" in told
 
 
