@@ -39,3 +39,4 @@ WEBHOOK_FAILURES_TO_DISABLE: Final = 10  # [webhooks]; counted in deliveries giv
 LIST_LIMIT: Final = 50  # [ours] when no limit is asked for
 LIST_LIMIT_MAX: Final = 200  # [ours]
 REQUESTS_KEPT: Final = 1000  # [ours] recent requests remembered
+REFUSALS_KEPT: Final = 1000  # [ours] recent consumes over the limit, for the developer's page

@@ -11,9 +11,11 @@ from sidecar.local_platform.access import FromThisMachine
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.faults import FaultBox
 from sidecar.local_platform.page import View, render
+from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.webhook_book import WebhookBook
+from sidecar.ports import Clock
 
 _LATEST: Final = 25
 _HEADERS: Final = {
@@ -29,12 +31,18 @@ class PageRoute:
     """`GET /`."""
 
     def __init__(
-        self, directory: Directory, book: QuotaBook, webhooks: WebhookBook, faults: FaultBox
+        self,
+        directory: Directory,
+        book: QuotaBook,
+        webhooks: WebhookBook,
+        faults: FaultBox,
+        clock: Clock,
     ) -> None:
         self._directory = directory
         self._book = book
         self._webhooks = webhooks
         self._faults = faults
+        self._clock = clock
         self._access = FromThisMachine()
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -49,7 +57,8 @@ class PageRoute:
         faults = self._faults.current.model_dump(exclude_defaults=True, mode="json")
         return View(
             orgs=[(org, self._book.status(org.id)) for org in self._directory.orgs()],
-            consumes=self._book.counted(None, newest=_LATEST),
+            consumes=self._book.latest(_LATEST),
             deliveries=self._webhooks.latest(_LATEST),
+            now=utc_text(self._clock.time()),
             faults=orjson.dumps(faults).decode() if faults else "",
         )

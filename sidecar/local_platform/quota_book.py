@@ -6,6 +6,7 @@ Every method is synchronous and ends in one commit, so that two consumes never s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import CountedConsume
@@ -80,25 +81,27 @@ class QuotaBook:
             split.setdefault(product, {})[resource] = _state(month, limit, total, used)
         return split
 
-    def counted(self, org_id: str | None, newest: int | None = None) -> Sequence[CountedConsume]:
-        """Return what was counted, oldest first; only the `newest` many when given."""
+    def counted(self, org_id: str | None) -> Sequence[CountedConsume]:
+        """Return what was counted, oldest first."""
         found = self._store.rows(
             "SELECT key, org_id, product, resource, amount, at FROM consumes "
-            "WHERE :org_id IS NULL OR org_id = :org_id ORDER BY id DESC LIMIT :newest",
+            "WHERE :org_id IS NULL OR org_id = :org_id ORDER BY id",
             org_id=org_id,
-            newest=-1 if newest is None else newest,
         )
-        return [
-            CountedConsume(
-                key=key,
-                org_id=org,
-                product=product,
-                resource=resource,
-                amount=amount,
-                at=utc_text(at),
-            )
-            for key, org, product, resource, amount, at in reversed(found)
-        ]
+        return [_consume(row) for row in found]
+
+    def latest(self, newest: int) -> Sequence[tuple[CountedConsume, bool]]:
+        """Return the latest consumes, newest first, and whether each was counted or refused."""
+        found = self._store.rows(
+            "SELECT * FROM (SELECT key, org_id, product, resource, amount, at, 1 AS counted, id "
+            "FROM consumes ORDER BY id DESC LIMIT :newest) "
+            "UNION ALL "
+            "SELECT * FROM (SELECT key, org_id, product, resource, amount, at, 0, id "
+            "FROM refusals ORDER BY id DESC LIMIT :newest) "
+            "ORDER BY at DESC, counted, id DESC LIMIT :newest",
+            newest=newest,
+        )
+        return [(_consume(row[:6]), bool(row[6])) for row in found]
 
     def _require_entitled(self, product: str, asked: ConsumeBody) -> None:
         if asked.product_id not in (None, product):
@@ -130,16 +133,7 @@ class QuotaBook:
                 product,
                 asked.amount,
             )
-            self._store.run(
-                "INSERT INTO consumes (key, org_id, product, resource, amount, at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                asked.idempotency_key,
-                asked.org_id,
-                product,
-                asked.resource.value,
-                asked.amount,
-                now,
-            )
+        self._write_down(product, asked, now, counted=allowed)
         return ConsumeReply(
             allowed=allowed,
             used=used,
@@ -149,6 +143,23 @@ class QuotaBook:
             period=choices.PERIOD,
             reset_at=month.reset_at,
         )
+
+    def _write_down(self, product: str, asked: ConsumeBody, now: float, *, counted: bool) -> None:
+        self._store.run(
+            f"INSERT INTO {'consumes' if counted else 'refusals'} "  # noqa: S608 - one of two
+            "(key, org_id, product, resource, amount, at) VALUES (?, ?, ?, ?, ?, ?)",
+            asked.idempotency_key,
+            asked.org_id,
+            product,
+            asked.resource.value,
+            asked.amount,
+            now,
+        )
+        if not counted:
+            self._store.run(
+                "DELETE FROM refusals WHERE id <= (SELECT max(id) FROM refusals) - ?",
+                choices.REFUSALS_KEPT,
+            )
 
     def _remembered(
         self, product: str, asked: ConsumeBody, key: str, now: float
@@ -222,6 +233,13 @@ def quota_snapshot(status: Mapping[str, QuotaReply]) -> dict[str, dict[str, int 
 def store_is_down() -> Rejection:
     """Return what every quota call but consume answers while the store is down."""
     return Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
+
+
+def _consume(row: Sequence[Any]) -> CountedConsume:
+    key, org_id, product, resource, amount, at = row
+    return CountedConsume(
+        key=key, org_id=org_id, product=product, resource=resource, amount=amount, at=utc_text(at)
+    )
 
 
 def _state(month: Month, limit: int, total: int, share: int | None) -> QuotaReply:

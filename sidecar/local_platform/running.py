@@ -108,7 +108,7 @@ class Running:
             app.router.add_route(
                 endpoint.method, endpoint.path, handler_of(endpoint, self.faults, self._requests)
             )
-        page = PageRoute(self.directory, self.book, self.webhooks, self.faults)
+        page = PageRoute(self.directory, self.book, self.webhooks, self.faults, self._clock)
         app.router.add_route("GET", "/", page.handle)
         # A caller that goes away takes its request with it, also one that a fault holds up.
         self._runner = web.AppRunner(

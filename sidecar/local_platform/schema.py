@@ -11,7 +11,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x62626C70
 """SQLite's mark of whose file this is, so that no other program's database is written to."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """SQLite's `user_version`; raise it with every change of the tables."""
 
 TABLES: Final = """
@@ -54,6 +54,10 @@ CREATE TABLE consumes (
   resource TEXT NOT NULL, amount INTEGER NOT NULL, at REAL NOT NULL
 );
 CREATE INDEX consumes_of_org ON consumes (org_id);
+CREATE TABLE refusals (
+  id INTEGER PRIMARY KEY, key TEXT, org_id TEXT NOT NULL, product TEXT NOT NULL,
+  resource TEXT NOT NULL, amount INTEGER NOT NULL, at REAL NOT NULL
+);
 CREATE TABLE answers (
   id INTEGER PRIMARY KEY, product TEXT NOT NULL, org_id TEXT NOT NULL, key TEXT NOT NULL,
   resource TEXT NOT NULL, amount INTEGER NOT NULL, body TEXT NOT NULL, at REAL NOT NULL,

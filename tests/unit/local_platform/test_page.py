@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
+
+import pytest
 
 from sidecar.local_platform import CountedConsume
 from sidecar.local_platform.directory import Org
@@ -11,7 +14,8 @@ from sidecar.local_platform.webhook_wire import Delivery
 from sidecar.local_platform.wire import QuotaReply
 
 EVIL = "<script>alert(1)</script>\"'&"
-EMPTY = View(orgs=[], consumes=[], deliveries=[], faults="")
+NOW = "2025-10-09T08:53:20.123456Z"
+EMPTY = View(orgs=[], consumes=[], deliveries=[], now=NOW, faults="")
 
 
 class Tags(HTMLParser):
@@ -35,6 +39,11 @@ def quota(used: int, limit: int) -> QuotaReply:
     return QuotaReply(used=used, limit=limit, remaining=0, period="month", reset_at="soon")
 
 
+def shown(state: QuotaReply) -> str:
+    """The page with one org that has one resource."""
+    return render(replace(EMPTY, orgs=[(Org("o", "o", "pro", ()), {"r": state})]))
+
+
 def test_nothing_that_came_from_outside_is_markup() -> None:
     """Org ids, keys, URLs and errors are text, whatever they hold."""
     consume = CountedConsume(key=EVIL, org_id=EVIL, product=EVIL, resource=EVIL, amount=1, at=EVIL)
@@ -53,7 +62,9 @@ def test_nothing_that_came_from_outside_is_markup() -> None:
         updated_at=EVIL,
     )
     org = Org(EVIL, EVIL, EVIL, (EVIL,))
-    page = Tags(render(View([(org, {EVIL: quota(1, 2)})], [consume], [delivery], EVIL)))
+    page = Tags(
+        render(View([(org, {EVIL: quota(1, 2)})], [(consume, True)], [delivery], EVIL, EVIL))
+    )
 
     assert "script" not in page.tags
     assert page.text.count(EVIL) >= 10
@@ -61,17 +72,42 @@ def test_nothing_that_came_from_outside_is_markup() -> None:
 
 def test_a_bar_is_full_at_the_limit_and_over_it() -> None:
     """A limit lowered below what was used, and a limit of nought."""
-    org = Org("o", "o", "pro", ())
+    assert 'class="full" style="width: 100.00%"' in shown(quota(9, 5))
+    assert 'class="full" style="width: 100.00%"' in shown(quota(0, 0))
 
-    assert 'max="5" value="5"' in render(View([(org, {"r": quota(9, 5)})], [], [], ""))
-    assert 'max="1" value="1"' in render(View([(org, {"r": quota(0, 0)})], [], [], ""))
+
+@pytest.mark.parametrize(
+    ("used", "level"), [(0, "good"), (7, "good"), (8, "near"), (9, "near"), (10, "full")]
+)
+def test_a_bar_shows_how_near_the_limit_is(used: int, level: str) -> None:
+    """From 80 % on, and at 100 %: in colour, in width, and for who cannot see either."""
+    page = shown(quota(used, 10))
+
+    assert f'<i class="{level}" style="width: {used * 10}.00%">' in page
+    assert f'aria-valuemax="10" aria-valuenow="{used}"' in page
+    assert f"{used} of 10" in page
+
+
+def test_a_refused_consume_is_told_from_a_counted_one() -> None:
+    """It is the one that a developer looks for."""
+    consume = CountedConsume(key=None, org_id="o", product="p", resource="r", amount=1, at=NOW)
+    counted, refused = (
+        Tags(render(replace(EMPTY, consumes=[(consume, allowed)]))).text
+        for allowed in (True, False)
+    )
+
+    assert ("counted" in counted, "refused" in counted) == (True, False)
+    assert ("counted" in refused, "refused" in refused) == (False, True)
+
+
+def test_times_are_told_to_the_second() -> None:
+    """Nobody reads microseconds."""
+    assert "2025-10-09 08:53:20 UTC" in Tags(render(EMPTY)).text
 
 
 def test_unlimited_has_no_bar() -> None:
     """There is nothing that it could be full of."""
-    org = Org("o", "o", "pro", ())
-
-    assert "<progress" not in render(View([(org, {"r": quota(9, -1)})], [], [], ""))
+    assert "meter" not in shown(quota(9, -1))
 
 
 def test_an_empty_platform_says_so() -> None:

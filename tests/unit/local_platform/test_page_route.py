@@ -8,6 +8,7 @@ from tests.unit.local_platform import acme
 async def test_the_page_shows_what_happened(caller: acme.Caller) -> None:
     """Orgs, what was counted, and the faults in force; with a policy that lets no script run."""
     await caller.consume(amount=5, idempotency_key="the-key")
+    await caller.consume(amount=50, idempotency_key="too-much")
     await caller.control("PUT", "/faults", {"latency_ms": 7})
 
     async with caller.session.get(caller.url) as answer:
@@ -17,6 +18,7 @@ async def test_the_page_shows_what_happened(caller: acme.Caller) -> None:
     assert answer.status == 200
     assert "5 of 25" in page
     assert "the-key" in page
+    assert page.index("refused") < page.index("too-much") < page.index("the-key")
     assert "latency_ms" in page
     assert "default-src 'none'" in policy
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.local_platform import Rejection
+from sidecar.local_platform import Rejection, choices
 from sidecar.local_platform.control_wire import OrgBody
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.quota_book import QuotaBook
@@ -224,3 +224,22 @@ def test_counts_agree_with_a_plain_model(steps: list[tuple[int, int | None]]) ->
     counted = books.book.counted(acme.ORG)
     assert sum(consume.amount for consume in counted) == used
     books.store.close()
+
+
+def test_the_latest_tell_counted_from_refused(books: Books) -> None:
+    """Newest first, no more than asked for; a key that is sent again is no news."""
+    for amount, key in ((20, "a"), (6, "b"), (5, "c"), (5, "c"), (1, "d")):
+        books.consume(amount, key=key)
+
+    told = [(consume.key, counted) for consume, counted in books.book.latest(3)]
+
+    assert sorted(told) == [("b", False), ("c", True), ("d", False)]
+
+
+def test_refusals_are_not_kept_for_ever(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that is over its limit fills no disk."""
+    monkeypatch.setattr(choices, "REFUSALS_KEPT", 2)
+    for _ in range(5):
+        books.consume(26, key=None)
+
+    assert len(books.book.latest(10)) == 2
