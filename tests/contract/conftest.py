@@ -1,11 +1,13 @@
 """One suite of facts for the local platform, and for a real one when the environment names it.
 
 Each test carries `fact(source, text)`: where the platform's contract has it from. At the end the
-run says which facts were confirmed, and in one line each which choices of ours are contradicted.
+run says which facts were confirmed, and in one line each which choices of ours are contradicted and
+which facts could not be asked about, and why.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
@@ -20,7 +22,7 @@ from sidecar.local_platform import (
     SeedProduct,
 )
 from sidecar.model import Resource
-from sidecar.platform import PlatformClient
+from sidecar.platform import PlatformClient, PlatformError
 from tests.contract.target import Client, Target, target_from_environment
 
 UNITS = 100
@@ -30,9 +32,16 @@ _roomy: set[Target] = set()
 _results: dict[tuple[str, str], set[str]] = {}
 """How the tests of each fact, by source and text, ended."""
 
+_unasked: dict[tuple[str, str], str] = {}
+"""Why a fact could not be asked about."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker."""
+    """Know the marker; end at once where the environment names half a platform."""
+    try:
+        target_from_environment()
+    except ValueError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     config.addinivalue_line(
         "markers", "fact(source, text): a fact of the platform's contract and where it comes from"
     )
@@ -59,6 +68,7 @@ async def target() -> AsyncIterator[Target]:
             )
         ],
     )
+    listen = f"127.0.0.1:{_free_port()}"
     async with LocalPlatform(seed=seed) as local:
         yield Target(
             url=local.url,
@@ -67,17 +77,31 @@ async def target() -> AsyncIterator[Target]:
             api_key="bbk_contract",
             org_id="org_acme",
             product="acme-notes",
-            webhook_url=f"{local.url}/nobody-listens-here",
+            webhook_url=f"http://{listen}/hook",
+            webhook_listen=listen,
             token=local.mint_token("org_acme", user_id="ann"),
         )
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 async def _require_room(target: Target) -> None:
-    """End the run where the quota is too small for it: a refusal would look like another fact."""
+    """End the run where the platform cannot be asked, or the quota is too small for it.
+
+    Every fact would seem contradicted, and each only after the client's patience.
+    """
     if target in _roomy:
         return
-    async with PlatformClient(api_key=target.api_key, url=target.url) as client:
-        quota = (await client.quota_status()).quotas.get(target.resource)
+    try:
+        async with PlatformClient(api_key=target.api_key, url=target.url) as client:
+            quota = (await client.quota_status()).quotas.get(target.resource)
+    except (PlatformError, ValueError) as error:
+        pytest.exit(f"{target.url}: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
     if quota is None or not (quota.unlimited or quota.remaining >= UNITS):
         left = "none" if quota is None else quota.remaining
         pytest.exit(
@@ -109,12 +133,14 @@ async def client(target: Target) -> AsyncIterator[PlatformClient]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Remember how each fact fared; a failure in a fixture is one too."""
+    """Remember how each fact fared; a failure or a skip in a fixture is one too."""
     report: pytest.TestReport = yield  # type: ignore[assignment]  # what pytest sends
     marker = item.get_closest_marker("fact")
-    if marker is not None and (report.when == "call" or report.failed):
+    if marker is not None and (report.when == "call" or not report.passed):
         source, text = marker.args
         _results.setdefault((source, text), set()).add(report.outcome)
+        if report.skipped and isinstance(report.longrepr, tuple):
+            _unasked[source, text] = report.longrepr[2].removeprefix("Skipped: ")
     return report  # type: ignore[return-value]  # what pytest wants back
 
 
@@ -133,3 +159,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if "failed" in outcomes:
             what = "our choice is contradicted" if source == "ours" else "contradicted"
             terminalreporter.write_line(f"  {what}: [{source}] {text}")
+        elif "skipped" in outcomes:
+            why = _unasked.get((source, text), "skipped")
+            terminalreporter.write_line(f"  not asked ({why}): [{source}] {text}")

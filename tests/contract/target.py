@@ -18,7 +18,8 @@ class Target:
 
     `resource` is one that the org may use; the suite consumes a few dozen units of it.
     `webhook_url` is where a webhook may be registered; empty: nowhere, and those facts are skipped.
-    So are those of `token`, a `bb_at` of a user of the org, where there is none.
+    `webhook_listen` is the host:port here that deliveries to it arrive at, by a tunnel perhaps.
+    `token` is a `bb_at` of a user of the org. Where one is empty, its facts are skipped.
     """
 
     url: str
@@ -29,6 +30,7 @@ class Target:
     product: str
     resource: str = "api_calls"
     webhook_url: str = ""
+    webhook_listen: str = ""
     token: str = field(default="", repr=False)
 
 
@@ -52,6 +54,7 @@ def target_from_environment() -> Target | None:
         product=given["PRODUCT"],
         resource=os.environ.get(f"{ENVIRONMENT}RESOURCE", "api_calls"),
         webhook_url=os.environ.get(f"{ENVIRONMENT}WEBHOOK_URL", ""),
+        webhook_listen=os.environ.get(f"{ENVIRONMENT}WEBHOOK_LISTEN", ""),
         token=os.environ.get(f"{ENVIRONMENT}TOKEN", ""),
     )
 

@@ -50,6 +50,12 @@ async def test_another_org(platform: Client) -> None:
     assert (await publish(platform, org_id="org_of_somebody_else"))[0] == 403
 
 
+@fact("ours", "a record of a product that is not the key's or the org's is 403")
+async def test_another_product(platform: Client) -> None:
+    """Whether the key is bound to one or not."""
+    assert (await publish(platform, source_product="no-such-product"))[0] == 403
+
+
 @fact("ours", "a record without a required field is 422")
 async def test_a_record_without_a_title(platform: Client) -> None:
     """`title` is required."""
