@@ -359,6 +359,11 @@ def _webhook(given: Given, environ: Mapping[str, str]) -> WebhookSettings | None
     """Put the webhook together; several processes cannot each register one URL."""
     url = given.optional(WEBHOOK_URL)
     if url is None:
+        if given.optional(WEBHOOK_SECRET_FILE) is not None:
+            given.problems.append(
+                f"{WEBHOOK_SECRET_FILE.flag}: is of no use without {WEBHOOK_URL.flag}: give the URL"
+                " that it was registered for"
+            )
         return None
     before = len(given.problems)
     secret = find_credential(

@@ -48,9 +48,9 @@ env:
   - name: SIDECAR_API_KEY_FILE
     value: {{ printf "/etc/bb-sidecar/keys/%s" . | quote }}
   {{- end }}
-  {{- with $v.secretKeys.webhookSecret }}
+  {{- if $v.settings.webhookUrl }}
   - name: SIDECAR_WEBHOOK_SECRET_FILE
-    value: {{ printf "/etc/bb-sidecar/keys/%s" . | quote }}
+    value: {{ printf "/etc/bb-sidecar/keys/%s" $v.secretKeys.webhookSecret | quote }}
   {{- end }}
   - name: SIDECAR_DRAIN_SECONDS
     value: {{ int $v.drain.seconds | quote }}

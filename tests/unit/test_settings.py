@@ -233,6 +233,12 @@ def test_a_webhooks_secret_can_come_from_the_environment() -> None:
     assert webhook.secret == Secret("whsec_1")
 
 
+def test_a_webhooks_secret_without_its_url_is_a_problem(tmp_path: Path) -> None:
+    """No event would ever be received, and nothing would say so."""
+    (problem,) = problems([*LEAST, "--webhook-secret-file", str(tmp_path / "secret")], KEY)
+    assert problem.startswith("--webhook-secret-file: is of no use without --webhook-url")
+
+
 def test_workers_need_the_secret_of_a_webhook() -> None:
     """Each would register the URL anew, and only the last one's secret would be good."""
     (problem,) = problems([*LEAST, *WEBHOOK, "--workers", "2"], KEY)
