@@ -17,6 +17,9 @@ from sidecar.key_source import Secret
 from sidecar.model import Quota
 
 _TIMES: Final = frozenset({"reset_at", "created_at", "updated_at", "at"})
+_UNBROKEN: Final = frozenset({"", "at", "updated", "resets", "what", "state", "attempts"})
+"""Columns whose cells stay in one line where the terminal is narrow."""
+
 _PIPED_WIDTH: Final = 160
 _WHOLE: Final = 100
 
@@ -45,7 +48,8 @@ def show(shown: Shown, *, as_json: bool) -> int:
     if shown.rows:
         table = RichTable(box=None, pad_edge=False, header_style="bold" if terminal else "")
         for column in shown.columns:
-            table.add_column(column, overflow="fold", justify="left")
+            unbroken = column in _UNBROKEN
+            table.add_column(column, overflow="fold", justify="left", no_wrap=unbroken)
         for row in shown.rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         console.print(table)

@@ -35,8 +35,8 @@ async def consume(client: PlatformClient, args: argparse.Namespace) -> Shown:
     note = "counted" if told.allowed else "refused: over the limit, nothing was counted"
     return Shown(
         told,
-        ("allowed", "resource", *QUOTA_COLUMNS, "idempotency key"),
-        [("yes" if told.allowed else "no", args.resource, *quota_cells(told.quota), told.key)],
-        note=note,
+        ("allowed", "resource", *QUOTA_COLUMNS),
+        [("yes" if told.allowed else "no", args.resource, *quota_cells(told.quota))],
+        note=f"{note}; idempotency key {told.key}",
         status=0 if told.allowed else 1,
     )

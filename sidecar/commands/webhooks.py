@@ -47,13 +47,12 @@ async def deliveries(client: PlatformClient, args: argparse.Namespace) -> Shown:
             each.event,
             each.state,
             each.attempts,
-            each.last_status,
-            each.last_error,
+            each.last_error or each.last_status,
             each.url,
         )
         for each in told
     ]
-    return Shown(told, ("at", "event", "state", "attempts", "status", "error", "url"), rows)
+    return Shown(told, ("at", "event", "state", "attempts", "answer", "url"), rows)
 
 
 async def requests(client: PlatformClient, args: argparse.Namespace) -> Shown:

@@ -7,7 +7,7 @@ import argparse
 from sidecar.commands.output import Shown, when
 from sidecar.platform import NewRecord, PlatformClient, WorkspaceRecord
 
-_COLUMNS = ("id", "product", "type", "ref", "title", "status", "updated")
+_COLUMNS = ("product", "type", "ref", "title", "status", "updated")
 
 
 async def publish(client: PlatformClient, args: argparse.Namespace) -> Shown:
@@ -61,7 +61,6 @@ def _records(found: list[WorkspaceRecord], note: str) -> Shown:
 
 def _row(record: WorkspaceRecord) -> tuple[str, ...]:
     return (
-        record.workspace_record_id,
         record.source_product,
         record.record_type,
         record.source_ref,

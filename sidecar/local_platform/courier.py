@@ -127,5 +127,7 @@ class Courier:
                 return Attempt(answer.status)
         except TimeoutError:
             return Attempt(0, f"no answer within {choices.WEBHOOK_TIMEOUT:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return Attempt(0, f"cannot connect: {error.strerror or type(error).__name__}")
         except (aiohttp.ClientError, ValueError, OSError) as error:
             return Attempt(0, f"{type(error).__name__}: {error}")

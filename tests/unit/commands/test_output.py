@@ -67,6 +67,15 @@ def test_a_table_that_is_piped_is_not_cut(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.count("x") == 300
 
 
+def test_a_time_stays_in_one_line_where_the_terminal_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a time is none."""
+    monkeypatch.setattr("sidecar.commands.output._PIPED_WIDTH", 40)
+    show(Shown(None, ("at", "url"), [("2026-11-25T21:45:13Z", "x" * 100)]), as_json=False)
+    assert "2026-11-25T21:45:13Z" in capsys.readouterr().out
+
+
 def test_the_exit_status_is_the_results(capsys: pytest.CaptureFixture[str]) -> None:
     """In either form."""
     shown = Shown({}, ("a",), [], status=1)
