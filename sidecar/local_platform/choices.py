@@ -29,6 +29,9 @@ DEFAULT_ROLE: Final = "org_owner"  # [sso] the example's role
 DEFAULT_USER: Final = "user_dev"  # [ours]
 SESSION_COOKIES: Final = ("bb_at", "bb_session")  # [ours] both hold the access token here
 
+# 401
+INTERNAL_KEY_CHALLENGE: Final = 'InternalKey realm="X-Internal-Key"'  # [ours] no scheme is known
+
 # Webhooks
 WEBHOOK_ATTEMPTS: Final = 3  # [webhooks] "up to 3 attempts", the first one included [ours]
 WEBHOOK_WAITS: Final = (5.0, 10.0, 15.0)  # [webhooks] after the first, second, third attempt

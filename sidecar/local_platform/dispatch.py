@@ -11,7 +11,8 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
-from sidecar.local_platform.access import OrgCaller
+from sidecar.local_platform import choices
+from sidecar.local_platform.access import API_KEY_SCHEME, OrgCaller
 from sidecar.local_platform.endpoint import AnyEndpoint
 from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
 from sidecar.local_platform.rejection import Rejection
@@ -60,6 +61,8 @@ async def _answer(
         answer = await _act(endpoint, request, caller, plan)
     except Rejection as rejection:
         answer = _error(rejection.status, rejection.detail)
+        if rejection.status is HTTPStatus.UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] = _challenge(endpoint)
         credential = credential or rejection.credential
     if credential is not None:
         requests.note(
@@ -97,6 +100,13 @@ async def errors_as_bodies(request: web.Request, handler: Handler) -> web.Stream
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "the local platform failed; see its log")
+
+
+def _challenge(endpoint: AnyEndpoint) -> str:
+    """Say which credential is asked for: a 401 must (RFC 9110, 15.5.2)."""
+    if API_KEY_SCHEME in endpoint.access.schemes:
+        return "Bearer"
+    return choices.INTERNAL_KEY_CHALLENGE
 
 
 def _error(status: int, detail: object) -> web.Response:

@@ -202,13 +202,13 @@ class WebhookBook:
     def recent(self, caller: OrgCaller, limit: int) -> Sequence[Delivery]:
         """Return the latest deliveries that concern the caller, newest first.
 
-        Those of the key's product, or of the org's products, that told of the caller's own org
-        or, as a test does, of none.
+        Those of the org's products, of the one alone that the key is bound to, that told of the
+        caller's own org or, as a test does, of none.
         """
         org = self._directory.org(caller.org_id)
         products = [] if org is None else list(org.apps)
         if caller.product is not None:
-            products = [caller.product]
+            products = [app for app in products if app == caller.product]
         return self._deliveries(
             "AND product IN (SELECT value FROM json_each(:products)) "
             "AND (org_id IS NULL OR org_id = :org_id)",

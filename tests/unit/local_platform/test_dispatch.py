@@ -23,6 +23,19 @@ async def test_an_unknown_method_says_which_are_known(caller: acme.Caller) -> No
         assert "detail" in await answer.json()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "scheme"),
+    [("GET", "/v1/catalog", "Bearer"), ("POST", "/v1/quota/consume", "InternalKey")],
+)
+async def test_a_401_says_which_credential_is_asked_for(
+    caller: acme.Caller, method: str, path: str, scheme: str
+) -> None:
+    """It must (RFC 9110, 15.5.2)."""
+    async with caller.session.request(method, caller.url + path) as answer:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"].partition(" ")[0] == scheme
+
+
 async def test_a_body_too_long_is_413(caller: acme.Caller) -> None:
     """More than a mebibyte is not read."""
     status, _ = await caller.ask(

@@ -164,6 +164,19 @@ async def test_deliveries_of_others_are_not_shown(caller: acme.Caller, receiver:
     assert body["deliveries"] == []
 
 
+async def test_a_product_that_the_org_lost_is_shown_to_none_of_its_keys(
+    caller: acme.Caller, receiver: Receiver
+) -> None:
+    """Not to one that is still bound to the product either."""
+    endpoint = await register(caller, receiver.url)
+    await caller.as_product("POST", f"{WEBHOOKS}/{endpoint['id']}/test")
+    await caller.control("PUT", f"/orgs/{acme.ORG}", {"apps": []})
+
+    for key in (acme.API_KEY, acme.BOUND_KEY):
+        _, body = await caller.read("/v1/dev/webhook-deliveries", api_key=key)
+        assert body["deliveries"] == []
+
+
 async def test_requests_are_told_to_who_made_them(caller: acme.Caller) -> None:
     """Newest first, refused ones too, without the query; not those of another key."""
     await caller.read("/v1/quota/status")
