@@ -121,9 +121,12 @@ class Books:
         if self.outages.let_through(slot, charge.amount, now.monotonic):
             self._observer.fail_open_started(charge.org_id, charge.resource, kind)
 
-    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
-        """Ask the platform about this org again, whatever it refused: one resource, or all."""
-        self.ledger.forget_denial(org_id, resource)
+    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
+        """Ask the platform about this org again, whatever it refused: one resource, or all.
+
+        `now` is Unix seconds.
+        """
+        self.ledger.forget_denial(org_id, now, resource)
 
     def note_entitlement_event(self, org_id: str, now: float) -> None:
         """Note that the platform changed this org's rights (Unix seconds): what is known is old."""

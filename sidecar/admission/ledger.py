@@ -6,6 +6,7 @@ is down" (contract, Quotas); `_believed` tells them apart (conformance 36).
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ CAPACITY: Final = 10_000
 DENIAL_SECONDS: Final = 5.0
 """How long a refused org is not asked about again: long enough that a client that loops costs the
 platform nothing, short enough that a raised limit is felt at once."""
+
+LATE_SECONDS: Final = 2.0
+"""How long after an event an answer may have been asked for before it: it decides its own call, and
+what the event made stale is not learned from it anew."""
 
 DISGUISE_SECONDS: Final = 600.0
 """How long a sudden `limit:-1` is taken for the platform's store being down (conformance 36)."""
@@ -82,11 +87,19 @@ class _Account:
 
 
 class _Org:
-    __slots__ = ("accounts", "event_at")
+    __slots__ = ("accounts", "event_at", "heard")
 
     def __init__(self) -> None:
         self.accounts: dict[str, _Account] = {}
         self.event_at: float | None = None  # Unix: the last entitlement event
+        self.heard: dict[str | None, float] = {}  # Unix: the last event of a resource, None: of all
+
+    def late(self, resource: str, now: float) -> bool:
+        """Whether an answer that comes now may be older than what an event told."""
+        heard = self.heard
+        return bool(heard) and any(
+            0.0 <= now - heard[name] < LATE_SECONDS for name in (None, resource) if name in heard
+        )
 
 
 class Ledger:
@@ -110,11 +123,12 @@ class Ledger:
                 return outcome
             case Refused(quota):
                 account = self._account(charge)
-                self._accept(account, quota, now)
+                self._accept(charge.org_id, account, quota, now)
                 left = quota.reset_at - now.unix
-                account.denial = _Denial(
-                    charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
-                )
+                if not self._orgs[charge.org_id].late(charge.resource, now.unix):
+                    account.denial = _Denial(
+                        charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
+                    )
                 return outcome
             case Granted(quota):
                 account = self._account(charge)
@@ -122,7 +136,7 @@ class Ledger:
                     if account.disguised_since is None:
                         account.disguised_since = now.monotonic
                     return Failed(FailureKind.DISGUISED)
-                self._accept(account, quota, now)
+                self._accept(charge.org_id, account, quota, now)
                 denial = account.denial
                 if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
                     account.denial = None
@@ -180,18 +194,21 @@ class Ledger:
         quota = self.quota(org_id, resource)
         return quota is not None and not quota.unlimited
 
-    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
-        """Ask about this org again, whatever was refused: of one resource, or of all."""
-        org = self._orgs.get(org_id)
-        if org is not None:
-            for name, account in org.accounts.items():
-                if resource in {None, name}:
-                    account.denial = None
+    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
+        """Ask about this org again, whatever was refused until `now` (Unix seconds).
+
+        Of one resource, or of all. A refusal that is still on its way is not remembered either.
+        """
+        org = self._org(org_id)
+        org.heard[resource] = now
+        for name, account in org.accounts.items():
+            if resource in {None, name}:
+                account.denial = None
 
     def note_entitlement_event(self, org_id: str, now: float) -> None:
         """Believe "unlimited" of this org from now (Unix seconds), and drop its denials."""
         self._org(org_id).event_at = now
-        self.forget_denial(org_id)
+        self.forget_denial(org_id, now)
 
     def known(self, limit: int) -> Iterator[KnownQuota]:
         """Go through the `limit` orgs used last, latest first."""
@@ -200,12 +217,17 @@ class Ledger:
                 if account.quota is not None:
                     yield KnownQuota(org_id, account.quota, account.seen_at)
 
-    def _accept(self, account: _Account, quota: Quota, now: Moment) -> None:
+    def _accept(self, org_id: str, account: _Account, quota: Quota, now: Moment) -> None:
         account.quota = quota
         account.seen_at = now.unix
         account.disguised_since = None
         if quota.unlimited:
             account.unlimited_at = now.unix
+            return
+        # A limit told this soon after an event may be the old one; it must not outweigh the event.
+        event_at = self._orgs[org_id].event_at
+        if event_at is not None and 0.0 <= now.unix - event_at < LATE_SECONDS:
+            account.limited_at = math.nextafter(event_at, 0.0)
         else:
             account.limited_at = now.unix
 

@@ -34,8 +34,8 @@ _EVENT: Final = b"x-bizbasics-event"
 class Stale(Protocol):
     """Whom an event is told to: the books."""
 
-    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
-        """Ask the platform about this org again."""
+    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
+        """Ask the platform about this org again, as of `now` in Unix seconds."""
 
     def note_entitlement_event(self, org_id: str, now: float) -> None:
         """Take all that is known of this org's limits for old, as of `now` in Unix seconds."""
@@ -124,13 +124,14 @@ class Receiver:
         effect = effect_of(event)
         if org_id is None or effect is Effect.NOTHING:
             return Outcome.IGNORED
+        now = self._clock.time()
         match effect:
             case Effect.RIGHTS:
-                self._stale.note_entitlement_event(org_id, self._clock.time())
+                self._stale.note_entitlement_event(org_id, now)
             case Effect.DENIALS:
-                self._stale.forget_denial(org_id)
+                self._stale.forget_denial(org_id, now)
             case Effect.SEATS:
-                self._stale.forget_denial(org_id, Resource.SEATS.value)
+                self._stale.forget_denial(org_id, now, Resource.SEATS.value)
             case _:
                 assert_never(effect)
         return Outcome.APPLIED

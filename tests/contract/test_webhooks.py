@@ -101,8 +101,8 @@ async def test_the_test(arrived: Arrived) -> None:
 class Nobody:
     """Whom a test delivery tells nothing."""
 
-    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
-        pytest.fail(f"a test made the denials of {org_id} stale ({resource})")
+    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
+        pytest.fail(f"a test made the denials of {org_id} stale ({resource}, {now})")
 
     def note_entitlement_event(self, org_id: str, now: float) -> None:
         pytest.fail(f"a test made the limits of {org_id} stale ({now})")

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sidecar.admission.ledger import LATE_SECONDS
 from sidecar.local_platform.control_wire import ApiKey, OrgBody
 from sidecar.platform import PlatformClient, WorkspaceRecord
 from tests.e2e.harness import CHAT, ORG, PRODUCT, Stack, eventually, policy, soon, stack
@@ -26,23 +27,32 @@ API_KEY = "bbk_e2e_0123456789"
 class Stopped:
     """A clock whose monotonic reading stands still: no cached denial ends by itself."""
 
+    def __init__(self) -> None:
+        self.later = 0.0
+
     def monotonic(self) -> float:
         return 0.0
 
     def time(self) -> float:
-        return time.time()
+        return time.time() + self.later
 
 
 @contextlib.asynccontextmanager
 async def with_webhook(
-    caplog: pytest.LogCaptureFixture, limit: int = 1, **environ: str
+    caplog: pytest.LogCaptureFixture,
+    limit: int = 1,
+    clock: Stopped | None = None,
+    **environ: str,
 ) -> AsyncIterator[tuple[Stack, Ingress]]:
     """Run a chain whose sidecar has a webhook, until it is registered where it registers itself."""
     caplog.set_level(logging.INFO, "sidecar.events")
     async with (
         Ingress() as ingress,
         stack(
-            orgs={ORG: limit}, clock=Stopped(), environ=environ, webhook_url=ingress.url + PATH
+            orgs={ORG: limit},
+            clock=clock or Stopped(),
+            environ=environ,
+            webhook_url=ingress.url + PATH,
         ) as chain,
     ):
         ingress.target = chain.url
@@ -94,10 +104,12 @@ async def test_a_forged_a_repeated_and_an_oversize_delivery_drop_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The denial stays cached: the platform is not asked again."""
-    async with with_webhook(caplog) as (chain, ingress):
+    clock = Stopped()
+    async with with_webhook(caplog, clock=clock) as (chain, ingress):
         await use_up(chain, 1)
         await raise_limit(chain, 2)
         await eventually(lambda: outcomes(chain), lambda seen: seen.get("applied", 0) >= 2)
+        clock.later = LATE_SECONDS  # what is refused now was asked for after the event
         await use_up(chain, 1)  # the one unit more, and refused again
         before = await asked(chain)
         real = ingress.passed[0]

@@ -66,7 +66,7 @@ async def test_forgetting_a_denial_is_felt_by_the_next_call() -> None:
     """The same, for who knows better than the cache."""
     scene = Scene(limit=0)
     await scene.decide()
-    scene.books.forget_denial(ORG)
+    scene.books.forget_denial(ORG, NOW)
     await scene.decide()
     assert len(scene.honest.asked) == 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.admission.ledger import Ledger, Witness
+from sidecar.admission.ledger import LATE_SECONDS, Ledger, Witness
 from sidecar.admission.moment import Moment
 from sidecar.model import UNLIMITED, Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, identity, quota
@@ -58,6 +58,27 @@ def test_a_denial_is_dropped_by_an_entitlement_event() -> None:
     _learn(ledger, Refused(quota(0)))
     ledger.note_entitlement_event(ORG, NOW + 1)
     assert _denied(ledger, 1, 1.0) is None
+
+
+@pytest.mark.parametrize("resource", [None, RESOURCE])
+def test_a_refusal_that_was_on_its_way_when_an_event_came_is_not_remembered(
+    resource: str | None,
+) -> None:
+    """It was asked for before the customer paid; one that is asked for later is remembered."""
+    ledger = Ledger()
+    ledger.forget_denial(ORG, NOW + 1, resource)
+    _learn(ledger, Refused(quota(0)), 1.5)
+    assert _denied(ledger, 1, 1.6) is None
+    _learn(ledger, Refused(quota(0)), 1 + LATE_SECONDS)
+    assert _denied(ledger, 1, 1.1 + LATE_SECONDS) is not None
+
+
+def test_an_event_of_another_resource_is_no_reason_to_forget() -> None:
+    """A seat that came free makes no AI call possible."""
+    ledger = Ledger()
+    ledger.forget_denial(ORG, NOW, "seats")
+    _learn(ledger, Refused(quota(0)), 0.5)
+    assert _denied(ledger, 1, 0.6) is not None
 
 
 def test_a_denial_is_dropped_by_a_later_token_that_affords_the_call() -> None:
@@ -116,6 +137,16 @@ def test_unlimited_is_believed_after_an_entitlement_event() -> None:
     _learn(ledger, Granted(quota(5)))
     ledger.note_entitlement_event(ORG, NOW + 1)
     assert isinstance(_learn(ledger, Granted(UNBOUND), 2.0), Granted)
+
+
+def test_a_limit_that_was_on_its_way_when_an_event_came_does_not_outweigh_it() -> None:
+    """It is the old one: a plan without limits would be taken for an outage. A later one counts."""
+    ledger = Ledger()
+    ledger.note_entitlement_event(ORG, NOW + 1)
+    _learn(ledger, Granted(quota(5)), 1.5)
+    assert isinstance(_learn(ledger, Granted(UNBOUND), 1.6), Granted)
+    _learn(ledger, Granted(quota(5)), 1 + LATE_SECONDS)
+    assert isinstance(_learn(ledger, Granted(UNBOUND), 1.1 + LATE_SECONDS), Failed)
 
 
 def test_unlimited_is_believed_once_it_has_lasted_ten_minutes() -> None:

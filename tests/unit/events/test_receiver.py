@@ -20,8 +20,8 @@ class Told:
         self.stale: list[tuple[Any, ...]] = []
         self.outcomes: list[str] = []
 
-    def forget_denial(self, org_id: str, resource: str | None = None) -> None:
-        self.stale.append(("denials", org_id, resource))
+    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
+        self.stale.append(("denials", org_id, now, resource))
 
     def note_entitlement_event(self, org_id: str, now: float) -> None:
         self.stale.append(("rights", org_id, now))
@@ -62,8 +62,8 @@ def headers(event: str, body: bytes) -> Headers:
     ("event", "stale"),
     [
         ("entitlement.updated", ("rights", "org_acme", 1_760_000_000.0)),
-        ("org.updated", ("denials", "org_acme", None)),
-        ("member.removed", ("denials", "org_acme", "seats")),
+        ("org.updated", ("denials", "org_acme", 1_760_000_000.0, None)),
+        ("member.removed", ("denials", "org_acme", 1_760_000_000.0, "seats")),
     ],
 )
 def test_an_event_drops_exactly_what_it_makes_stale(event: str, stale: tuple[Any, ...]) -> None:
