@@ -21,6 +21,9 @@ LEEWAY_SECONDS = 60.0
 
 _SUSPICIOUS_SECONDS = 5.0
 
+_NOT_DONE_HERE = frozenset({405, 501, 505})
+"""Statuses of a server that knows nothing of the call: hardly the platform."""
+
 
 class Level(StrEnum):
     """How bad it is."""
@@ -89,8 +92,8 @@ def of_keys(keys: Sequence[SigningKey]) -> Finding:
     good = [key for key in keys if key.kty == "RSA" and key.alg in {None, "RS256"}]
     if not good:
         mend = "ask the platform: without an RS256 key no token can be verified"
-        return failure("key set", f"{len(keys)} keys, none of them for RS256", mend)
-    return ok("key set", f"{len(good)} key{'s' if len(good) > 1 else ''} for RS256")
+        return failure("key set", f"{_number_of(keys)}, none for RS256", mend)
+    return ok("key set", f"{_number_of(good)} for RS256")
 
 
 def of_drift(drifts: Sequence[Drift]) -> list[Finding]:
@@ -107,7 +110,7 @@ def of_drift(drifts: Sequence[Drift]) -> list[Finding]:
 
 def mend_of(error: PlatformError) -> str:
     """Say what to do about a call that brought no answer to judge."""
-    if isinstance(error, UnreadableAnswerError | NotFoundError):
+    if isinstance(error, UnreadableAnswerError | NotFoundError) or error.status in _NOT_DONE_HERE:
         return "see that the URL is the platform's own, and that nothing answers in its place"
     if error.status is not None:
         return "the platform is there and fails: ask again later, or tell the platform"
@@ -143,6 +146,10 @@ def of_product(error: PlatformError | None, product: str) -> Finding:
         mend = "compare the key's product with the policy by hand"
         return warning("product", "the platform answers for an org that is none", mend)
     return warning("product", str(error), "mend what is above, and ask again")
+
+
+def _number_of(keys: Sequence[SigningKey]) -> str:
+    return f"{len(keys)} {'key' if len(keys) == 1 else 'keys'}"
 
 
 def _status_of(error: PlatformError | None) -> int | None:

@@ -69,8 +69,9 @@ def test_the_key_set(keys: list[SigningKey], level: Level) -> None:
 def test_one_key_is_one() -> None:
     """Said as people say it."""
     key = SigningKey("k", "RSA", "RS256", "sig")
-    assert [of_keys([key]).text, of_keys([key, key]).text] == [
-        "1 key for RS256", "2 keys for RS256",
+    other = SigningKey("k", "EC", "ES256", "sig")
+    assert [of_keys(keys).text for keys in ([key], [key, key], [other])] == [
+        "1 key for RS256", "2 keys for RS256", "1 key, none for RS256",
     ]  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def test_a_key_that_nobody_looks_at_says_nothing(error: PlatformError | None) ->
         (error_of("c", 503, ""), "fails"),
         (error_of("c", 429, ""), "again later"),
         (error_of("c", 404, ""), "URL is the platform's own"),
+        (error_of("c", 501, ""), "URL is the platform's own"),
         (UnreadableAnswerError("c", "not JSON", status=200), "URL is the platform's own"),
     ],
 )
