@@ -131,6 +131,7 @@ def _introduction(app: App, platform: str, upstream: str, token: str, spent: str
     yield f"  in front of   {upstream}  (a small AI-like product)"
     yield f"  admin         {app.admin_url}  (/ready /metrics /policy /quota)"
     yield f"local platform  {platform}  (API and auth host; what was counted: /_control/consumes)"
+    yield f"  in a browser  {platform}/  (orgs, quotas, the latest consumes and deliveries)"
     yield f"orgs            {_ORG} has 25 AI calls this month, {_SPENT_ORG} has spent its 3"
     yield ""
     yield "1. An allowed call, with RateLimit headers:"

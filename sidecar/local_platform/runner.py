@@ -50,6 +50,7 @@ async def run_platform(
 def introduction(url: str, seed: Seed | None, db: Path | None) -> Iterator[str]:
     """Tell where the platform is and which keys open it, with a line to try."""
     yield f"local platform  {url}  (API and auth host)"
+    yield f"in a browser    {url}/  (orgs, quotas, the latest consumes and deliveries)"
     yield f"state           {'in memory, gone at the end' if db is None else db}"
     if seed is None:
         yield "keys            those shown when the database was made; --seed FILE sets them anew"

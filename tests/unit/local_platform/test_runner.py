@@ -116,6 +116,7 @@ def test_the_introduction_tells_where_keys_and_a_line_to_try() -> None:
     """All that a developer pastes."""
     told = "\n".join(introduction("http://127.0.0.1:8092", acme.seed(), None))
 
+    assert "in a browser    http://127.0.0.1:8092/ " in told
     assert "in memory" in told
     assert acme.NOTES_KEY in told
     assert acme.API_KEY in told
