@@ -26,6 +26,8 @@ Parser = argparse.ArgumentParser
 Commands = Any
 """What `add_subparsers` returns: argparse gives it no public name."""
 
+_SHOWN: Final = 80
+
 _RESOURCES: Final = tuple(resource.value for resource in Resource)
 
 
@@ -176,9 +178,13 @@ def _id(text: str) -> str:
 
 def _json_object(text: str) -> dict[str, object]:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+        raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not a JSON object")
     return value
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")

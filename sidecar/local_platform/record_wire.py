@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from sidecar.local_platform.choices import LIST_LIMIT
 from sidecar.local_platform.paging import Offset, PageSize
 from sidecar.local_platform.wire import Body, Name, Query, Reply, Time
 
-Meta = dict[str, JsonValue]
+
+def _is_json(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    # Pydantic reads NaN and Infinity, which are no JSON and could not be told to anybody.
+    json.dumps(meta, allow_nan=False)
+    return meta
+
+
+Meta = Annotated[dict[str, JsonValue], AfterValidator(_is_json)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
@@ -49,7 +57,7 @@ class RecordReply(Reply):
     summary_text: str | None
     app_href: str | None
     status: str
-    meta: Meta
+    meta: dict[str, JsonValue]
     created_at: Time
     updated_at: Time
 

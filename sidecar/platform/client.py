@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -297,7 +298,8 @@ class PlatformClient:
             origin=self._auth_url,
             repeatable=True,
         )
-        return await self._read(request, reading.read_verified)
+        either = replace(request, key="bbas_ key or the token")
+        return await self._read(either, reading.read_verified)
 
     # inside
 

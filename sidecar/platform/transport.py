@@ -96,6 +96,7 @@ class Transport:
         """Make the pool of connections."""
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
+            json_serialize=_json_text,
             headers={"Accept": "application/json", "User-Agent": f"bb-sidecar/{__version__}"},
             # Ours bound each attempt; a limit here would count the waits between them too.
             timeout=aiohttp.ClientTimeout(total=None),
@@ -188,6 +189,11 @@ class _Failed(Exception):  # noqa: N818 - carries a failure up, and goes no furt
     def __init__(self, error: PlatformError, retry_after: float | None = None) -> None:
         super().__init__(str(error))
         self.failure = _Failure(error, retry_after=retry_after)
+
+
+def _json_text(value: object) -> str:
+    """Write JSON; ValueError for what is none, as NaN: not every platform would refuse it."""
+    return json.dumps(value, allow_nan=False)
 
 
 def _json_of(request: Request, status: int, raw: bytes, retry_after: float | None) -> object:

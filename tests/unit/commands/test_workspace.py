@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.commands.conftest import ORG, PRODUCT, Ran, Run
 
 
@@ -39,10 +41,12 @@ def test_a_list_says_that_there_is_more(run: Run) -> None:
     assert "--limit shows more" in run("records", "list", "--limit", "1").out
 
 
-def test_meta_that_is_no_object(run: Run) -> None:
+@pytest.mark.parametrize("meta", ["[1]", '{"x": NaN}', "{", "[" * 100_000])
+def test_meta_that_is_no_object(run: Run, meta: str) -> None:
     """Told before anything is sent."""
-    ran = publish(run, "n6", "x", "--meta", "[1]")
+    ran = publish(run, "n6", "x", "--meta", meta)
     assert (ran.status, "is not a JSON object" in ran.err) == (2, True)
+    assert len(ran.err) < 300
 
 
 def test_catalog(run: Run) -> None:

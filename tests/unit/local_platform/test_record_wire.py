@@ -35,6 +35,13 @@ def test_meta_is_an_object(meta: Any) -> None:
         RecordBody.model_validate_json(json.dumps({**GOOD, "meta": meta}))
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_meta_holds_no_number_that_json_has_not(number: float) -> None:
+    """Python writes and reads them; others could not read the record."""
+    with pytest.raises(ValidationError, match="meta"):
+        RecordBody.model_validate_json(json.dumps({**GOOD, "meta": {"deep": [number]}}))
+
+
 def test_a_record_is_active_when_nothing_is_said() -> None:
     """The status that publishing answers with."""
     assert RecordBody.model_validate_json(json.dumps(GOOD)).status == "active"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -178,6 +179,13 @@ async def test_publishing_twice_is_one_record(client: PlatformClient) -> None:
     assert (found.title, found.meta) == ("Budget, again", {"pages": 3})
 
 
+async def test_what_is_no_json_is_not_sent(client: PlatformClient) -> None:
+    """A platform may take NaN, and nobody could read the record."""
+    with pytest.raises(ValueError, match="JSON"):
+        await client.publish_record(replace(record(), meta={"x": float("nan")}))
+    assert [each async for each in client.records()] == []
+
+
 async def test_records_are_paged(client: PlatformClient) -> None:
     """Every record once, whatever the size of a page."""
     refs = {f"n{number}" for number in range(7)}
@@ -238,6 +246,7 @@ async def test_a_token_is_in_no_error(client: PlatformClient) -> None:
     with pytest.raises(CredentialRefusedError) as raised:
         await client.verify_app_token(token)
     assert token not in str(raised.value)
+    assert "the bbas_ key or the token was refused" in str(raised.value)
 
 
 async def test_a_refused_key(local: LocalPlatform) -> None:
