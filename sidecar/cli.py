@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
@@ -25,9 +24,7 @@ from sidecar.commands.registration import add_platform_commands
 from sidecar.errors import UserError
 
 _LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
-_ADMIN: Final = "127.0.0.1:9901"
-_DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""What is asked here is on this machine: a proxy of the environment is for the rest."""
+_ADMIN_HELP: Final = "its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)"
 _MAX_PORT: Final = 65535
 _MAX_WAIT: Final = 3600
 
@@ -48,12 +45,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what was typed is shown, whatever it holds
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = _parser().parse_args(argv)
         status = args.run(args)
     except UserError as error:
         for line in str(error).splitlines():
-            print(f"bb-sidecar: {line.removeprefix('bb-sidecar ')}", file=sys.stderr)
+            told = line.removeprefix("bb-sidecar: ").removeprefix("bb-sidecar ")
+            print(f"bb-sidecar: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -165,6 +165,8 @@ def _add_token(commands: _Commands[_Parser]) -> None:
 
 
 def _token(args: argparse.Namespace) -> int:
+    from sidecar.commands.local import token  # noqa: PLC0415
+
     body = {
         "org_id": args.org,
         "user_id": args.user,
@@ -172,16 +174,7 @@ def _token(args: argparse.Namespace) -> int:
         "ttl": args.ttl,
         "claims": args.claims,
     }
-    answer = _call(
-        f"{args.platform.rstrip('/')}/_control/token",
-        {name: value for name, value in body.items() if value is not None},
-        mend="start one with `bb-sidecar platform`, or name it with --platform URL",
-    )
-    token = answer.get("token")
-    if not isinstance(token, str):
-        raise UserError(f"token: {args.platform} is not a local platform: it gave no token")
-    print(token)
-    return 0
+    return token(args.platform, {name: value for name, value in body.items() if value is not None})
 
 
 def _add_check(commands: _Commands[_Parser]) -> None:
@@ -195,8 +188,7 @@ def _add_check(commands: _Commands[_Parser]) -> None:
 def _check(args: argparse.Namespace) -> int:
     from sidecar.policy.check import check_file  # noqa: PLC0415
 
-    with _opened(args.file):  # what cannot be read is a mistake of the caller, not of the policy
-        problems = check_file(args.file)
+    problems = check_file(args.file)
     for problem in problems:
         print(problem)
     if not problems:
@@ -221,13 +213,14 @@ def _add_explain(commands: _Commands[_Parser]) -> None:
 def _explain(args: argparse.Namespace) -> int:
     from sidecar.explaining import explain_call  # noqa: PLC0415
 
-    data = args.data
+    data: str | None = args.data
+    body: bytes | None = None
     if data is None:
-        body = b""
+        pass
     elif data.startswith("@"):
         body = _read(Path(data[1:]))
     else:
-        body = data.encode()
+        body = os.fsencode(data)  # the bytes as they were typed
     explained = explain_call(
         args.policy,
         os.environ,
@@ -242,39 +235,22 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _add_health(commands: _Commands[_Parser]) -> None:
     parser = commands.add_parser("health", help="ask a running sidecar; for container probes")
-    parser.add_argument(
-        "--admin",
-        default=os.environ.get("SIDECAR_ADMIN") or _ADMIN,
-        help="its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)",
-    )
+    parser.add_argument("--admin", help=_ADMIN_HELP)
     parser.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
     parser.set_defaults(run=_health)
 
 
 def _health(args: argparse.Namespace) -> int:
-    where = _reachable(args.admin)
-    path = "ready" if args.ready else "health"
-    try:
-        with _DIRECTLY.open(f"http://{where}/{path}", timeout=2) as answer:
-            print(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        print(error.read().decode(errors="replace"))
-        return 1
-    except OSError as error:
-        print(f"bb-sidecar: health: {where} does not answer: {error}", file=sys.stderr)
-        return 1
-    return 0
+    from sidecar.commands.local import health  # noqa: PLC0415
+
+    return health(args, os.environ)
 
 
 def _add_drain(commands: _Commands[_Parser]) -> None:
     parser = commands.add_parser(
         "drain", help="tell a running sidecar to refuse new requests; for preStop hooks"
     )
-    parser.add_argument(
-        "--admin",
-        default=os.environ.get("SIDECAR_ADMIN") or _ADMIN,
-        help="its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)",
-    )
+    parser.add_argument("--admin", help=_ADMIN_HELP)
     parser.add_argument(
         "--after",
         type=_seconds,
@@ -286,18 +262,10 @@ def _add_drain(commands: _Commands[_Parser]) -> None:
 
 
 def _drain(args: argparse.Namespace) -> int:
+    from sidecar.commands.local import drain  # noqa: PLC0415
+
     time.sleep(args.after)
-    # The answer says 202 to a caller on this machine alone.
-    url = f"http://{_reachable(args.admin)}/drain"
-    _call(url, {}, mend="name its admin address with --admin")
-    return 0
-
-
-def _reachable(admin: str) -> str:
-    """Return the address by which a process of this machine reaches the admin port."""
-    host, port = _address(admin)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return drain(args, os.environ)
 
 
 def _add_inject(commands: _Commands[_Parser]) -> None:
@@ -325,34 +293,9 @@ def _inject(args: argparse.Namespace) -> int:
     return 0
 
 
-def _call(url: str, body: dict[str, object], *, mend: str) -> dict[str, object]:
-    """POST JSON to a local platform; a user's mistake is a UserError with the `mend`."""
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"{url}: not an http URL: {mend}")
-    request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
-        url, json.dumps(body).encode(), {"content-type": "application/json"}
-    )
-    try:
-        with _DIRECTLY.open(request, timeout=5) as answer:
-            document = json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        text = error.read(2000).decode(errors="replace")
-        raise UserError(f"{url}: answered {error.code}: {text}") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(f"{url}: no answer: {reason}: {mend}") from error
-    return document if isinstance(document, dict) else {}
-
-
 def _read(path: Path) -> bytes:
-    with _opened(path) as file:
-        return file.read()
-
-
-def _opened(path: Path) -> BinaryIO:
-    """See that a file can be opened, and take nothing from it: a pipe can be read only once."""
     try:
-        return path.open("rb")
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: name a file that can be read") from error
 
@@ -390,4 +333,4 @@ def _header(text: str) -> tuple[bytes, bytes]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")
-    return name.strip().lower().encode(), value.strip().encode()
+    return os.fsencode(name.strip().lower()), os.fsencode(value.strip())

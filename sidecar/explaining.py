@@ -21,20 +21,25 @@ def explain_call(
     method: str,
     target: str,
     headers: Sequence[tuple[bytes, bytes]],
-    body: bytes,
+    body: bytes | None,
 ) -> str:
     """Explain one call; raises PolicyError, a UserError, for a file that cannot be used.
 
     Who calls is read from the token among `headers`, without verifying it: nothing is decided here.
+    A `body` has its Content-Length, as any client would send it; None is no body.
     """
     policy = PolicyStore(policy_file, environ).current
+    if body is not None and not _all(headers, b"content-length"):
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
     named = {
         "org_id": _claim(headers, policy.identity, "org_id"),
         "user_id": _claim(headers, policy.identity, "user_id"),
         "request_id": _only(headers, b"x-request-id"),
     }
     known = {name: value for name, value in named.items() if value}
-    return render(explain(policy, method, target, headers, body, derive_key=_first_key, **known))
+    return render(
+        explain(policy, method, target, headers, body or b"", derive_key=_first_key, **known)
+    )
 
 
 def _first_key(parts: KeyParts) -> str:

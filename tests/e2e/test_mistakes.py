@@ -27,7 +27,12 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["token", "--org", "a", "--platform", "http://127.0.0.1:9"],
         ["http://127.0.0.1:9/_control/token", "bb-sidecar platform"],
     ),
-    "token from no URL": (["token", "--org", "a", "--platform", "ftp://x"], ["not an http URL"]),
+    "token from no URL": (
+        ["token", "--org", "a", "--platform", "ftp://x"],
+        ["--platform: 'ftp://x' is not an http or https URL"],
+    ),
+    "health of no address": (["health", "--admin", "x"], ["--admin: 'x' is not an address"]),
+    "drain at no address": (["drain", "--admin", "a b:1"], ["--admin: 'a b:1'"]),
     "token with claims that are none": (
         ["token", "--org", "a", "--claims", "[1]"],
         ["'[1]' is not a JSON object"],

@@ -36,7 +36,9 @@ def policy(tmp_path: Path) -> Path:
     return path
 
 
-def explained(policy: Path, method: str, target: str, body: bytes = b"", *headers: str) -> str:
+def explained(
+    policy: Path, method: str, target: str, body: bytes | None = None, *headers: str
+) -> str:
     """Explain one call."""
     pairs = [tuple(header.encode("latin-1").split(b": ", 1)) for header in headers]
     fields = [(name, value) for name, value in pairs]
@@ -59,6 +61,20 @@ def test_a_blocked_call_is_told(policy: Path) -> None:
 def test_a_price_over_the_most_is_told(policy: Path) -> None:
     """What would be refused is explained as refused."""
     assert "422" in explained(policy, "POST", "/api/v1/chat", b'{"n": 9}')
+
+
+def test_a_body_has_its_length(tmp_path: Path) -> None:
+    """A price by Content-Length is that of the body given, or of the header given instead."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        "version: 1\nproduct: acme\nroutes:\n"
+        "  - name: upload\n    match: {path: /files/*}\n"
+        "    meter: {resource: storage_bytes, amount: {header: content-length}}\n"
+    )
+    assert "cost: 5 bytes" in explained(path, "PUT", "/files/a", b"hello")
+    assert "cost: 0 bytes" in explained(path, "PUT", "/files/a", b"")
+    assert "cost: 70 bytes" in explained(path, "PUT", "/files/a", b"hello", "content-length: 70")
+    assert "cost: cannot be read" in explained(path, "PUT", "/files/a", None)
 
 
 def test_a_file_that_cannot_be_used_is_a_mistake(tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from sidecar.policy.check import check_file
+from sidecar.policy.problems import PolicyError
 
 GOOD = """\
 version: 1
@@ -20,7 +25,7 @@ def test_good_file_has_no_problems(tmp_path: Path) -> None:
     """The secret is there where the sidecar runs, not where its policy is written."""
     file = tmp_path / "policy.yaml"
     file.write_text(GOOD)
-    assert check_file(file, {}) == []
+    assert check_file(file) == []
 
 
 def test_problems_name_the_file(tmp_path: Path) -> None:
@@ -32,9 +37,20 @@ def test_problems_name_the_file(tmp_path: Path) -> None:
     ]
 
 
-def test_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
-    """One line, no traceback."""
+def test_file_that_cannot_be_read_is_no_problem_of_the_policy(tmp_path: Path) -> None:
+    """It is told as a mistake of the caller: one line, no traceback."""
     file = tmp_path / "absent.yaml"
-    assert [str(problem) for problem in check_file(file)] == [
+    with pytest.raises(PolicyError) as told:
+        check_file(file)
+    assert str(told.value) == (
         f"{file}:1:1: cannot be read: No such file or directory; name a readable file"
-    ]
+    )
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """`... | bb-sidecar check /dev/stdin`: what was read cannot be read again."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as writing:
+        writing.submit(pipe.write_text, GOOD)
+        assert check_file(pipe) == []

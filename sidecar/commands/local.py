@@ -1,0 +1,98 @@
+"""What a command asks a process of this machine: a local platform, or a running sidecar.
+
+Whatever answers there, or does not, is told in one line: the port may belong to something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Final
+
+from sidecar.errors import UserError
+from sidecar.setting_options import Given, SettingsError
+from sidecar.setting_values import Address, parse_origin
+from sidecar.settings import ADMIN
+
+_DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""What is asked here is on this machine: a proxy of the environment is for the rest."""
+_THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def token(platform: str, body: Mapping[str, object]) -> int:
+    """Print a token that the local platform signs."""
+    mend = "start one with `bb-sidecar platform`, or name it with --platform URL"
+    try:
+        url = parse_origin(platform).url
+    except ValueError as error:
+        raise UserError(f"--platform: {platform!r} {error}") from error
+    signed = ask(f"{url}/_control/token", body, mend=mend).get("token")
+    if not isinstance(signed, str):
+        raise UserError(f"token: {url} is not a local platform: it gave no token")
+    sys.stdout.write(f"{signed}\n")
+    return 0
+
+
+def health(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print what a sidecar says of itself; 0 when it is well."""
+    where = reachable(admin_of(args, environ))
+    url = f"http://{where}/{'ready' if args.ready else 'health'}"
+    status = 0
+    try:
+        with _DIRECTLY.open(url, timeout=2) as answer:
+            said = answer.read()
+    except urllib.error.HTTPError as error:
+        said, status = error.read(), 1
+    except (OSError, HTTPException) as error:
+        sys.stderr.write(f"bb-sidecar: health: {where} does not answer: {_reason(error)}\n")
+        return 1
+    sys.stdout.write(f"{said.decode(errors='replace')}\n")
+    return status
+
+
+def drain(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Tell a sidecar to refuse new requests."""
+    # The answer says 202 to a caller on this machine alone.
+    url = f"http://{reachable(admin_of(args, environ))}/drain"
+    ask(url, {}, mend="name its admin address with --admin")
+    return 0
+
+
+def admin_of(args: argparse.Namespace, environ: Mapping[str, str]) -> Address:
+    """Read where the admin port is, as `run` does. Raises SettingsError."""
+    given = Given((ADMIN,), args, environ)
+    if given.problems:
+        raise SettingsError(tuple(given.problems))
+    return given[ADMIN]
+
+
+def reachable(admin: Address) -> str:
+    """Return the address by which a process of this machine reaches the admin port."""
+    return str(Address(_THIS_MACHINE.get(admin.host, admin.host), admin.port))
+
+
+def ask(url: str, body: Mapping[str, object], *, mend: str) -> dict[str, object]:
+    """POST JSON and return the JSON object that comes; all else is a UserError with the `mend`."""
+    request = urllib.request.Request(  # noqa: S310 - the URL is http or https: it was read before
+        url, json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    try:
+        with _DIRECTLY.open(request, timeout=5) as answer:
+            document = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        text = " ".join(error.read(2000).decode(errors="replace").split())
+        raise UserError(f"{url}: answered {error.code}: {text}") from error
+    except (OSError, ValueError, HTTPException) as error:
+        raise UserError(f"{url}: no answer: {_reason(error)}: {mend}") from error
+    return document if isinstance(document, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    """Say on one line why there was no answer; what came may hold anything."""
+    text = str(getattr(error, "reason", error)) or type(error).__name__
+    return text if text.isprintable() else json.dumps(text)
