@@ -29,6 +29,7 @@ _KEY: Final = "bbas_demo_acme_notes"
 _HOUR: Final = 3600
 
 _SPENT_UNITS: Final = 3
+_AGREE: Final = f"the same, with the {_SPENT_UNITS} that {_SPENT_ORG} spent"
 
 SEED: Final = {
     "products": [{"slug": "acme-notes", "key": _KEY}],
@@ -146,9 +147,9 @@ def _introduction(app: App, platform: str, upstream: str, token: str, spent: str
     yield ""
     yield f"curl -si {app.url}/api/v1/chat -H 'Cookie: bb_at={spent}' -d '{{}}'"
     yield ""
-    yield "What the sidecar let through, and what the platform counted:"
+    yield f"Units that the sidecar let through, and charges that the platform counted: {_AGREE}"
     yield ""
     yield f"curl -s {app.admin_url}/metrics | grep ^bb_sidecar_units_total"
-    yield f"curl -s '{platform}/_control/consumes?org_id={_ORG}'"
+    yield f"curl -s {platform}/_control/consumes"
     yield ""
     yield "Ctrl-C ends all."
