@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
+import hmac
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -18,11 +20,15 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.e2e.harness import KEY, LOCAL, ORG, SESSION_SECRET, policy, surroundings
+from tests.e2e.harness import KEY, LOCAL, ORG, SESSION_SECRET, eventually, policy, surroundings
 from tests.e2e.programs import ProcessStack, redis, start_sidecar
 from tests.e2e.relay import Relay
 
 REDIS_PASSWORD = "redis-password-0123456789"
+API_KEY = "bbk_credentials_0123456789"
+WEBHOOK_SECRET = "whsec_credentials_0123456789"
+SECRETS = (KEY, SESSION_SECRET, REDIS_PASSWORD, API_KEY, WEBHOOK_SECRET)
+EVENTS = "/api/_sidecar/events"
 SPENT = "org_spent"
 PAGES = ("health", "ready", "metrics", "policy", "quota", "nothing")
 
@@ -37,6 +43,9 @@ def forms(secret: str) -> Iterator[bytes]:
         yield padded.rstrip(b"=")[:-1]  # the last letter depends on what follows
 
 
+SECRET_FORMS = [form for secret in SECRETS for form in forms(secret)]
+
+
 @dataclass
 class Taps:
     """What was recorded on each wire, and what was read of pages and logs."""
@@ -46,29 +55,41 @@ class Taps:
     auth: Relay
     platform: Relay
     redis: Relay
+    journal_file: Path
     pages: str = ""
     log: str = ""
+    journal: bytes = b""
 
 
 @contextlib.asynccontextmanager
 async def tapped() -> AsyncIterator[tuple[ProcessStack, Taps]]:
     """Run a chain with a relay on every wire of its sidecar, which logs all that it can."""
-    text = policy(defaults={"platform_timeout": "1s"})
+    text = policy(defaults={"platform_timeout": "1s"}, notices={})
     async with contextlib.AsyncExitStack() as owned:
         folder = Path(owned.enter_context(TemporaryDirectory(prefix="bb-e2e-")))
         path = await owned.enter_async_context(redis(folder, REDIS_PASSWORD))
         to_redis = await owned.enter_async_context(Relay(f"unix:{path}"))
         address = to_redis.url.removeprefix("http://")
-        environ = {"REDIS_URL": f"redis://default:{REDIS_PASSWORD}@{address}/0"}
+        environ = {
+            "REDIS_URL": f"redis://default:{REDIS_PASSWORD}@{address}/0",
+            "BIZBASICS_API_KEY": API_KEY,
+            "SIDECAR_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        }
         place, platform, upstream = await owned.enter_async_context(
-            surroundings(text, {ORG: 25, SPENT: 0}, environ, None, None)
+            surroundings(text, {ORG: 25, SPENT: 1}, environ, None, None)
         )
         to_platform, to_auth, to_upstream = [
             await owned.enter_async_context(Relay(url))
             for url in (platform.url, platform.url, upstream.url)
         ]
         place.platform_url, place.upstream_url = to_platform.url, to_upstream.url
-        flags = place.flags(auth_url=to_auth.url, log_level="debug", trusted_proxies=LOCAL)
+        flags = place.flags(
+            auth_url=to_auth.url,
+            log_level="debug",
+            trusted_proxies=LOCAL,
+            journal=folder / "journal",
+            webhook_url=f"https://product.example{EVENTS}",
+        )
         program = await start_sidecar(flags, place.environ)
         owned.push_async_callback(program.close)
         to_client = await owned.enter_async_context(Relay(program.url))
@@ -77,7 +98,19 @@ async def tapped() -> AsyncIterator[tuple[ProcessStack, Taps]]:
         await s.client.aclose()
         s.client = httpx.AsyncClient(base_url=to_client.url, timeout=20)
         owned.push_async_callback(s.client.aclose)
-        yield s, Taps(to_client, to_upstream, to_auth, to_platform, to_redis)
+        wires = (to_client, to_upstream, to_auth, to_platform, to_redis)
+        yield s, Taps(*wires, journal_file=folder / "journal")
+
+
+async def delivered(s: ProcessStack, secret: str) -> int:
+    """Deliver an event that is signed with `secret`; return the status."""
+    body = f'{{"event":"org.updated","org_id":"{ORG}"}}'.encode()
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {
+        "x-bizbasics-event": "org.updated",
+        "x-bizbasics-signature": f"sha256={signature}",
+    }
+    return (await s.client.post(EVENTS, content=body, headers=headers)).status_code
 
 
 async def live(s: ProcessStack) -> str:
@@ -88,7 +121,9 @@ async def live(s: ProcessStack) -> str:
     await s.call(org=None, headers={"authorization": "Bearer nonsense"})
     await s.call(headers={"x-request-id": "of-a-trusted-proxy"})
     await s.call(org=None, headers={"x-internal-key": "bbas_of_the_client", "x-bb-org-id": "x"})
-    assert (await s.call(org=SPENT)).status_code == 429
+    assert [(await s.call(org=SPENT)).status_code for _ in range(2)] == [200, 429]
+    await eventually(s.metrics, lambda page: page.sum("notices_total") > 0)
+    assert [await delivered(s, secret) for secret in (WEBHOOK_SECRET, "other")] == [200, 401]
     for faults in ({"status": 401}, {"status": 500}, {"malformed": "html"}, {"malformed": "half"},
                    {"drop_after_commit": True}, {"store_down": True}):  # fmt: skip
         await s.fault(**faults)
@@ -117,6 +152,7 @@ async def recorded() -> Taps:
         s.program.send(SIGTERM)
         assert await s.program.ended() == 0
         taps.log = "\n".join([*s.program.err, *s.program.out])
+        taps.journal = taps.journal_file.read_bytes()
     return taps
 
 
@@ -130,20 +166,21 @@ async def test_credentials_are_seen_only_by_the_platform() -> None:
         "platform's answers": bytes(taps.platform.answered),
         "pages": taps.pages.encode(),
         "log": taps.log.encode(),
+        "journal": taps.journal,
+        "redis's answers": bytes(taps.redis.answered),
     }
     for place, content in elsewhere.items():
         assert content, f"nothing was recorded: {place}"
-        for secret in (KEY, SESSION_SECRET, REDIS_PASSWORD):
-            assert [form for form in forms(secret) if form in content] == [], place
+        assert [form for form in SECRET_FORMS if form in content] == [], place
     sent = bytes(taps.platform.sent)
-    assert sent.count(f"x-internal-key: {KEY}\r\n".encode()) == sent.count(b"POST /v1/") > 5
+    consumes = sent.count(b"POST /v1/quota/consume ")
+    assert sent.count(f"x-internal-key: {KEY}\r\n".encode()) == consumes > 5
+    notices = sent.count(b"POST /v1/workspace-records ")
+    assert sent.count(f"Authorization: Bearer {API_KEY}\r\n".encode()) == notices > 0
     assert REDIS_PASSWORD.encode() in taps.redis.sent
-    for secret, content in (
-        (SESSION_SECRET, sent + taps.redis.everything),
-        (REDIS_PASSWORD, sent + taps.redis.answered),
-        (KEY, taps.redis.everything),
-    ):
-        assert [form for form in forms(secret) if form in content] == []
+    for own, content in (({KEY, API_KEY}, sent), ({REDIS_PASSWORD}, bytes(taps.redis.sent))):
+        others = [form for secret in SECRETS if secret not in own for form in forms(secret)]
+        assert [form for form in others if form in content] == []
 
 
 async def test_a_callers_token_is_seen_only_by_the_product() -> None:
@@ -151,11 +188,12 @@ async def test_a_callers_token_is_seen_only_by_the_product() -> None:
     taps = await recorded()
     tokens = set(re.findall(rb"eyJ[\w-]+\.[\w-]+\.([\w-]+)", bytes(taps.client.sent)))
     assert any(signature in taps.upstream.sent for signature in tokens)
-    elsewhere = taps.platform.everything + taps.auth.everything + f"{taps.pages}{taps.log}".encode()
+    elsewhere = taps.platform.everything + taps.auth.everything + taps.journal
+    elsewhere += f"{taps.pages}{taps.log}".encode()
     assert [signature for signature in tokens if signature in elsewhere] == []
 
 
-@pytest.mark.parametrize("secret", [KEY, SESSION_SECRET, REDIS_PASSWORD])
+@pytest.mark.parametrize("secret", SECRETS)
 def test_forms_find_what_they_look_for(secret: str) -> None:
     """A secret is found within other text, plain, escaped and in base64."""
     raw = f"{secret}".encode()
