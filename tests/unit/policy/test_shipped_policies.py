@@ -61,6 +61,7 @@ def test_says_when_to_use_it(name: str) -> None:
         ("strict", "GET", "/api/v1/notes", Action.ALLOW),
         ("strict", "GET", "/health", Action.ALLOW),
         ("strict", "GET", "/auth/sso", Action.ALLOW),
+        ("strict", "GET", "/bootstrap", Action.ALLOW),
         ("strict", "GET", "/", Action.DENY),
         ("strict", "DELETE", "/api/v1/notes", Action.DENY),
         ("strict", "POST", "/health", Action.DENY),
