@@ -1,12 +1,14 @@
 """A wire that is tapped: a TCP relay that records every byte, each way.
 
-`target` is `http://host:port`, or `unix:` and the path of a socket.
+`target` is `http://host:port`, or `unix:` and the path of a socket. With a `context` the wire
+to the relay is encrypted, and what it records is what was said.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from typing import Self
 
 _BLOCK = 65536
@@ -15,8 +17,9 @@ _BLOCK = 65536
 class Relay:
     """Passes connections on to `target`; `sent` and `answered` are all bytes of all of them."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, context: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self._context = context
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -29,8 +32,9 @@ class Relay:
         return bytes(self.sent + self.answered)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0, ssl=self._context)
+        scheme = "http" if self._context is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
