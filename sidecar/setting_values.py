@@ -209,8 +209,8 @@ def parse_slug(text: str) -> str:
 
 def parse_issuer(text: str) -> str:
     """Read an issuer: compared with `iss` byte for byte, so nothing is normalised."""
-    if any(char <= " " or char > "~" for char in text):
-        raise ValueError("has spaces or non-ASCII characters: give the `iss` of the tokens")
+    if not text or any(char <= " " or char > "~" for char in text):
+        raise ValueError("is empty, or has spaces or non-ASCII characters: give the tokens' `iss`")
     return text
 
 

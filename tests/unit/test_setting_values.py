@@ -196,6 +196,12 @@ def test_an_issuer_is_not_normalised() -> None:
     assert parse_issuer("https://auth.example/") == "https://auth.example/"
 
 
+def test_an_issuer_is_something() -> None:
+    """An empty one is a variable of a script that was not set, not the default."""
+    with pytest.raises(ValueError, match="is empty"):
+        parse_issuer("")
+
+
 @pytest.mark.parametrize("text", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock"])
 def test_a_redis_url_is_taken_as_it_is(text: str) -> None:
     """Plain, TLS or a socket."""
