@@ -21,6 +21,9 @@ BBK_KEY: Final = "bbk_ key"
 WEBHOOK_SECRET: Final = "webhook secret"  # noqa: S105 - what one is called
 """What a credential is called in messages."""
 
+_TAKEN_FOR: Final = {BBAS_KEY: "bbk_", BBK_KEY: "bbas_"}
+"""The beginning of the key that is given by mistake for another: they come from one page."""
+
 _MAX_KEY_CHARS: Final = 4096
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 _LOOK_EVERY: Final = 1.0
@@ -60,7 +63,7 @@ def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
     """Take a platform key as it stands in a file or variable, white space around it dropped.
 
     `what` names the kind of credential in messages. Raises ValueError, without the value, when it
-    could not be sent as a header field.
+    could not be sent as a header field, or is one of the other kind.
     """
     key = text.strip()
     if not key:
@@ -69,6 +72,9 @@ def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
         raise ValueError(f"is longer than {_MAX_KEY_CHARS} characters: give one {what}, no more")
     if not _VISIBLE_ASCII.fullmatch(key):
         raise ValueError(f"has spaces, line breaks or non-ASCII characters: give one {what}")
+    other = _TAKEN_FOR.get(what)
+    if other and key.startswith(other):
+        raise ValueError(f"is a {other} key: give the {what}")
     return Secret(key)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import UserError
-from sidecar.key_source import KeySource, Secret, parse_key, read_key_file
+from sidecar.key_source import BBAS_KEY, BBK_KEY, KeySource, Secret, parse_key, read_key_file
 from tests.fakes.clock import TurnedClock
 
 
@@ -44,6 +44,13 @@ def test_a_key_that_could_not_be_sent_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|has) ") as raised:
         parse_key(text)
     assert not text.strip() or text.strip() not in str(raised.value)
+
+
+@pytest.mark.parametrize(("what", "other"), [(BBAS_KEY, "bbk_"), (BBK_KEY, "bbas_")])
+def test_a_key_of_the_other_kind_is_told(what: str, other: str) -> None:
+    """A product's secret and an org's key come from one page, and are easily taken for another."""
+    with pytest.raises(ValueError, match=f"^is a {other} key: give the {what}$"):
+        parse_key(f"{other}0123", what)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a b", b"x" * 9000])

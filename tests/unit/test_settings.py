@@ -79,6 +79,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     """A container has no command line of its own."""
     key_file = tmp_path / "key"
     key_file.write_text("bbas_from_file\n")
+    api_key_file = tmp_path / "api-key"
+    api_key_file.write_text("bbk_from_file\n")
     environ = {
         "SIDECAR_POLICY": "p.yaml",
         "SIDECAR_UPSTREAM": "https://product.internal",
@@ -108,7 +110,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "SIDECAR_BODY_IDLE_TIMEOUT": "none",
         "SIDECAR_UPSTREAM_CONNECTIONS": "0",
         "SIDECAR_METRICS_ORGS": "0",
-        "SIDECAR_API_KEY_FILE": str(key_file),
+        "SIDECAR_API_KEY_FILE": str(api_key_file),
         "SIDECAR_WEBHOOK_URL": "https://notes.example/api/_sidecar/events",
         "SIDECAR_WEBHOOK_SECRET_FILE": str(key_file),
     }
@@ -143,7 +145,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
             body_idle_timeout=None,
             upstream_connections=0,
         ),
-        api_key=key_file,
+        api_key=api_key_file,
         webhook=WebhookSettings(
             WebhookUrl("https://notes.example/api/_sidecar/events", "/api/_sidecar/events"),
             key_file,
