@@ -103,7 +103,8 @@ def _source(entry: IdentitySpec, environ: Mapping[str, str]) -> IdentitySource:
         return BearerSource()
     if entry.secret_env is None:
         return CookieSource(entry.cookie)
-    return CookieSource(entry.cookie, secret=environ[entry.secret_env].encode())
+    secret = environ[entry.secret_env].encode("utf-8", "surrogateescape")  # the bytes as they are
+    return CookieSource(entry.cookie, secret=secret)
 
 
 def _route(route: RouteSpec, defaults: DefaultsSpec) -> Route:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 
@@ -267,6 +268,15 @@ def test_missing_secret_is_a_problem_with_its_line() -> None:
     """The name of the variable, and where the file asks for it."""
     with pytest.raises(PolicyError, match=r"p:7:17: environment variable APP_SESSION_SECRET"):
         load_policy(INTERFACE, file="p", environ={})
+
+
+def test_a_secret_is_the_bytes_of_its_variable() -> None:
+    """Bytes that are no UTF-8 are a secret like any other."""
+    policy = load_policy(
+        INTERFACE, file="p", environ={"APP_SESSION_SECRET": os.fsdecode(b"\xffs3cret")}
+    )
+    [session] = [each for each in policy.identity if isinstance(each, CookieSource) and each.secret]
+    assert session.secret == b"\xffs3cret"
 
 
 def test_secret_is_in_no_representation() -> None:
