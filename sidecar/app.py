@@ -26,11 +26,13 @@ from sidecar.admission.reporter import Reporter
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keyset import KeySet
+from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.key_source import KeySource, Secret
 from sidecar.model import CookieSource
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
+from sidecar.policy.compiled import Policy
 from sidecar.policy.store import PolicyStore
 from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
@@ -126,8 +128,10 @@ class App:
     async def _start(self) -> None:
         settings, limits, clock = self._settings, self._settings.limits, self._clock
         observer = self._observer
-        policies = PolicyStore(settings.policy, self._environ, observer)
-        self._hide_secrets(policies)
+        self._hide_own()
+        policies = PolicyStore(
+            settings.policy, self._environ, observer, before_use=self._learn_secrets
+        )
         key = KeySource(settings.key, on_change=self._hide)
         keys = KeySet(settings.auth.url, clock, observer)
         self._owned.push_async_callback(keys.close)
@@ -330,14 +334,21 @@ class App:
     def _hide(self, secret: Secret) -> None:
         self._redactor.add(secret.reveal())
 
-    def _hide_secrets(self, policies: PolicyStore) -> None:
-        for source in policies.current.identity:
+    def _hide_own(self) -> None:
+        if isinstance(self._settings.key, Secret):
+            self._hide(self._settings.key)
+        if self._settings.redis is not None:
+            self._hide(self._settings.redis)
+
+    def _learn_secrets(self, policy: Policy) -> None:
+        """Hide the secrets of a policy before it is in force, and tell of those that are weak."""
+        for source in policy.identity:
             if isinstance(source, CookieSource) and source.secret is not None:
                 self._redactor.add(source.secret.decode("utf-8", "surrogateescape"))
-        if isinstance(self._settings.key, Secret):
-            self._redactor.add(self._settings.key.reveal())
-        if self._settings.redis is not None:
-            self._redactor.add(self._settings.redis.reveal())
+                problem = secret_problem(source.secret)
+                if problem is not None:
+                    extra = {"source": source.name, "problem": problem}
+                    log.warning("session_secret_weak", extra=extra)
 
 
 def run(settings: Settings, environ: Mapping[str, str]) -> int:

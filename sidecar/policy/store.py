@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -36,18 +36,29 @@ class PolicyStore:
     """
 
     def __init__(
-        self, path: Path, environ: Mapping[str, str], observer: PolicyObserver | None = None
+        self,
+        path: Path,
+        environ: Mapping[str, str],
+        observer: PolicyObserver | None = None,
+        *,
+        before_use: Callable[[Policy], None] | None = None,
     ) -> None:
-        """Load the file. Raises PolicyError with every problem when it cannot be used."""
+        """Load the file. Raises PolicyError with every problem when it cannot be used.
+
+        `before_use` hears of each policy before it is in force: its secrets are learnt first.
+        """
         self.path: Final = path
         self._environ = environ
         self._observer = observer
+        self._before_use = before_use
         self._error: str | None = None
         self._attempts = 0
         self._absent = 0
         data = read_policy_file(path)
         self._seen: str | None = _digest(data)
         self._current = load_policy(data, file=str(path), environ=environ)
+        if before_use is not None:
+            before_use(self._current)
 
     @property
     def current(self) -> Policy:
@@ -122,6 +133,8 @@ class PolicyStore:
 
     def _swap(self, policy: Policy) -> ReloadOutcome:
         before = self._current.hash
+        if self._before_use is not None:
+            self._before_use(policy)
         self._current = policy
         self._error = None
         _LOG.info(

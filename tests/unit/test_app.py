@@ -15,6 +15,7 @@ import pytest
 
 from sidecar.app import App, run_until_asked
 from sidecar.errors import UserError
+from sidecar.telemetry.logs import TextFormatter
 from sidecar.telemetry.redaction import Redactor
 from tests.e2e.harness import KEY, SESSION_SECRET, Place, Stack, policy, soon, stack
 
@@ -145,6 +146,28 @@ async def test_credentials_are_hidden_before_they_are_used(place: Place, tmp_pat
     try:
         for secret in ("plain-key-of-the-file", SESSION_SECRET, redis):
             assert secret not in redactor.text(f"<{secret}>")
+    finally:
+        await app.stop(0)
+
+
+async def test_a_session_secret_is_learnt_with_its_policy(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that a reload brings is hidden as well; one that can be guessed is told, not shown."""
+    redactor = Redactor()
+    app = App(place.settings(), place.environ | {"WEAK": "guessable"}, redactor)
+    await app.start()
+    try:
+        assert "session_secret_weak" not in caplog.messages
+        identity = [{"cookie": "other_session", "secret_env": "WEAK"}]
+        place.policy_file.write_text(policy(identity=identity))
+        app.reload()
+        assert "guessable" not in redactor.text("<guessable>")
+        [told] = [each for each in caplog.records if each.message == "session_secret_weak"]
+        line = TextFormatter(redactor).format(told)
+        assert "source=other_session " in line
+        assert "has 9 bytes" in line
+        assert "guessable" not in line
     finally:
         await app.stop(0)
 

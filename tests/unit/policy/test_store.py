@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.policy import store as store_module
+from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError, Problem
 from sidecar.policy.source import MAX_BYTES
 from sidecar.policy.store import PolicyStore, ReloadOutcome, read_policy_file
@@ -117,6 +118,21 @@ def test_secret_comes_from_the_environment(file: Path) -> None:
     with pytest.raises(PolicyError, match="environment variable S"):
         PolicyStore(file, {})
     assert PolicyStore(file, {"S": "x"}).current.product == "a"
+
+
+def test_a_policy_is_told_before_it_is_in_force(file: Path) -> None:
+    """Its secrets can be learnt first; a rejected or an unchanged one is not told."""
+    told: list[tuple[str, str]] = []
+    stores: list[PolicyStore] = []
+
+    def hear(policy: Policy) -> None:
+        told.append((policy.product, stores[0].current.product if stores else ""))
+
+    stores.append(PolicyStore(file, {}, before_use=hear))
+    for content in (text("first"), BAD, text("second")):
+        put(file, content)
+        stores[0].reload()
+    assert told == [("first", ""), ("second", "first")]
 
 
 def test_reload_takes_a_good_file(
