@@ -207,12 +207,20 @@ def _add_explain(commands: _Commands[_Parser]) -> None:
         "-H", "--header", action="append", default=[], type=_header, help="'Name: value'"
     )
     parser.add_argument("-d", "--data", help="the body; @FILE reads a file")
+    parser.add_argument(
+        "--product", help="the product's slug (env PRODUCT_SLUG; default: the policy's product)"
+    )
     parser.set_defaults(run=_explain)
 
 
 def _explain(args: argparse.Namespace) -> int:
     from sidecar.explaining import explain_call  # noqa: PLC0415
+    from sidecar.setting_options import Given, SettingsError  # noqa: PLC0415
+    from sidecar.settings import PRODUCT  # noqa: PLC0415
 
+    given = Given((PRODUCT,), args, os.environ)
+    if given.problems:
+        raise SettingsError(tuple(given.problems))
     data: str | None = args.data
     body: bytes | None = None
     if data is None:
@@ -228,6 +236,7 @@ def _explain(args: argparse.Namespace) -> int:
         target=args.path,
         headers=args.header,
         body=body,
+        product=given.optional(PRODUCT),
     )
     print(explained)
     return 0

@@ -22,16 +22,19 @@ def explain_call(
     target: str,
     headers: Sequence[tuple[bytes, bytes]],
     body: bytes | None,
+    product: str | None = None,
 ) -> str:
     """Explain one call; raises PolicyError, a UserError, for a file that cannot be used.
 
     Who calls is read from the token among `headers`, without verifying it: nothing is decided here.
-    A `body` has its Content-Length, as any client would send it; None is no body.
+    A `body` has its Content-Length, as any client would send it; None is no body. `product`
+    overrides the policy's, as it does where the sidecar runs.
     """
     policy = PolicyStore(policy_file, environ).current
     if body is not None and not _all(headers, b"content-length"):
         headers = [*headers, (b"content-length", str(len(body)).encode())]
     named = {
+        "product": product,
         "org_id": _claim(headers, policy.identity, "org_id"),
         "user_id": _claim(headers, policy.identity, "user_id"),
         "request_id": _only(headers, b"x-request-id"),

@@ -115,6 +115,21 @@ def test_explain_reads_the_body(
     assert "7" in out
 
 
+def test_explain_takes_the_product_that_run_would(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """Flag over environment over policy: the key is a digest over it."""
+    call = ("explain", "--policy", policy, "POST", "/chat")
+    monkeypatch.delenv("PRODUCT_SLUG", raising=False)
+    assert "product: acme-notes\n" in run(capsys, *call)[1]
+    monkeypatch.setenv("PRODUCT_SLUG", "of-the-environment")
+    assert "product: of-the-environment\n" in run(capsys, *call)[1]
+    assert "product: of-the-flag\n" in run(capsys, *call, "--product", "of-the-flag")[1]
+    status, _, err = run(capsys, *call, "--product", "no slug")
+    assert status == 2
+    assert "--product: 'no slug'" in err
+
+
 def test_explain_without_a_body(capsys: pytest.CaptureFixture[str], policy: str) -> None:
     """Then the body is empty, and the default amount is charged."""
     status, out, _ = run(capsys, "explain", "--policy", policy, "POST", "/chat")
