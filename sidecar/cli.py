@@ -231,7 +231,6 @@ def _explain(args: argparse.Namespace) -> int:
         body = os.fsencode(data)  # the bytes as they were typed
     explained = explain_call(
         args.policy,
-        os.environ,
         method=args.method,
         target=args.path,
         headers=args.header,

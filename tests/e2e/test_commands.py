@@ -74,7 +74,7 @@ async def test_explain_tells_route_price_and_key(tmp_path: Path) -> None:
     body.write_text('{"n": 3}')
     words = ["explain", "--policy", str(file), "POST", "/api/v1//chat/x?q=1"]
     words += ["-H", "content-type: application/json", "-d", f"@{body}"]
-    status, out, err = await run(*words, environ={"APP_SESSION_SECRET": "x" * 32})
+    status, out, err = await run(*words)
     assert (status, err) == (0, "")
     assert "chat" in out
     assert "3" in out

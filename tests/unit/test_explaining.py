@@ -42,7 +42,7 @@ def explained(
     """Explain one call."""
     pairs = [tuple(header.encode("latin-1").split(b": ", 1)) for header in headers]
     fields = [(name, value) for name, value in pairs]
-    return explain_call(policy, {}, method=method, target=target, headers=fields, body=body)
+    return explain_call(policy, method=method, target=target, headers=fields, body=body)
 
 
 def test_a_metered_call_has_its_price(policy: Path) -> None:
@@ -51,6 +51,13 @@ def test_a_metered_call_has_its_price(policy: Path) -> None:
     assert "chat" in text
     assert "ai_calls" in text
     assert "4" in text
+
+
+def test_no_secret_has_to_be_at_hand(policy: Path) -> None:
+    """A policy is explained where it is written: nobody is verified here."""
+    named = "[{cookie: s, secret_env: NOT_SET_ANYWHERE}, {cookie: bb_at}"
+    policy.write_text(policy.read_text().replace("[{cookie: bb_at}", named))
+    assert "route: chat" in explained(policy, "POST", "/api/v1/chat")
 
 
 def test_a_blocked_call_is_told(policy: Path) -> None:
