@@ -51,6 +51,8 @@ _DEMANDS: Final = {
 }
 """What is asked of a value, by the kind of error."""
 
+_DURATIONS: Final = frozenset({"platform_timeout", "seconds"})
+
 
 def describe(error: ErrorDetails, here: Where) -> tuple[str, bool] | None:
     """Return the message for an error of validation, and whether it concerns a key.
@@ -70,6 +72,9 @@ def describe(error: ErrorDetails, here: Where) -> tuple[str, bool] | None:
             return f"{name} needs `{where[-1]}`{either}", True
         case "value_error":
             return f"{name}: {error['ctx']['error']}", where[-1] == "[key]"
+        case "less_than_equal" | "greater_than_equal" if here and here[-1] in _DURATIONS:
+            demand, value = f"{_demand(error['type'], error)} s", error["input"]
+            return f"{name} {demand}{_given(value)}{_in_seconds(error['type'], value)}", False
         case kind:
             return f"{name} {_demand(kind, error)}{_given(error['input'])}", False
 
@@ -88,6 +93,13 @@ def _given(value: object) -> str:
     if isinstance(value, bool):
         return f", not {str(value).lower()}"
     return f", not {value!r:.60}" if isinstance(value, str | int | float) else ""
+
+
+def _in_seconds(kind: str, value: object) -> str:
+    """Say what a plain number means: many write milliseconds."""
+    if isinstance(value, str) or kind != "less_than_equal":
+        return ""
+    return f": a number is seconds, milliseconds are written {value}ms"
 
 
 def _name(here: Where) -> str:

@@ -61,7 +61,18 @@ def test_good_policy() -> None:
         ),
         (
             {"defaults": "{platform_timeout: 2m}"},
-            "`platform_timeout` must be at most 60, not '2m'",
+            "`platform_timeout` must be at most 60 s, not '2m'",
+        ),
+        (
+            {"defaults": "{platform_timeout: 250}"},
+            (
+                "`platform_timeout` must be at most 60 s, not 250: a number is seconds, "
+                "milliseconds are written 250ms"
+            ),
+        ),
+        (
+            {"defaults": "{platform_timeout: 0}"},
+            "`platform_timeout` must be at least 0.001 s, not 0",
         ),
         (
             {"defaults": "{platform_timeout: soon}"},
