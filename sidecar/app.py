@@ -199,7 +199,7 @@ class App:
         )
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,
-            gateway=gateway, clock=clock, orgs=settings.metrics_orgs,
+            gateway=gateway, clock=clock, orgs=settings.metrics_orgs, attempts=attempts,
         )  # fmt: skip
         status.publish(observer)
         if not self._worker:

@@ -61,6 +61,10 @@ class Quotas(Protocol):
 class Attempts(Protocol):
     """How often a trusted request ID was charged before, counted over every replica."""
 
+    @property
+    def problem(self) -> str:
+        """Why the last count could not be had; empty when it could, and before the first."""
+
     async def next(self, scope: bytes) -> int | None:
         """Take the next attempt number of `scope`, from 0; None when the count cannot be had.
 

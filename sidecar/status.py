@@ -15,7 +15,7 @@ from sidecar.platform.breaker import Breaker, BreakerState
 from sidecar.policy.compiled import FailOpenBudget
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
-from sidecar.ports import Clock
+from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.telemetry.metrics import Metrics
@@ -35,6 +35,7 @@ class Status:
         gateway: Gateway,
         clock: Clock,
         orgs: int,
+        attempts: Attempts | None = None,
     ) -> None:
         """Read from these parts; `orgs` bounds what `/quota` lists."""
         self._policies = policies
@@ -45,6 +46,7 @@ class Status:
         self._gateway = gateway
         self._clock = clock
         self._orgs = orgs
+        self._attempts = attempts
 
     def publish(self, metrics: Metrics) -> None:
         """Let the gauges be read from their owners."""
@@ -79,6 +81,7 @@ class Status:
             ),
             modes=frozenset[OnPlatformError](meter.on_platform_error for meter in meters),
             platform_probe_due=self._breaker.due(asyncio.get_running_loop().time()),
+            redis_problem=None if self._attempts is None else self._attempts.problem,
         )
 
     def policy_view(self) -> Mapping[str, object]:

@@ -20,6 +20,7 @@ class Circumstances:
     where nothing is metered. `keys_needed` is whether a metered call can only be identified with
     the platform's keys: no source of the product's own. `platform_probe_due`: the next call would
     find out whether the platform is back; only calls do, so traffic must be let in for it.
+    `redis_problem` is None where no state is shared.
     """
 
     draining: bool
@@ -31,6 +32,7 @@ class Circumstances:
     keys_needed: bool
     modes: frozenset[OnPlatformError]
     platform_probe_due: bool = False
+    redis_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,16 @@ class Readiness:
 
 def assess(now: Circumstances) -> Readiness:
     """Judge each dependency, by itself and for the routes that need it."""
-    return Readiness(
-        {
-            "drain": _drain(now),
-            "policy": _policy(now),
-            "keys": _keys(now),
-            "platform": _platform(now),
-            "journal": _journal(now),
-        }
-    )
+    checks = {
+        "drain": _drain(now),
+        "policy": _policy(now),
+        "keys": _keys(now),
+        "platform": _platform(now),
+        "journal": _journal(now),
+    }
+    if now.redis_problem is not None:
+        checks["redis"] = _redis(now.redis_problem)
+    return Readiness(checks)
 
 
 def _drain(now: Circumstances) -> Check:
@@ -116,3 +119,11 @@ def _journal(now: Circumstances) -> Check:
     needed = alone and bool(now.modes - {OnPlatformError.FAIL_CLOSED})
     detail = f"cannot be written, no call can fail open: {now.journal_problem}"
     return Check(ok=not needed, detail=detail)
+
+
+def _redis(problem: str) -> Check:
+    """Judge what replicas share: without it each counts for itself, and every call is answered."""
+    if problem:
+        alone = "attempts of trusted request IDs are counted in this process alone"
+        return Check(ok=True, detail=f"{alone}: {problem}")
+    return Check(ok=True, detail="counts attempts of trusted request IDs for all replicas")

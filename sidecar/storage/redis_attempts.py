@@ -48,7 +48,12 @@ class RedisAttempts:
         self._timeout = timeout
         self._monotonic = monotonic
         self._asked_again_at = 0.0
-        self._failing = False
+        self._failing = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the last number could not be had; empty when it could."""
+        return self._failing
 
     @classmethod
     def at(cls, url: str) -> Self:
@@ -84,7 +89,7 @@ class RedisAttempts:
             self._failed(error)
             return None
         if self._failing:
-            self._failing = False
+            self._failing = ""
             _log.info("redis_back", extra={"meaning": "attempts are counted over replicas again"})
         return int(count) - 1
 
@@ -97,12 +102,12 @@ class RedisAttempts:
         self._asked_again_at = self._monotonic() + PAUSE_SECONDS
         if self._failing:
             return
-        self._failing = True
         # The error's text may hold the URL; its kind says enough.
+        self._failing = type(error).__name__
         _log.warning(
             "redis_lost",
             extra={
-                "kind": type(error).__name__,
+                "kind": self._failing,
                 "meaning": "attempts are counted in this process alone until it answers",
             },
         )

@@ -158,6 +158,9 @@ class Supervisor:
             journal_problem=next(
                 (each.journal_problem for each in told if each.journal_problem), ""
             ),
+            redis_problem=next(
+                (each.redis_problem for each in told if each.redis_problem), worst.redis_problem
+            ),
         )
 
     def policy_view(self) -> Mapping[str, object]:

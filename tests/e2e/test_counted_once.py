@@ -161,6 +161,16 @@ async def test_a_trusted_id_is_charged_each_time_by_two(
         assert (s.charges(), s.executions()) == (REPEATS, REPEATS)
 
 
+async def test_without_its_redis_a_sidecar_counts_for_itself() -> None:
+    """Every call is answered and paid for; readiness tells what is lost, and stays ready."""
+    async with stack(trusted_proxies=LOCAL, redis="redis://127.0.0.1:9/0") as s:
+        assert await repeat(s, at_once=False, urls=(s.url,)) == {200: 25, 429: REPEATS - 25}
+        assert (s.charges(), s.executions()) == (25, 25)
+        answer = await s.client.get(f"{s.admin}/ready")
+        assert answer.status_code == 200
+        assert "in this process alone" in answer.json()["dependencies"]["redis"]["detail"]
+
+
 async def test_a_repeated_id_is_refused_where_the_policy_says_so() -> None:
     """With `replay: reject` one of a hundred in a row is served."""
     async with stack(policy=policy(defaults={"replay": "reject"}), orgs={ORG: 1000}) as s:

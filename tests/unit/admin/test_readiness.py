@@ -106,6 +106,17 @@ def test_a_journal_that_cannot_be_written_is_unready_while_the_platform_is_down(
     assert not ready(journal_problem="disk full", platform_problem="down", modes=modes)
 
 
+def test_redis_keeps_nobody_away() -> None:
+    """Without it every call is answered; the detail tells what is lost."""
+    assert ready(redis_problem="ConnectionError")
+    assert "in this process alone: ConnectionError" in detail(
+        "redis", redis_problem="ConnectionError"
+    )
+    assert "for all replicas" in detail("redis", redis_problem="")
+
+
 def test_every_dependency_is_told_of() -> None:
-    """Names in the answer are API."""
-    assert list(assess(WELL).checks) == ["drain", "policy", "keys", "platform", "journal"]
+    """Names in the answer are API; what is not there is not named."""
+    always = ["drain", "policy", "keys", "platform", "journal"]
+    assert list(assess(WELL).checks) == always
+    assert list(assess(dataclasses.replace(WELL, redis_problem="")).checks) == [*always, "redis"]

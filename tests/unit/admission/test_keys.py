@@ -97,6 +97,8 @@ async def test_a_shared_count_gives_each_replica_its_own_attempt() -> None:
     """With Redis, even a trusted ID sent to two replicas is charged for each execution."""
 
     class CountingAttempts:
+        problem = ""
+
         def __init__(self) -> None:
             self.count = -1
 

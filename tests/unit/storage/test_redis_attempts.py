@@ -101,11 +101,13 @@ async def test_without_redis_there_is_no_number_one_log_line_and_a_pause(
     clock = TurnedClock()
     counter = RedisAttempts.at(f"unix://{tmp_path}/absent.sock")
     counter._monotonic = clock.monotonic
+    assert counter.problem == ""
     with caplog.at_level(logging.INFO):
         assert [await counter.next(SCOPE) for _ in range(3)] == [None] * 3
         clock.advance(PAUSE_SECONDS)
         assert await counter.next(SCOPE) is None
     assert [record.message for record in caplog.records] == ["redis_lost"]
+    assert counter.problem == "ConnectionError"
     await counter.close()
 
 
@@ -138,7 +140,7 @@ async def test_it_counts_again_once_redis_is_back(
         clock.advance(PAUSE_SECONDS)
         number = await counter.next(b"back" * 8)
     await counter.close()
-    assert number == 0
+    assert (number, counter.problem) == (0, "")
     assert [record.message for record in caplog.records] == ["redis_lost", "redis_back"]
 
 
