@@ -96,8 +96,8 @@ class Status:
     def reload(self) -> ReloadReport:
         """Read the policy again; a bad file changes nothing."""
         outcome = self._policies.reload()
-        problems = (self._policies.last_error or "").splitlines()
-        return ReloadReport(outcome.value, outcome is ReloadOutcome.REJECTED, tuple(problems))
+        rejected = outcome is ReloadOutcome.REJECTED
+        return ReloadReport(outcome.value, rejected, self._policies.problems)
 
     def drain(self) -> None:
         """Refuse new requests from now on; those under way finish."""

@@ -51,7 +51,7 @@ class PolicyStore:
         self._environ = environ
         self._observer = observer
         self._before_use = before_use
-        self._error: str | None = None
+        self._error: PolicyError | None = None
         self._attempts = 0
         self._absent = 0
         data = read_policy_file(path)
@@ -68,7 +68,12 @@ class PolicyStore:
     @property
     def last_error(self) -> str | None:
         """Why the file as it stands is not in force: one line; None when it is."""
-        return self._error
+        return None if self._error is None else str(self._error)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that is wrong with the file as it stands; empty when it is in force."""
+        return () if self._error is None else tuple(map(str, self._error.problems))
 
     def reload(self) -> ReloadOutcome:
         """Read the file again now. A bad file changes nothing but `last_error`."""
@@ -153,7 +158,7 @@ class PolicyStore:
         return self._ended(ReloadOutcome.UNCHANGED)
 
     def _reject(self, error: PolicyError) -> ReloadOutcome:
-        self._error = str(error)
+        self._error = error
         _LOG.error(
             "policy_rejected",
             extra={

@@ -181,8 +181,8 @@ class Supervisor:
         """Judge the file here, and have every worker read it."""
         outcome = self._policies.reload()
         self._tell(Ask.RELOAD)
-        problems = (self._policies.last_error or "").splitlines()
-        return ReloadReport(outcome.value, outcome is ReloadOutcome.REJECTED, tuple(problems))
+        rejected = outcome is ReloadOutcome.REJECTED
+        return ReloadReport(outcome.value, rejected, self._policies.problems)
 
     def drain(self) -> None:
         """Have every worker refuse new requests."""

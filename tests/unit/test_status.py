@@ -73,12 +73,13 @@ async def test_a_good_reload_is_reported(s: Stack) -> None:
 
 
 async def test_a_bad_reload_is_reported(s: Stack) -> None:
-    """With its problems; the last good policy stays in view."""
+    """With each of its problems; the last good policy stays in view."""
     before = status(s).policy_view()
-    s.place.policy_file.write_text("version: 3\n")
+    s.place.policy_file.write_text("version: 3\nproduct: 7\nroutes: []\n")
     report = status(s).reload()
     assert (report.outcome, report.rejected) == ("rejected", True)
-    assert "policy.yaml:1:" in report.problems[0]
+    found = [problem.partition("policy.yaml:")[2][:3] for problem in report.problems]
+    assert found == ["1:1", "2:1", "3:9"]
     assert status(s).policy_view() == before
     assert status(s).circumstances().policy_problem
 

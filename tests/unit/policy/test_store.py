@@ -197,6 +197,7 @@ def test_reloads_are_logged(
     assert (rejected.message, rejected.levelname) == ("policy_rejected", "ERROR")
     assert vars(rejected)["problem_count"] == 1
     assert vars(rejected)["problems"] == [f"{file}:4:53: {WRONG}, not 0"]
+    assert store.problems == (f"{file}:4:53: {WRONG}, not 0",)
 
 
 async def test_watch_sees_a_file_written_in_place(file: Path, store: PolicyStore) -> None:
