@@ -126,6 +126,9 @@ class AdmissionObserver(Protocol):
     def journal_dropped(self, units: int) -> None:
         """Units of the journal were given up: too old to report, or refused for good."""
 
+    def credits_lost(self, units: int) -> None:
+        """Units that were paid and not used were given up: nothing keeps them any longer."""
+
     def lease_requested(self, outcome: str) -> None:
         """Units were asked for ahead of their calls."""
 

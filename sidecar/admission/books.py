@@ -150,17 +150,19 @@ class Books:
     def close(self, now: float) -> int:
         """Keep unspent credits and leases for the next start; return the units that were lost.
 
-        Those are what no store kept: credits, leases and what the journal could not report.
+        Those are what no store kept: what the journal could not report, credits and leases.
 
         Call once, when no call is in flight any more; `now` in Unix seconds.
         """
         for lot in self.leases.surrender(now):
             self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
-        lost = 0 if self._store.durable else self.journal.units
-        lost += sum(lot.units for lot in self.credits.lots() if not self._kept(lot))
-        if lost:
-            self._observer.journal_dropped(lost)
-        return lost
+        owed = 0 if self._store.durable else self.journal.units
+        if owed:
+            self._observer.journal_dropped(owed)
+        paid = sum(lot.units for lot in self.credits.lots() if not self._kept(lot))
+        if paid:
+            self._observer.credits_lost(paid)
+        return owed + paid
 
     def _kept(self, lot: Lot) -> bool:
         if not self._store.durable:
@@ -174,4 +176,4 @@ class Books:
     def _owe(self, slot: tuple[str, str], units: int, good_until: float, now: float) -> None:
         dropped = self.credits.add(slot, units, good_until, now)
         if dropped:
-            self._observer.journal_dropped(dropped)
+            self._observer.credits_lost(dropped)

@@ -117,6 +117,9 @@ class Metrics:
         """Count units that were given up."""
         self._journal_dropped.add((), units)
 
+    def credits_lost(self, units: int) -> None:
+        """Count nothing: `credits_units` was what there is, and the log has what was lost."""
+
     def lease_requested(self, outcome: str) -> None:
         """Count a lease that was asked for."""
         self._leases.add((outcome,))

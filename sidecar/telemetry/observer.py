@@ -82,6 +82,11 @@ class Observer(Metrics):
         _log.error("journal_dropped", extra={"units": units, "repeat_key": ""})
 
     @override
+    def credits_lost(self, units: int) -> None:
+        super().credits_lost(units)
+        _log.warning("credits_lost", extra={"units": units, "repeat_key": ""})
+
+    @override
     def keys_refreshed(self, outcome: str, keys: int) -> None:
         before = self.keys
         super().keys_refreshed(outcome, keys)

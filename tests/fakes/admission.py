@@ -53,6 +53,9 @@ class RememberingObserver:
     def journal_dropped(self, units: int) -> None:
         self.told.append(("journal_dropped", units))
 
+    def credits_lost(self, units: int) -> None:
+        self.told.append(("credits_lost", units))
+
     def lease_requested(self, outcome: str) -> None:
         self.told.append(("lease_requested", outcome))
 

@@ -103,17 +103,17 @@ def test_credits_that_cannot_be_kept_at_the_end_are_lost_aloud() -> None:
     books = Books(observer, RefusingStore())
     books.refund(_charge(3), NOW + 100, NOW)
     assert books.close(NOW) == 3
-    assert observer.of("journal_dropped") == [(3,)]
+    assert observer.of("credits_lost") == [(3,)]
 
 
-def test_credits_pushed_out_by_others_are_dropped_aloud() -> None:
+def test_credits_pushed_out_by_others_are_lost_aloud() -> None:
     """The bound of the credit book, told."""
     observer = RememberingObserver()
     books = Books(observer)
     books.credits._capacity = 1
     books.refund(_charge(3), NOW + 100, NOW)
     books.refund(Charge("other", "p", RESOURCE, 1, "k2"), NOW + 100, NOW)
-    assert observer.of("journal_dropped") == [(3,)]
+    assert observer.of("credits_lost") == [(3,)]
 
 
 def test_an_old_answer_under_an_old_key_tells_nothing_of_what_remains() -> None:

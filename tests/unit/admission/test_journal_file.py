@@ -229,13 +229,13 @@ def test_unspent_units_outlive_a_clean_shutdown(tmp_path: Path) -> None:
 
 
 def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
-    """In memory only: the operator is told how many units, credits and reports alike."""
+    """In memory only: used and not billed is one loss, paid and not used is another."""
     observer = RememberingObserver()
     books = Books(observer)
     books.credits.add(("org", "ai_calls"), 3, NOW + 100, NOW)
     books.owe(_entry("k").charge, NOW, limited=False)
     assert books.close(NOW) == 4
-    assert observer.of("journal_dropped") == [(4,)]
+    assert (observer.of("journal_dropped"), observer.of("credits_lost")) == ([(1,)], [(3,)])
 
 
 WRITER = """

@@ -59,7 +59,10 @@ def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]])
     observer = Observer(version="0")
     observer.journal_replayed("counted", 5)
     observer.journal_dropped(2)
-    assert events() == [("INFO", "journal_replayed"), ("ERROR", "journal_dropped")]
+    observer.credits_lost(3)
+    assert events() == [
+        ("INFO", "journal_replayed"), ("ERROR", "journal_dropped"), ("WARNING", "credits_lost"),
+    ]  # fmt: skip
 
 
 def test_keys_are_told_when_they_change_or_cannot_be_had(
