@@ -88,6 +88,17 @@ class Chain:
         async with httpx.AsyncClient() as client:
             await client.post(f"{self.sidecar.admin_url}/reload")
 
+    async def told(self, seconds: float = 5.0) -> bool:
+        """Wait until the platform has been told of everything; False when that does not come."""
+        await asyncio.sleep(1.0)  # what callers sent who have left may still be on its way
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (await scrape(self.sidecar.admin_url)).sum("journal_pending_units"):
+            if loop.time() > end:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
     async def rest(self, seconds: float = 60.0) -> Page:
         """Wait until nothing is in flight and nothing owed; return what the metrics say then.
 

@@ -44,7 +44,7 @@ async def soak(seconds: float, number: int) -> Report:
 async def _soak(c: Chain, seconds: float) -> Report:
     orgs = Orgs(await c.tokens(), FREE)
     traffic = Traffic(c.wires["client"].port, orgs, c.product)
-    trouble = Trouble(c.platform, orgs, c.wires, c.place.policy_file)
+    trouble = Trouble(c.platform, orgs, c.wires, c.place.policy_file, c.told)
     pid = c.sidecar.pid
     files, memory = open_files(pid) + PLATFORM_CONNECTIONS, rss(pid)
     over = asyncio.Event()
