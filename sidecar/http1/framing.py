@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE
+from sidecar.http1.heads import CHUNKED, FOLDED, UNTIL_CLOSE
 
 _HEX: Final = b"0123456789abcdefABCDEF"
 _MAX_SIZE_DIGITS: Final = 15
@@ -252,21 +252,23 @@ def _past_plain_chunks(data: bytes, position: int) -> int:
 
 def is_safe_trailer(name: bytes) -> bool:
     """Say whether a trailer field may be passed on (RFC 9110, 6.5.1); unknown means yes."""
-    plain = name.replace(b"_", b"-")
-    return plain not in _RULING_TRAILERS and not plain.startswith(_RULING_PREFIXES)
+    plain = name.translate(FOLDED)
+    return not (b"_" in name or plain in _RULING_TRAILERS or plain.startswith(_RULING_PREFIXES))
 
 
 _RULING_PREFIXES: Final = (
     b"x-bb-", b"x-forwarded", b"content-", b"access-control-", b"if-", b"proxy-", b"sec-",
-    b"x-accel-", b"ratelimit", b"x-quota-",
+    b"x-accel-", b"ratelimit", b"x-quota-", b"x-original-", b"x-rewrite-", b"x-http-method",
+    b"x-method-",
 )  # fmt: skip
 _RULING_TRAILERS: Final = frozenset(
     {
-        b"authorization", b"cache-control", b"connection", b"cookie", b"date", b"expect",
-        b"expires", b"forwarded", b"host", b"keep-alive", b"location", b"max-forwards",
-        b"pragma", b"range", b"retry-after", b"set-cookie", b"te", b"trailer",
-        b"transfer-encoding", b"upgrade", b"vary", b"via", b"warning", b"www-authenticate",
-        b"x-real-ip", b"x-request-id",
+        b"api-key", b"authorization", b"cache-control", b"cf-connecting-ip", b"client-ip",
+        b"connection", b"cookie", b"date", b"expect", b"expires", b"forwarded", b"host",
+        b"keep-alive", b"location", b"max-forwards", b"origin", b"pragma", b"range", b"referer",
+        b"retry-after", b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"true-client-ip",
+        b"upgrade", b"vary", b"via", b"warning", b"www-authenticate", b"x-api-key", b"x-client-ip",
+        b"x-cluster-client-ip", b"x-real-ip", b"x-request-id",
     }
 )  # fmt: skip
 

@@ -24,6 +24,10 @@ UNTIL_CLOSE: Final = -2
 Fields = list[Field]
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FOLDED: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
+"""Folds a name as the most careless product would: behind CGI and its heirs all punctuation is one
+sign, so that `x.bb_org~id` arrives there as `X-BB-Org-Id`."""
+
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[01]")
 _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")

@@ -2,7 +2,8 @@
 
 Nothing of a head is passed on raw. Hop-by-hop fields and those named in Connection end here
 (RFC 9110, 7.6.1); the fields that the sidecar sets are taken out of what comes in, in every
-spelling that a product could read as the same field.
+spelling that a product could read as the same field. A name with an underscore is always dropped:
+behind CGI, WSGI or Rack it is another field with a hyphen, about which we decided otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-from sidecar.http1.heads import Fields, RequestHead, ResponseHead
+from sidecar.http1.heads import FOLDED, Fields, RequestHead, ResponseHead
 from sidecar.http1.lines import Field, Memory
 from sidecar.model import Identity
 
@@ -49,15 +50,24 @@ _for_client: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
 def _to_upstream(field: Field) -> bytes:
     """Return a client's field as the upstream gets it, with its CRLF: empty where it ends here."""
     name, value = field
-    plain = name.replace(b"_", b"-")
     line = b""
-    if not (plain in _HOP_BY_HOP or plain in _OURS_UPSTREAM or plain.startswith(b"x-bb-")):
+    if not _ends_here(name):
         if name == b"cookie" and _PLATFORM_SESSION in value:
             value = _without_platform_session(value)
         if value or field[1] == value:
             line = b"%b: %b\r\n" % (name, value)
     _for_upstream.keep(field, line, len(field[1]) + len(line))
     return line
+
+
+def _ends_here(name: bytes) -> bool:
+    plain = name.translate(FOLDED)
+    return (
+        b"_" in name
+        or plain in _HOP_BY_HOP
+        or plain in _OURS_UPSTREAM
+        or plain.startswith(b"x-bb-")
+    )
 
 
 def _to_client(field: Field) -> bytes:

@@ -30,6 +30,9 @@ def echo(request: Received) -> list[Step]:
 async def test_trailers_are_no_headers() -> None:
     """7: a trailer stays behind the body, and those that rule or identify are dropped."""
     fields = b"X-Sum: 1\r\nX-BB-Org-Id: evil\r\nContent-Length: 9\r\nHost: b\r\nCookie: c=d\r\n"
+    fields += (
+        b"X-Original-URL: /b\r\nX.BB.Role: evil\r\nX_Sum: 2\r\nX-HTTP-Method-Override: PUT\r\n"
+    )
     request = CHUNKED_POST + b"Trailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\n" + fields + b"\r\n"
     async with ScriptedUpstream() as upstream, staged(upstream=upstream) as stage:
         await stage.ask(request)

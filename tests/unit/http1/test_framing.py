@@ -181,6 +181,8 @@ def test_trailers_are_kept_apart() -> None:
         b"x_bb_org_id", b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-request-id",
         b"cache-control", b"content-encoding", b"proxy-authorization", b"expect", b"ratelimit",
         b"x-quota-decision", b"location", b"www-authenticate", b"content-type", b"range",
+        b"x-original-url", b"x-rewrite-url", b"x-http-method-override", b"x.bb.org~id",
+        b"transfer.encoding", b"x-api-key", b"true-client-ip", b"any_thing",
     ],
 )  # fmt: skip
 def test_a_ruling_trailer_is_dropped(name: bytes) -> None:
