@@ -29,6 +29,7 @@ _OURS_UPSTREAM: Final = frozenset(
         b"x-original-forwarded-for", b"x-original-url", b"x-rewrite-url",
     }
 )  # fmt: skip
+_COMMON_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"upgrade", b"te"})
 _OURS_DOWNSTREAM: Final = frozenset({b"x-request-id", b"x-quota-decision"})
 _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 _FROM_TRUSTED: Final = frozenset({b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"})
@@ -117,6 +118,17 @@ def request_head(
     whose = b"" if identity is None else identity_lines(identity)
     lines.append(b"%bx-request-id: %b%b\r\n\r\n" % (forwarded, request_id, whose))
     return b"".join(lines)
+
+
+def decided_on(head: RequestHead) -> Fields:
+    """Return the fields that a call is decided by: what Connection takes away rules nothing.
+
+    Else a client could show us one price or route and the product another.
+    """
+    if head.connection <= _COMMON_OPTIONS:
+        return head.fields
+    gone = head.connection - _OURS_UPSTREAM  # of those, what counts is written anew
+    return [field for field in head.fields if field[0] not in gone]
 
 
 def _has_length(head: RequestHead) -> bool:

@@ -108,6 +108,28 @@ async def test_no_name_with_an_underscore_passes(field: bytes) -> None:
     assert received.values(b"x-tier") == [b"x"]
 
 
+@pytest.mark.parametrize(
+    ("connection", "decided_on"),
+    [
+        (b"keep-alive", [b"content-length", b"host", b"x-n"]),
+        (b"X-N", [b"content-length", b"host"]),
+        (b"x-n, content-length, host", [b"content-length", b"host"]),
+    ],
+)
+async def test_what_connection_takes_away_decides_nothing(
+    connection: bytes, decided_on: list[bytes]
+) -> None:
+    """19: a call is decided on the fields that the product will see, and on no other."""
+    engine = AllowingEngine()
+    request = b"POST / HTTP/1.1\r\nHost: a\r\nX-N: 1\r\nContent-Length: 0\r\nConnection: %b\r\n\r\n"
+    async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
+        await stage.ask(request % connection)
+        (call,), (received,) = engine.calls, upstream.requests
+    seen = {b"x-n", b"content-length", b"host"}
+    assert sorted(name for name, _ in call.headers if name in seen) == decided_on
+    assert sorted(name for name, _ in received.headers if name in seen) == decided_on
+
+
 FORWARDED: Final = [
     b"X-Forwarded-For: 6.6.6.6", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: evil",
     b"X-Forwarded-Port: 666", b"X-Forwarded-Prefix: /evil", b"Forwarded: for=6.6.6.6",
