@@ -132,9 +132,9 @@ def _mismatch(
         return f"the path does not match {match.pattern.text}"
     if not match.takes_method(method):
         return f"the method is not one of {', '.join(sorted(match.methods or ()))}"
-    for name, value in match.headers:
-        if (name, value) not in headers:
-            return f"no header {name.decode('ascii')} with the value {value.decode('latin-1')!r}"
+    if (missing := match.missing(headers)) is not None:
+        name, value = missing
+        return f"no header {name.decode('ascii')} with the value {value.decode('latin-1')!r}"
     return ""
 
 

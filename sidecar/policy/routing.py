@@ -25,6 +25,8 @@ from sidecar.policy.paths import (
 from sidecar.policy.patterns import Pattern
 
 _METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+_HOST: Final = b"host"
+_PORT: Final = re.compile(rb":[0-9]{1,5}\Z")
 _GENERATION: Final = 2048
 """How many (method, path) pairs a generation of the cache holds; two are kept."""
 _CACHED_LENGTH: Final = 256
@@ -54,6 +56,13 @@ class Match:
             or method in self.methods
             or (method == "HEAD" and "GET" in self.methods)
         )
+
+    def missing(self, headers: Headers) -> tuple[bytes, bytes] | None:
+        """Return the first header that this asks for and the call does not have."""
+        for line in self.headers:
+            if line not in headers and not (line[0] == _HOST and _names_host(line[1], headers)):
+                return line
+        return None
 
     def covers(self, other: Match) -> bool:
         """Whether methods and headers hold for every call for which the other's hold."""
@@ -163,7 +172,7 @@ class Router:
 
     def _first(self, candidates: Candidates, headers: Headers) -> int:
         for number in candidates[:-1]:
-            if all(line in headers for line in self.matches[number].headers):
+            if self.matches[number].missing(headers) is None:
                 return number
         return candidates[-1]
 
@@ -175,6 +184,18 @@ class Router:
                     "send it in its normal form"
                 )
         return number
+
+
+def _names_host(wanted: bytes, headers: Headers) -> bool:
+    """Whether Host is that host in another spelling: case, a trailing dot, a port not asked for."""
+    host = wanted.lower()
+    for name, value in headers:
+        if name == _HOST:
+            came = value.lower()
+            if not _PORT.search(host):
+                came = _PORT.sub(b"", came)
+            return came.rstrip(b".") == host.rstrip(b".")
+    return False
 
 
 def may_stand(canonical: Rank, other: Rank, reading: Reading) -> bool:

@@ -40,6 +40,7 @@ def test_good_values(kind: Any, value: object) -> None:
         (fields.Method, ""),
         (fields.HeaderName, "x tier"),
         (fields.HeaderName, "x-tier:"),
+        (fields.HeaderName, "x_tier"),
         (fields.HeaderName, "X-BB-Org-Id"),
         (fields.HeaderValue, " gold"),
         (fields.HeaderValue, "go\nld"),

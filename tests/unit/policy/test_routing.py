@@ -155,6 +155,28 @@ def test_headers(headers: Headers, number: int) -> None:
     assert [TIERS.find("GET", "/a/b", headers) for _ in range(2)] == [number, number]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "came", "number"),
+    [
+        (b"ai.example", b"ai.example", 0),
+        (b"ai.example", b"AI.Example", 0),
+        (b"ai.example", b"ai.example.", 0),
+        (b"ai.example", b"ai.example:8080", 0),
+        (b"AI.example.", b"ai.example.:80", 0),
+        (b"ai.example:80", b"AI.example:80", 0),
+        (b"ai.example:80", b"ai.example", 1),
+        (b"ai.example", b"ai.example.org", 1),
+        (b"[::1]", b"[::1]:80", 0),
+    ],
+)
+def test_a_host_is_the_same_in_every_spelling(wanted: bytes, came: bytes, number: int) -> None:
+    """A route that asks for a host is not evaded by case, a trailing dot or a port."""
+    asking = match("/a", headers={"host": wanted.decode()})
+    router = Router([asking], [METERED, FREE], case_sensitive=False)
+    assert router.find("GET", "/a", [(b"host", came)]) == number
+    assert router.find("GET", "/a", []) == 1
+
+
 def test_headers_are_weighed_in_every_reading() -> None:
     """A header that frees the canonical path does not free the path that it could be."""
     gold = [(b"x-tier", b"gold"), (b"x-beta", b"1")]
