@@ -235,10 +235,12 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     if status < 200 and (chunked or length):
         raise ProtocolError("an interim answer has a body")
-    if status == 204 and (chunked or length):
-        keep_alive = False  # RFC 9112, 6.1 and 6.2: a body that is not one may still follow
     if method == "HEAD" or status < 200 or status in {204, 304}:
         body = 0
+        if chunked or length or (method == "HEAD" and length is None):
+            # A broken server sends the body all the same, and it may come after the next request:
+            # there it would be read as the answer.
+            keep_alive = False
     elif chunked:
         body = CHUNKED
     else:

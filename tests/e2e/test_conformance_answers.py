@@ -197,6 +197,30 @@ async def test_a_body_where_none_belongs_is_dropped(
         assert (await client.answer()).body == b"ok"
 
 
+@pytest.mark.parametrize(
+    ("method", "line"),
+    [(b"HEAD", b"HTTP/1.1 200 OK"), (b"GET", b"HTTP/1.1 304 Not Modified")],
+    ids=["HEAD", "304"],
+)
+async def test_a_body_that_comes_late_is_nobodys_answer(method: bytes, line: bytes) -> None:
+    """16: not even when the next request is sent before the body arrives."""
+    body = answer(b"Content-Length: 6", body=b"poison")
+
+    def steps(request: Received) -> list[Step]:
+        if request.target == b"/next":
+            return [OK]
+        return [answer(b"Content-Length: %d" % len(body), line=line), 0.03, body]
+
+    async with (
+        ScriptedUpstream(steps) as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        await client.send(method + b" / HTTP/1.1\r\nHost: a\r\n\r\n" + GET % b"/next")
+        await client.answer("HEAD")
+        assert (await client.answer()).body == b"ok"
+
+
 async def test_bytes_after_the_answer_are_dropped() -> None:
     """16: an answer nobody asked for reaches nobody, and its connection is not used again."""
     stray = answer(b"Content-Length: 5", body=b"stray")

@@ -61,12 +61,14 @@ WHOLE: Final = {
         b"1\r\nx\r\n",
     ),
     "no content": Answer(_headed(b"204 No Content"), kept=True),
-    "not modified": Answer(_headed(b"304 Not Modified", b"Content-Length: 5"), kept=True),
-    "to a HEAD": Answer(_headed(b"200 OK", b"Content-Length: 5"), kept=True, method="HEAD"),
-    "to a HEAD, without length": Answer(_headed(b"200 OK"), kept=True, method="HEAD"),
-    "to a HEAD, chunked": Answer(
-        _headed(b"200 OK", b"Transfer-Encoding: chunked"), kept=True, method="HEAD"
+    "not modified": Answer(_headed(b"304 Not Modified"), kept=True),
+    "not modified, with a length": Answer(_headed(b"304 Not Modified", b"Content-Length: 5")),
+    "to a HEAD": Answer(_headed(b"200 OK", b"Content-Length: 5"), method="HEAD"),
+    "to a HEAD, of nothing": Answer(
+        _headed(b"200 OK", b"Content-Length: 0"), kept=True, method="HEAD"
     ),
+    "to a HEAD, without length": Answer(_headed(b"200 OK"), method="HEAD"),
+    "to a HEAD, chunked": Answer(_headed(b"200 OK", b"Transfer-Encoding: chunked"), method="HEAD"),
     "after a 100": Answer(_CONTINUE + HELLO, b"hello", kept=True, interim=(100,)),
     "after hints": Answer(
         _HINTS + _HINTS + _CONTINUE + HELLO, b"hello", kept=True, interim=(103, 103, 100)
