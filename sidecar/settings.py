@@ -73,7 +73,8 @@ class Limits:
 
     `max_inflight` counts requests, streams included; `head_timeout` runs from the first byte of a
     head to its last; `idle_timeout` between requests of one connection; `body_idle_timeout`
-    without progress of a body in either direction; `upstream_connections` are kept idle.
+    without progress of a body in either direction; `request_timeout` from the end of a head to that
+    of its body; `upstream_connections` are kept idle.
     """
 
     max_connections: int = 10_000
@@ -85,6 +86,7 @@ class Limits:
     connect_timeout: float = 2.0
     first_byte_timeout: float | None = None
     body_idle_timeout: float | None = 60.0
+    request_timeout: float | None = 300.0
     upstream_connections: int = 256
 
 
@@ -190,6 +192,10 @@ BODY_IDLE_TIMEOUT = _ours(
     "--body-idle-timeout", optional_duration(0.1, _DAY), _L.body_idle_timeout,
     "a body without progress, either way; `none` never ends one",
 )  # fmt: skip
+REQUEST_TIMEOUT = _ours(
+    "--request-timeout", optional_duration(0.1, _DAY), _L.request_timeout,
+    "the whole body of a request, however it trickles in; `none` lets uploads last",
+)  # fmt: skip
 UPSTREAM_CONNECTIONS = _ours(
     "--upstream-connections", whole(0, 100_000), _L.upstream_connections,
     "idle connections kept to the upstream",
@@ -218,8 +224,8 @@ OPTIONS: Final[tuple[Option[Any], ...]] = (
     POLICY, UPSTREAM, HOST, PORT, ADMIN, PLATFORM_URL, AUTH_URL, ISSUER, KEY_FILE, PRODUCT,
     JOURNAL, REDIS, WORKERS, LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS, TRUSTED_PROXIES,
     MAX_CONNECTIONS, MAX_INFLIGHT, MAX_HEAD_BYTES, MAX_FIELDS, HEAD_TIMEOUT, IDLE_TIMEOUT,
-    CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, BODY_IDLE_TIMEOUT, UPSTREAM_CONNECTIONS, METRICS_ORGS,
-    API_KEY_FILE, WEBHOOK_URL, WEBHOOK_SECRET_FILE,
+    CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, BODY_IDLE_TIMEOUT, REQUEST_TIMEOUT,
+    UPSTREAM_CONNECTIONS, METRICS_ORGS, API_KEY_FILE, WEBHOOK_URL, WEBHOOK_SECRET_FILE,
 )  # fmt: skip
 
 
@@ -301,6 +307,7 @@ class Settings:
                 connect_timeout=given[CONNECT_TIMEOUT],
                 first_byte_timeout=given.optional(FIRST_BYTE_TIMEOUT),
                 body_idle_timeout=given.optional(BODY_IDLE_TIMEOUT),
+                request_timeout=given.optional(REQUEST_TIMEOUT),
                 upstream_connections=given[UPSTREAM_CONNECTIONS],
             ),
             api_key=api_key,

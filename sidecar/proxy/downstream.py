@@ -34,14 +34,16 @@ class ServerConnection(asyncio.Protocol):
     `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.
     """
 
-    __slots__ = ("_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading", "_searched",
-                 "_server", "_taken", "_writing_paused", "answered", "body", "deadline",
-                 "exchange", "peer", "relay", "transport", "trusted", "tunnel")  # fmt: skip
+    __slots__ = ("_body_due", "_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading",
+                 "_searched", "_server", "_taken", "_writing_paused", "answered", "body",
+                 "deadline", "exchange", "peer", "relay", "transport", "trusted",
+                 "tunnel")  # fmt: skip
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._buffer = b""
         self._searched = 0
+        self._body_due = _NEVER
         self._body_full = False
         self._reading = True
         self._deaf = False
@@ -154,9 +156,8 @@ class ServerConnection(asyncio.Protocol):
 
     def watch(self) -> None:
         """Give the bodies of this exchange time again: something moved, or has to."""
-        idle = self._server.body_idle
-        if idle is not None and not self._deaf and not self._ended:
-            self.deadline = self._server.now() + idle
+        if not self._deaf and not self._ended:
+            self.deadline = min(self._server.now() + self._server.body_idle, self._body_due)
 
     def feeds_from(self, reader: asyncio.ReadTransport | None) -> None:
         """Name whose reading stops while the client does not keep up; None lets go of it."""
@@ -288,6 +289,7 @@ class ServerConnection(asyncio.Protocol):
     def _start(self, head: RequestHead) -> None:
         if not self._ended:
             self.deadline = _NEVER
+        self._body_due = _NEVER
         if head.length:
             body = InboundBody(self, head.length, owes_continue=head.expects_continue)
             self.body = body
@@ -297,8 +299,10 @@ class ServerConnection(asyncio.Protocol):
                 except ProtocolError as error:
                     self._refuse(error)
                     return
-            if not body.done and not body.owes_continue:
-                self.watch()
+            if not body.done:
+                self._body_due = self._server.now() + self._server.request_timeout
+                if not body.owes_continue:
+                    self.watch()
         self.exchange = self._server.start_exchange(self, head)
 
     def _feed_body(self, body: InboundBody, data: bytes) -> bytes:
@@ -308,9 +312,9 @@ class ServerConnection(asyncio.Protocol):
         except ProtocolError as error:
             self._body_broke(body, error)
             return b""
-        if body.done and not self.answered:
-            self.deadline = _NEVER  # now it is the upstream's turn, which has a limit of its own
-        else:
+        if body.done:  # now it is the upstream's turn, which has a limit of its own
+            self._body_due = self.deadline = _NEVER
+        if self.answered or not body.done:
             self.watch()
         return rest
 

@@ -106,6 +106,29 @@ async def test_a_body_that_moves_is_not_slow() -> None:
         assert (await client.answer()).status == 200
 
 
+@pytest.mark.parametrize("idle", [60.0, None])
+async def test_a_body_that_trickles_in_for_ever_is_a_408(idle: float | None) -> None:
+    """39: a byte now and then holds a place at the product for a time, and not for ever."""
+    limits = Limits(body_idle_timeout=idle, request_timeout=0.3)
+    async with ScriptedUpstream() as upstream, staged(upstream=upstream, limits=limits) as stage:
+        async with stage.client() as client:
+            sending = asyncio.ensure_future(client.send(UPLOAD, *[b"1\r\nx\r\n"] * 200, pause=0.05))
+            assert statuses(await client.rest()) == (408,)
+            sending.cancel()
+        assert stage.observer.of("closed") == ["slow_body"]
+        await eventually(lambda: upstream.open_connections == 0)
+
+
+async def test_an_answer_may_take_longer_than_its_request() -> None:
+    """39: the time of a request ends with its last byte."""
+    upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    async with (
+        ScriptedUpstream(lambda _: [0.9, OK]) as upstream,
+        staged(upstream=upstream, limits=Limits(request_timeout=0.3)) as stage,
+    ):
+        assert (await stage.ask(upload, b"abc")).status == 200
+
+
 async def test_a_slow_reader_is_cut() -> None:
     """39: who reads nothing of an answer for a time is cut off, and counted."""
     async with (
