@@ -36,7 +36,8 @@ HEADING: Final = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 
 def documents() -> list[Path]:
     """Return the documents that a reader of the repository meets."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    top = [ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md")]
+    return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def prose_of(path: Path) -> str:
@@ -167,6 +168,14 @@ def test_changelog_begins_with_what_is_unreleased() -> None:
     sections = re.split(r"^## ", text, flags=re.MULTILINE)
     assert sections[1].startswith("Unreleased\n")
     assert re.search(r"^- ", sections[1], re.MULTILINE)
+
+
+def test_the_threat_model_names_tests_that_exist() -> None:
+    """A promise that is said to be tested is tested by a file that is there."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[^`]+)`", text))
+    assert len(named) > 15
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 def test_glossary_tells_every_word() -> None:
