@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import pytest
 
+from sidecar.identity.jws import Jws, read_jws
 from sidecar.identity.keys import read_key_set
 from sidecar.identity.tokens import PlatformTrust, SessionTrust, Trust, verify
-from sidecar.model import Identity
+from sidecar.model import Identity, IdentityFailure
 
-VECTORS: Final[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "vectors" / "jws.json").read_text()
-)
+FOLDER: Final = Path(__file__).parent / "vectors"
+VECTORS: Final[dict[str, Any]] = json.loads((FOLDER / "jws.json").read_text())
+PUBLISHED: Final[dict[str, Any]] = json.loads((FOLDER / "wycheproof.json").read_text())
 
 
 def _cases(group: str) -> list[Any]:
@@ -41,3 +42,27 @@ def test_platform_vector(token: bytes, wanted: str) -> None:
 def test_session_vector(token: bytes, wanted: str) -> None:
     """A token for a source with a secret has the verdict that its vector names."""
     assert _outcome(token, SessionTrust(VECTORS["secret"].encode())) == wanted
+
+
+@pytest.mark.parametrize("source", ["platform", "session"])
+def test_published_vectors(source: str) -> None:
+    """Of Wycheproof's signatures the genuine one holds, and no other: none makes an identity.
+
+    Their payload is no claims set, so the genuine token fails too, but behind its signature.
+    """
+    keys = read_key_set(json.dumps({"keys": PUBLISHED["keys"]}).encode(), {})
+    assert keys is not None
+    trusts: dict[str, tuple[str, Trust]] = {
+        "platform": ("RS256", PlatformTrust(keys, "https://auth.example")),
+        "session": ("HS256", SessionTrust(bytes.fromhex(PUBLISHED["secret"]))),
+    }
+    algorithm, trust = trusts[source]
+    held = []
+    for vector in PUBLISHED[source]:
+        token = vector["token"].encode()
+        result = verify(token, trust, VECTORS["now"])
+        assert isinstance(result, IdentityFailure), vector["id"]
+        if isinstance(read_jws(token, algorithm), Jws) and result is IdentityFailure.MALFORMED:
+            held.append(vector["id"])
+    assert held == [vector["id"] for vector in PUBLISHED[source] if vector["genuine"]]
+    assert len(held) == 1
