@@ -119,6 +119,49 @@ async def test_a_broken_chunked_answer_never_looks_whole(body: bytes, ending: En
         assert set(stage.engine.executions) == {Execution.FAILED}
 
 
+CHUNKED: Final = b"Transfer-Encoding: chunked"
+GOOD: Final = {
+    "counted": answer(b"Content-Length: 3", b"Set-Cookie: a=b", b"Set-Cookie: c=d", body=b"abc"),
+    "chunked": answer(CHUNKED, body=b"3\r\nabc\r\n10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n"),
+    "chunked, with extensions and trailers": answer(
+        CHUNKED, body=b'003;a="b"\r\nabc\r\n0;c\r\nX-Sum: 1\r\nSet-Cookie: e=f\r\n\r\n'
+    ),
+    "until close": answer(b"X: y", body=b"abc\r\n0\r\n\r\n"),
+    "until close on 1.0": answer(b"X: y", body=b"abc", line=b"HTTP/1.0 200 OK"),
+    "after hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    + answer(b"Content-Length: 3", body=b"abc"),
+    "a redirect": answer(b"Location: /%zz", b"Content-Length: 0", line=b"HTTP/1.1 302 Found"),
+    "nothing": answer(b"X: z", line=b"HTTP/1.1 204 No Content"),
+}
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+@pytest.mark.parametrize("good", GOOD.values(), ids=[*GOOD])
+async def test_a_good_answer_is_the_same_however_it_is_cut(good: bytes) -> None:
+    """14 to 17: status, fields, content and trailers do not depend on the packets."""
+    changing = {b"x-request-id", b"ratelimit"}  # a number, and seconds until the reset
+    interim = good.count(b" 103 ")
+    ending: list[Step] = [0.002, Ending.CLOSE] if b"X: y" in good else []
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def once(cut: int) -> tuple[object, ...]:
+        async with room, stage.client() as client:
+            await client.send(GET % (b"/%d" % cut))
+            for _ in range(interim):
+                assert (await client.answer()).status == 103
+            got = await client.answer()
+            fields = tuple(field for field in got.headers if field[0] not in changing)
+            return got.status, got.reason, fields, got.body, tuple(got.trailers)
+
+    async with (
+        ScriptedUpstream(cut_by_target(good, *ending)) as upstream,
+        staged(upstream=upstream) as stage,
+    ):
+        seen = set(await asyncio.gather(*(once(cut) for cut in range(len(good)))))
+        assert len(seen) == 1, seen
+        assert len(upstream.requests) == len(good)
+
+
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET])
 async def test_a_counted_answer_that_dies_stays_short(ending: Ending) -> None:
     """15: the client is told the whole length, gets a part, and the connection ends."""

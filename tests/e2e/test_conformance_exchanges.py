@@ -307,3 +307,49 @@ async def test_nothing_leaves_before_the_decision() -> None:
         assert upstream.untouched
         engine.release.set()
         assert (await client.answer()).status == 200
+
+
+CLOSE: Final = b"Connection: close\r\n"
+LAST: Final = b"GET /last HTTP/1.1\r\nHost: a\r\n" + CLOSE + b"\r\n"
+CONVERSATIONS: Final[dict[str, tuple[bytes, set[tuple[int, ...]]]]] = {
+    "7 trailers": (
+        CHUNKED_POST + b"\r\n3\r\nabc\r\n0\r\nX-BB-Org-Id: evil\r\nHost: b\r\n\r\n" + LAST,
+        {(200, 200)},
+    ),
+    "11 refused, the whole body a request": (
+        b"POST /deny HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED)
+        + SMUGGLED
+        + LAST,
+        {(429,), (429, 200)},  # it closes where the body was still on its way
+    ),
+    "11 refused, in chunks": (
+        CHUNKED_POST.replace(b"/paid", b"/deny")
+        + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
+        + LAST,
+        {(429,), (429, 200)},
+    ),
+    "12 an upgrade with a body": (
+        b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED + LAST,
+        {(200, 200)},
+    ),
+    "12 an upgrade to h2c": (
+        b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABk\r\n\r\n" + LAST,
+        {(200, 200)},
+    ),
+    "13 an expectation over quota": (EXPECTING % b"/deny" + b"abc" + LAST, {(429,), (429, 200)}),
+    "13 an expectation and the body": (EXPECTING % b"/1" + b"abc" + LAST, {(200, 200)}),
+}
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+@pytest.mark.parametrize(("sent", "answers"), CONVERSATIONS.values(), ids=[*CONVERSATIONS])
+async def test_a_conversation_is_the_same_however_it_is_cut(
+    sent: bytes, answers: set[tuple[int, ...]]
+) -> None:
+    """7 and 11 to 13: nothing within a body or behind an upgrade is ever taken for a request."""
+    async with ScriptedUpstream(echo) as upstream, staged(RefusingEngine(), upstream) as stage:
+        assert await talk_every_way(stage, sent) <= answers
+        assert b"/smuggled" not in {request.target for request in upstream.requests}
+        assert upstream.broken == []
