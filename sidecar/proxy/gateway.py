@@ -24,6 +24,7 @@ from sidecar.proxy import headers
 from sidecar.proxy.answering import serialise
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.failures import fault, upstream_failure
+from sidecar.proxy.inbound import ReadingRoom
 from sidecar.proxy.relay import Relay
 from sidecar.refusals import Refusal, quota_headers, refuse
 
@@ -77,6 +78,7 @@ class Gateway:
         self._first_byte_timeout = first_byte_timeout
         self._nonce = nonce
         self._serial = 0
+        self._room = ReadingRoom()
         # Bound once: in Python 3.11 each get_running_loop() is a system call.
         self._new_future = asyncio.get_running_loop().create_future
         self.inflight = 0
@@ -96,14 +98,20 @@ class Gateway:
                 code = self._refuse(client, head, decision)
             else:
                 code = await self._forward(client, head, decision, decision.permit, started)
-        except ProtocolError as error:  # the client broke its own body
-            code = self._answer_broken(client, head, decision or _undecided(call), error)
+        except ProtocolError as error:  # the client broke its own body, or there is no room for it
+            if error.status == 503:
+                decision = _denied(call.request_id, Reason.OVERLOADED, 503, error.detail)
+                code = self._refuse(client, head, decision)
+            else:
+                code = self._answer_broken(client, head, decision or _undecided(call), error)
         except Exception:
             decision = decision or _undecided(call)
             log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
             code = self._answer_fault(client, head, decision)
         finally:
             self.inflight -= 1
+            if client.body is not None:
+                client.body.let_go()
             if self.draining and self.inflight == 0:
                 self.idle.set()
             if not code and client.relay is not None:
@@ -119,6 +127,7 @@ class Gateway:
         if body is None:
             return await self._engine.decide(call, _NO_BODY)
         if not body.done:
+            body.room = self._room
             await body.prime()
         return await self._engine.decide(call, body)
 

@@ -13,6 +13,7 @@ from sidecar.http1.heads import CHUNKED
 _HOLD: Final = 64 * 1024
 _QUIET_SECONDS: Final = 0.25
 _PRIME_SECONDS: Final = 5.0
+_READ_AT_ONCE: Final = 128 * 1024 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -29,16 +30,25 @@ class Sender(Protocol):
         """Send a 1xx."""
 
 
+class ReadingRoom:
+    """Memory for the bodies that are read for their amounts, all of them together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int = _READ_AT_ONCE) -> None:
+        self.left = size
+
+
 class InboundBody:
     """One request's body, with its framing checked; a `BodySource` for the engine.
 
     Bytes are held (64 KiB, then the client is paused) until `attach` names where they go. A body
-    that is read for an amount stays held, and is passed on as it came.
+    that is read for an amount stays held, and is passed on as it came; what comes while it is read
+    takes from `room`, where there is one.
     """
 
-    __slots__ = ("_framing", "_held", "_hold", "_owes_continue", "_sender",
-                 "_sink", "_waiter", "done", "error",
-                 "received")  # fmt: skip
+    __slots__ = ("_framing", "_held", "_hold", "_owes_continue", "_reading", "_sender", "_sink",
+                 "_taken", "_waiter", "done", "error", "received", "room")  # fmt: skip
 
     def __init__(self, sender: Sender, length: int, *, owes_continue: bool) -> None:
         self._sender = sender
@@ -46,6 +56,9 @@ class InboundBody:
         self._held = bytearray()
         self._hold = _HOLD
         self._owes_continue = owes_continue
+        self._reading = False
+        self._taken = 0
+        self.room: ReadingRoom | None = None
         self._sink: Callable[[bytes, bool], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.done = self._framing.done
@@ -73,6 +86,8 @@ class InboundBody:
             return rest
         if passed:
             self._held += passed
+            if self._reading and self.room is not None:
+                self._take(self.room, len(passed))
         if done:
             self._wake()
         elif len(self._held) >= self._hold:
@@ -95,11 +110,19 @@ class InboundBody:
         if self.error is not None:
             raise self.error
         held = bytes(self._held)
-        self._held.clear()
+        self.let_go()
         self._sink = sink
         if not self.done:
             self._sender.resume_body()
         return held
+
+    def let_go(self) -> None:
+        """Hold nothing more, and give back the room that it took."""
+        self._held.clear()
+        self._reading = False
+        if self.room is not None:
+            self.room.left += self._taken
+            self._taken = 0
 
     async def prime(self) -> None:
         """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
@@ -127,6 +150,7 @@ class InboundBody:
         Raises ProtocolError when the body is broken; cancelled when the client goes away.
         """
         framing = self._framing
+        self._reading = True
         if isinstance(framing, CountedBody):
             if framing.left + len(self._held) > limit:
                 return None
@@ -156,6 +180,12 @@ class InboundBody:
                 self._waiter = None
         if self.error is not None:
             raise self.error
+
+    def _take(self, room: ReadingRoom, size: int) -> None:
+        room.left -= size
+        self._taken += size
+        if room.left < 0:
+            raise ProtocolError("too many large bodies are being read at once", 503)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -8,7 +8,8 @@ from typing import Final
 
 import pytest
 
-from sidecar.model import Execution
+from sidecar.model import Execution, Reason
+from sidecar.proxy.inbound import ReadingRoom
 from sidecar.settings import Limits
 from tests.fakes.engines import HeldEngine, ReadingEngine
 from tests.fakes.upstreams import (
@@ -264,6 +265,24 @@ async def test_too_large_a_head_is_a_431(head: bytes, cut: int) -> None:
         assert statuses(await stage.talk(head)) == (431,)
         assert statuses(await stage.talk(head[:cut], head[cut:])) == (431,)
         assert upstream.untouched
+
+
+async def test_bodies_that_are_read_share_a_bounded_room() -> None:
+    """39: however many clients stop short of the end of a large body, memory is bounded."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n"
+    engine = ReadingEngine(limit=100_000)
+    async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
+        stage.gateway._room = ReadingRoom(100_000)
+        async with stage.client() as first:
+            await first.send(head, b"x" * 80_000)
+            await eventually(lambda: stage.gateway._room.left <= 20_000)
+            assert statuses(await stage.talk(head, b"x" * 80_000)) == (503,)
+            assert upstream.untouched
+            await first.send(b"x" * 10_000)
+            assert (await first.answer()).status == 200
+        assert (await stage.ask(head, b"x" * 90_000)).status == 200
+        assert stage.gateway._room.left == 100_000
+        assert stage.observer.of("finished")[0] == (Reason.OVERLOADED, 503)
 
 
 def held_by(stage: Stage) -> int:
