@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import body_of
 from sidecar.http1.heads import find_end, parse_request
-from tests.properties.http_messages import ANSWER_HEADS, CHUNKED_BODIES, REQUEST_HEADS
+from tests.properties.http_messages import ANSWER_HEADS, CHUNKED_BODIES, REQUEST_HEADS, mutated
 from tests.properties.test_http1_framing import only_trailers_differ
 from tests.unit.http1.answer_vectors import Answer
 from tests.unit.http1.line import outcome
 
 NEXT = b"GET /next HTTP/1.1\r\n\r\n"
 _BODIES = st.one_of(CHUNKED_BODIES, st.just(b"hello"), st.binary(max_size=12), st.just(b""))
+_FRAMINGS = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n")
+_REQUESTS = st.one_of(
+    REQUEST_HEADS,
+    mutated(st.sampled_from([b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n" % f for f in _FRAMINGS])),
+)
+_ANSWERS = st.one_of(
+    ANSWER_HEADS, mutated(st.sampled_from([b"HTTP/1.1 200 OK\r\n%b\r\n" % f for f in _FRAMINGS]))
+)
 _SWITCHED = 101
 
 
@@ -89,7 +97,7 @@ def their_answer(data: bytes, method: str, *, closes: bool) -> Message | None:
 
 
 @settings(max_examples=800)
-@given(REQUEST_HEADS, _BODIES)
+@given(_REQUESTS, _BODIES)
 def test_a_request_that_we_read_h11_reads_alike(head: bytes, body: bytes) -> None:
     """Method, content and where the next request begins."""
     data = head + body + NEXT
@@ -105,7 +113,7 @@ def test_a_request_that_we_read_h11_reads_alike(head: bytes, body: bytes) -> Non
 
 
 @settings(max_examples=800)
-@given(ANSWER_HEADS, _BODIES, st.sampled_from(["GET", "HEAD", "POST"]), st.booleans())
+@given(_ANSWERS, _BODIES, st.sampled_from(["GET", "HEAD", "POST"]), st.booleans())
 def test_an_answer_that_we_read_h11_reads_alike(
     head: bytes,
     body: bytes,
