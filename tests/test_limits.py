@@ -39,7 +39,7 @@ NO_LIMITS: Final = {
     ),
     "a format": (
         "http1.delivery._BYTES_ACKED_AT", "http1.delivery._BYTES_SENT_AT",
-        "http1.delivery._TCP_INFO", "identity.jws._SEGMENTS",
+        "http1.delivery._TCP_INFO", "http1.delivery._TCP_CLOSE", "identity.jws._SEGMENTS",
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "workers.link._LENGTH_BYTES",
         "refusals._MAX_SF_INTEGER", "telemetry.logs._EVENT_WIDTH", "setting_options._SHOWN_CHARS",

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from sidecar.http1.delivery import acknowledged, sent
+from sidecar.http1.delivery import acknowledged, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import Body, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
@@ -136,14 +136,17 @@ class ClientConnection(asyncio.Protocol):
         """Say whether provably no byte of the request that failed has reached the server.
 
         False where there is no proof. After a reset only what never left is sure: a server may
-        read, and reset before its kernel has acknowledged. To be asked while the handler is told
-        of the failure.
+        read, and reset before its kernel has acknowledged. After an orderly close the bytes must
+        have been turned away, since a server may close one side and still read. To be asked while
+        the handler is told of the failure.
         """
         if not self._closed_in_order:
             left = sent(self.transport)
             return left is not None and left <= self._sent_before
         acked, at_start = acknowledged(self.transport), self._acked_at_start
-        return acked is not None and at_start is not None and acked - at_start <= self._sent_before
+        if acked is None or at_start is None or acked - at_start > self._sent_before:
+            return False
+        return turned_away(self.transport)
 
     @property
     def closing(self) -> bool:

@@ -10,14 +10,15 @@ from typing import Final
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 _BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked in struct tcp_info, Linux 4.1 and later
 _BYTES_SENT_AT: Final = 200  # tcpi_bytes_sent, Linux 4.19 and later
+_TCP_CLOSE: Final = 7  # tcpi_state, the first byte
 
 
 def acknowledged(transport: asyncio.BaseTransport) -> int | None:
     """Return how many bytes the peer has acknowledged so far, by a count of the kernel's own.
 
     None where it cannot be told: over TLS, on systems without the count, on a closed socket. Where
-    the peer has closed in order, bytes that were not acknowledged were never handed to its process:
-    its FIN acknowledges what came before it. A reset acknowledges nothing, and proves nothing.
+    the peer has closed in order, its FIN acknowledges what came before it. Whether bytes that came
+    after it were handed to its process, `turned_away` tells. A reset alone proves nothing.
     """
     return _counter(transport, _BYTES_ACKED_AT)
 
@@ -25,6 +26,21 @@ def acknowledged(transport: asyncio.BaseTransport) -> int | None:
 def sent(transport: asyncio.BaseTransport) -> int | None:
     """Return how many bytes have left this machine's kernel so far; None as above."""
     return _counter(transport, _BYTES_SENT_AT)
+
+
+def turned_away(transport: asyncio.BaseTransport) -> bool:
+    """Say whether the peer's kernel has answered bytes of ours with a reset; False where unknown.
+
+    After an orderly close that means: the socket was gone. A peer that has closed only its sending
+    side still reads, and acknowledges when it likes.
+    """
+    sock = transport.get_extra_info("socket")
+    if _TCP_INFO is None or sock is None or transport.get_extra_info("ssl_object") is not None:
+        return False
+    try:
+        return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 8)[0] == _TCP_CLOSE)
+    except (OSError, ValueError):
+        return False
 
 
 def _counter(transport: asyncio.BaseTransport, at: int) -> int | None:

@@ -108,6 +108,20 @@ async def test_a_server_that_had_closed_before_has_not(exchanges: int) -> None:
     await server.close()
 
 
+@pytest.mark.parametrize("exchanges", [0, 1, 5])
+async def test_a_server_that_closed_its_sending_side_may_still_have_it(exchanges: int) -> None:
+    """It reads on, and its kernel acknowledges when it likes: there is no proof."""
+    server = PatientServer()
+    connection, served = await server.kept(exchanges)
+    served.shutdown(socket.SHUT_WR)
+    handler = server.ask(connection)
+    await handler.ended.wait()
+    assert served.recv(1000) == REQUEST
+    assert handler.never_arrived is False
+    served.close()
+    await server.close()
+
+
 async def test_a_connection_reset_before_the_request_carries_none() -> None:
     """The reset is here already, and not yet noticed: not one byte leaves."""
     server = PatientServer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from sidecar.http1.delivery import acknowledged, sent
+from sidecar.http1.delivery import acknowledged, sent, turned_away
 from tests.fakes.upstreams import ScriptedUpstream
 from tests.plane import PROVABLE
 
@@ -60,3 +60,22 @@ async def test_bytes_that_left_count_as_sent() -> None:
         assert sent(writer.transport) == (before + 16 if before is not None else None)
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_closed_socket_turns_bytes_away_and_a_half_closed_one_does_not() -> None:
+    """What is sent after the peer's FIN is answered by a reset only where nobody can read it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for whole in (True, False):
+            _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+            served = listener.accept()[0]
+            if whole:
+                served.close()
+            else:
+                served.shutdown(socket.SHUT_WR)
+            assert not turned_away(writer.transport)
+            writer.write(b"hello")
+            await asyncio.sleep(0.01)
+            assert turned_away(writer.transport) is (whole and PROVABLE)
+            writer.transport.abort()
+            served.close()
+    assert not turned_away(asyncio.BaseTransport())
