@@ -193,7 +193,11 @@ class FaultProxy:
         def passed(count: int) -> None:
             passage.back += count
 
-        return await _pump(far, near, passage.wire.back, passed, lambda _: None)
+        def heard(_: bytes) -> None:
+            if near.gone:  # a kernel would answer what comes for it with a reset
+                far.reset()
+
+        return await _pump(far, near, passage.wire.back, passed, heard)
 
 
 class _Side(asyncio.Protocol):
@@ -271,6 +275,11 @@ class _Side(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(data)
         await self._room.wait()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the peer has closed its socket, and not its sending side alone."""
+        return self._lost.done()
 
     async def swallow(self) -> None:
         """Read and forget until the side has ended."""

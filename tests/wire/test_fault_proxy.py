@@ -154,3 +154,24 @@ async def test_it_leaves_nothing_behind() -> None:
                 break
             await asyncio.sleep(0.01)
     assert asyncio.all_tasks() - before == set()
+
+
+async def test_who_sends_to_somebody_that_left_is_told() -> None:
+    """A client that closed its socket ends an answer without end, as its kernel would."""
+    ended = asyncio.Event()
+
+    async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 1000)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        ended.set()
+
+    server = await asyncio.start_server(pour, "127.0.0.1", 0)
+    async with server, FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await reader.readexactly(1000)
+        writer.close()
+        async with asyncio.timeout(5.0):
+            await ended.wait()
