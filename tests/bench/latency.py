@@ -77,7 +77,7 @@ def measure(
 def offer(port: int, request: Path, rate: float, seconds: float) -> dict[str, float]:
     """Offer a constant rate from the load core; return what came of it."""
     command = [
-        "taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.openloop",
+        "taskset", "-c", LOAD_CORE, sys.executable, "-m", "tests.bench.openloop",
         "--port", str(port), "--request", str(request), "--rate", str(rate),
         "--seconds", str(seconds),
     ]  # fmt: skip

@@ -26,7 +26,7 @@ class Reading:
 def run_wrk(url: str, script: Path, *, connections: int, seconds: int) -> Reading:
     """Load `url` in a closed loop; answers that are not 2xx or 3xx count as errors."""
     command = [
-        "taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
+        "taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
         "--latency", "--timeout", "10s", "-s", str(script), url,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)

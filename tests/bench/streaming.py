@@ -70,7 +70,7 @@ def measure_events(
             for peer in peers:
                 with peer.run(ports, folder) as system:
                     command = [
-                        "taskset", "-c", str(LOAD_CORE), *_STREAMS,
+                        "taskset", "-c", LOAD_CORE, *_STREAMS,
                         "count", str(system.port), str(streams), str(seconds),
                     ]  # fmt: skip
                     done = subprocess.run(
@@ -108,7 +108,7 @@ def measure_idle(peers: Sequence[Peer], folder: Path, *, streams: int) -> list[I
 
 def _hold(port: int, streams: int, look: object = None) -> int:
     """Hold streams open; return what `look` returns meanwhile, 0 without one."""
-    command = ["taskset", "-c", str(LOAD_CORE), *_STREAMS, "hold", str(port), str(streams)]
+    command = ["taskset", "-c", LOAD_CORE, *_STREAMS, "hold", str(port), str(streams)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT
     ) as holder:
