@@ -15,7 +15,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test format clean packages
+.PHONY: help demo test check fuzz soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -46,10 +46,17 @@ soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS
 resources: $(VENV)/.dev ## measure memory with 2,000 streams and slow readers, 10,000 aborts, 1,000 reloads
 	BB_RESOURCES=full $(VENV)/bin/python -m pytest tests/resources -s
 
-bench: $(VENV)/.dev ## measure beside Envoy, nginx and others, into docs/performance (BENCH="throughput --rounds 3")
-	@.ci/bench-peers $(VENV)/bin/python
+compiled: ## build the wheel whose hot modules are compiled with mypyc, into dist
+	@.ci/compiled wheel "$(or $(PYTHON),$$(.ci/find-python --newest))"
+
+test-compiled: packages ## run the tests of behaviour against the compiled build
+	@.ci/compiled test "$(or $(PYTHON),$$(.ci/find-python --oldest))"
+
+bench: ## measure beside Envoy, nginx and others, into docs/performance (BENCH="throughput --rounds 3")
+	@.ci/compiled venv "$(or $(PYTHON),$$(.ci/find-python --fastest))"
+	@.ci/bench-peers .venv-compiled/bin/python
 	@echo "Running the benchmarks of tests/bench; other load on this machine spoils them."
-	$(VENV)/bin/python -m tests.bench $(BENCH)
+	.venv-compiled/bin/python -m tests.bench $(BENCH)
 
 dashboards: $(VENV)/.dev ## write helm/dashboards/*.json anew from tools/dashboards
 	$(VENV)/bin/python -m tools.dashboards
@@ -72,7 +79,7 @@ format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(VENV)/bin/ruff check --fix .
 
 clean: ## remove environments, caches and build results
-	rm -rf $(VENV) $(NEWEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
+	rm -rf $(VENV) $(NEWEST) .venv-compiled .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
 	find sidecar tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Programs that the tests run: installed where that is possible, and named where it is not.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import io
 import json
 import os
@@ -102,6 +103,7 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
     from sidecar.app import run  # noqa: PLC0415
     from sidecar.settings import Settings  # noqa: PLC0415
 
@@ -109,6 +111,7 @@ def _run(args: argparse.Namespace) -> int:
     if settings.workers > 1:
         from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
+        gc.enable()
         return run_workers(settings, os.environ)
     return run(settings, os.environ)
 

@@ -16,7 +16,7 @@ from typing import assert_never
 
 import uvloop
 
-from sidecar.app import App, run_until_asked
+from sidecar.app import App, run_until_asked, spare_what_stays
 from sidecar.errors import UserError
 from sidecar.telemetry.logs import setup_logging
 from sidecar.workers.link import Ask, Done, Failed, Link, LinkClosedError, Look, Orders, Up
@@ -39,6 +39,7 @@ async def _work(pair: socket.socket) -> int:
 
     async def started() -> None:
         nonlocal answering
+        await spare_what_stays()
         await link.send(Up(app.port))
         answering = asyncio.create_task(_answer(link, app), name="supervisor link")
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import bodies, latency, startup, streaming, throughput
+from tests.bench import bodies, flames, latency, startup, streaming, throughput, workers
 from tests.bench.peer import Peer
 from tests.bench.peers import all_peers
 from tests.bench.report import Report
 
-_PARTS: Final = ("throughput", "denied", "latency", "streaming", "idle", "bodies", "startup")
+_PARTS: Final = ("throughput", "denied", "latency", "streaming", "idle", "bodies", "startup",
+                         "workers", "flames")  # fmt: skip
 _RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "performance"
 
 
@@ -37,6 +38,8 @@ def main() -> None:
     report = Report()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         _run(report, parts, Path(folder), args.rounds, args.seconds)
+        if "flames" in parts:
+            flames.draw(Path(folder), args.out, seconds=max(args.seconds, 10))
     report.write(args.out)
     print(report.markdown())
 
@@ -55,16 +58,18 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
             )  # fmt: skip
     if "denied" in parts:
         report.denied = throughput.measure(
-            of("sidecar_exact"), folder,
+            of("sidecar_exact", "sidecar_exact_compiled", "envoy_authz"), folder,
             connections=32, rounds=rounds, seconds=seconds, refuse=True,
         )  # fmt: skip
     if "latency" in parts:
-        compared = of("sidecar_exact", "envoy_authz", "nginx_auth", "aiohttp")
+        compared = of(
+            "sidecar_exact", "sidecar_exact_compiled", "envoy_authz", "nginx_auth", "aiohttp"
+        )
         rates = {row.peer: row.rate for row in report.throughput if row.connections == 32}
         report.latency = latency.measure(
             compared, rates, folder, shares=(0.25, 0.5, 0.75), rounds=rounds, seconds=seconds
         )
-    plain = of("sidecar_unmetered", "envoy", "nginx")
+    plain = of("sidecar_unmetered", "sidecar_unmetered_compiled", "envoy", "nginx")
     if "streaming" in parts:
         for streams in (16, 500):
             report.streaming += streaming.measure_events(
@@ -77,6 +82,9 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
         report.bodies = bodies.measure(plain, folder, rounds=rounds, seconds=seconds)
     if "startup" in parts:
         report.startup = startup.measure(folder, rounds=max(rounds, 5))
+    if "workers" in parts:
+        compiled = bool(of("sidecar_exact_compiled"))
+        report.workers = workers.measure(folder, rounds=rounds, seconds=seconds, compiled=compiled)
 
 
 def _present() -> list[Peer]:

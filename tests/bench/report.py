@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,11 +12,24 @@ from typing import Final
 from tests.bench import chart
 from tests.bench.bodies import Bodies
 from tests.bench.latency import Latency
+from tests.bench.peers import COMPILED
 from tests.bench.startup import Startup
 from tests.bench.streaming import IdleMemory, Streaming
 from tests.bench.throughput import Throughput
+from tests.bench.workers import Workers
 
 _OURS: Final = "sidecar"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One row of the targets: what both builds reached, None where it was not measured."""
+
+    name: str
+    pure: float | None
+    compiled: float | None
+    bound: float
+    at_least: bool
 
 
 @dataclass(slots=True)
@@ -30,35 +43,41 @@ class Report:
     streaming: list[Streaming] = field(default_factory=list)
     idle: list[IdleMemory] = field(default_factory=list)
     bodies: list[Bodies] = field(default_factory=list)
+    workers: list[Workers] = field(default_factory=list)
     startup: Startup | None = None
 
-    def targets(self) -> list[tuple[str, float, float, bool]]:
-        """Return each target that can be told: name, what was reached, the bound, and if met."""
-        rows: list[tuple[str, float | None, float, bool]] = [
-            (
-                "exact / Envoy + ext_authz, requests/s",
-                self._rate("exact", "envoy_authz"),
-                1.5,
-                True,
-            ),
-            ("exact / aiohttp proxy, requests/s", self._rate("exact", "aiohttp"), 5.0, True),
-            ("denied / Envoy + ext_authz, requests/s", self._denied(), 2.5, True),
-            ("unmetered / Envoy plain, requests/s", self._rate("unmetered", "envoy"), 1.2, True),
-            ("SSE events/s / Envoy plain", self._events(), 1.0, True),
-            ("p99 at half load / Envoy + ext_authz", self._half_load(), 1.0, False),
-            ("KiB an idle stream", self._idle("sidecar_unmetered"), 10.0, False),
-            ("idle stream / Envoy", self._idle_ratio(), 0.3, False),
-            ("10 MB bodies down / Envoy plain", self._bodies("down"), 0.9, True),
-            ("10 MB bodies up / Envoy plain", self._bodies("up"), 0.9, True),
-        ]
+    def targets(self) -> list[Target]:
+        """Return each target that can be told, of these sources and of the compiled build."""
+        rates = {row.peer: row.rate for row in reversed(self.throughput)}  # of few connections
+        denied = {row.peer: row.rate for row in self.denied}
+        events = {row.peer: 1 / row.cpu for row in reversed(self.streaming) if row.cpu}
+        half = {row.peer: row.p99 for row in self.latency if row.share == 0.5}
+        idle = {row.peer: row.each / 1024 for row in self.idle}
+        down = {row.peer: row.down for row in self.bodies}
+        up = {row.peer: row.up for row in self.bodies}
+        rows = [
+            _against("exact / Envoy + ext_authz, requests/s", rates, "exact", "envoy_authz", 1.5),
+            _against("exact / aiohttp proxy, requests/s", rates, "exact", "aiohttp", 5.0),
+            _against("denied / Envoy + ext_authz allowing", denied | {
+                "envoy_authz": rates.get("envoy_authz", 0.0)}, "exact", "envoy_authz", 2.5),
+            _against("denied / Envoy + ext_authz denying", denied, "exact", "envoy_authz", 2.5),
+            _against("unmetered / Envoy plain, requests/s", rates, "unmetered", "envoy", 1.2),
+            _against("SSE events per core second / Envoy plain", events, "unmetered", "envoy", 1.0),
+            _against("p99 at half load / Envoy + ext_authz", half, "exact", "envoy_authz", 1.0,
+                     at_least=False),
+            _against("KiB an idle stream", idle, "unmetered", None, 10.0, at_least=False),
+            _against("idle stream / Envoy", idle, "unmetered", "envoy", 0.3, at_least=False),
+            _against("10 MB bodies down / Envoy plain", down, "unmetered", "envoy", 0.9),
+            _against("10 MB bodies up / Envoy plain", up, "unmetered", "envoy", 0.9),
+        ]  # fmt: skip
         if self.startup is not None:
-            rows.append(("start to ready, ms", self.startup.seconds * 1e3, 400.0, False))
-            rows.append(("base RSS, MB", self.startup.resident / 1e6, 60.0, False))
-        return [
-            (name, reached, bound, reached >= bound if at_least else reached <= bound)
-            for name, reached, bound, at_least in rows
-            if reached is not None
-        ]
+            begun = {"sidecar_exact": self.startup.seconds * 1e3}
+            weight = {"sidecar_exact": self.startup.resident / 1e6}
+            rows += [
+                _against("start to ready, ms", begun, "exact", None, 400.0, at_least=False),
+                _against("base RSS, MB", weight, "exact", None, 60.0, at_least=False),
+            ]
+        return [row for row in rows if row.pure is not None or row.compiled is not None]
 
     def write(self, folder: Path) -> None:
         """Write results.json, results.md and the charts."""
@@ -81,18 +100,20 @@ class Report:
         """Return the tables."""
         parts = ["<!-- written by `make bench` -->\n"]
         parts.append(_table(
-            ("target", "reached", "bound", ""),
+            ("target", "bound", "these sources", "", "compiled", ""),
             [
-                (name, f"{reached:.2f}", f"{bound:g}", "met" if met else "missed")
-                for name, reached, bound, met in self.targets()
+                (row.name, f"{'>=' if row.at_least else '<='} {row.bound:g}",
+                 *_told(row, row.pure), *_told(row, row.compiled))
+                for row in self.targets()
             ],
         ))  # fmt: skip
         for rows, what in ((self.throughput, "requests/s"), (self.denied, "denied/s")):
             parts.append(_table(
-                ("system", "connections", what, "p50 ms", "p99 ms", "errors"),
+                ("system", "connections", what, "p50 ms", "p99 ms", "CPU us each", "errors"),
                 [
                     (x.title, str(x.connections), f"{x.rate:,.0f}", f"{x.p50 * 1e3:.2f}",
-                     f"{x.p99 * 1e3:.2f}", str(x.errors))
+                     f"{x.p99 * 1e3:.2f}", f"{x.cpu * 1e6:.0f}",
+                     "" if rows is self.denied else str(x.errors))
                     for x in rows
                 ],
             ))  # fmt: skip
@@ -105,8 +126,9 @@ class Report:
             ],
         ))  # fmt: skip
         parts.append(_table(
-            ("system", "streams", "events/s", "first event ms"),
-            [(x.title, str(x.streams), f"{x.rate:,.0f}", f"{x.first * 1e3:.1f}")
+            ("system", "streams", "events/s", "CPU us each", "first event ms"),
+            [(x.title, str(x.streams), f"{x.rate:,.0f}", f"{x.cpu * 1e6:.2f}",
+              f"{x.first * 1e3:.1f}")
              for x in self.streaming],
         ))  # fmt: skip
         parts.append(_table(
@@ -118,6 +140,10 @@ class Report:
             ("system", "10 MB down, MB/s", "10 MB up, MB/s"),
             [(x.title, f"{x.down:,.0f}", f"{x.up:,.0f}") for x in self.bodies],
         ))  # fmt: skip
+        parts.append(_table(
+            ("workers, on two cores with the load", "requests/s", "cores that they used"),
+            [(str(x.workers), f"{x.rate:,.0f}", f"{x.cores:.2f}") for x in self.workers],
+        ))  # fmt: skip
         return "\n".join(part for part in parts if part)
 
     def _latency_chart(self) -> str:
@@ -128,50 +154,33 @@ class Report:
         ]
         return chart.lines("p99 latency over offered load", series, "% of own capacity", "ms")
 
-    def _rate(self, ours: str, other: str) -> float | None:
-        return _ratio(self.throughput, f"{_OURS}_{ours}", other)
 
-    def _denied(self) -> float | None:
-        if not self.denied or not self.throughput:
+def _against(
+    name: str,
+    values: Mapping[str, float],
+    ours: str,
+    other: str | None,
+    bound: float,
+    *,
+    at_least: bool = True,
+) -> Target:
+    """Compare both builds of ours with another system, or with nothing but the bound."""
+
+    def reached(peer: str) -> float | None:
+        if peer not in values or (other is not None and not values.get(other)):
             return None
-        both = [*self.denied, *(row for row in self.throughput if row.peer == "envoy_authz")]
-        return _ratio(both, "sidecar_exact", "envoy_authz")
+        return values[peer] / (1.0 if other is None else values[other])
 
-    def _events(self) -> float | None:
-        return _ratio(self.streaming, "sidecar_unmetered", "envoy")
-
-    def _half_load(self) -> float | None:
-        half = {row.peer: row.p99 for row in self.latency if row.share == 0.5}
-        return _quotient(half, "sidecar_exact", "envoy_authz")
-
-    def _idle(self, peer: str) -> float | None:
-        found = [row.each / 1024 for row in self.idle if row.peer == peer]
-        return found[-1] if found else None
-
-    def _idle_ratio(self) -> float | None:
-        last = {row.peer: row.each for row in self.idle}
-        return _quotient(last, "sidecar_unmetered", "envoy")
-
-    def _bodies(self, way: str) -> float | None:
-        return _quotient(
-            {row.peer: float(getattr(row, way)) for row in self.bodies},
-            "sidecar_unmetered",
-            "envoy",
-        )
+    return Target(
+        name, reached(f"{_OURS}_{ours}"), reached(f"{_OURS}_{ours}{COMPILED}"), bound, at_least
+    )
 
 
-def _ratio(rows: Sequence[Throughput] | Sequence[Streaming], ours: str, other: str) -> float | None:
-    """Return the ratio of the first rates of two peers: the smallest number of connections."""
-    rates: dict[str, float] = {}
-    for row in rows:
-        rates.setdefault(row.peer, row.rate)
-    return _quotient(rates, ours, other)
-
-
-def _quotient(values: dict[str, float], ours: str, other: str) -> float | None:
-    if ours not in values or not values.get(other):
-        return None
-    return values[ours] / values[other]
+def _told(row: Target, reached: float | None) -> tuple[str, str]:
+    if reached is None:
+        return "", ""
+    met = reached >= row.bound if row.at_least else reached <= row.bound
+    return f"{reached:.2f}", "met" if met else "missed"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,13 @@ from typing import Final
 
 from tests.bench import stubs as stub
 from tests.bench.peer import Peer
-from tests.bench.processes import LOAD_CORE, free_port, resident_bytes, running
+from tests.bench.processes import (
+    LOAD_CORE,
+    cpu_seconds,
+    free_port,
+    resident_bytes,
+    running,
+)
 from tests.bench.work import make_work
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -23,13 +29,18 @@ _STREAMS: Final = [sys.executable, "-m", "tests.bench.streams"]
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """One system with a number of streams: events a second, seconds to the first (medians)."""
+    """One system with a number of streams: events a second, seconds to the first (medians).
+
+    `cpu`: seconds of its own processor time an event. Product and readers share the other core, and
+    may be what is full; this tells what the system could carry all the same.
+    """
 
     peer: str
     title: str
     streams: int
     rate: float
     first: float
+    cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +84,16 @@ def measure_events(
                         "taskset", "-c", LOAD_CORE, *_STREAMS,
                         "count", str(system.port), str(streams), str(seconds),
                     ]  # fmt: skip
+                    before = cpu_seconds(system.pid)
                     done = subprocess.run(
                         command, capture_output=True, text=True, timeout=120, check=True, cwd=_ROOT
                     )
-                    found[peer.name].append(json.loads(done.stdout))
+                    reading = json.loads(done.stdout)
+                    events = max(reading["rate"] * seconds, 1.0)
+                    reading["cpu"] = (cpu_seconds(system.pid) - before) / events
+                    found[peer.name].append(reading)
                 rate = found[peer.name][-1]["rate"]
-                print(f"  {peer.title:<28} {streams:>4} {rate:>10,.0f} events/s", flush=True)
+                print(f"  {peer.title:<32} {streams:>4} {rate:>10,.0f} events/s", flush=True)
     return [
         Streaming(
             peer.name,
@@ -86,6 +101,7 @@ def measure_events(
             streams,
             statistics.median(each["rate"] for each in found[peer.name]),
             statistics.median(each["first"] for each in found[peer.name]),
+            statistics.median(each["cpu"] for each in found[peer.name]),
         )
         for peer in peers
     ]
@@ -102,7 +118,7 @@ def measure_idle(peers: Sequence[Peer], folder: Path, *, streams: int) -> list[I
                 grown = _hold(system.port, streams, lambda pid=system.pid: resident_bytes(pid))
                 each = (grown - base) / streams
                 found.append(IdleMemory(peer.name, peer.title, streams, each, base))
-                print(f"  {peer.title:<28} {each / 1024:>8.1f} KiB a stream", flush=True)
+                print(f"  {peer.title:<32} {each / 1024:>8.1f} KiB a stream", flush=True)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from tests.bench import stubs as stub
 from tests.bench.load import Reading, run_wrk
 from tests.bench.peer import Peer
+from tests.bench.processes import cpu_seconds
 from tests.bench.work import Work, make_work
 
 _WARM_SECONDS: Final = 2
@@ -19,7 +20,7 @@ _WARM_SECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """One peer's medians over all rounds; latencies in seconds."""
+    """One peer's medians over all rounds; latencies and processor time a request in seconds."""
 
     peer: str
     title: str
@@ -27,6 +28,7 @@ class Throughput:
     rate: float
     p50: float
     p99: float
+    cpu: float
     errors: int
     rounds: tuple[float, ...]
 
@@ -46,7 +48,7 @@ def measure(
     """
     ports = stub.reserve()
     work = make_work(ports.platform_url)
-    readings: dict[str, list[Reading]] = {peer.name: [] for peer in peers}
+    readings: dict[str, list[tuple[Reading, float]]] = {peer.name: [] for peer in peers}
     with stub.started(ports, work, folder, refuse=refuse):
         for _ in range(rounds):
             for peer in peers:
@@ -56,13 +58,15 @@ def measure(
                     print(f"bench: {peer.title} did not run: {error}", file=sys.stderr)
                     continue
                 readings[peer.name].append(reading)
-                print(f"  {peer.title:<28} {connections:>4} {reading.rate:>10,.0f}/s", flush=True)
+                rate = reading[0].rate
+                print(f"  {peer.title:<32} {connections:>4} {rate:>10,.0f}/s", flush=True)
     return [_median(peer, connections, found) for peer in peers if (found := readings[peer.name])]
 
 
 def _one(
     peer: Peer, ports: stub.Stubs, work: Work, folder: Path, *, load: tuple[int, int]
-) -> Reading:
+) -> tuple[Reading, float]:
+    """Load a peer; return the reading, and the seconds of processor time a request."""
     connections, seconds = load
     with peer.run(ports, folder) as running:
         url = f"http://127.0.0.1:{running.port}{peer.path}"
@@ -71,17 +75,21 @@ def _one(
             more["x-portkey-custom-host"] = f"{ports.upstream_url}/v1"
         script = work.wrk_script(folder, more)
         run_wrk(url, script, connections=connections, seconds=_WARM_SECONDS)
-        return run_wrk(url, script, connections=connections, seconds=seconds)
+        before = cpu_seconds(running.pid)
+        reading = run_wrk(url, script, connections=connections, seconds=seconds)
+        return reading, (cpu_seconds(running.pid) - before) / max(reading.rate * seconds, 1)
 
 
-def _median(peer: Peer, connections: int, readings: Sequence[Reading]) -> Throughput:
+def _median(peer: Peer, connections: int, readings: Sequence[tuple[Reading, float]]) -> Throughput:
+    loads = [reading for reading, _ in readings]
     return Throughput(
         peer.name,
         peer.title,
         connections,
-        statistics.median(each.rate for each in readings),
-        statistics.median(each.p50 for each in readings),
-        statistics.median(each.p99 for each in readings),
-        sum(each.errors for each in readings),
-        tuple(each.rate for each in readings),
+        statistics.median(each.rate for each in loads),
+        statistics.median(each.p50 for each in loads),
+        statistics.median(each.p99 for each in loads),
+        statistics.median(cpu for _, cpu in readings),
+        sum(each.errors for each in loads),
+        tuple(each.rate for each in loads),
     )
