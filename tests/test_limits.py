@@ -46,7 +46,8 @@ NO_LIMITS: Final = {
         "platform.client._PAGE", "platform.drift._DEEPEST",
     ),
     "a way to reckon": (
-        "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES", "identity.verifier._BYTES_PER_BYTE",
+        "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
+        "identity.verifier._BYTES_PER_BYTE",
         "identity.keyset._SPREAD", "admission.journal_file._ENTRY_BYTES",
         "admission.journal_file._WASTE", "http1.framing._WORTH_A_SPLIT",
         "platform.consume._SHARED_DEADLINES",

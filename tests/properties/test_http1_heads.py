@@ -6,6 +6,7 @@ import h11
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sidecar.http1 import heads
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import (
     CHUNKED,
@@ -15,6 +16,7 @@ from sidecar.http1.heads import (
     parse_request,
     parse_response,
 )
+from sidecar.http1.lines import Lines, Start
 from tests.properties.http_messages import ANSWER_HEADS, REQUEST_HEADS, pieces
 
 FIELDS = 100
@@ -179,3 +181,29 @@ def test_nothing_that_could_split_a_head_is_read(data: bytes) -> None:
         assert not set(name) & set(b"\r\n\x00: \t")
         assert not set(value) & set(b"\r\n\x00")
         assert value == value.strip(b" \t")
+
+
+def with_and_without_memory(known: Lines[Start], data: bytes) -> tuple[object, object]:
+    """Read a head with what all examples before have left in memory, and with none."""
+    return _read(known, data), _read(Lines(known._read, 1 << 20), data)
+
+
+def _read(lines: Lines[Start], data: bytes) -> object:
+    try:
+        return lines.parse(data[: find_end(data, 0)])
+    except ProtocolError as error:
+        return error.status, error.detail
+
+
+@given(REQUEST_HEADS)
+def test_memory_changes_no_request(data: bytes) -> None:
+    """What was read before makes nothing of a head mean something else, and no error another."""
+    with_memory, without = with_and_without_memory(heads._requests, data)
+    assert with_memory == without
+
+
+@given(ANSWER_HEADS)
+def test_memory_changes_no_answer(data: bytes) -> None:
+    """The same for what servers send."""
+    with_memory, without = with_and_without_memory(heads._answers, data)
+    assert with_memory == without
