@@ -12,11 +12,13 @@ from typing import Final
 
 from tests.bench import bodies, flames, latency, startup, streaming, throughput, workers
 from tests.bench.peer import Peer
-from tests.bench.peers import all_peers
+from tests.bench.peers import all_peers, stubs_alone
 from tests.bench.report import Report
 
-_PARTS: Final = ("throughput", "denied", "latency", "streaming", "idle", "bodies", "startup",
-                         "workers", "flames")  # fmt: skip
+_PARTS: Final = (
+    "throughput", "alone", "denied", "latency", "streaming", "idle", "bodies", "startup",
+    "workers", "flames",
+)  # fmt: skip
 _RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "performance"
 
 
@@ -56,6 +58,15 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
                 list(peers.values()), folder,
                 connections=connections, rounds=rounds, seconds=seconds,
             )  # fmt: skip
+    if "alone" in parts:
+        report.alone = throughput.measure(
+            [
+                *stubs_alone(),
+                *of("sidecar_exact", "sidecar_exact_compiled", "sidecar_unmetered"),
+                *of("envoy_authz", "nginx_auth", "aiohttp"),
+            ],
+            folder, connections=1, rounds=rounds, seconds=seconds,
+        )  # fmt: skip
     if "denied" in parts:
         report.denied = throughput.measure(
             of("sidecar_exact", "sidecar_exact_compiled", "envoy_authz"), folder,

@@ -63,6 +63,21 @@ def all_peers() -> tuple[Peer, ...]:
     )  # fmt: skip
 
 
+def stubs_alone() -> tuple[Peer, ...]:
+    """Return the product and the platform without anything before them: the least there is."""
+
+    def at(
+        port: Callable[[Stubs], int],
+    ) -> Callable[..., contextlib.AbstractContextManager[Running]]:
+        return lambda stubs, folder: contextlib.nullcontext(Running(port(stubs), 0))
+
+    return (
+        Peer("product", "the product alone", at(lambda stubs: stubs.upstream)),
+        Peer("platform", "the platform alone", at(lambda stubs: stubs.platform),
+             path="/v1/quota/consume"),
+    )  # fmt: skip
+
+
 def _lacks(program: str, package: str) -> str | None:
     return None if find(program) else f"{program}: `pip install {package}` (PyPI)"
 

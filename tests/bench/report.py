@@ -38,6 +38,7 @@ class Report:
 
     python: str = platform.python_version()
     throughput: list[Throughput] = field(default_factory=list)
+    alone: list[Throughput] = field(default_factory=list)
     denied: list[Throughput] = field(default_factory=list)
     latency: list[Latency] = field(default_factory=list)
     streaming: list[Streaming] = field(default_factory=list)
@@ -51,6 +52,9 @@ class Report:
         rates = {row.peer: row.rate for row in reversed(self.throughput)}  # of few connections
         denied = {row.peer: row.rate for row in self.denied}
         events = {row.peer: 1 / row.cpu for row in reversed(self.streaming) if row.cpu}
+        alone = {row.peer: row.p50 * 1e3 for row in self.alone}
+        below = alone.pop("product", 0.0) + alone.pop("platform", 0.0)
+        added = {peer: p50 - below for peer, p50 in alone.items()}
         half = {row.peer: row.p99 for row in self.latency if row.share == 0.5}
         idle = {row.peer: row.each / 1024 for row in self.idle}
         down = {row.peer: row.down for row in self.bodies}
@@ -63,6 +67,7 @@ class Report:
             _against("denied / Envoy + ext_authz denying", denied, "exact", "envoy_authz", 2.5),
             _against("unmetered / Envoy plain, requests/s", rates, "unmetered", "envoy", 1.2),
             _against("SSE events per core second / Envoy plain", events, "unmetered", "envoy", 1.0),
+            _against("p50 added without contention, ms", added, "exact", None, 1.0, at_least=False),
             _against("p99 at half load / Envoy + ext_authz", half, "exact", "envoy_authz", 1.0,
                      at_least=False),
             _against("KiB an idle stream", idle, "unmetered", None, 10.0, at_least=False),
@@ -107,7 +112,11 @@ class Report:
                 for row in self.targets()
             ],
         ))  # fmt: skip
-        for rows, what in ((self.throughput, "requests/s"), (self.denied, "denied/s")):
+        for rows, what in (
+            (self.throughput, "requests/s"),
+            (self.alone, "requests/s"),
+            (self.denied, "denied/s"),
+        ):
             parts.append(_table(
                 ("system", "connections", what, "p50 ms", "p99 ms", "CPU us each", "errors"),
                 [
