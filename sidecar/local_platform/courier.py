@@ -106,8 +106,10 @@ class Courier:
                 log.exception("the webhook book cannot be used; trying again")
                 owing = True
             if owing:
+                # No wait_for: in Python 3.11 it can swallow the cancellation that ends this task.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._owing.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._owing.wait()
                 self._owing.set()
 
     async def _attempt(self, due: Due) -> Attempt:
