@@ -120,7 +120,7 @@ def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, i
         _answer_known_coding(lines, events.fields, minor)
         raise
     method = parser.get_method().decode("ascii")
-    if method in {"CONNECT", "TRACE"}:
+    if method in {"CONNECT", "TRACE", "PRI"}:  # the last is HTTP/2's alone (RFC 9113, 3.4)
         raise ProtocolError(f"{method} is not served", 501)
     return (method, line.group(1), minor), events.fields
 
@@ -131,6 +131,7 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
     coding: bytes | None = None
     connection = _NOTHING
     expects_continue = False
+    expects_other = False
     upgrade: bytes | None = None
     request_id: bytes | None = None
     request_ids = 0
@@ -154,8 +155,7 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
         elif name == b"connection":
             connection = connection | _tokens(value) if connection else _tokens(value)
         elif name == b"expect":
-            if value.lower() != b"100-continue" or expects_continue:
-                raise ProtocolError("the only expectation known here is 100-continue", 417)
+            expects_other = expects_other or expects_continue or value.lower() != b"100-continue"
             expects_continue = True
         elif name == b"x-request-id":
             request_id = value
@@ -169,6 +169,8 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
         _check_coding(coding, minor)
     if host is None and minor == 1:
         raise ProtocolError("Host is missing")
+    if expects_other:  # told last: what is no HTTP/1.1 has nothing to expect
+        raise ProtocolError("the only expectation known here is 100-continue", 417)
     if not target.startswith(b"/"):
         target = _origin_form(method, target, host)
     if upgrade is not None and (
@@ -216,14 +218,23 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     (status, reason, minor), fields = _answers.parse(block)
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields")
+    return _response_head(status, reason, minor, fields, method)
+
+
+def _response_head(
+    status: int, reason: bytes, minor: int, fields: Fields, method: str
+) -> ResponseHead:
     length: int | None = None
     chunked = False
     connection = _NOTHING
+    upgrades = False
     for name, value in fields:
         if name == b"content-length":
             if length is not None:
                 raise ProtocolError("more than one Content-Length")
             length = _content_length(value)
+        elif name == b"upgrade":
+            upgrades = True
         elif name == b"transfer-encoding":
             if chunked or minor == 0 or value.lower() != b"chunked":
                 raise ProtocolError("Transfer-Encoding is not exactly `chunked`")
@@ -235,6 +246,8 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     if status < 200 and (chunked or length):
         raise ProtocolError("an interim answer has a body")
+    if status == 101 and not (upgrades and b"upgrade" in connection):  # RFC 9110, 7.8
+        raise ProtocolError("a 101 does not say to what it switches")
     if method == "HEAD" or status < 200 or status in {204, 304}:
         body = 0
         if chunked or length or (method == "HEAD" and length is None):

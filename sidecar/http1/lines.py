@@ -104,8 +104,10 @@ class Lines(Generic[Start]):
         lines = block.split(b"\r\n")
         del lines[-2:]  # the empty line, and what is behind it
         start = self._starts.get(lines[0]) if lines else None
+        if start is None:  # what a field may be can hang on the method: read all with it
+            return self._learn(lines, [None] * (len(lines) - 1))
         fields = list(map(self._fields.get, lines[1:]))
-        if start is None or None in fields:
+        if None in fields:
             return self._learn(lines, fields)
         return start, cast("list[Field]", fields)
 

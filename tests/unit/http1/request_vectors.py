@@ -169,6 +169,7 @@ _REQUEST_LINES: Final = {
         b"GET a.example:80 HTTP/1.1", b"GET ?x HTTP/1.1", b"GET ../x HTTP/1.1",
         b"GET \\x HTTP/1.1", b"GET * HTTP/1.1", b"POST * HTTP/1.1", b"OPTIONS ** HTTP/1.1",
         b"OPTIONS *x HTTP/1.1", b"GET % HTTP/1.1", b"PRI * HTTP/1.1",
+        b"PRI / HTTP/1.1",
     )
 }  # fmt: skip
 _VERSIONS: Final = {

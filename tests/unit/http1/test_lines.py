@@ -60,6 +60,13 @@ def test_only_new_lines_are_read_and_all_keep_their_order(
     assert reader.asked[1:] == [[b"C: 3", b"C: 3", b"D: 4"]]
 
 
+def test_a_new_start_line_is_read_with_the_whole_head(memory: Lines[bytes], reader: Reader) -> None:
+    """What a field may be can hang on the method."""
+    memory.parse(head(b"A: 1"))
+    memory.parse(b"PUT / HTTP/1.1\r\nA: 1\r\n\r\n")
+    assert reader.asked == [[b"A: 1"], [b"A: 1"]]
+
+
 @pytest.mark.parametrize(
     "line",
     [b"", b":", b": a", b"a", b"A : b", b" A: b", b"\tA: b", b"A\x00: b", b"A: \x00", b"A: b\rC: d",
