@@ -15,7 +15,7 @@ from tests.bench.peer import Peer
 from tests.bench.processes import cpu_seconds
 from tests.bench.work import Work, make_work
 
-_WARM_SECONDS: Final = 2
+_WARM_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
