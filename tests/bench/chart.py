@@ -34,14 +34,14 @@ def lines(
     title: str, series: Sequence[tuple[str, Sequence[tuple[float, float]]]], across: str, up: str
 ) -> str:
     """Draw one line a series of (x, y), both axes from 0."""
-    width, height, left, bottom, top = 760, 360, 64, 52, 48
+    width, height, left, bottom, top = 820, 360, 64, 52, 48
     xs = [x for _, points in series for x, _ in points]
     ys = [y for _, points in series for _, y in points]
     right, most = max(xs, default=1.0) or 1.0, (max(ys, default=1.0) or 1.0) * 1.1
 
     def at(x: float, y: float) -> str:
         return (
-            f"{left + (width - left - 190) * x / right:.1f},"
+            f"{left + (width - left - 250) * x / right:.1f},"
             f"{height - bottom - (height - bottom - top) * y / most:.1f}"
         )
 
@@ -59,9 +59,9 @@ def lines(
         path = " ".join(at(x, y) for x, y in points)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
-            f'<rect x="{width - 176}" y="{top + index * 22}" width="12" height="12"'
+            f'<rect x="{width - 236}" y="{top + index * 22}" width="12" height="12"'
             f' fill="{colour}"/>'
-            f'<text x="{width - 158}" y="{top + 11 + index * 22}">{escape(label)}</text>'
+            f'<text x="{width - 218}" y="{top + 11 + index * 22}">{escape(label)}</text>'
         )
         for x, y in points:
             cx, cy = at(x, y).split(",")
@@ -70,7 +70,7 @@ def lines(
                 parts.append(
                     f'<text x="{cx}" y="{height - bottom + 18}" text-anchor="middle">{x:g}</text>'
                 )
-    middle = left + (width - left - 190) / 2
+    middle = left + (width - left - 250) / 2
     parts.append(
         f'<text x="{middle}" y="{height - 12}" text-anchor="middle">{escape(across)}</text>'
     )
