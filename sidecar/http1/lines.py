@@ -76,7 +76,7 @@ class Memory(Generic[Key, Kept]):
 
     def keep(self, key: Key, value: Kept, length: int) -> None:
         """Remember `value`; `length` is how many bytes of the peer are in it and its key."""
-        if length > _LONGEST_KEPT:
+        if length > _LONGEST_KEPT or key in self._table:
             return
         size = length + _ENTRY_BYTES
         if size > self._left:
@@ -119,8 +119,7 @@ class Lines(Generic[Start]):
         except ProtocolError:
             if len(new) == len(lines):
                 raise
-            start, fields = self._read_all(first, lines)  # what is wrong is told of the whole head
-            return start, fields
+            return self._read_all(first, lines)  # what is wrong is told of the whole head
         self._starts.keep(first, start, 2 * len(first))
         for line, field in zip(new, fields, strict=True):
             self._fields.keep(line, field, 2 * len(line))

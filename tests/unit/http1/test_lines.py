@@ -109,6 +109,14 @@ def test_memory_has_a_bound(reader: Reader) -> None:
     assert memory.parse(head(b"Host: a"))[1] == [(b"host", b"a")]
 
 
+def test_what_is_known_takes_no_room_again(memory: Lines[bytes], reader: Reader) -> None:
+    """A line that never comes again, in every head, does not push out those that always do."""
+    for number in range(8):
+        memory.parse(head(b"Host: a", b"X-Request-ID: %d" % number))
+    assert memory._starts._left == 4096 // 4 - 2 * len(START) - 256
+    assert all(b"Host: a" not in asked for asked in reader.asked[1:])
+
+
 def test_a_very_long_line_is_not_kept(memory: Lines[bytes], reader: Reader) -> None:
     """One line cannot take the memory of many."""
     line = b"Cookie: " + b"c" * 8192
