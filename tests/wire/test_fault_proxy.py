@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.plane import eventually
+from tests.plane import PATIENCE, eventually
 from tests.wire.fault_proxy import CLEAN, Ending, FaultProxy, Way, Wire
 
 SENT = bytes(range(256)) * 4
@@ -173,5 +173,5 @@ async def test_who_sends_to_somebody_that_left_is_told() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await reader.readexactly(1000)
         writer.close()
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()

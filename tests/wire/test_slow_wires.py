@@ -12,7 +12,7 @@ from tests.e2e.harness import policy
 from tests.fakes.obedient_product import Act
 from tests.plane import Answer
 from tests.wire.fault_proxy import CLEAN, Ending, Way, Wire
-from tests.wire.world import Cut, World, world
+from tests.wire.world import PATIENCE, Cut, World, world
 
 ORG: Final = "org_acme"
 AT_ONCE: Final = 12
@@ -47,7 +47,7 @@ async def w() -> AsyncIterator[World]:
 
 
 async def crowd(
-    w: World, act: Act, path: str = "/api/v1/chat", seconds: float = 5.0
+    w: World, act: Act, path: str = "/api/v1/chat", seconds: float = PATIENCE
 ) -> list[Answer | Cut]:
     """Ask many times at once, check each outcome, and return them."""
     markers = [w.marker() for _ in range(AT_ONCE)]
