@@ -40,7 +40,7 @@ class RedisAttempts:
         self,
         client: Redis,
         *,
-        timeout: float = TIMEOUT_SECONDS,
+        timeout: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Count in `client`, giving it `timeout` seconds for each number."""
@@ -56,23 +56,24 @@ class RedisAttempts:
         return self._failing
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def at(cls, url: str, *, timeout: float = TIMEOUT_SECONDS) -> Self:
         """Count in the Redis at `url` (redis://, rediss:// or unix://); UserError when it is none.
 
-        The URL may hold a password, so no error repeats it.
+        A number, and a connection before it, may take `timeout` seconds each. The URL may hold a
+        password, so no error repeats it.
         """
         try:
             pool = BlockingConnectionPool.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                timeout=TIMEOUT_SECONDS,
-                socket_connect_timeout=TIMEOUT_SECONDS,
+                timeout=timeout,
+                socket_connect_timeout=timeout,
             )
         except ValueError:
             raise UserError(
                 "--redis: not the URL of a Redis; give redis://host:6379/0, rediss:// or unix://"
             ) from None
-        return cls(Redis(connection_pool=pool))
+        return cls(Redis(connection_pool=pool), timeout=timeout)
 
     async def next(self, scope: bytes) -> int | None:
         """Take the next attempt number of `scope`, from 0; None when Redis does not answer."""

@@ -143,9 +143,8 @@ async def test_a_trusted_id_is_charged_each_time_by_two(
 ) -> None:
     """Replicas that share a Redis number the attempts of a trusted ID together."""
     # A busy machine is not what is tried here: without a number, each would count for itself.
-    defaults = RedisAttempts.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "timeout", 5.0)
+    at = RedisAttempts.at
+    monkeypatch.setattr(RedisAttempts, "at", lambda url: at(url, timeout=5.0))
     async with (
         redis(tmp_path, "secret") as path,
         Relay(f"unix:{path}") as wire,

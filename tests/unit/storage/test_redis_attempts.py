@@ -21,6 +21,9 @@ from sidecar.storage.redis_attempts import EXPIRY_SECONDS, PAUSE_SECONDS, RedisA
 from tests.fakes.clock import TurnedClock
 from tests.unit.admission.scene import Scene
 
+PATIENCE = 10.0
+"""Seconds for a number where Redis answers: a busy machine takes longer than a call would wait."""
+
 SCOPE = scope_of(
     product="p", org_id="o", user_id="u", route="r", method="POST", path="/",
     resource="ai_calls", request_id="id",
@@ -54,7 +57,7 @@ def _wait_for(path: Path) -> None:
 @pytest.fixture
 async def attempts(socket_path: Path) -> AsyncIterator[RedisAttempts]:
     """Count in a fresh database."""
-    counter = RedisAttempts.at(f"unix://{socket_path}")
+    counter = RedisAttempts.at(f"unix://{socket_path}", timeout=PATIENCE)
     await counter._client.flushall()
     yield counter
     await counter.close()
@@ -64,7 +67,7 @@ async def test_replicas_never_get_one_number_twice(
     attempts: RedisAttempts, socket_path: Path
 ) -> None:
     """Two replicas, one scope, ten each at once."""
-    other = RedisAttempts.at(f"unix://{socket_path}")
+    other = RedisAttempts.at(f"unix://{socket_path}", timeout=PATIENCE)
     numbers = await asyncio.gather(
         *(counter.next(SCOPE) for counter in (attempts, other) for _ in range(10))
     )
@@ -83,7 +86,7 @@ async def test_two_replicas_with_redis_charge_a_trusted_id_for_each_execution(
     attempts: RedisAttempts, socket_path: Path
 ) -> None:
     """Conformance 33, from two replicas."""
-    other = RedisAttempts.at(f"unix://{socket_path}")
+    other = RedisAttempts.at(f"unix://{socket_path}", timeout=PATIENCE)
     scenes = [Scene(nonce=bytes([n]) * 32, attempts=c) for n, c in enumerate((attempts, other))]
     keys = set()
     for scene in scenes * 3:
@@ -133,7 +136,7 @@ async def test_it_counts_again_once_redis_is_back(
 ) -> None:
     """After the pause, and with a line that says so."""
     clock = TurnedClock()
-    counter = RedisAttempts.at(f"unix://{socket_path}")
+    counter = RedisAttempts.at(f"unix://{socket_path}", timeout=PATIENCE)
     counter._monotonic = clock.monotonic
     with caplog.at_level(logging.INFO):
         counter._failed(OSError())
