@@ -172,7 +172,10 @@ class ClientConnection(asyncio.Protocol):
                 self._feed_head(data, handler)
             else:
                 passed, rest = body.feed(data)
-                self._pass_on(handler, body, passed, rest)
+                if body.done:
+                    self._end_body(handler, body, passed, rest)
+                else:
+                    handler.on_body(passed)
         except ProtocolError as error:
             self._fail(PeerFailure.PROTOCOL, error.detail)
 
@@ -243,12 +246,12 @@ class ClientConnection(asyncio.Protocol):
         if self._handler is not handler:
             return  # the handler gave the exchange up at the sight of the head
         passed, rest = (b"", data) if body.done else body.feed(data)
-        self._pass_on(handler, body, passed, rest)
-
-    def _pass_on(self, handler: ResponseHandler, body: Body, passed: bytes, rest: bytes) -> None:
-        if not body.done:
+        if body.done:
+            self._end_body(handler, body, passed, rest)
+        else:
             handler.on_body(passed)
-            return
+
+    def _end_body(self, handler: ResponseHandler, body: Body, passed: bytes, rest: bytes) -> None:
         head = self._head
         reusable = (
             head is not None

@@ -117,6 +117,8 @@ class ChunkedBody:
         if self._partial:
             data = self._partial + data
             self._partial = b""
+        elif self._at is _At.SIZE and not self._decode and _is_one_chunk(data):
+            return data, b""
         out: list[bytes] = []
         size = len(data)
         decode = self._decode
@@ -233,6 +235,12 @@ class ChunkedBody:
         name = name.lower()
         if is_safe_trailer(name):
             self.trailers.append((name, value.strip(b" \t")))
+
+
+def _is_one_chunk(data: bytes) -> bool:
+    """Say whether `data` is one whole chunk of a size that was read before: most events are."""
+    line_end = data.find(b"\r\n", 0, _MAX_SIZE_DIGITS + 2)
+    return _sizes.get(data[:line_end]) == len(data) - line_end - 4 and data.endswith(b"\r\n")
 
 
 def _past_plain_chunks(data: bytes, position: int) -> int:

@@ -31,12 +31,14 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 class ServerConnection(asyncio.Protocol):
     """A client's connection; `deadline` (loop time) is swept by the server.
 
+    `moved`: the answer went on since the last sweep, which then sets a new deadline, so that an
+    event costs no look at the clock.
     `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.
     """
 
     __slots__ = ("_body_due", "_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading",
                  "_searched", "_server", "_taken", "_writing_paused", "answered", "body",
-                 "deadline", "exchange", "peer", "relay", "transport", "trusted",
+                 "deadline", "exchange", "moved", "peer", "relay", "transport", "trusted",
                  "tunnel")  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -55,6 +57,7 @@ class ServerConnection(asyncio.Protocol):
         self.peer = b""
         self.trusted = False
         self.deadline = _NEVER
+        self.moved = False
         self.exchange: asyncio.Task[None] | None = None
         self.body: InboundBody | None = None
         self.relay: Relay | None = None
@@ -149,6 +152,12 @@ class ServerConnection(asyncio.Protocol):
         if self._writing_paused:
             self._taken = self._taken_so_far()
 
+    def pass_on(self, data: bytes) -> None:
+        """Send a part of an answer that goes on, and give it time for more; maybe empty."""
+        if data:
+            self.write(data)
+        self.moved = True
+
     def write_interim(self, data: bytes) -> None:
         """Send a 1xx, which is no answer yet; the client may now be the one to go on."""
         self.transport.write(data)
@@ -192,6 +201,7 @@ class ServerConnection(asyncio.Protocol):
         """Take the next request, or close; called once, when the answer is written."""
         self.exchange = None
         self.relay = None
+        self.moved = False
         self.feeds_from(None)
         body, self.body = self.body, None
         self.answered = False

@@ -159,9 +159,7 @@ class Relay:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._pending:
             data = self._take_pending() + data
-        if data:
-            self._client.write(data)
-        self._client.watch()
+        self._client.pass_on(data)
 
     def on_end(self, data: bytes, body: Body) -> None:
         """Pass the last part on."""

@@ -172,6 +172,9 @@ class Server:
 
     def _expire(self) -> None:
         now = self._loop.time()
+        for connection in [each for each in self._connections if each.moved]:
+            connection.moved = False
+            connection.watch()
         for connection in [each for each in self._connections if each.deadline < now]:
             connection.expire()
 

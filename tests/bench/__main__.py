@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import sys
 import tempfile
@@ -82,9 +83,9 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
         )
     plain = of("sidecar_unmetered", "sidecar_unmetered_compiled", "envoy", "nginx")
     if "streaming" in parts:
-        for streams in (16, 500):
+        for streams, offered in itertools.product((16, 500), (0, streaming.PACED)):
             report.streaming += streaming.measure_events(
-                plain, folder, streams=streams, rounds=rounds, seconds=seconds
+                plain, folder, streams=streams, offered=offered, rounds=rounds, seconds=seconds
             )
     if "idle" in parts:
         for streams in (1000, 5000):

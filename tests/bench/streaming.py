@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import stubs as stub
-from tests.bench.peer import Peer
+from tests.bench.peer import Peer, Running
 from tests.bench.processes import (
     LOAD_CORE,
     cpu_seconds,
@@ -27,17 +27,22 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _STREAMS: Final = [sys.executable, "-m", "tests.bench.streams"]
 
 
+PACED: Final = 20_000
+"""Events a second, over all streams, where each is one write: as models write them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Streaming:
     """One system with a number of streams: events a second, seconds to the first (medians).
 
-    `cpu`: seconds of its own processor time an event. Product and readers share the other core, and
-    may be what is full; this tells what the system could carry all the same.
+    `offered`: events a second over all streams, one a write; 0: as many as pass, sixteen a write.
+    `cpu`: seconds of the system's own processor time an event.
     """
 
     peer: str
     title: str
     streams: int
+    offered: int
     rate: float
     first: float
     cpu: float
@@ -72,7 +77,13 @@ def _product(folder: Path) -> Iterator[stub.Stubs]:
 
 
 def measure_events(
-    peers: Sequence[Peer], folder: Path, *, streams: int, rounds: int, seconds: float
+    peers: Sequence[Peer],
+    folder: Path,
+    *,
+    streams: int,
+    offered: int,
+    rounds: int,
+    seconds: float,
 ) -> list[Streaming]:
     """Count events through each peer in turn, `rounds` times over."""
     found: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
@@ -80,31 +91,41 @@ def measure_events(
         for _ in range(rounds):
             for peer in peers:
                 with peer.run(ports, folder) as system:
-                    command = [
-                        "taskset", "-c", LOAD_CORE, *_STREAMS,
-                        "count", str(system.port), str(streams), str(seconds),
-                    ]  # fmt: skip
-                    before = cpu_seconds(system.pid)
-                    done = subprocess.run(
-                        command, capture_output=True, text=True, timeout=120, check=True, cwd=_ROOT
-                    )
-                    reading = json.loads(done.stdout)
-                    events = max(reading["rate"] * seconds, 1.0)
-                    reading["cpu"] = (cpu_seconds(system.pid) - before) / events
+                    reading = _count(system, streams, offered, seconds)
                     found[peer.name].append(reading)
-                rate = found[peer.name][-1]["rate"]
-                print(f"  {peer.title:<32} {streams:>4} {rate:>10,.0f} events/s", flush=True)
+                print(
+                    f"  {peer.title:<32} {streams:>4} {reading['rate']:>10,.0f} events/s"
+                    f" {reading['cpu'] * 1e6:>6.2f} us",
+                    flush=True,
+                )
+
+    def median(peer: Peer, what: str) -> float:
+        return statistics.median(each[what] for each in found[peer.name])
+
     return [
         Streaming(
-            peer.name,
-            peer.title,
-            streams,
-            statistics.median(each["rate"] for each in found[peer.name]),
-            statistics.median(each["first"] for each in found[peer.name]),
-            statistics.median(each["cpu"] for each in found[peer.name]),
+            peer.name, peer.title, streams, offered,
+            rate=median(peer, "rate"), first=median(peer, "first"), cpu=median(peer, "cpu"),
         )
         for peer in peers
-    ]
+    ]  # fmt: skip
+
+
+def _count(system: Running, streams: int, offered: int, seconds: float) -> dict[str, float]:
+    """Read events for `seconds`, once all streams have begun, and time the system meanwhile."""
+    command = [
+        "taskset", "-c", LOAD_CORE, *_STREAMS,
+        "count", str(system.port), str(streams), str(seconds), str(offered),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as counter:
+        assert counter.stdout is not None
+        if counter.stdout.readline().strip() != "counting":
+            raise RuntimeError(f"{streams} streams did not begin on port {system.port}")
+        before = cpu_seconds(system.pid)
+        reading: dict[str, float] = json.loads(counter.stdout.readline())
+        reading["cpu"] = (cpu_seconds(system.pid) - before) / max(reading["events"], 1.0)
+        counter.wait(30)
+    return reading
 
 
 def measure_idle(peers: Sequence[Peer], folder: Path, *, streams: int) -> list[IdleMemory]:

@@ -1,9 +1,9 @@
 """Server-sent events through a proxy: a product that streams, clients that count.
 
-`python -m tests.bench.streams serve PORT` streams events as fast as it is read, one write an event;
-`count PORT N SECONDS` reads N streams at once and prints what came; `hold PORT N` opens N streams
-that send one event and then nothing, and keeps them open until its input ends. `sink PORT` reads
-large bodies and answers when they are whole.
+`python -m tests.bench.streams serve PORT` streams events; `count PORT N SECONDS RATE` reads N
+streams at once, says when it has begun to count, and prints what came; `hold PORT N` opens N
+streams that send one event and then nothing, and keeps them open until its input ends. `sink PORT`
+reads large bodies and answers when they are whole.
 """
 
 from __future__ import annotations
@@ -22,43 +22,87 @@ _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-_BURST: Final = 16
+_BURST: Final = _CHUNK * 16
+_TICK: Final = 0.001
+
+
+class Ensemble:
+    """The streams of one run: they begin together, once as many as were asked for are there."""
+
+    def __init__(self) -> None:
+        self._streams: list[Product] = []
+
+    def add(self, stream: Product, of: int, rate: float) -> None:
+        """Take a stream; with the last one, send `rate` events a second over all, or pour."""
+        self._streams.append(stream)
+        if len(self._streams) < of:
+            return
+        streams, self._streams = self._streams, []
+        if rate:
+            _beat(streams, rate, time.perf_counter(), 0)
+            return
+        for each in streams:
+            each.pour()
+
+
+def _beat(streams: list[Product], rate: float, since: float, sent: int) -> None:
+    """Send single events to the streams in turn, as many as are due."""
+    due = int((time.perf_counter() - since) * rate)
+    for turn in range(sent, due):
+        streams[turn % len(streams)].send(_CHUNK)
+    if any(stream.open for stream in streams):
+        loop = asyncio.get_running_loop()
+        loop.call_later(_TICK, _beat, streams, rate, since, due)
+
+
+_ensemble = Ensemble()
 
 
 class Product(asyncio.Protocol):
-    """Streams to every request: without end, or one event where the path says `/held`."""
+    """Sends one event to every request, and more where the path ends in `?N/RATE`.
+
+    Then N streams begin together, RATE events a second over all of them. A RATE of 0 is as fast as
+    they are read, sixteen events a write, so that what is full is not the product.
+    """
 
     def __init__(self) -> None:
         self._transport: asyncio.WriteTransport | None = None
         self._paused = False
-        self._open = True
+        self._pouring = False
+        self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop has types of its own
 
     def data_received(self, data: bytes) -> None:
+        self.send(_HEAD + _CHUNK)
+        of, slash, rate = data.split(b" ", 2)[1].partition(b"?")[2].partition(b"/")
+        if slash:
+            _ensemble.add(self, int(of), float(rate))
+
+    def send(self, data: bytes) -> None:
+        """Send to a reader that keeps up."""
         assert self._transport is not None
-        self._transport.write(_HEAD + _CHUNK)
-        if b"/held" not in data.split(b"\r\n", 1)[0]:
-            self._pour()
+        if self.open and not self._paused:
+            self._transport.write(data)
 
     def pause_writing(self) -> None:
         self._paused = True
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._pour()
+        if self._pouring:
+            self.pour()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._open = False
+        self.open = False
 
-    def _pour(self) -> None:
-        assert self._transport is not None
-        for _ in range(_BURST):
-            if self._paused or not self._open:
-                return
-            self._transport.write(_CHUNK)
-        asyncio.get_running_loop().call_soon(self._pour)
+    def pour(self) -> None:
+        """Send without end, as fast as it is read."""
+        self._pouring = True
+        if self.open and not self._paused:
+            self.send(_BURST)
+            asyncio.get_running_loop().call_soon(self.pour)
 
 
 class Sink(asyncio.Protocol):
@@ -134,15 +178,18 @@ async def _serve(port: int, protocol: type[asyncio.Protocol]) -> None:
     await server.serve_forever()
 
 
-async def _count(port: int, count: int, seconds: float) -> None:
-    readers = await _open(port, count, "/api/stream")
+async def _count(port: int, count: int, seconds: float, rate: str) -> None:
+    readers = await _open(port, count, f"/api/stream?{count}/{rate}")
     before = sum(reader.events for reader in readers)
+    sys.stdout.write("counting\n")
+    sys.stdout.flush()
     start = time.perf_counter()
     await asyncio.sleep(seconds)
     events = sum(reader.events for reader in readers) - before
-    rate = events / (time.perf_counter() - start)
+    taken = time.perf_counter() - start
     first = sorted(reader.first for reader in readers)[count // 2]
-    sys.stdout.write(json.dumps({"rate": rate, "first": first}) + "\n")
+    sys.stdout.write(json.dumps({"events": events, "rate": events / taken, "first": first}) + "\n")
+    sys.stdout.flush()
     for reader in readers:
         reader.close()
 
@@ -162,7 +209,7 @@ def main() -> None:
     elif what == "sink":
         uvloop.run(_serve(int(port), Sink))
     elif what == "count":
-        uvloop.run(_count(int(port), int(rest[0]), float(rest[1])))
+        uvloop.run(_count(int(port), int(rest[0]), float(rest[1]), rest[2]))
     else:
         uvloop.run(_hold(int(port), int(rest[0])))
 

@@ -31,8 +31,9 @@ class RecordingClient:
     def write_interim(self, data: bytes) -> None:
         self.interims.append(data)
 
-    def watch(self) -> None:
-        self.told.append("watch")
+    def pass_on(self, data: bytes) -> None:
+        if data:
+            self.writes.append(data)
 
     def feeds_from(self, reader: object) -> None:
         self.told.append("feeds" if reader else "fed")
