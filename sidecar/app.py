@@ -13,7 +13,7 @@ import secrets
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -39,18 +39,15 @@ from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
-from sidecar.side_jobs import (
-    WebhookJob,
-    client_for,
-    publisher_for,
-    tell_notices_off,
-)
 from sidecar.status import Status
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from sidecar.side_jobs import WebhookJob
 
 log = logging.getLogger("sidecar.app")
 
@@ -269,9 +266,13 @@ class App:
         """Start the notices and make the webhook, where they are asked for."""
         settings, observer = self._settings, self._observer
         if policies.current.notices and settings.api_key is None:
-            tell_notices_off()
+            mend = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
+            log.warning("notices_off", extra={"mend": mend})
         if settings.webhook is None and settings.api_key is None:
             return None
+        # Most sidecars have none: a fiftieth of the start.
+        from sidecar.side_jobs import WebhookJob, client_for, publisher_for  # noqa: PLC0415
+
         client = client_for(settings, key.current, self._hide)
         await self._owned.enter_async_context(client)
         if settings.api_key is not None:
@@ -364,9 +365,9 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
 async def spare_what_stays() -> None:
     """Have the collector pass over all that there is once a process serves: it is never garbage.
 
-    A pass over it would stop the loop for a tenth of a second.
+    A pass over it would stop the loop for a tenth of a second. Nor is there one before: of what the
+    start has left, a hundredth is garbage.
     """
-    gc.collect()
     gc.freeze()
     gc.enable()
 

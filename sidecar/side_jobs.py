@@ -83,12 +83,6 @@ class WebhookJob:
         return (await self._client.register_webhook(self._url, events)).secret
 
 
-def tell_notices_off() -> None:
-    """Say that the policy wants notices, and that there is no key to publish them with."""
-    mend = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
-    log.warning("notices_off", extra={"mend": mend})
-
-
 def publisher_for(
     settings: Settings, client: PlatformClient, policies: PolicyStore, observer: Observer
 ) -> Publisher:

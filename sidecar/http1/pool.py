@@ -7,6 +7,7 @@ import ssl
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Protocol
 
 from sidecar.http1.client import ClientConnection
@@ -55,7 +56,7 @@ class Pool:
     ) -> None:
         self.origin = origin
         self._limits = limits
-        self._context = (context or ssl.create_default_context()) if origin.tls else None
+        self._context = (context or _usual_context()) if origin.tls else None
         self._idle: list[ClientConnection] = []
         self._all: set[ClientConnection] = set()
         self._connecting = 0
@@ -216,6 +217,12 @@ class Pool:
             if connection.deadline < now:
                 connection.expire(PeerFailure.FIRST_BYTE_TIMEOUT)
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._all else None
+
+
+@cache
+def _usual_context() -> ssl.SSLContext:
+    """Return what trusts the machine's authorities: made once, for reading them takes 30 ms."""
+    return ssl.create_default_context()
 
 
 def _said(origin: Origin, error: OSError) -> str:

@@ -31,8 +31,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 class ServerConnection(asyncio.Protocol):
     """A client's connection; `deadline` (loop time) is swept by the server.
 
-    `moved`: the answer went on since the last sweep, which then sets a new deadline, so that an
-    event costs no look at the clock.
+    `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.
     """
 
@@ -46,10 +45,8 @@ class ServerConnection(asyncio.Protocol):
         self._buffer = b""
         self._searched = 0
         self._body_due = _NEVER
-        self._body_full = False
+        self._body_full = self._deaf = self._ended = False
         self._reading = True
-        self._deaf = False
-        self._ended = False
         self._reader: asyncio.ReadTransport | None = None
         self._writing_paused = False
         self._taken = 0
@@ -151,12 +148,6 @@ class ServerConnection(asyncio.Protocol):
         self.transport.write(data)
         if self._writing_paused:
             self._taken = self._taken_so_far()
-
-    def pass_on(self, data: bytes) -> None:
-        """Send a part of an answer that goes on, and give it time for more; maybe empty."""
-        if data:
-            self.write(data)
-        self.moved = True
 
     def write_interim(self, data: bytes) -> None:
         """Send a 1xx, which is no answer yet; the client may now be the one to go on."""

@@ -159,7 +159,9 @@ class Relay:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._pending:
             data = self._take_pending() + data
-        self._client.pass_on(data)
+        if data:
+            self._client.write(data)
+        self._client.moved = True
 
     def on_end(self, data: bytes, body: Body) -> None:
         """Pass the last part on."""

@@ -7,7 +7,7 @@ import itertools
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -49,10 +49,25 @@ def main() -> None:
 
 def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, seconds: int) -> None:
     peers = {peer.name: peer for peer in _present()}
+    _requests(report, peers, parts, folder, rounds=rounds, seconds=seconds)
+    _streams(report, peers, parts, folder, rounds=rounds, seconds=seconds)
+    compiled = "sidecar_exact_compiled" in peers
+    if "startup" in parts:
+        report.startup = startup.measure(folder, rounds=max(rounds, 5), compiled=compiled)
+    if "workers" in parts:
+        report.workers = workers.measure(folder, rounds=rounds, seconds=seconds, compiled=compiled)
 
-    def of(*names: str) -> list[Peer]:
-        return [peers[name] for name in names if name in peers]
 
+def _of(peers: Mapping[str, Peer], *names: str) -> list[Peer]:
+    return [peers[name] for name in names if name in peers]
+
+
+def _requests(
+    report: Report, peers: Mapping[str, Peer], parts: Sequence[str], folder: Path,
+    *, rounds: int, seconds: int,
+) -> None:  # fmt: skip
+    """Measure what is asked and answered: how many, and how fast."""
+    ours = _of(peers, "sidecar_exact", "sidecar_exact_compiled")
     if "throughput" in parts or "latency" in parts:
         for connections in (32, 256):
             report.throughput += throughput.measure(
@@ -63,25 +78,33 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
         report.alone = throughput.measure(
             [
                 *stubs_alone(),
-                *of("sidecar_exact", "sidecar_exact_compiled", "sidecar_unmetered"),
-                *of("envoy_authz", "nginx_auth", "aiohttp"),
+                *ours,
+                *_of(peers, "sidecar_unmetered", "envoy_authz", "nginx_auth", "aiohttp"),
             ],
             folder, connections=1, rounds=rounds, seconds=seconds,
         )  # fmt: skip
     if "denied" in parts:
         report.denied = throughput.measure(
-            of("sidecar_exact", "sidecar_exact_compiled", "envoy_authz"), folder,
+            [*ours, *_of(peers, "envoy_authz")], folder,
             connections=32, rounds=rounds, seconds=seconds, refuse=True,
         )  # fmt: skip
     if "latency" in parts:
-        compared = of(
-            "sidecar_exact", "sidecar_exact_compiled", "envoy_authz", "nginx_auth", "aiohttp"
-        )
+        compared = [*ours, *_of(peers, "envoy_authz", "nginx_auth", "aiohttp")]
         rates = {row.peer: row.rate for row in report.throughput if row.connections == 32}
+        if "envoy_authz" in rates:  # what is there before any system, asked for as much
+            compared.append(stubs_alone()[0])
+            rates["product"] = rates["envoy_authz"]
         report.latency = latency.measure(
             compared, rates, folder, shares=(0.25, 0.5, 0.75), rounds=rounds, seconds=seconds
         )
-    plain = of("sidecar_unmetered", "sidecar_unmetered_compiled", "envoy", "nginx")
+
+
+def _streams(
+    report: Report, peers: Mapping[str, Peer], parts: Sequence[str], folder: Path,
+    *, rounds: int, seconds: int,
+) -> None:  # fmt: skip
+    """Measure what is passed on: events, what a silent stream weighs, large bodies."""
+    plain = _of(peers, "sidecar_unmetered", "sidecar_unmetered_compiled", "envoy", "nginx")
     if "streaming" in parts:
         for streams, offered in itertools.product((16, 500), (0, streaming.PACED)):
             report.streaming += streaming.measure_events(
@@ -92,11 +115,6 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
             report.idle += streaming.measure_idle(plain, folder, streams=streams)
     if "bodies" in parts:
         report.bodies = bodies.measure(plain, folder, rounds=rounds, seconds=seconds)
-    if "startup" in parts:
-        report.startup = startup.measure(folder, rounds=max(rounds, 5))
-    if "workers" in parts:
-        compiled = bool(of("sidecar_exact_compiled"))
-        report.workers = workers.measure(folder, rounds=rounds, seconds=seconds, compiled=compiled)
 
 
 def _present() -> list[Peer]:

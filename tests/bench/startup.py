@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import statistics
 import time
 import urllib.error
@@ -11,36 +12,48 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import stubs as stub
-from tests.bench.peers import run_sidecar
+from tests.bench.peers import COMPILED, run_sidecar
 from tests.bench.processes import free_port, resident_bytes
 from tests.bench.work import make_work
 
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _PATIENCE: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """Medians: seconds from start to a 200 of `/ready`, and resident bytes then."""
+    """Medians of one build: seconds from start to a 200 of `/ready`, and resident bytes then."""
 
+    peer: str
+    title: str
     seconds: float
     resident: float
 
 
-def measure(folder: Path, *, rounds: int) -> Startup:
-    """Start the sidecar `rounds` times."""
+def measure(folder: Path, *, rounds: int, compiled: bool) -> list[Startup]:
+    """Start each build `rounds` times, in turn; modules have their bytecode, as if installed."""
+    compileall.compile_dir(_ROOT / "sidecar", quiet=1)
+    builds = {"sidecar_exact": "bb-sidecar"}
+    if compiled:
+        builds[f"sidecar_exact{COMPILED}"] = "bb-sidecar, compiled"
     ports = stub.reserve()
     work = make_work(ports.platform_url)
-    seconds: list[float] = []
-    resident: list[int] = []
+    seconds: dict[str, list[float]] = {peer: [] for peer in builds}
+    resident: dict[str, list[int]] = {peer: [] for peer in builds}
     with stub.started(ports, work, folder):
-        for _ in range(rounds):
+        for peer in list(builds) * rounds:
             admin = free_port()
             began = time.perf_counter()
-            with run_sidecar("exact", ports, folder, admin=admin) as running:
+            with run_sidecar(
+                "exact", ports, folder, admin=admin, compiled=peer.endswith(COMPILED)
+            ) as running:
                 _wait_ready(admin)
-                seconds.append(time.perf_counter() - began)
-                resident.append(resident_bytes(running.pid))
-    return Startup(statistics.median(seconds), statistics.median(resident))
+                seconds[peer].append(time.perf_counter() - began)
+                resident[peer].append(resident_bytes(running.pid))
+    return [
+        Startup(peer, title, statistics.median(seconds[peer]), statistics.median(resident[peer]))
+        for peer, title in builds.items()
+    ]
 
 
 def _wait_ready(admin: int) -> None:

@@ -24,16 +24,13 @@ class RecordingClient:
         self.told: list[str] = []
         self.body = None
         self.tunnel = None
+        self.moved = False
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
 
     def write_interim(self, data: bytes) -> None:
         self.interims.append(data)
-
-    def pass_on(self, data: bytes) -> None:
-        if data:
-            self.writes.append(data)
 
     def feeds_from(self, reader: object) -> None:
         self.told.append("feeds" if reader else "fed")
