@@ -104,6 +104,7 @@ async def chain() -> AsyncIterator[Chain]:
             upstream_url=product.url,
             max_connections=STREAMS + 100,
             body_idle_timeout="300s",
+            connect_timeout="60s",  # the product is in this process, and busy
         ) as stack,
     ):
         made = Chain(stack, product)
