@@ -16,7 +16,12 @@ from typing import Final, cast
 
 import uvloop
 
-_EVENT: Final = b'data: {"choices":[{"index":0,"delta":{"content":" word"}}],"id":"chatcmpl-1"}\n\n'
+_EVENT: Final = (
+    b'data: {"id":"chatcmpl-C3b9kV0qPm5Zf1TjWwXn2aYdRs8Lh","object":"chat.completion.chunk",'
+    b'"created":1764115200,"model":"gpt-4o-mini-2024-07-18","service_tier":"default",'
+    b'"system_fingerprint":"fp_560af6e559","choices":[{"index":0,"delta":{"content":" word"},'
+    b'"logprobs":null,"finish_reason":null}]}\n\n'
+)
 _CHUNK: Final = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
