@@ -1,7 +1,6 @@
 """A peer: the proxy that a Python team writes in a day with aiohttp, consume call included.
 
-Run as `python -m tests.bench.aiohttp_proxy PORT UPSTREAM PLATFORM [uvloop]`: on asyncio's own event
-loop, as `web.run_app` has it, or on the one that the sidecar uses.
+Run as `python -m tests.bench.aiohttp_proxy PORT UPSTREAM PLATFORM`.
 """
 
 from __future__ import annotations
@@ -77,9 +76,8 @@ def make_app(upstream: str, platform: str) -> web.Application:
 
 def main() -> None:
     """Serve until ended."""
-    port, upstream, platform, *loop = sys.argv[1:]
-    if loop:
-        uvloop.install()
+    port, upstream, platform = sys.argv[1:]
+    uvloop.install()
     parts = urlsplit(platform)
     web.run_app(
         make_app(upstream, f"{parts.scheme}://{parts.netloc}"),

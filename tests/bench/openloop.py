@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import time
 from collections import deque
@@ -19,7 +20,8 @@ from typing import Final, cast
 
 import uvloop
 
-_TICK: Final = 0.0005
+_TICK: Final = 0.00025
+"""Seconds between two looks at what is due; an event loop's own timers know milliseconds only."""
 
 
 class _Connection(asyncio.Protocol):
@@ -77,7 +79,9 @@ class Load:
         self.ok = 0
         self.lost = 0
         self.ended = False
-        self._total = -1
+        self._start = 0.0
+        self._sent = 0
+        self._total = 0
         self._all_back = asyncio.Event()
 
     def done(self, connection: _Connection, latency: float) -> None:
@@ -92,26 +96,28 @@ class Load:
 
     async def run(self) -> int:
         """Send for `seconds`; return how many were sent."""
-        start = time.perf_counter()
-        sent = 0
-        total = int(self.rate * self.seconds)
-        while sent < total:
-            due_by_now = min(int((time.perf_counter() - start) * self.rate) + 1, total)
-            while sent < due_by_now:
-                due = start + sent / self.rate
-                sent += 1
-                if self.free:
-                    self.free.popleft().send(due)
-                else:
-                    self.waiting.append(due)
-            await asyncio.sleep(_TICK)
-        self._total = total
-        if len(self.latencies) < total and not self.lost:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(10):
-                    await self._all_back.wait()
+        loop = asyncio.get_running_loop()
+        self._start = time.perf_counter()
+        self._total = int(self.rate * self.seconds)
+        loop.add_signal_handler(signal.SIGALRM, self._send_due)
+        signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.seconds + 10):
+                await self._all_back.wait()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         self.ended = True
-        return sent
+        return self._sent
+
+    def _send_due(self) -> None:
+        now = time.perf_counter()
+        due_by_now = min(int((now - self._start) * self.rate) + 1, self._total)
+        while self._sent < due_by_now:
+            due = self._start + self._sent / self.rate
+            self._sent += 1
+            if self.free:
+                self.free.popleft().send(due)
+            else:
+                self.waiting.append(due)
 
 
 async def _main(args: argparse.Namespace, request: bytes) -> None:

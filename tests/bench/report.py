@@ -69,8 +69,7 @@ class Report:
         weight = {row.peer: row.resident / 1e6 for row in self.startup}
         rows = [
             _against("exact / Envoy + ext_authz, requests/s", rates, "exact", "envoy_authz", 1.5),
-            _against("exact / plain aiohttp proxy, requests/s", rates, "exact", "aiohttp", 5.0),
-            _against("exact / aiohttp proxy on uvloop", rates, "exact", "aiohttp_uvloop", 5.0),
+            _against("exact / aiohttp proxy, requests/s", rates, "exact", "aiohttp", 5.0),
             _against("denied / Envoy + ext_authz allowing", denied | {
                 "envoy_authz": rates.get("envoy_authz", 0.0)}, "exact", "envoy_authz", 2.5),
             _against("denied / Envoy + ext_authz denying", denied, "exact", "envoy_authz", 2.5),
