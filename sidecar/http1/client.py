@@ -48,8 +48,8 @@ class ResponseHandler(Protocol):
         """The server's side is full, or has room again."""
 
 
-class ClientConnection(asyncio.Protocol):
-    """A connection, owned by a pool through `released` and `lost`."""
+class ClientConnection:
+    """A connection, an `asyncio.Protocol`, owned by a pool through `released` and `lost`."""
 
     __slots__ = ("_acked_at_start", "_body", "_buffer", "_closed_in_order", "_full", "_handler",
                  "_head", "_interim", "_limits", "_lost", "_method", "_released", "_sent",

@@ -8,7 +8,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
@@ -128,8 +128,9 @@ class Pool:
         opened = False
         self._connecting += 1
         try:
-            transport, connection = await loop.create_connection(
-                self._new_connection,
+            connection = self._new_connection()
+            transport, _ = await loop.create_connection(
+                lambda: cast("asyncio.Protocol", connection),
                 origin.host,
                 origin.port,
                 ssl=self._context,

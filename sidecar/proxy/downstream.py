@@ -28,8 +28,8 @@ _FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-class ServerConnection(asyncio.Protocol):
-    """A client's connection; `deadline` (loop time) is swept by the server.
+class ServerConnection:
+    """A client's connection, an `asyncio.Protocol`; `deadline` (loop time) is swept by the server.
 
     `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.

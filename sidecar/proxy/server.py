@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead
@@ -67,7 +67,7 @@ class Server:
     async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen; return the port, which matters where it was given as 0."""
         self._listener = await self._loop.create_server(
-            lambda: ServerConnection(self),
+            lambda: cast("asyncio.Protocol", ServerConnection(self)),
             host,
             port,
             backlog=_BACKLOG,
