@@ -176,3 +176,17 @@ def test_the_dockerfile_is_clean() -> None:
     )
     assert ran.stdout + ran.stderr == ""
     assert ran.returncode == 0
+
+
+def test_the_image_is_the_compiled_build_and_has_no_compiler() -> None:
+    """What compiles is asked for in the first stage alone, and by default."""
+    before, build, final = re.split(
+        r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE
+    )
+    assert "\nARG BUILD=compiled\n" in before
+    assert "install --yes --no-install-recommends gcc libc6-dev" in build
+    assert "HATCH_BUILD_HOOK_ENABLE_MYPYC=1" in build
+    assert "apt-get" not in final
+    assert re.findall(r"^COPY (.*)", final, re.MULTILINE) == [
+        "--from=build /opt/sidecar /opt/sidecar"
+    ]

@@ -13,16 +13,38 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tests.kubernetes.image.podman import Podman
 
 ROOT: Final = Path(__file__).parents[3]
 IMAGE: Final = "localhost/bizbasics-sidecar:test"
+PURE_IMAGE: Final = "localhost/bizbasics-sidecar:pure"
+_PROBE: Final = "localhost/bizbasics-sidecar:probe"
+Build = Literal["compiled", "pure"]
+"""What the Dockerfile's argument BUILD may be."""
 _PYTHON: Final = "3.13"
 _SUITE: Final = "trixie"
 """The Debian release whose Python is the public image's: checked against the Dockerfile."""
 _MIRROR: Final = "http://deb.debian.org/debian"
+_HERE: Final = ("--isolation", "chroot", "--pull=never", "--layers=false")
+"""A layer would be a copy of the whole file system, in this storage."""
+_CLEAN: Final = """\
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+"""
+"""What was installed is not kept, as in the public image."""
+_HEADERS: Final = f"""\
+mkdir /tmp/headers
+cd /tmp/headers
+apt-get update
+apt-get download libpython{_PYTHON}-dev
+dpkg --extract *.deb .
+cp -R usr/include /usr
+rm -r /tmp/headers
+"""
+"""Python's headers, which the public image has, without what their package needs: no libc's."""
 
 
 def public_base() -> str:
@@ -35,7 +57,7 @@ def public_base() -> str:
 
 def make_base(podman: Podman, folder: Path) -> None:
     """Make the base from Debian packages, once, and tag it with the public name."""
-    archive = folder / f"{_SUITE}-python.tar"
+    archive = folder / f"{_SUITE}-python-headers.tar"
     if not archive.exists():
         tree = folder / "base"
         shutil.rmtree(tree, ignore_errors=True)
@@ -43,6 +65,8 @@ def make_base(podman: Podman, folder: Path) -> None:
             "debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates",
             _SUITE, str(tree), _MIRROR,
         )  # fmt: skip
+        (tree / "etc/apt/apt.conf.d/clean").write_text(_CLEAN)
+        _run("chroot", str(tree), "sh", "-euc", _HEADERS)
         for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(tree / waste, ignore_errors=True)
         for name in ("python", "python3"):  # where the public image has them
@@ -64,7 +88,7 @@ def fill_wheelhouse(folder: Path) -> Path:
 
 
 def resolve_everywhere(folder: Path) -> str:
-    """See that both architectures find a wheel for everything: no compiler is in the image."""
+    """See that both architectures find a wheel for everything: nothing else is compiled."""
     for machine in ("x86_64", "aarch64"):
         _run(
             *_pip("install", "--dry-run", "--ignore-installed", "--target", str(folder / "none")),
@@ -78,26 +102,44 @@ def _pip(*words: str) -> list[str]:
 
 
 def _wanted(machine: str) -> list[str]:
-    """Return pip's words for all that the image installs, as wheels for its Python."""
+    """Return pip's words for all that the image installs and is built with, for its Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    compiling = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
     tags = [f"manylinux{glibc}_{machine}" for glibc in ("2014", "_2_17", "_2_28", "_2_34")]
     return [
         "--only-binary=:all:", "--python-version", _PYTHON,
         *(word for tag in tags for word in ("--platform", tag)),
         *project["build-system"]["requires"],
+        *compiling["dependencies"],
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["redis"],
     ]  # fmt: skip
 
 
-def build(podman: Podman, wheels: Path) -> None:
+def reaches_debian(podman: Podman, folder: Path) -> bool:
+    """Tell whether a build on this machine can ask Debian's mirror, as its compiler does."""
+    probe = folder / "probe"
+    probe.mkdir(exist_ok=True)
+    (probe / "Dockerfile").write_text(
+        f"FROM {public_base()}\nRUN apt-get update --error-on=any -o Acquire::Retries=1\n"
+    )
+    try:
+        podman("build", *_HERE, "--tag", _PROBE, str(probe))
+    except RuntimeError:
+        return False
+    podman("rmi", _PROBE)
+    return True
+
+
+def build(podman: Podman, wheels: Path, which: Build, image: str) -> None:
     """Build the Dockerfile as it is, from what is here: pip has no index."""
     podman(
-        "build", "--isolation", "chroot", "--pull=never",
+        "build", *_HERE,
         "--format", "docker",  # the other format has no HEALTHCHECK
         "--volume", f"{wheels}:/wheels:ro",
         "--build-arg", "PIP_NO_INDEX=1", "--build-arg", "PIP_FIND_LINKS=/wheels",
-        "--tag", IMAGE, str(ROOT),
+        *(["--build-arg", "BUILD=pure"] if which == "pure" else []),  # compiled: the default
+        "--tag", image, str(ROOT),
     )  # fmt: skip
 
 

@@ -20,6 +20,9 @@ PROGRAMS: Final = {
 """What is run, by the Debian package that has it."""
 _ELSEWHERE: Final = ("/usr/lib/podman", "/usr/libexec/podman")
 
+_TIMEOUT: Final = 1800.0
+"""Seconds for one command; a build compiles, and a machine may have other work."""
+
 _SETTINGS: Final = """\
 [containers]
 # Within what a machine allows that is a container itself: raising limits needs CAP_SYS_RESOURCE.
@@ -60,7 +63,7 @@ class Podman:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=_TIMEOUT,
             check=False,
         )
         if check and ran.returncode:

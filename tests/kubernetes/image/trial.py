@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.kubernetes.image.building import IMAGE
+from tests.kubernetes.image.building import IMAGE, ROOT, Build
 from tests.kubernetes.image.pod import LIMIT, SIDECAR, Scene, log
 from tests.kubernetes.image.podman import Podman, wait_until
 
@@ -23,13 +23,31 @@ _LARGEST: Final = 100 * 1024 * 1024
 """Bytes that we may add to the base."""
 
 
-def is_small_and_bare(podman: Podman) -> str:
+def is_the_build(podman: Podman, image: str, build: Build) -> str:
+    """What was asked for is what runs and what the label says; nothing of its making is left."""
+    program = (
+        "import json, pathlib, sidecar.proxy.gateway as g;"
+        "print(json.dumps([g.__file__, [str(p) for r in ('/src', '/dist', '/opt/sidecar')"
+        " for p in pathlib.Path(r).rglob('*')"
+        " if r != '/opt/sidecar' or p.suffix in ('.c', '.o', '.a')"
+        " or p.name in ('.mypy_cache', 'mypy', 'mypyc', 'setuptools', 'build')]]))"
+    )
+    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", image, "-c", program)
+    file, left = json.loads(found)
+    assert file.endswith({"compiled": ".so", "pure": ".py"}[build]), file
+    assert not left, left
+    labels = json.loads(podman("image", "inspect", image))[0]["Config"]["Labels"]
+    assert labels["ai.bizbasics.sidecar.build"] == build, labels
+    return build
+
+
+def is_small_and_bare(podman: Podman, image: str) -> str:
     """Nothing that builds or installs is left, nothing runs as root, the labels say what it is."""
-    image: dict[str, Any] = json.loads(podman("image", "inspect", IMAGE))[0]
-    config = image["Config"]
+    told: dict[str, Any] = json.loads(podman("image", "inspect", image))[0]
+    config = told["Config"]
     assert config["User"] == "65532:65532", config["User"]
     assert config["Entrypoint"] == ["bb-sidecar"], config["Entrypoint"]
-    assert image["Healthcheck"]["Test"] == ["CMD", "bb-sidecar", "health"], image
+    assert told["Healthcheck"]["Test"] == ["CMD", "bb-sidecar", "health"], told
     for name in ("title", "description", "licenses", "source", "version", "revision", "base.name"):
         assert config["Labels"][f"org.opencontainers.image.{name}"], name
     program = (
@@ -38,18 +56,18 @@ def is_small_and_bare(podman: Podman) -> str:
         "print(json.dumps([[t for t in tools if shutil.which(t)],"
         " [m for m in ('pip', 'ensurepip') if u.find_spec(m)], os.getuid()]))"
     )
-    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", IMAGE, "-c", program)
+    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", image, "-c", program)
     assert json.loads(found) == [[], [], 65532], found
     base = json.loads(
         podman("image", "inspect", config["Labels"]["org.opencontainers.image.base.name"])
     )
-    added = image["Size"] - base[0]["Size"]
+    added = told["Size"] - base[0]["Size"]
     assert added < _LARGEST, f"{added} bytes are added to the base"
     return f"adds {added / 1e6:.0f} MB to its base of {base[0]['Size'] / 1e6:.0f} MB"
 
 
-def starts_compiled(podman: Podman) -> str:
-    """Every module of ours is compiled already: a read-only root keeps no compiled one."""
+def has_its_bytecode(podman: Podman) -> str:
+    """Every module of ours comes with its bytecode: a read-only root keeps none."""
     program = (
         "import pathlib, sidecar.app, sys;"
         "specs = [m.__spec__ for m in list(sys.modules.values()) if m.__spec__];"
@@ -59,7 +77,29 @@ def starts_compiled(podman: Podman) -> str:
     )
     found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", IMAGE, "-c", program)
     assert found == "[]", found
-    return "no module is compiled at the start"
+    return "none is made at the start"
+
+
+def starts(podman: Podman, image: str) -> str:
+    """It serves, and ends when it is told to."""
+    podman(
+        "run", "--detach", "--name", "alone", "--no-healthcheck", *_LOCKED,
+        "--volume", f"{ROOT}/policies/shadow.yaml:/policy.yaml:ro",
+        "--env", "PLATFORM_INTERNAL_KEY=bbas_image_0123456789abcdef", image,
+        "run", "--policy", "/policy.yaml", "--upstream", "http://127.0.0.1:18080",
+    )  # fmt: skip
+    try:
+        wait_until(
+            lambda: '"event":"started"' in podman("logs", "alone", stderr=True),
+            "it starts",
+        )
+        seconds = _seconds_to_start(podman, "alone")
+        podman("stop", "--time", "30", "alone")
+        code = podman("inspect", "alone", "--format", "{{.State.ExitCode}}")
+        assert code == "0", f"{code}: {podman('logs', 'alone', stderr=True)}"
+    finally:
+        podman("rm", "--force", "--time", "2", "alone", check=False)
+    return f"started in {seconds:.1f} s, and ended when told to"
 
 
 def is_locked_down(scene: Scene) -> str:
@@ -71,9 +111,7 @@ def is_locked_down(scene: Scene) -> str:
     assert not told["BoundingCaps"], told["BoundingCaps"]
     assert host["Memory"] == 128 * 1024 * 1024
     status = scene.podman("exec", SIDECAR, "python", "-c", "print(open('/proc/1/status').read())")
-    started = json.loads(next(line for line in log(scene.podman).splitlines() if "started" in line))
-    begun = dt.datetime.fromisoformat(told["State"]["StartedAt"])
-    seconds = (dt.datetime.fromisoformat(started["time"]) - begun).total_seconds()
+    seconds = _seconds_to_start(scene.podman, SIDECAR)
     rss = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
     assert status.startswith("Name:\tbb-sidecar"), "PID 1 is not the sidecar itself"
     return f"{int(rss) / 1024:.0f} MB resident, idle; started in {seconds:.1f} s"
@@ -124,6 +162,14 @@ def ends_whole(scene: Scene) -> str:
     wait_until(lambda: '"event":"stopped"' in log(scene.podman), "it stops after the stream", 15)
     assert '"whole":true' in log(scene.podman), log(scene.podman)[-1000:]
     return f"{len(seen)} events, nothing cut off, then the end"
+
+
+def _seconds_to_start(podman: Podman, container: str) -> float:
+    lines = podman("logs", container, stderr=True).splitlines()
+    started = json.loads(next(line for line in lines if "started" in line))
+    begun = podman("inspect", container, "--format", "{{json .State.StartedAt}}")
+    took = dt.datetime.fromisoformat(started["time"]) - dt.datetime.fromisoformat(json.loads(begun))
+    return took.total_seconds()
 
 
 def _is_draining(scene: Scene, caller: dict[str, str]) -> bool:
