@@ -149,6 +149,8 @@ class ChunkedBody:
             if many:
                 many = False
                 position = _past_plain_chunks(data, position)
+                if position == size:
+                    return data, b""
             line_end = data.find(b"\r\n", position)
             if line_end < 0:
                 self._partial = data[position:]
