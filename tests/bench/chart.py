@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import ceil, floor, log10
 from typing import Final
 
 _OURS: Final = "#0369a1"
 _OTHERS: Final = "#94a3b8"
 _TEXT: Final = "#1e293b"
-_LINES: Final = ("#0369a1", "#b45309", "#64748b", "#15803d", "#7e22ce")
+_LINES: Final = ("#0369a1", "#b45309", "#64748b", "#15803d", "#7e22ce", "#be123c")
 
 
 def bars(title: str, rows: Sequence[tuple[str, float, bool]], unit: str) -> str:
@@ -33,26 +34,27 @@ def bars(title: str, rows: Sequence[tuple[str, float, bool]], unit: str) -> str:
 def lines(
     title: str, series: Sequence[tuple[str, Sequence[tuple[float, float]]]], across: str, up: str
 ) -> str:
-    """Draw one line a series of (x, y), both axes from 0."""
+    """Draw one line a series of (x, y): x from 0, y above 0, by decades."""
     width, height, left, bottom, top = 820, 360, 64, 52, 48
-    xs = [x for _, points in series for x, _ in points]
-    ys = [y for _, points in series for _, y in points]
-    right, most = max(xs, default=1.0) or 1.0, (max(ys, default=1.0) or 1.0) * 1.1
+    right = max((x for _, points in series for x, _ in points), default=1.0) or 1.0
+    decades = [log10(y) for _, points in series for _, y in points] or [0.0]
+    least, most = floor(min(decades)), max(ceil(max(decades)), floor(min(decades)) + 1)
 
     def at(x: float, y: float) -> str:
+        share = (log10(y) - least) / (most - least)
         return (
             f"{left + (width - left - 250) * x / right:.1f},"
-            f"{height - bottom - (height - bottom - top) * y / most:.1f}"
+            f"{height - bottom - (height - bottom - top) * share:.1f}"
         )
 
     parts = [_open(width, height), _heading(title)]
-    for step in range(5):
-        level = most * step / 4
+    for decade in range(least, most + 1):
+        level = 10.0**decade
         start, line = at(0, level).split(",")
         end = at(right, level).split(",")[0]
         parts.append(
             f'<line x1="{start}" y1="{line}" x2="{end}" y2="{line}" stroke="#e2e8f0"/>'
-            f'<text x="{left - 8}" y="{float(line) + 4:.1f}" text-anchor="end">{level:.2g}</text>'
+            f'<text x="{left - 8}" y="{float(line) + 4:.1f}" text-anchor="end">{level:g}</text>'
         )
     for index, (label, points) in enumerate(series):
         colour = _LINES[index % len(_LINES)]
