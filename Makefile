@@ -43,7 +43,7 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
 
-resources: $(VENV)/.dev ## measure memory with 2,000 streams and slow readers, 10,000 aborts, 1,000 reloads
+resources: $(VENV)/.dev ## measure memory with 2,000 streams and slow readers, 10,000 aborts, 200 reloads
 	BB_RESOURCES=full $(VENV)/bin/python -m pytest tests/resources -s
 
 compiled: ## build the wheel whose hot modules are compiled with mypyc, into dist

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import secrets
-import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Final
-
-import uvloop
 
 from sidecar import __version__
 from sidecar.admin.server import AdminServer
+from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal_file import JournalFile
@@ -34,6 +31,8 @@ from sidecar.model import CookieSource
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
+from sidecar.policy.file import read_policy_file
+from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
@@ -41,7 +40,6 @@ from sidecar.proxy.server import Server
 from sidecar.settings import Settings
 from sidecar.status import Status
 from sidecar.telemetry.exposition import Exposition
-from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.snapshot import Snapshot
@@ -67,21 +65,27 @@ class App:
         environ: Mapping[str, str],
         redactor: Redactor | None = None,
         *,
+        policy: Policy | None = None,
+        read: Reader | None = None,
         clock: Clock = time,
         worker: bool = False,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
-        A `worker` shares its port with others and has no admin port of its own. `clock` is what
-        tokens, quotas and their books go by; timeouts go by the event loop.
+        `policy` is what was read of its file already, and `read` reads it again; not given, this
+        process does. A `worker` shares its port with others and has no admin port of its own.
+        `clock` is what tokens, quotas and their books go by; timeouts go by the event loop.
         """
         self._settings = settings
         self._environ = environ
+        self._policy = policy
+        self._read = read or read_here(str(settings.policy), environ)
         self._clock = clock
         self._worker = worker
         self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
+        self._reloads: set[asyncio.Task[ReloadReport]] = set()
         self._server: Server | None = None
         self._status: Status | None = None
         self._port = 0
@@ -127,9 +131,7 @@ class App:
         settings, limits, clock = self._settings, self._settings.limits, self._clock
         observer = self._observer
         self._hide_own()
-        policies = PolicyStore(
-            settings.policy, self._environ, observer, before_use=self._learn_secrets
-        )
+        policies = await self._policies(observer)
         key = KeySource(settings.key, on_change=self._hide)
         keys = KeySet(settings.auth.url, clock, observer)
         self._owned.push_async_callback(keys.close)
@@ -238,10 +240,25 @@ class App:
         if self._server is not None:
             self._server.hurry()
 
-    def reload(self) -> None:
-        """Read the policy again now."""
+    def begin_reload(self) -> None:
+        """Read the policy again now, without waiting for how that ends."""
         if self._status is not None:
-            self._status.reload()
+            task = asyncio.ensure_future(self._status.reload())
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
+
+    async def _policies(self, observer: Observer) -> PolicyStore:
+        """Put the policy in force. Raises UserError where there is none that can be used."""
+        path = self._settings.policy
+        policy = self._policy or await self._read(read_policy_file(path))
+        self._owned.push_async_callback(self._end_reloads)
+        return PolicyStore(path, policy, self._read, observer, before_use=self._learn_secrets)
+
+    async def _end_reloads(self) -> None:
+        for task in self._reloads:
+            task.cancel()
+        if self._reloads:
+            await asyncio.wait(self._reloads, timeout=2.0)
 
     def _open_books(self, observer: Observer) -> Books:
         """Open the journal, where there is one, and take over what it holds."""
@@ -351,49 +368,3 @@ class App:
                 if problem is not None:
                     extra = {"source": source.name, "problem": problem}
                     log.warning("session_secret_weak", extra=extra)
-
-
-def run(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Run the sidecar until SIGTERM or SIGINT; return the exit status.
-
-    SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
-    """
-    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    return uvloop.run(run_until_asked(App(settings, environ, redactor), spare_what_stays))
-
-
-async def spare_what_stays() -> None:
-    """Have the collector pass over all that there is once a process serves: it is never garbage.
-
-    A pass over it would stop the loop for a tenth of a second. Nor is there one before: of what the
-    start has left, a hundredth is garbage.
-    """
-    gc.freeze()
-    gc.enable()
-
-
-async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | None = None) -> int:
-    """Run an app until SIGTERM or SIGINT, and tell `started` when it serves."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    again = asyncio.Event()
-
-    def asked() -> None:
-        (again if stop.is_set() else stop).set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
-    await app.start()
-    loop.add_signal_handler(signal.SIGHUP, app.reload)
-    if started is not None:
-        await started()
-    await stop.wait()
-    stopping = asyncio.ensure_future(app.stop())
-    hurry = asyncio.ensure_future(again.wait())
-    await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
-    hurry.cancel()
-    if not stopping.done():
-        log.warning("drain_ended", extra={"why": "asked twice"})
-        app.hurry()
-    await stopping
-    return 0

@@ -104,16 +104,19 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
-    from sidecar.app import run  # noqa: PLC0415
+    from sidecar.policy.reading import FirstReading  # noqa: PLC0415
     from sidecar.settings import Settings  # noqa: PLC0415
 
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
+    first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
     if settings.workers > 1:
         from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
         gc.enable()
-        return run_workers(settings, os.environ)
-    return run(settings, os.environ)
+        return run_workers(settings, os.environ, first)
+    from sidecar.serving import run  # noqa: PLC0415
+
+    return run(settings, os.environ, first)
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:

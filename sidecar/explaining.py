@@ -13,7 +13,8 @@ from typing_extensions import override
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.model import BearerSource, CookieSource, Headers, IdentitySource
 from sidecar.policy.explain import KeyParts, explain, render
-from sidecar.policy.store import PolicyStore
+from sidecar.policy.file import read_policy_file
+from sidecar.policy.load import load_policy
 
 
 class _AnySecret(Mapping[str, str]):
@@ -47,7 +48,8 @@ def explain_call(
     A `body` has its Content-Length, as any client would send it; None is no body. `product`
     overrides the policy's, as it does where the sidecar runs.
     """
-    policy = PolicyStore(policy_file, _AnySecret()).current
+    data = read_policy_file(policy_file)
+    policy = load_policy(data, file=str(policy_file), environ=_AnySecret())
     if body is not None and not _all(headers, b"content-length"):
         headers = [*headers, (b"content-length", str(len(body)).encode())]
     named = {

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from typing_extensions import override
+
 from sidecar.values import value
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -149,10 +151,20 @@ class CookieSource:
     name: str
     secret: bytes | None = field(default=None, repr=False)
 
+    @override
+    def __reduce__(self) -> tuple[type[CookieSource], tuple[object, ...]]:
+        """Go to another process as what it was made of: compiled, it has no way of its own."""
+        return CookieSource, (self.name, self.secret)
+
 
 @dataclass(frozen=True, slots=True)
 class BearerSource:
     """An identity taken from `Authorization: Bearer`."""
+
+    @override
+    def __reduce__(self) -> tuple[type[BearerSource], tuple[object, ...]]:
+        """Go to another process as one that equals all others."""
+        return BearerSource, ()
 
 
 IdentitySource = CookieSource | BearerSource

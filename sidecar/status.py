@@ -93,9 +93,9 @@ class Status:
         for known in self._books.known_quotas(self._orgs):
             yield known.org_id, known.quota
 
-    def reload(self) -> ReloadReport:
+    async def reload(self) -> ReloadReport:
         """Read the policy again; a bad file changes nothing."""
-        outcome = self._policies.reload()
+        outcome = await self._policies.reload()
         rejected = outcome is ReloadOutcome.REJECTED
         return ReloadReport(outcome.value, rejected, self._policies.problems)
 

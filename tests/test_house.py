@@ -70,7 +70,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "local_platform": LEAVES,
 }
 EDGES["app"] = frozenset(EDGES) - COMMANDS  # wires all of them together
-EDGES["workers"] = LEAVES | SETTINGS | {"app", "admin", "policy", "telemetry"}
+EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "telemetry"}
+EDGES["workers"] = LEAVES | SETTINGS | {"app", "admin", "policy", "serving", "telemetry"}
 EDGES["demo"] = frozenset(EDGES)
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})

@@ -135,7 +135,7 @@ class AdminServer:
         return _json({"orgs": orgs})
 
     async def _reload(self, _request: web.Request) -> web.Response:
-        report = self._state.reload()
+        report = await self._state.reload()
         if report.rejected:
             body = {"detail": "the policy was rejected, the last good one rules"}
             return _json({**body, "outcome": report.outcome, "problems": report.problems}, 422)

@@ -20,7 +20,7 @@ class ReloadReport:
 
 
 class AdminState(Protocol):
-    """The running sidecar, as the admin port sees it. Nothing here waits for a peer."""
+    """The running sidecar, as the admin port sees it. No peer is waited for."""
 
     def circumstances(self) -> Circumstances:
         """Tell the state of each dependency, for readiness."""
@@ -31,7 +31,7 @@ class AdminState(Protocol):
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
         """Tell what the platform last said of each org that is remembered."""
 
-    def reload(self) -> ReloadReport:
+    async def reload(self) -> ReloadReport:
         """Read the policy again; a bad file changes nothing."""
 
     def drain(self) -> None:

@@ -41,8 +41,8 @@ from sidecar.platform import (
 )
 from sidecar.platform.drift import find_drift
 from sidecar.policy.compiled import Policy
+from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
-from sidecar.policy.store import read_policy_file
 
 _NOBODY: Final = "bb-sidecar-doctor-asks-for-no-org"
 _NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")

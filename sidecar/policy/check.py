@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import find_problems
 from sidecar.policy.problems import Problem
-from sidecar.policy.store import read_policy_file
 
 
 def check_file(path: Path) -> list[Problem]:

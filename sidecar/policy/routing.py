@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
+from typing_extensions import override
+
 from sidecar.model import Headers
 from sidecar.policy.matcher import PathIndex
 from sidecar.policy.paths import (
@@ -70,6 +72,11 @@ class Match:
             other.methods is not None and all(self.takes_method(m) for m in other.methods)
         )
         return methods and set(self.headers) <= set(other.headers)
+
+    @override
+    def __reduce__(self) -> tuple[type[Match], tuple[object, ...]]:
+        """Go to another process as what it was made of: compiled, it has no way of its own."""
+        return Match, (self.pattern, self.methods, self.headers)
 
 
 Candidates = tuple[int, ...]

@@ -14,13 +14,12 @@ from typing import Final
 
 import yaml
 
+from sidecar.policy.file import MAX_BYTES
 from sidecar.policy.problems import Problem
 
 Where = tuple[str | int, ...]
 """The way to a value: keys and indices from the root."""
 
-MAX_BYTES: Final = 1 << 20
-"""The size of the largest ConfigMap; a larger file is a mistake."""
 _MAX_DEPTH: Final = 32
 _MAX_VALUES: Final = 200_000
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from sidecar.policy.compiled import Policy
-from sidecar.policy.load import load_policy
-from sidecar.policy.problems import PolicyError, Problem
-from sidecar.policy.source import MAX_BYTES
+from sidecar.policy.file import read_policy_file
+from sidecar.policy.problems import PolicyError
+from sidecar.policy.reading import Reader
 from sidecar.ports import PolicyObserver
 
 _LOG: Final = logging.getLogger("sidecar.policy")
@@ -38,27 +38,28 @@ class PolicyStore:
     def __init__(
         self,
         path: Path,
-        environ: Mapping[str, str],
+        policy: Policy,
+        read: Reader,
         observer: PolicyObserver | None = None,
         *,
         before_use: Callable[[Policy], None] | None = None,
     ) -> None:
-        """Load the file. Raises PolicyError with every problem when it cannot be used.
+        """Begin with `policy`, which `path` held; `read` makes policies of what it holds later.
 
         `before_use` hears of each policy before it is in force: its secrets are learnt first.
         """
         self.path: Final = path
-        self._environ = environ
+        self._read = read
         self._observer = observer
         self._before_use = before_use
         self._error: PolicyError | None = None
-        self._attempts = 0
+        self._reading = asyncio.Lock()
+        self._reloads = 0
         self._absent = 0
-        data = read_policy_file(path)
-        self._seen: str | None = _digest(data)
-        self._current = load_policy(data, file=str(path), environ=environ)
+        self._seen: str | None = policy.hash
+        self._current = policy
         if before_use is not None:
-            before_use(self._current)
+            before_use(policy)
 
     @property
     def current(self) -> Policy:
@@ -75,17 +76,15 @@ class PolicyStore:
         """Everything that is wrong with the file as it stands; empty when it is in force."""
         return () if self._error is None else tuple(map(str, self._error.problems))
 
-    def reload(self) -> ReloadOutcome:
+    async def reload(self) -> ReloadOutcome:
         """Read the file again now. A bad file changes nothing but `last_error`."""
-        self._attempts += 1
-        try:
-            data = read_policy_file(self.path)
-            self._seen = _digest(data)
-            if self._seen == self._current.hash:
-                return self._keep()
-            return self._swap(load_policy(data, file=str(self.path), environ=self._environ))
-        except PolicyError as error:
-            return self._reject(error)
+        self._reloads += 1
+        async with self._reading:
+            try:
+                data = await asyncio.to_thread(read_policy_file, self.path)
+            except PolicyError as error:
+                return self._reject(error)
+            return await self._take(data)
 
     async def watch(self, interval: float = 1.0) -> None:
         """Reload when the file's content changes, until cancelled; look every `interval` seconds.
@@ -99,7 +98,7 @@ class PolicyStore:
             await self._look(settle=interval / 4)
 
     async def _look(self, *, settle: float) -> None:
-        attempt = self._attempts
+        reloads = self._reloads
         try:
             data = await asyncio.to_thread(read_policy_file, self.path)
             if _digest(data) == self._seen:
@@ -110,31 +109,24 @@ class PolicyStore:
                 return
         except PolicyError as error:
             self._absent += 1
-            if self._absent == _PATIENCE and attempt == self._attempts:
+            if self._absent == _PATIENCE and reloads == self._reloads:
                 self._seen = None
                 self._reject(error)
             return
         self._absent = 0
-        await self._load(data, attempt)
+        async with self._reading:
+            if reloads == self._reloads:  # else somebody has read the file after us
+                await self._take(data)
 
-    async def _load(self, data: bytes, attempt: int) -> None:
-        """Compile in a thread, so that no call waits for it; an explicit reload goes first."""
-        policy: Policy | PolicyError
-        try:
-            policy = await asyncio.to_thread(
-                load_policy, data, file=str(self.path), environ=self._environ
-            )
-        except PolicyError as error:
-            policy = error
-        if attempt != self._attempts:
-            return
+    async def _take(self, data: bytes) -> ReloadOutcome:
+        """Put what the file held in force, if it can be."""
         self._seen = _digest(data)
-        if isinstance(policy, PolicyError):
-            self._reject(policy)
-        elif policy.hash == self._current.hash:
-            self._keep()
-        else:
-            self._swap(policy)
+        if self._seen == self._current.hash:
+            return self._keep()
+        try:
+            return self._swap(await self._read(data))
+        except PolicyError as error:
+            return self._reject(error)
 
     def _swap(self, policy: Policy) -> ReloadOutcome:
         before = self._current.hash
@@ -174,19 +166,6 @@ class PolicyStore:
         if self._observer is not None:
             self._observer.policy_reloaded(outcome.value)
         return outcome
-
-
-def read_policy_file(path: Path) -> bytes:
-    """Return the file's bytes, one more at most than a policy may have.
-
-    Raises PolicyError when it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}; name a readable file"
-        raise PolicyError([Problem(str(path), 1, 1, reason)]) from None
 
 
 def _digest(data: bytes) -> str:

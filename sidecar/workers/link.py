@@ -11,6 +11,7 @@ from typing import Final
 from sidecar.admin.readiness import Circumstances
 from sidecar.errors import SidecarError
 from sidecar.model import Quota
+from sidecar.policy.compiled import Policy
 from sidecar.settings import Settings
 from sidecar.telemetry.snapshot import Snapshot
 
@@ -32,10 +33,11 @@ class Ask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told at its start; `index` counts from 0."""
+    """What a worker is told at its start; `index` counts from 0, `policy` is the one in force."""
 
     settings: Settings
     index: int
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)

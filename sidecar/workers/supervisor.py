@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -24,6 +24,8 @@ from sidecar.admin.server import AdminServer
 from sidecar.admin.state import ReloadReport
 from sidecar.errors import UserError
 from sidecar.model import Quota
+from sidecar.policy.compiled import Policy
+from sidecar.policy.reading import FirstReading, own_path, own_python, read_apart
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.settings import Settings
@@ -73,14 +75,15 @@ class WorkerProcess:
 class Supervisor:
     """All workers as one: satisfies `AdminState` from what they told last."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        """Check the policy; raises UserError as the workers would."""
+    def __init__(self, settings: Settings, environ: Mapping[str, str], policy: Policy) -> None:
+        """Begin with a policy: each worker is given the one in force when it starts."""
         self._settings = settings
-        self._policies = PolicyStore(settings.policy, environ)
+        read = read_apart(str(settings.policy), environ)
+        self._policies = PolicyStore(settings.policy, policy, read)
         _look_for_left_journals(settings)
         self._workers: dict[int, WorkerProcess] = {}
         self._keepers: list[asyncio.Task[None]] = []
-        self._told: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._gone: list[Snapshot] = []
         self._ending = False
         self.draining = False
@@ -117,7 +120,7 @@ class Supervisor:
             await asyncio.gather(*ends)
         for keeper in self._keepers:
             keeper.cancel()
-        await asyncio.gather(*self._keepers, *self._told, return_exceptions=True)
+        await asyncio.gather(*self._keepers, *self._under_way, return_exceptions=True)
         for worker in self._workers.values():
             worker.close()
 
@@ -177,12 +180,16 @@ class Supervisor:
                     latest[org_id, quota.resource] = quota
         return [(org_id, quota) for (org_id, _), quota in latest.items()]
 
-    def reload(self) -> ReloadReport:
+    async def reload(self) -> ReloadReport:
         """Judge the file here, and have every worker read it."""
-        outcome = self._policies.reload()
+        outcome = await self._policies.reload()
         self._tell(Ask.RELOAD)
         rejected = outcome is ReloadOutcome.REJECTED
         return ReloadReport(outcome.value, rejected, self._policies.problems)
+
+    def begin_reload(self) -> None:
+        """Reload, without waiting for how it ends."""
+        self._hold(asyncio.ensure_future(self.reload()))
 
     def drain(self) -> None:
         """Have every worker refuse new requests."""
@@ -196,22 +203,26 @@ class Supervisor:
 
     def _tell(self, ask: Ask) -> None:
         for worker in self._workers.values():
-            task = asyncio.ensure_future(_told(worker, ask))
-            self._told.add(task)
-            task.add_done_callback(self._told.discard)
+            self._hold(asyncio.ensure_future(_told(worker, ask)))
+
+    def _hold(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _spawn(self, index: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sidecar.workers.worker", str(theirs.fileno()),
+                *own_python("sidecar.workers.worker"), str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONPATH": own_path()},
                 start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone
             )  # fmt: skip
         link = Link(*await asyncio.open_connection(sock=ours))
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await link.send(Orders(_of_worker(self._settings, index), index))
+                settings = _of_worker(self._settings, index)
+                await link.send(Orders(settings, index, self._policies.current))
                 answer = await link.receive()
         except (LinkClosedError, TimeoutError) as error:
             _signal(process, signal.SIGKILL)
@@ -311,11 +322,11 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
         process.send_signal(number)
 
 
-async def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
+async def supervise(settings: Settings, environ: Mapping[str, str], policy: Policy) -> int:
     """Run the workers until SIGTERM or SIGINT; return the exit status."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    supervisor = Supervisor(settings, environ)
+    supervisor = Supervisor(settings, environ, policy)
 
     def asked() -> None:
         if stop.is_set():
@@ -324,7 +335,7 @@ async def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.begin_reload)
     port = await supervisor.start()
     listen = settings.listen.host
     admin = AdminServer(supervisor, Exposition(supervisor.snapshot), refresh=supervisor.refresh)
@@ -348,7 +359,7 @@ async def supervise(settings: Settings, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def run_workers(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Run `settings.workers` workers; return the exit status."""
+def run_workers(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
+    """Run `settings.workers` workers; return the exit status. Raises UserError."""
     setup_logging(settings.log_level.value, settings.log_format.value)
-    return uvloop.run(supervise(settings, environ))
+    return uvloop.run(supervise(settings, environ, first.policy()))

@@ -16,8 +16,10 @@ from typing import assert_never
 
 import uvloop
 
-from sidecar.app import App, run_until_asked, spare_what_stays
+from sidecar.app import App
 from sidecar.errors import UserError
+from sidecar.policy.reading import read_apart
+from sidecar.serving import run_until_asked, spare_what_stays
 from sidecar.telemetry.logs import setup_logging
 from sidecar.workers.link import Ask, Done, Failed, Link, LinkClosedError, Look, Orders, Up
 
@@ -34,7 +36,10 @@ async def _work(pair: socket.socket) -> int:
         raise TypeError("a worker is told its orders first")
     settings = orders.settings
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    app = App(settings, os.environ, redactor, worker=True)
+    app = App(
+        settings, os.environ, redactor,
+        policy=orders.policy, read=read_apart(str(settings.policy), os.environ), worker=True,
+    )  # fmt: skip
     answering: asyncio.Task[None] | None = None
 
     async def started() -> None:
@@ -68,7 +73,7 @@ async def _answer(link: Link, app: App) -> None:
                     quotas = tuple(status.known_quotas())
                     await link.send(Look(app.snapshot(), status.circumstances(), quotas))
                 case Ask.RELOAD:
-                    app.reload()
+                    app.begin_reload()
                     await link.send(Done())
                 case Ask.DRAIN:
                     app.status.drain()

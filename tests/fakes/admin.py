@@ -39,7 +39,7 @@ class StaticState:
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
         return self.quotas
 
-    def reload(self) -> ReloadReport:
+    async def reload(self) -> ReloadReport:
         self.reloads += 1
         return self.report
 

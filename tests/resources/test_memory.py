@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 
 STREAMS: Final = scaled(2_000)
 ABORTS: Final = scaled(10_000)
-RELOADS: Final = scaled(1_000)
+RELOADS: Final = scaled(200)
 AT_ONCE: Final = 50
 STREAM_BYTES: Final = 48 * 1024
 """What an idle stream may cost: two connections, their buffers, a task."""

@@ -327,7 +327,7 @@ class WholeSidecar(RuleBasedStateMachine):
     def _reload(self, text: str) -> None:
         async def reload() -> None:
             self.w.policy_file.write_text(text)
-            self.w.app.reload()
+            await self.w.app.status.reload()
 
         self.run(reload())
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGHUP, SIGTERM
 
 import httpx
 import pytest
 
-from sidecar.app import App, run_until_asked
+from sidecar.app import App
 from sidecar.errors import UserError
 from sidecar.telemetry.logs import TextFormatter
 from sidecar.telemetry.redaction import Redactor
-from tests.e2e.harness import KEY, SESSION_SECRET, Place, Stack, policy, soon, stack
+from tests.e2e.harness import KEY, SESSION_SECRET, Place, Stack, policy, stack
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -114,7 +112,7 @@ async def test_stop_without_start_is_nothing(place: Place) -> None:
     """So are stopping twice, hurrying and reloading at any time."""
     app = made(place)
     app.hurry()
-    app.reload()
+    app.begin_reload()
     assert await app.stop()
     await app.start()
     assert await app.stop()
@@ -161,7 +159,7 @@ async def test_a_session_secret_is_learnt_with_its_policy(
         assert "session_secret_weak" not in caplog.messages
         identity = [{"cookie": "other_session", "secret_env": "WEAK"}]
         place.policy_file.write_text(policy(identity=identity))
-        app.reload()
+        await app.status.reload()
         assert "guessable" not in redactor.text("<guessable>")
         [told] = [each for each in caplog.records if each.message == "session_secret_weak"]
         line = TextFormatter(redactor).format(told)
@@ -258,23 +256,3 @@ async def test_there_is_no_status_before_the_start(place: Place) -> None:
     """Asking too early is a fault of the caller."""
     with pytest.raises(RuntimeError, match="not been started"):
         _ = made(place).status
-
-
-async def test_it_runs_until_it_is_asked_to_end(place: Place) -> None:
-    """SIGHUP reloads; SIGTERM ends it with 0."""
-    app = made(place)
-    up = asyncio.Event()
-
-    async def started() -> None:
-        up.set()
-
-    running = asyncio.create_task(run_until_asked(app, started))
-    await up.wait()
-    before = app.status.policy_view()["hash"]
-    place.policy_file.write_text(policy(unmatched="deny"))
-    os.kill(os.getpid(), SIGHUP)
-    try:
-        await soon(lambda: app.status.policy_view()["hash"], lambda now: now != before)
-    finally:
-        os.kill(os.getpid(), SIGTERM)
-        assert await running == 0

@@ -195,6 +195,10 @@ def test_run_starts_one_sidecar_or_several(
 ) -> None:
     """One worker is this process; more are processes of their own."""
     started: list[str] = []
+    read: list[str] = []
+
+    def first(path: Path, _: object) -> None:
+        read.append(str(path))
 
     def one(*_: object) -> int:
         started.append("1")
@@ -204,12 +208,13 @@ def test_run_starts_one_sidecar_or_several(
         started.append("2")
         return 0
 
-    monkeypatch.setattr("sidecar.app.run", one)
+    monkeypatch.setattr("sidecar.policy.reading.FirstReading", first)
+    monkeypatch.setattr("sidecar.serving.run", one)
     monkeypatch.setattr("sidecar.workers.supervisor.run_workers", several)
     monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
     argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1", "--workers", workers)
     assert run(capsys, *argv) == (0, "", "")
-    assert started == [workers]
+    assert (started, read) == ([workers], [policy])
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,9 @@ async def test_quotas_of_the_latest_orgs_are_known(s: Stack) -> None:
 
 async def test_a_good_reload_is_reported(s: Stack) -> None:
     """Loaded when it changed, unchanged when not."""
-    assert status(s).reload().outcome == "unchanged"
+    assert (await status(s).reload()).outcome == "unchanged"
     s.place.policy_file.write_text(policy(unmatched="deny"))
-    report = status(s).reload()
+    report = await status(s).reload()
     assert (report.outcome, report.rejected, report.problems) == ("loaded", False, ())
 
 
@@ -76,7 +76,7 @@ async def test_a_bad_reload_is_reported(s: Stack) -> None:
     """With each of its problems; the last good policy stays in view."""
     before = status(s).policy_view()
     s.place.policy_file.write_text("version: 3\nproduct: 7\nroutes: []\n")
-    report = status(s).reload()
+    report = await status(s).reload()
     assert (report.outcome, report.rejected) == ("rejected", True)
     found = [problem.partition("policy.yaml:")[2][:3] for problem in report.problems]
     assert found == ["1:1", "2:1", "3:9"]

@@ -12,6 +12,8 @@ from sidecar.admission.moment import Moment
 from sidecar.identity.keyset import KeySet
 from sidecar.model import Charge, FailureKind
 from sidecar.platform.breaker import Breaker
+from sidecar.policy.load import load_policy
+from sidecar.policy.reading import read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
@@ -43,7 +45,8 @@ class Scene:
         self.clock = TurnedClock()
         self.file = folder / "policy.yaml"
         self.file.write_text(POLICY, encoding="utf-8")
-        self.policies = PolicyStore(self.file, {})
+        policy = load_policy(POLICY.encode(), file="policy.yaml", environ={})
+        self.policies = PolicyStore(self.file, policy, read_here("policy.yaml", {}))
         self.metrics = Metrics(version="0")
         self.books = Books(self.metrics)
         self.keys = KeySet("http://127.0.0.1:9", self.clock, self.metrics)
@@ -113,13 +116,13 @@ def test_a_key_set_that_never_came_has_no_age(scene: Scene) -> None:
     assert scene.status._keys_age() == {}
 
 
-def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
+async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
     """A counter of rejections would fall silent while the bad file is still there."""
     successful = scene.status._policy_successful
     assert successful() == 1.0
     scene.file.write_text("version: 2\n", encoding="utf-8")
-    scene.policies.reload()
+    await scene.policies.reload()
     assert successful() == 0.0
     scene.file.write_text(POLICY, encoding="utf-8")
-    scene.policies.reload()
+    await scene.policies.reload()
     assert successful() == 1.0

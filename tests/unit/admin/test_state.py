@@ -12,7 +12,7 @@ def test_the_exposition_is_a_metrics_page() -> None:
     assert b'bb_sidecar_build_info{version="1.2.3"} 1.0' in page.render("")[0]
 
 
-def test_a_reload_without_problems_lists_none() -> None:
+async def test_a_reload_without_problems_lists_none() -> None:
     """Only a rejected file has some."""
     state: AdminState = StaticState()
-    assert state.reload() == ReloadReport("loaded", rejected=False, problems=())
+    assert await state.reload() == ReloadReport("loaded", rejected=False, problems=())

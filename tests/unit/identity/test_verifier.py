@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
 
 import pytest
 
 from sidecar.identity import tokens, verifier
+from sidecar.identity.jws import Jws
+from sidecar.identity.keys import TrustedKey
 from sidecar.identity.keyset import KeySet, Pace
 from sidecar.identity.verifier import Verifier
 from sidecar.model import (
@@ -42,24 +44,24 @@ SOURCES: Final[list[IdentitySource]] = [BB_AT, BEARER, SESSION]
 
 
 class Counted:
-    """A signature algorithm that counts how often it is asked."""
+    """A check of signatures that counts how often it is asked."""
 
-    def __init__(self, algorithm: Any) -> None:
+    def __init__(self, check: Callable[[Jws, TrustedKey], bool]) -> None:
         """Count for this one."""
-        self._algorithm = algorithm
+        self._check = check
         self.checks = 0
 
-    def verify(self, message: bytes, key: Any, signature: bytes) -> bool:
+    def __call__(self, jws: Jws, key: TrustedKey) -> bool:
         """Count, and check."""
         self.checks += 1
-        return bool(self._algorithm.verify(message, key, signature))
+        return self._check(jws, key)
 
 
 @pytest.fixture
 def rs256(monkeypatch: pytest.MonkeyPatch) -> Counted:
     """Count the checks of RS256 signatures."""
-    counted = Counted(tokens._RS256)
-    monkeypatch.setattr(tokens, "_RS256", counted)
+    counted = Counted(tokens._is_signed)
+    monkeypatch.setattr(tokens, "_is_signed", counted)
     return counted
 
 

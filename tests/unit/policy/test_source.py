@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.policy.source import MAX_BYTES, read_document
+from sidecar.policy.file import MAX_BYTES
+from sidecar.policy.source import read_document
 
 
 def problems(data: bytes) -> list[str]:

@@ -13,12 +13,16 @@ import pytest
 
 from sidecar.policy import store as store_module
 from sidecar.policy.compiled import Policy
+from sidecar.policy.file import read_policy_file
+from sidecar.policy.load import load_policy
 from sidecar.policy.problems import PolicyError, Problem
-from sidecar.policy.source import MAX_BYTES
-from sidecar.policy.store import PolicyStore, ReloadOutcome, read_policy_file
+from sidecar.policy.reading import read_here
+from sidecar.policy.store import PolicyStore, ReloadOutcome
 from tests.fakes.policy import NotingPolicyObserver
 
 INTERVAL = 0.02
+
+Hear = Callable[[Policy], None]
 
 
 def text(product: str) -> str:
@@ -52,7 +56,13 @@ def observer() -> NotingPolicyObserver:
 @pytest.fixture
 def store(file: Path, observer: NotingPolicyObserver) -> PolicyStore:
     """A store that has loaded the file."""
-    return PolicyStore(file, {}, observer)
+    return opened(file, observer)
+
+
+def opened(file: Path, observer: NotingPolicyObserver | None = None, **heard: Hear) -> PolicyStore:
+    """Open a store as an app does."""
+    policy = load_policy(read_policy_file(file), file=str(file), environ={})
+    return PolicyStore(file, policy, read_here(str(file), {}), observer, **heard)
 
 
 def put(file: Path, content: str) -> None:
@@ -99,28 +109,7 @@ def test_loads_at_construction(store: PolicyStore, observer: NotingPolicyObserve
     assert (store.current.product, store.last_error, observer.outcomes) == ("first", None, [])
 
 
-def test_bad_file_at_construction(file: Path) -> None:
-    """The sidecar does not start on a policy that it cannot read."""
-    file.write_text(BAD)
-    with pytest.raises(PolicyError, match=WRONG):
-        PolicyStore(file, {})
-
-
-def test_absent_file_at_construction(tmp_path: Path) -> None:
-    """The path and the mend, as for any problem."""
-    with pytest.raises(PolicyError, match=r"absent.yaml:1:1: cannot be read: No such file"):
-        PolicyStore(tmp_path / "absent.yaml", {})
-
-
-def test_secret_comes_from_the_environment(file: Path) -> None:
-    """A secret that is missing keeps the sidecar from starting."""
-    file.write_text(text("a") + "identity: [{cookie: s, secret_env: S}]\n")
-    with pytest.raises(PolicyError, match="environment variable S"):
-        PolicyStore(file, {})
-    assert PolicyStore(file, {"S": "x"}).current.product == "a"
-
-
-def test_a_policy_is_told_before_it_is_in_force(file: Path) -> None:
+async def test_a_policy_is_told_before_it_is_in_force(file: Path) -> None:
     """Its secrets can be learnt first; a rejected or an unchanged one is not told."""
     told: list[tuple[str, str]] = []
     stores: list[PolicyStore] = []
@@ -128,69 +117,71 @@ def test_a_policy_is_told_before_it_is_in_force(file: Path) -> None:
     def hear(policy: Policy) -> None:
         told.append((policy.product, stores[0].current.product if stores else ""))
 
-    stores.append(PolicyStore(file, {}, before_use=hear))
+    stores.append(opened(file, before_use=hear))
     for content in (text("first"), BAD, text("second")):
         put(file, content)
-        stores[0].reload()
+        await stores[0].reload()
     assert told == [("first", ""), ("second", "first")]
 
 
-def test_reload_takes_a_good_file(
+async def test_reload_takes_a_good_file(
     file: Path, store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:
     """The new policy replaces the old one, whole."""
     before = store.current
-    file.write_text(text("second"))
-    assert store.reload() is ReloadOutcome.LOADED
+    put(file, text("second"))
+    assert await store.reload() is ReloadOutcome.LOADED
     assert (before.product, store.current.product) == ("first", "second")
     assert observer.outcomes == ["loaded"]
 
 
-def test_reload_of_the_same_bytes_changes_nothing(
+async def test_reload_of_the_same_bytes_changes_nothing(
     store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:
     """The policy's caches live on."""
     before = store.current
-    assert store.reload() is ReloadOutcome.UNCHANGED
+    assert await store.reload() is ReloadOutcome.UNCHANGED
     assert store.current is before
     assert observer.outcomes == ["unchanged"]
 
 
-def test_reload_of_a_bad_file_keeps_the_last_good_policy(
+async def test_reload_of_a_bad_file_keeps_the_last_good_policy(
     file: Path, store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:
     """It says so, and goes on."""
     before = store.current
-    file.write_text(BAD)
-    assert store.reload() is ReloadOutcome.REJECTED
+    put(file, BAD)
+    assert await store.reload() is ReloadOutcome.REJECTED
     assert store.current is before
     assert WRONG in str(store.last_error)
     assert observer.outcomes == ["rejected"]
 
 
-def test_reload_of_an_absent_file_is_rejected(file: Path, store: PolicyStore) -> None:
+async def test_reload_of_an_absent_file_is_rejected(file: Path, store: PolicyStore) -> None:
     """Asked to reload now, the store does not wait for the file."""
-    file.unlink()
-    assert store.reload() is ReloadOutcome.REJECTED
+    remove(file)
+    assert await store.reload() is ReloadOutcome.REJECTED
 
 
-def test_going_back_to_the_last_good_file_mends_the_error(file: Path, store: PolicyStore) -> None:
+async def test_going_back_to_the_last_good_file_mends_the_error(
+    file: Path, store: PolicyStore
+) -> None:
     """Nothing is wrong any more."""
-    file.write_text(BAD)
-    store.reload()
-    file.write_text(text("first"))
-    assert (store.reload(), store.last_error) == (ReloadOutcome.UNCHANGED, None)
+    put(file, BAD)
+    await store.reload()
+    put(file, text("first"))
+    assert (await store.reload(), store.last_error) == (ReloadOutcome.UNCHANGED, None)
 
 
-def test_reloads_are_logged(
+async def test_reloads_are_logged(
     file: Path, store: PolicyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line each, with what an operator needs to know."""
     caplog.set_level(logging.INFO, logger="sidecar.policy")
-    file.write_text(text("second"))
-    store.reload()
-    file.write_text(BAD)
-    store.reload()
+    put(file, text("second"))
+    await store.reload()
+    put(file, BAD)
+    await store.reload()
     loaded, rejected = caplog.records
     assert (loaded.message, loaded.levelname) == ("policy_loaded", "INFO")
     assert vars(loaded)["policy_hash"] == store.current.hash
@@ -223,7 +214,7 @@ async def test_watch_sees_a_swapped_symlink(tmp_path: Path) -> None:
         (tmp_path / name / "policy.yaml").write_text(text(name))
     (tmp_path / "..data").symlink_to("one")
     (tmp_path / "policy.yaml").symlink_to("..data/policy.yaml")
-    store = PolicyStore(tmp_path / "policy.yaml", {})
+    store = opened(tmp_path / "policy.yaml")
     async with watching(store):
         (tmp_path / "..data_tmp").symlink_to("two")
         (tmp_path / "..data_tmp").replace(tmp_path / "..data")
@@ -311,15 +302,35 @@ async def test_watch_waits_for_a_file_that_is_away_for_a_moment(
 
 
 async def test_explicit_reload_goes_before_a_watch_under_way(
-    file: Path, store: PolicyStore
+    file: Path, store: PolicyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the watch compiled from older bytes does not replace what was loaded meanwhile."""
+    """What the watch found before it does not replace what was loaded meanwhile."""
+    looked, loaded = asyncio.Event(), asyncio.Event()
+
+    async def settle(_: float) -> None:
+        looked.set()
+        await loaded.wait()
+
+    put(file, text("older"))
+    with monkeypatch.context() as patched:
+        patched.setattr("asyncio.sleep", settle)
+        look = asyncio.create_task(store._look(settle=0))
+        await looked.wait()
     put(file, text("newest"))
-    store.reload()
-    await store._load(text("older").encode(), attempt=0)
+    await store.reload()
+    put(file, text("older"))
+    loaded.set()
+    await look
     assert store.current.product == "newest"
 
 
-def test_file_is_read_within_bounds(tmp_path: Path) -> None:
-    """A path to something endless does not fill the memory."""
-    assert len(read_policy_file(Path("/dev/zero"))) == MAX_BYTES + 1
+async def test_reloads_go_one_after_the_other(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """The one that was asked for last reads the file last."""
+    put(file, text("second"))
+    assert [*await asyncio.gather(store.reload(), store.reload())] == [
+        ReloadOutcome.LOADED,
+        ReloadOutcome.UNCHANGED,
+    ]
+    assert observer.outcomes == ["loaded", "unchanged"]

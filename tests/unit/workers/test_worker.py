@@ -12,10 +12,14 @@ from dataclasses import replace
 
 import httpx
 
+from sidecar.policy.file import read_policy_file
+from sidecar.policy.load import load_policy
 from sidecar.setting_values import Address
 from sidecar.settings import Settings
 from sidecar.workers.link import Ask, Done, Failed, Link, Look, Orders, Up
 from tests.e2e.harness import SESSION_SECRET, stack
+
+SECRET_NAME = "APP_SESSION_SECRET"
 
 
 @contextlib.asynccontextmanager
@@ -26,11 +30,13 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subpro
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sidecar.workers.worker", str(theirs.fileno()),
             pass_fds=(theirs.fileno(),), stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "APP_SESSION_SECRET": SESSION_SECRET},
+            env={**os.environ, SECRET_NAME: SESSION_SECRET},
         )  # fmt: skip
     link = Link(*await asyncio.open_connection(sock=ours))
     try:
-        await link.send(Orders(settings, 0))
+        data = read_policy_file(settings.policy)
+        policy = load_policy(data, file="policy.yaml", environ={SECRET_NAME: SESSION_SECRET})
+        await link.send(Orders(settings, 0, policy))
         yield link, process
     finally:
         link.close()
@@ -54,7 +60,7 @@ async def test_a_worker_tells_its_port_and_looks_at_itself() -> None:
 
 
 async def test_a_worker_does_as_it_is_asked() -> None:
-    """Reload and drain are answered when they are done."""
+    """Both are answered at once; the reload goes on by itself, the drain is on."""
     async with stack() as around, worker(around.place.settings()) as (link, _):
         await link.receive()
         for ask in (Ask.RELOAD, Ask.DRAIN):
