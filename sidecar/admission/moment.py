@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from sidecar.ports import Clock
+from sidecar.values import value
 
 
-class Moment(NamedTuple):
+@value
+class Moment:
     """`monotonic` for waits, budgets and caches; `unix` for tokens and quota periods. Seconds."""
 
     monotonic: float

