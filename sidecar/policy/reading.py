@@ -51,6 +51,7 @@ def read_apart(file: str, environ: Mapping[str, str]) -> Reader:
                 *own_python("sidecar.policy.reading"), file,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 env={**environ, "PYTHONPATH": own_path()},
+                start_new_session=True,  # a terminal's Ctrl-C is its parent's to act on
             )  # fmt: skip
         except OSError as error:
             raise _unread(file, f"no process can be started for it: {error.strerror}") from error
@@ -105,13 +106,17 @@ class FirstReading:
         """Wait for the policy. Raises PolicyError with every problem. To be called once."""
         with open(self._answer, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
             answer = pipe.read()
-        _, status = os.waitpid(self._child, 0)
-        return _policy_of(answer, os.waitstatus_to_exitcode(status), self._file)
+        try:
+            status = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+        except ChildProcessError:  # who started us ignores SIGCHLD: then no child leaves a status
+            status = 0 if answer else 1
+        return _policy_of(answer, status, self._file)
 
 
 def main() -> int:
     """Read the policy on stdin, named by the one argument; write what was found to stdout."""
     signal.alarm(PATIENCE)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a parent that has gone
     file = sys.argv[1]
     sys.stdout.buffer.write(_found(sys.stdin.buffer.read(), file, os.environ))
     return 0

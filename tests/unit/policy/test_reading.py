@@ -54,10 +54,10 @@ sys.stdout.buffer.write(pickle.dumps((found, left)))
 """
 
 
-def read_first(path: Path, environ: Mapping[str, str]) -> Policy:
+def read_first(path: Path, environ: Mapping[str, str], program: str = _PROGRAM) -> Policy:
     """Read as a sidecar does when it starts, in a program with one thread."""
     ran = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-        [sys.executable, "-c", _PROGRAM, str(path)],
+        [sys.executable, "-c", program, str(path)],
         capture_output=True, timeout=60, check=True, env={**os.environ, **environ},
     )  # fmt: skip
     found, left = pickle.loads(ran.stdout)  # noqa: S301 - from our own program
@@ -186,6 +186,27 @@ async def test_a_reading_has_a_deadline_and_leaves_no_process(
     with pytest.raises(PolicyError, match="took longer"):
         await read("apart", file, SECRET)
     assert children() == before
+
+
+def test_a_first_reading_needs_no_status_of_its_process(file: Path) -> None:
+    """Where SIGCHLD is ignored, as some who start programs have it, nobody is told any."""
+    program = f"import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n{_PROGRAM}"
+    assert read_first(file, SECRET, program).product == "acme-notes"
+
+
+async def test_a_terminal_does_not_interrupt_a_reading(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends the sidecar, which ends the reading: no traceback of another process."""
+    before = children()
+    monkeypatch.setattr(reading, "own_python", lambda _: (sys.executable, "-c", ENDLESS))
+    task = asyncio.create_task(read("apart", file, SECRET))
+    [child] = await soon(lambda: children() - before, bool)
+    session = os.getsid(int(child))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert session == int(child) != os.getsid(0)
 
 
 async def test_a_reading_that_is_given_up_leaves_no_process(
