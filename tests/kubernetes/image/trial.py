@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -80,11 +81,13 @@ def has_its_bytecode(podman: Podman) -> str:
     return "none is made at the start"
 
 
-def starts(podman: Podman, image: str) -> str:
-    """It serves, and ends when it is told to."""
+def starts(podman: Podman, image: str, folder: Path) -> str:
+    """It serves, reads a policy that has changed, and ends when it is told to."""
+    policy = folder / "policy.yaml"
+    policy.write_bytes((ROOT / "policies" / "shadow.yaml").read_bytes())
     podman(
         "run", "--detach", "--name", "alone", "--no-healthcheck", *_LOCKED,
-        "--volume", f"{ROOT}/policies/shadow.yaml:/policy.yaml:ro",
+        "--volume", f"{policy}:/policy.yaml:ro",
         "--env", "PLATFORM_INTERNAL_KEY=bbas_image_0123456789abcdef", image,
         "run", "--policy", "/policy.yaml", "--upstream", "http://127.0.0.1:18080",
     )  # fmt: skip
@@ -93,13 +96,19 @@ def starts(podman: Podman, image: str) -> str:
             lambda: '"event":"started"' in podman("logs", "alone", stderr=True),
             "it starts",
         )
+        with policy.open("a") as file:
+            file.write("# changed\n")
+        wait_until(
+            lambda: '"event":"policy_loaded"' in podman("logs", "alone", stderr=True),
+            "it reads the changed policy",
+        )
         seconds = _seconds_to_start(podman, "alone")
         podman("stop", "--time", "30", "alone")
         code = podman("inspect", "alone", "--format", "{{.State.ExitCode}}")
         assert code == "0", f"{code}: {podman('logs', 'alone', stderr=True)}"
     finally:
         podman("rm", "--force", "--time", "2", "alone", check=False)
-    return f"started in {seconds:.1f} s, and ended when told to"
+    return f"started in {seconds:.1f} s, read its policy again, and ended when told to"
 
 
 def is_locked_down(scene: Scene) -> str:
