@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__
@@ -32,6 +32,7 @@ from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
+from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.ports import Attempts, Clock
@@ -65,20 +66,21 @@ class App:
         environ: Mapping[str, str],
         redactor: Redactor | None = None,
         *,
-        policy: Policy | None = None,
+        first: Callable[[], Awaitable[Policy]] | None = None,
         read: Reader | None = None,
         clock: Clock = time,
         worker: bool = False,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
-        `policy` is what was read of its file already, and `read` reads it again; not given, this
-        process does. A `worker` shares its port with others and has no admin port of its own.
-        `clock` is what tokens, quotas and their books go by; timeouts go by the event loop.
+        `first` gives the policy to begin with, and `read` reads its file later; not given, this
+        process does both. A `worker` shares its port with others, has no admin port of its own and
+        does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
+        tokens, quotas and their books go by; timeouts go by the event loop.
         """
         self._settings = settings
         self._environ = environ
-        self._policy = policy
+        self._first = first
         self._read = read or read_here(str(settings.policy), environ)
         self._clock = clock
         self._worker = worker
@@ -86,6 +88,7 @@ class App:
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
+        self._policies: PolicyStore | None = None
         self._server: Server | None = None
         self._status: Status | None = None
         self._port = 0
@@ -131,7 +134,7 @@ class App:
         settings, limits, clock = self._settings, self._settings.limits, self._clock
         observer = self._observer
         self._hide_own()
-        policies = await self._policies(observer)
+        self._policies = policies = await self._open_policies(observer)
         key = KeySource(settings.key, on_change=self._hide)
         keys = KeySet(settings.auth.url, clock, observer)
         self._owned.push_async_callback(keys.close)
@@ -208,7 +211,8 @@ class App:
             self._owned.push_async_callback(admin.close)
             self._admin_address = admin.address
         keys.start()
-        self._own_task(policies.watch(), "policy watch")
+        if not self._worker:
+            self._own_task(policies.watch(), "policy watch")
         await self._listen(server)
         if webhook is not None:
             self._own_task(webhook.run(), "webhook registration")
@@ -247,10 +251,16 @@ class App:
             self._reloads.add(task)
             task.add_done_callback(self._reloads.discard)
 
-    async def _policies(self, observer: Observer) -> PolicyStore:
+    def adopt(self, found: Policy | PolicyError) -> None:
+        """Put in force what another process found in the policy's file."""
+        if self._policies is not None:
+            self._policies.adopt(found)
+
+    async def _open_policies(self, observer: Observer) -> PolicyStore:
         """Put the policy in force. Raises UserError where there is none that can be used."""
         path = self._settings.policy
-        policy = self._policy or await self._read(read_policy_file(path))
+        first = self._first
+        policy = await (self._read(read_policy_file(path)) if first is None else first())
         self._owned.push_async_callback(self._end_reloads)
         return PolicyStore(path, policy, self._read, observer, before_use=self._learn_secrets)
 

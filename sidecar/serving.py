@@ -6,7 +6,8 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 import uvloop
 
@@ -17,6 +18,11 @@ from sidecar.telemetry.logs import setup_logging
 
 log = logging.getLogger("sidecar.serving")
 
+T = TypeVar("T")
+
+_CUT_SHORT_SECONDS: Final = 5.0
+"""What a start that is cut short may take to end what it has begun."""
+
 
 def run(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
     """Run the sidecar until SIGTERM or SIGINT; return the exit status. Raises UserError.
@@ -25,7 +31,7 @@ def run(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> 
     """
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
     read = read_apart(str(settings.policy), environ)
-    app = App(settings, environ, redactor, policy=first.policy(), read=read)
+    app = App(settings, environ, redactor, first=first.policy, read=read)
     return uvloop.run(run_until_asked(app, spare_what_stays))
 
 
@@ -50,7 +56,9 @@ async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | Non
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
-    await app.start()
+    if await unless(stop, _started(app)) is None:
+        await app.stop(0)
+        return 0
     loop.add_signal_handler(signal.SIGHUP, app.begin_reload)
     if started is not None:
         await started()
@@ -64,3 +72,22 @@ async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | Non
         app.hurry()
     await stopping
     return 0
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do a step of the start, and return what comes of it; None where `stop` cut it short."""
+    doing = asyncio.ensure_future(work)
+    asked = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((doing, asked), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait((doing,), timeout=_CUT_SHORT_SECONDS)
+    return None if doing.cancelled() or not doing.done() else doing.result()
+
+
+async def _started(app: App) -> bool:
+    await app.start()
+    return True

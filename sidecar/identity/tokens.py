@@ -161,6 +161,8 @@ def _prepared(secret: bytes) -> bytes | None:
 
     A public key in PEM, DER, SSH or JWK form is no secret: whoever reads it could sign with it.
     """
+    if not secret:
+        return None
     # A twentieth of the start, for policies with a session's secret alone.
     from jwt import get_algorithm_by_name  # noqa: PLC0415
     from jwt.exceptions import InvalidKeyError  # noqa: PLC0415

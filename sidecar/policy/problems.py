@@ -36,3 +36,7 @@ class PolicyError(UserError):
             if more
             else f"{first}"
         )
+
+
+class UnreadError(PolicyError):
+    """A policy file that nobody has judged: what reads it came to grief. Worth another try."""

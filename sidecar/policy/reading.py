@@ -9,6 +9,7 @@ program of its own, for a process with threads must not be forked.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
 import signal
@@ -19,10 +20,16 @@ from typing import Final, NoReturn
 
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.problems import PolicyError, Problem, UnreadError
 
 Reader = Callable[[bytes], Awaitable[Policy]]
 """Makes a file's bytes a policy. Raises PolicyError with every problem."""
+
+_LOG: Final = logging.getLogger("sidecar.policy")
+_MARK: Final = b"\0policy\0"
+"""What an answer begins with: other code in the process may have written to its stdout before."""
+_SAID: Final = 2000
+"""How much is logged of what a process said that failed; bytes, its end."""
 
 PATIENCE: Final = 30
 """Seconds that a process may take to read a policy; with a tenth of a core it takes three."""
@@ -43,13 +50,18 @@ def read_here(file: str, environ: Mapping[str, str]) -> Reader:
 
 
 def read_apart(file: str, environ: Mapping[str, str]) -> Reader:
-    """Read in a process of its own, which is there for one reading: 0.2 s and 35 MB."""
+    """Read in a process of its own, which is there for one reading: 0.2 s and 35 MB.
+
+    Raises UnreadError, a PolicyError, where that process came to grief.
+    """
 
     async def read(data: bytes) -> Policy:
         try:
             process = await asyncio.create_subprocess_exec(
                 *own_python("sidecar.policy.reading"), file,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
                 env={**environ, "PYTHONPATH": own_path()},
                 start_new_session=True,  # a terminal's Ctrl-C is its parent's to act on
             )  # fmt: skip
@@ -57,14 +69,19 @@ def read_apart(file: str, environ: Mapping[str, str]) -> Reader:
             raise _unread(file, f"no process can be started for it: {error.strerror}") from error
         try:
             async with asyncio.timeout(PATIENCE + 1):  # its own alarm comes first
-                answer, _ = await process.communicate(data)
+                answer, said = await process.communicate(data)
         except TimeoutError:
             raise _unread(file, _reason(-signal.SIGALRM)) from None
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        return _policy_of(answer, await process.wait(), file)
+        status = await process.wait()
+        if status:
+            told = said[-_SAID:].decode(errors="backslashreplace")
+            _LOG.error("policy_unread", extra={"policy_file": file, "status": status, "said": told})
+        # In a thread: a policy of a thousand routes takes a while to be put together.
+        return await asyncio.to_thread(_policy_of, answer, status, file)
 
     return read
 
@@ -74,7 +91,7 @@ def own_python(module: str) -> tuple[str, ...]:
 
     Goes with `own_path` as PYTHONPATH: then it is the same code, wherever it is started.
     """
-    return (sys.executable, "-P", "-m", module)
+    return (sys.executable or "python3", "-P", "-m", module)
 
 
 def own_path() -> str:
@@ -95,28 +112,44 @@ class FirstReading:
         try:
             self._child = os.fork()
         except OSError as error:
-            raise _unread(
-                self._file, f"no process can be started for it: {error.strerror}"
-            ) from error
+            why = f"no process can be started for it: {error.strerror}"
+            raise _unread(self._file, why) from error
         if self._child == 0:
+            os.close(self._answer)
             _read_and_end(path, environ, told)
         os.close(told)
 
-    def policy(self) -> Policy:
+    async def policy(self) -> Policy:
         """Wait for the policy. Raises PolicyError with every problem. To be called once."""
-        with open(self._answer, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
-            answer = pipe.read()
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(self._answer, "rb")
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        answer: bytes | None = None
         try:
-            status = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
-        except ChildProcessError:  # who started us ignores SIGCHLD: then no child leaves a status
-            status = 0 if answer else 1
+            async with asyncio.timeout(PATIENCE + 1):  # its own alarm comes first
+                answer = await reader.read()
+        except TimeoutError:
+            raise _unread(self._file, _reason(-signal.SIGALRM)) from None
+        finally:
+            transport.close()
+            if answer is None:
+                os.kill(self._child, signal.SIGKILL)
+            status = self._status()
         return _policy_of(answer, status, self._file)
+
+    def _status(self) -> int:
+        """Return how the process ended, which is about to."""
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+        except ChildProcessError:  # who started us ignores SIGCHLD: then no child leaves a status
+            return 0
 
 
 def main() -> int:
     """Read the policy on stdin, named by the one argument; write what was found to stdout."""
-    signal.alarm(PATIENCE)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a parent that has gone
+    _end_in_time()
     file = sys.argv[1]
     sys.stdout.buffer.write(_found(sys.stdin.buffer.read(), file, os.environ))
     return 0
@@ -126,15 +159,13 @@ def _read_and_end(path: Path, environ: Mapping[str, str], told: int) -> NoReturn
     """Be the forked process: nothing of its parent's runs or is closed in it."""
     status = 1
     try:
-        # Ctrl-C and a parent that has gone end it without a word.
-        for number in (signal.SIGINT, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        signal.alarm(PATIENCE)
+        os.setsid()  # a terminal's Ctrl-C is its parent's to act on
+        _end_in_time()
         try:
             answer = _found(read_policy_file(path), str(path), environ)
         except PolicyError as error:
-            answer = pickle.dumps(error.problems)
-        with open(told, "wb") as pipe:
+            answer = _MARK + pickle.dumps(error.problems)
+        with os.fdopen(told, "wb") as pipe:
             pipe.write(answer)
         status = 0
     except Exception:  # noqa: BLE001 - nobody is above it
@@ -143,27 +174,41 @@ def _read_and_end(path: Path, environ: Mapping[str, str], told: int) -> NoReturn
         os._exit(status)
 
 
+def _end_in_time() -> None:
+    """End this process when it takes too long, and when nobody waits for its answer any more."""
+    for number in (signal.SIGALRM, signal.SIGPIPE):  # whatever who started us has them do
+        signal.signal(number, signal.SIG_DFL)
+    signal.alarm(PATIENCE)
+
+
 def _found(data: bytes, file: str, environ: Mapping[str, str]) -> bytes:
     from sidecar.policy.load import load_policy  # noqa: PLC0415 - see the module's docstring
 
     try:
-        return pickle.dumps(load_policy(data, file=file, environ=environ))
+        return _MARK + pickle.dumps(load_policy(data, file=file, environ=environ))
     except PolicyError as error:
-        return pickle.dumps(error.problems)
+        return _MARK + pickle.dumps(error.problems)
 
 
 def _policy_of(answer: bytes, status: int, file: str) -> Policy:
     """Take what the other process found; `status` is how it ended, minus the signal if by one."""
     if status:
         raise _unread(file, _reason(status))
-    found: Policy | tuple[Problem, ...] = pickle.loads(answer)  # noqa: S301 - our own process
+    _, mark, pickled = answer.partition(_MARK)
+    if not mark:
+        raise _unread(file, "what read it gave no answer; the log may say why")
+    found: Policy | tuple[Problem, ...]
+    try:
+        found = pickle.loads(pickled)  # noqa: S301 - our own process
+    except Exception as error:  # a program that was replaced on disk pickles what it likes
+        raise _unread(file, f"what read it is another release ({error!r}); restart") from error
     if isinstance(found, Policy):
         return found
     raise PolicyError(found)
 
 
-def _unread(file: str, why: str) -> PolicyError:
-    return PolicyError([Problem(file, 1, 1, f"could not be read: {why}")])
+def _unread(file: str, why: str) -> UnreadError:
+    return UnreadError([Problem(file, 1, 1, f"could not be read: {why}")])
 
 
 def _reason(status: int) -> str:
@@ -171,7 +216,7 @@ def _reason(status: int) -> str:
         return f"it took longer than {PATIENCE} s; give the sidecar more CPU"
     if status == -signal.SIGKILL:
         return "what read it was killed; give the sidecar more memory"
-    return f"what read it failed with status {status}; its log says why"
+    return f"what read it failed with status {status}; the log says why"
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ from typing import Final
 
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.problems import PolicyError
+from sidecar.policy.problems import PolicyError, UnreadError
 from sidecar.policy.reading import Reader
 from sidecar.ports import PolicyObserver
 
 _LOG: Final = logging.getLogger("sidecar.policy")
 _PATIENCE: Final = 3
 """Looks at a missing file before that counts as a rejection: editors and mounts replace files."""
+_LONGEST_REST: Final = 60
+"""Looks that are left out, at most, after readings that came to grief."""
 
 
 class ReloadOutcome(StrEnum):
@@ -43,19 +45,23 @@ class PolicyStore:
         observer: PolicyObserver | None = None,
         *,
         before_use: Callable[[Policy], None] | None = None,
+        found: Callable[[Policy | PolicyError], None] | None = None,
     ) -> None:
         """Begin with `policy`, which `path` held; `read` makes policies of what it holds later.
 
         `before_use` hears of each policy before it is in force: its secrets are learnt first.
+        `found` hears how each reload ended: with a policy, maybe the same, or with what is wrong.
         """
         self.path: Final = path
         self._read = read
         self._observer = observer
         self._before_use = before_use
         self._error: PolicyError | None = None
+        self._found = found
         self._reading = asyncio.Lock()
-        self._reloads = 0
         self._absent = 0
+        self._mishaps = 0
+        self._rest = 0
         self._seen: str | None = policy.hash
         self._current = policy
         if before_use is not None:
@@ -65,6 +71,11 @@ class PolicyStore:
     def current(self) -> Policy:
         """The last good policy."""
         return self._current
+
+    @property
+    def error(self) -> PolicyError | None:
+        """Why the file as it stands is not in force; None when it is."""
+        return self._error
 
     @property
     def last_error(self) -> str | None:
@@ -78,55 +89,85 @@ class PolicyStore:
 
     async def reload(self) -> ReloadOutcome:
         """Read the file again now. A bad file changes nothing but `last_error`."""
-        self._reloads += 1
         async with self._reading:
-            try:
-                data = await asyncio.to_thread(read_policy_file, self.path)
-            except PolicyError as error:
-                return self._reject(error)
-            return await self._take(data)
+            data = await self._content()
+            return self._miss(data) if isinstance(data, PolicyError) else await self._take(data)
 
     async def watch(self, interval: float = 1.0) -> None:
         """Reload when the file's content changes, until cancelled; look every `interval` seconds.
 
         The content is compared, not the file's times: symlinks that are swapped, files renamed
         over, and clocks make no difference. A file that is still being written is left alone
-        until two looks at it agree; one that is away for a moment is waited for.
+        until two looks at it agree; one that is away for a moment is waited for. Where a reading
+        came to grief the next one waits for twice as long, up to a minute.
         """
         while True:
             await asyncio.sleep(interval)
-            await self._look(settle=interval / 4)
+            if self._rest:
+                self._rest -= 1
+                continue
+            try:
+                await self._look(settle=interval / 4)
+            except Exception:  # noqa: BLE001 - a fault of ours must not leave the file unwatched
+                _LOG.exception("policy_look_failed", extra={"policy_file": str(self.path)})
+
+    def adopt(self, found: Policy | PolicyError) -> ReloadOutcome:
+        """Put a policy in force, or keep the last good one and tell what is wrong with the file."""
+        if isinstance(found, PolicyError):
+            outcome = self._reject(found)
+        elif found.hash == self._current.hash:
+            outcome = self._keep()
+        else:
+            outcome = self._swap(found)
+        if self._found is not None:
+            self._found(found)
+        return outcome
 
     async def _look(self, *, settle: float) -> None:
-        reloads = self._reloads
-        try:
-            data = await asyncio.to_thread(read_policy_file, self.path)
-            if _digest(data) == self._seen:
-                self._absent = 0
-                return
-            await asyncio.sleep(settle)
-            if await asyncio.to_thread(read_policy_file, self.path) != data:
-                return
-        except PolicyError as error:
-            self._absent += 1
-            if self._absent == _PATIENCE and reloads == self._reloads:
-                self._seen = None
-                self._reject(error)
+        seen = await self._content()
+        if isinstance(seen, bytes) and _digest(seen) == self._seen:
+            self._absent = 0
             return
-        self._absent = 0
+        await asyncio.sleep(settle)
         async with self._reading:
-            if reloads == self._reloads:  # else somebody has read the file after us
-                await self._take(data)
+            data = await self._content()
+            if isinstance(data, PolicyError):
+                self._absent += 1
+                if self._absent == _PATIENCE:
+                    self._miss(data)
+            elif data == seen:
+                self._absent = 0
+                if _digest(data) != self._seen:  # else a reload was quicker
+                    await self._take(data)
+
+    async def _content(self) -> bytes | PolicyError:
+        try:
+            return await asyncio.to_thread(read_policy_file, self.path)
+        except PolicyError as error:
+            return error
 
     async def _take(self, data: bytes) -> ReloadOutcome:
         """Put what the file held in force, if it can be."""
         self._seen = _digest(data)
         if self._seen == self._current.hash:
-            return self._keep()
+            return self.adopt(self._current)
+        found: Policy | PolicyError
         try:
-            return self._swap(await self._read(data))
+            found = await self._read(data)
+        except UnreadError as error:
+            self._seen = None
+            self._mishaps += 1
+            self._rest = min(1 << self._mishaps, _LONGEST_REST)
+            return self.adopt(error)
         except PolicyError as error:
-            return self._reject(error)
+            found = error
+        self._mishaps = 0
+        return self.adopt(found)
+
+    def _miss(self, error: PolicyError) -> ReloadOutcome:
+        """Tell of a file that is not there; whatever comes back in its place is news."""
+        self._seen = None
+        return self.adopt(error)
 
     def _swap(self, policy: Policy) -> ReloadOutcome:
         before = self._current.hash

@@ -12,6 +12,7 @@ from sidecar.admin.readiness import Circumstances
 from sidecar.errors import SidecarError
 from sidecar.model import Quota
 from sidecar.policy.compiled import Policy
+from sidecar.policy.problems import Problem
 from sidecar.settings import Settings
 from sidecar.telemetry.snapshot import Snapshot
 
@@ -27,7 +28,6 @@ class Ask(StrEnum):
     """What the supervisor asks of a worker."""
 
     LOOK = "look"
-    RELOAD = "reload"
     DRAIN = "drain"
 
 
@@ -38,6 +38,14 @@ class Orders:
     settings: Settings
     index: int
     policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the supervisor found in the policy file: a policy, else everything that is wrong."""
+
+    policy: Policy | None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Done:
     """A worker has done what it was asked."""
 
 
-Message = Ask | Orders | Up | Failed | Look | Done
+Message = Ask | Orders | Found | Up | Failed | Look | Done
 
 
 class Link:

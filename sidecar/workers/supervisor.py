@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 
@@ -25,51 +25,33 @@ from sidecar.admin.state import ReloadReport
 from sidecar.errors import UserError
 from sidecar.model import Quota
 from sidecar.policy.compiled import Policy
+from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import FirstReading, own_path, own_python, read_apart
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
+from sidecar.serving import unless
 from sidecar.settings import Settings
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot, merge
-from sidecar.workers.link import Ask, Failed, Link, LinkClosedError, Look, Message, Orders, Up
+from sidecar.workers.link import (
+    Ask,
+    Failed,
+    Found,
+    Link,
+    LinkClosedError,
+    Look,
+    Orders,
+    Up,
+)
+from sidecar.workers.process import WorkerProcess
 
 log = logging.getLogger("sidecar.workers")
 
 _START_SECONDS: Final = 30.0
-_ANSWER_SECONDS: Final = 2.0
 _RESTART_SECONDS: Final = 0.5
 _END_SECONDS: Final = 10.0
 """Beyond the drain: how long a worker may take to end before it is killed."""
-
-
-class WorkerProcess:
-    """One worker, as its parent sees it. Questions go one at a time."""
-
-    def __init__(self, index: int, process: asyncio.subprocess.Process, link: Link) -> None:
-        self.index = index
-        self.process = process
-        self.last: Look | None = None
-        self._link = link
-        self._asking = asyncio.Lock()
-
-    async def ask(self, ask: Ask) -> Message | None:
-        """Ask, and wait a little for the answer; None from a worker that is gone or stuck."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._asking:
-                await self._link.send(ask)
-                return await self._link.receive()
-        except (LinkClosedError, TimeoutError):
-            return None
-
-    async def look(self) -> None:
-        """Bring what is known of the worker up to date."""
-        answer = await self.ask(Ask.LOOK)
-        self.last = answer if isinstance(answer, Look) else None
-
-    def close(self) -> None:
-        """Let go of the link."""
-        self._link.close()
 
 
 class Supervisor:
@@ -79,11 +61,13 @@ class Supervisor:
         """Begin with a policy: each worker is given the one in force when it starts."""
         self._settings = settings
         read = read_apart(str(settings.policy), environ)
-        self._policies = PolicyStore(settings.policy, policy, read)
+        self._policies = PolicyStore(settings.policy, policy, read, found=self._pass_on)
         _look_for_left_journals(settings)
         self._workers: dict[int, WorkerProcess] = {}
         self._keepers: list[asyncio.Task[None]] = []
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Task[ReloadReport]] = set()
+        self._watch: asyncio.Task[None] | None = None
         self._gone: list[Snapshot] = []
         self._ending = False
         self.draining = False
@@ -103,11 +87,15 @@ class Supervisor:
             asyncio.create_task(self._keep(index), name=f"keeper {index}")
             for index in range(self._settings.workers)
         ]
+        self._watch = asyncio.create_task(self._policies.watch(), name="policy watch")
         return port
 
     async def stop(self) -> None:
         """Tell every worker to end, wait for the drain, and kill what has not ended then."""
         self._ending = True
+        readings = [*self._reloads, *([] if self._watch is None else [self._watch])]
+        for reading in readings:
+            reading.cancel()
         for worker in self._workers.values():
             _signal(worker.process, signal.SIGTERM)
         patience = self._settings.drain_seconds + _END_SECONDS
@@ -120,7 +108,7 @@ class Supervisor:
             await asyncio.gather(*ends)
         for keeper in self._keepers:
             keeper.cancel()
-        await asyncio.gather(*self._keepers, *self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._keepers, *self._telling, *readings, return_exceptions=True)
         for worker in self._workers.values():
             worker.close()
 
@@ -167,7 +155,7 @@ class Supervisor:
         )
 
     def policy_view(self) -> Mapping[str, object]:
-        """Tell what is in force: every worker reads the same file."""
+        """Tell what is in force: every worker was given it."""
         return as_dict(self._policies.current)
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
@@ -181,15 +169,16 @@ class Supervisor:
         return [(org_id, quota) for (org_id, _), quota in latest.items()]
 
     async def reload(self) -> ReloadReport:
-        """Judge the file here, and have every worker read it."""
+        """Read the file again; every worker is told what was found."""
         outcome = await self._policies.reload()
-        self._tell(Ask.RELOAD)
         rejected = outcome is ReloadOutcome.REJECTED
         return ReloadReport(outcome.value, rejected, self._policies.problems)
 
     def begin_reload(self) -> None:
         """Reload, without waiting for how it ends."""
-        self._hold(asyncio.ensure_future(self.reload()))
+        task = asyncio.ensure_future(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     def drain(self) -> None:
         """Have every worker refuse new requests."""
@@ -201,13 +190,17 @@ class Supervisor:
     def _looks(self) -> list[Look]:
         return [worker.last for worker in self._workers.values() if worker.last is not None]
 
-    def _tell(self, ask: Ask) -> None:
-        for worker in self._workers.values():
-            self._hold(asyncio.ensure_future(_told(worker, ask)))
+    def _pass_on(self, found: Policy | PolicyError) -> None:
+        self._tell(_as_message(found))
 
-    def _hold(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+    def _tell(self, ask: Ask | Found, *workers: WorkerProcess) -> None:
+        """Tell these workers, or all."""
+        if self._ending:
+            return
+        for worker in workers or tuple(self._workers.values()):
+            task = asyncio.ensure_future(worker.tell(ask))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _spawn(self, index: int) -> None:
         ours, theirs = socket.socketpair()
@@ -221,8 +214,8 @@ class Supervisor:
         link = Link(*await asyncio.open_connection(sock=ours))
         try:
             async with asyncio.timeout(_START_SECONDS):
-                settings = _of_worker(self._settings, index)
-                await link.send(Orders(settings, index, self._policies.current))
+                settings, policy = _of_worker(self._settings, index), self._policies.current
+                await link.send(Orders(settings, index, policy))
                 answer = await link.receive()
         except (LinkClosedError, TimeoutError) as error:
             _signal(process, signal.SIGKILL)
@@ -234,6 +227,10 @@ class Supervisor:
             raise UserError(text)
         worker = WorkerProcess(index, process, link)
         self._workers[index] = worker
+        if self._policies.current is not policy:  # it changed while the worker started
+            self._tell(Found(self._policies.current), worker)
+        if self._policies.error is not None:
+            self._tell(_as_message(self._policies.error), worker)
         if self.draining:
             await worker.ask(Ask.DRAIN)
 
@@ -312,9 +309,8 @@ def _reserved(settings: Settings) -> Iterator[int]:
         yield int(held.getsockname()[1])
 
 
-async def _told(worker: WorkerProcess, ask: Ask) -> None:
-    if await worker.ask(ask) is None:
-        log.warning("worker_silent", extra={"worker": worker.index, "asked": ask.value})
+def _as_message(found: Policy | PolicyError) -> Found:
+    return Found(None, found.problems) if isinstance(found, PolicyError) else Found(found)
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
@@ -322,19 +318,23 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
         process.send_signal(number)
 
 
-async def supervise(settings: Settings, environ: Mapping[str, str], policy: Policy) -> int:
-    """Run the workers until SIGTERM or SIGINT; return the exit status."""
+async def supervise(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
+    """Run the workers until SIGTERM or SIGINT; return the exit status. Raises UserError."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    supervisor = Supervisor(settings, environ, policy)
+    supervisor: Supervisor | None = None
 
     def asked() -> None:
-        if stop.is_set():
+        if stop.is_set() and supervisor is not None:
             supervisor.hurry()
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
+    policy = await unless(stop, first.policy())
+    if policy is None:
+        return 0
+    supervisor = Supervisor(settings, environ, policy)
     loop.add_signal_handler(signal.SIGHUP, supervisor.begin_reload)
     port = await supervisor.start()
     listen = settings.listen.host
@@ -362,4 +362,4 @@ async def supervise(settings: Settings, environ: Mapping[str, str], policy: Poli
 def run_workers(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
     """Run `settings.workers` workers; return the exit status. Raises UserError."""
     setup_logging(settings.log_level.value, settings.log_format.value)
-    return uvloop.run(supervise(settings, environ, first.policy()))
+    return uvloop.run(supervise(settings, environ, first))

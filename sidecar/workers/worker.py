@@ -12,21 +12,24 @@ import os
 import signal
 import socket
 import sys
-from typing import assert_never
 
 import uvloop
 
 from sidecar.app import App
 from sidecar.errors import UserError
+from sidecar.policy.compiled import Policy
+from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import read_apart
 from sidecar.serving import run_until_asked, spare_what_stays
 from sidecar.telemetry.logs import setup_logging
-from sidecar.workers.link import Ask, Done, Failed, Link, LinkClosedError, Look, Orders, Up
+from sidecar.workers.link import Ask, Done, Failed, Found, Link, LinkClosedError, Look, Orders, Up
 
 
 def main() -> int:
     """Serve until told to end; return the exit status."""
-    return uvloop.run(_work(socket.socket(fileno=int(sys.argv[1]))))
+    pair = socket.socket(fileno=int(sys.argv[1]))
+    pair.set_inheritable(False)
+    return uvloop.run(_work(pair))
 
 
 async def _work(pair: socket.socket) -> int:
@@ -36,10 +39,12 @@ async def _work(pair: socket.socket) -> int:
         raise TypeError("a worker is told its orders first")
     settings = orders.settings
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    app = App(
-        settings, os.environ, redactor,
-        policy=orders.policy, read=read_apart(str(settings.policy), os.environ), worker=True,
-    )  # fmt: skip
+    read = read_apart(str(settings.policy), os.environ)  # for a SIGHUP to this process alone
+
+    async def given() -> Policy:
+        return orders.policy
+
+    app = App(settings, os.environ, redactor, first=given, read=read, worker=True)
     answering: asyncio.Task[None] | None = None
 
     async def started() -> None:
@@ -65,21 +70,19 @@ async def _answer(link: Link, app: App) -> None:
     try:
         while True:
             ask = await link.receive()
-            if not isinstance(ask, Ask):
-                raise TypeError(f"a worker is not asked {type(ask).__name__}")
             match ask:
+                case Found(policy, problems):
+                    app.adopt(PolicyError(problems) if policy is None else policy)
+                    await link.send(Done())
                 case Ask.LOOK:
                     status = app.status
                     quotas = tuple(status.known_quotas())
                     await link.send(Look(app.snapshot(), status.circumstances(), quotas))
-                case Ask.RELOAD:
-                    app.begin_reload()
-                    await link.send(Done())
                 case Ask.DRAIN:
                     app.status.drain()
                     await link.send(Done())
                 case _:
-                    assert_never(ask)
+                    raise TypeError(f"a worker is not asked {type(ask).__name__}")
     except LinkClosedError:
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import SIGHUP, SIGTERM
 
 from sidecar.app import App
+from sidecar.policy.compiled import Policy
 from sidecar.serving import run_until_asked
 from tests.e2e.harness import KEY, SESSION_SECRET, Place, policy, soon
 
@@ -37,6 +38,25 @@ async def test_it_runs_until_it_is_asked_to_end(tmp_path: Path) -> None:
     finally:
         os.kill(os.getpid(), SIGTERM)
         assert await running == 0
+
+
+async def test_a_start_that_waits_is_cut_short_by_sigterm(tmp_path: Path) -> None:
+    """Process 1 of a container has no default end: until it is asked, it is asked in vain."""
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text(policy())
+    environ = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
+    waits = asyncio.Event()
+
+    async def forever() -> Policy:
+        waits.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    settings = Place(policy_file, NOBODY, NOBODY, NOBODY, environ).settings()
+    running = asyncio.create_task(run_until_asked(App(settings, environ, first=forever)))
+    await waits.wait()
+    os.kill(os.getpid(), SIGTERM)
+    assert await asyncio.wait_for(running, 10) == 0
 
 
 def test_what_serves_does_not_know_how_to_read_a_policy() -> None:

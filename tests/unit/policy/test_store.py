@@ -4,104 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sidecar.policy import store as store_module
 from sidecar.policy.compiled import Policy
-from sidecar.policy.file import read_policy_file
-from sidecar.policy.load import load_policy
 from sidecar.policy.problems import PolicyError, Problem
-from sidecar.policy.reading import read_here
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from tests.fakes.policy import NotingPolicyObserver
-
-INTERVAL = 0.02
-
-Hear = Callable[[Policy], None]
-
-
-def text(product: str) -> str:
-    """Return a good policy; its product tells which one it is."""
-    return f"""\
-version: 1
-product: {product}
-routes:
-  - {{name: all, match: {{path: /**}}, meter: {{}}}}
-"""
-
-
-BAD = text("bad").replace("meter: {}", "meter: {amount: 0}")
-WRONG = "`amount` must be at least 1"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A good policy's file."""
-    path = tmp_path / "policy.yaml"
-    path.write_text(text("first"))
-    return path
-
-
-@pytest.fixture
-def observer() -> NotingPolicyObserver:
-    """What the store tells."""
-    return NotingPolicyObserver()
-
-
-@pytest.fixture
-def store(file: Path, observer: NotingPolicyObserver) -> PolicyStore:
-    """A store that has loaded the file."""
-    return opened(file, observer)
-
-
-def opened(file: Path, observer: NotingPolicyObserver | None = None, **heard: Hear) -> PolicyStore:
-    """Open a store as an app does."""
-    policy = load_policy(read_policy_file(file), file=str(file), environ={})
-    return PolicyStore(file, policy, read_here(str(file), {}), observer, **heard)
-
-
-def put(file: Path, content: str) -> None:
-    """Write in place."""
-    file.write_text(content)
-
-
-def put_unseen(file: Path, content: str) -> None:
-    """Write in place, and leave the times as they were."""
-    times = file.stat()
-    file.write_text(content)
-    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def remove(file: Path) -> None:
-    """Take the file away."""
-    file.unlink()
-
-
-@asynccontextmanager
-async def watching(store: PolicyStore) -> AsyncIterator[None]:
-    """Watch quickly, and stop as an owner does."""
-    task = asyncio.create_task(store.watch(INTERVAL))
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that the watch will bring about."""
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(INTERVAL / 4)
-    pytest.fail("it never came about")
+from tests.unit.policy.stores import (
+    BAD,
+    INTERVAL,
+    WRONG,
+    opened,
+    put,
+    put_unseen,
+    remove,
+    text,
+    until,
+    watching,
+)
 
 
 def test_loads_at_construction(store: PolicyStore, observer: NotingPolicyObserver) -> None:
@@ -304,7 +228,7 @@ async def test_watch_waits_for_a_file_that_is_away_for_a_moment(
 async def test_explicit_reload_goes_before_a_watch_under_way(
     file: Path, store: PolicyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the watch found before it does not replace what was loaded meanwhile."""
+    """What the watch saw before it does not replace what was loaded meanwhile."""
     looked, loaded = asyncio.Event(), asyncio.Event()
 
     async def settle(_: float) -> None:
@@ -318,10 +242,35 @@ async def test_explicit_reload_goes_before_a_watch_under_way(
         await looked.wait()
     put(file, text("newest"))
     await store.reload()
-    put(file, text("older"))
     loaded.set()
     await look
     assert store.current.product == "newest"
+
+
+async def test_a_missing_file_that_comes_back_as_it_was_is_news(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """A reload that found nothing is mended by the same bytes."""
+    remove(file)
+    assert await store.reload() is ReloadOutcome.REJECTED
+    put(file, text("first"))
+    async with watching(store):
+        await until(lambda: store.last_error is None)
+    assert observer.outcomes == ["rejected", "unchanged"]
+
+
+async def test_what_was_found_is_passed_on(file: Path) -> None:
+    """Whoever asked for it hears of each reload's end: a policy, the same one, or the problems."""
+    heard: list[str] = []
+
+    def found(told: Policy | PolicyError) -> None:
+        heard.append(told.product if isinstance(told, Policy) else "rejected")
+
+    store = opened(file, found=found)
+    for content in (text("second"), text("second"), BAD):
+        put(file, content)
+        await store.reload()
+    assert heard == ["second", "second", "rejected"]
 
 
 async def test_reloads_go_one_after_the_other(

@@ -77,6 +77,41 @@ async def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays() -> Non
         assert program.events("worker_died")
 
 
+async def test_a_replaced_worker_has_the_policy_in_force() -> None:
+    """Not that of the start, nor none: the file may be bad meanwhile."""
+    async with supervised() as (stack, program):
+        stack.place.policy_file.write_text(policy(unmatched="deny"))
+
+        async def statuses() -> set[int]:
+            async with httpx.AsyncClient() as client:
+                return {(await client.get(f"{stack.url}/other")).status_code for _ in range(6)}
+
+        assert await eventually(statuses, lambda found: found == {403})
+        stack.place.policy_file.write_text("version: 9\n")
+        await program.event("policy_rejected")
+        before = workers_of(program)
+        os.kill(before[0], SIGKILL)
+
+        async def replaced() -> bool:
+            started = len(program.events("worker_started")) == WORKERS + 1
+            return started and len(workers_of(program)) == WORKERS
+
+        await eventually(replaced, bool)
+        assert {code for _ in range(5) for code in await statuses()} == {403}
+        page = await scrape(stack.admin)
+        assert page.sum("policy_last_reload_successful") == 0
+
+
+async def test_it_ends_at_once_in_the_middle_of_a_reading() -> None:
+    """What is read then is of no use."""
+    async with supervised() as (stack, program):
+        stack.place.policy_file.write_text(policy(unmatched="deny"))
+        program.send(SIGHUP)
+        program.send(SIGTERM)
+        assert await program.ended() == 0
+        assert not program.events("worker_silent")
+
+
 async def test_reload_and_drain_reach_every_worker() -> None:
     """One POST to the admin port changes all of them."""
     async with supervised() as (stack, _):

@@ -14,10 +14,11 @@ import httpx
 
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
+from sidecar.policy.problems import Problem
 from sidecar.setting_values import Address
 from sidecar.settings import Settings
-from sidecar.workers.link import Ask, Done, Failed, Link, Look, Orders, Up
-from tests.e2e.harness import SESSION_SECRET, stack
+from sidecar.workers.link import Ask, Done, Failed, Found, Link, Look, Orders, Up
+from tests.e2e.harness import SESSION_SECRET, policy, stack
 
 SECRET_NAME = "APP_SESSION_SECRET"
 
@@ -35,8 +36,8 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subpro
     link = Link(*await asyncio.open_connection(sock=ours))
     try:
         data = read_policy_file(settings.policy)
-        policy = load_policy(data, file="policy.yaml", environ={SECRET_NAME: SESSION_SECRET})
-        await link.send(Orders(settings, 0, policy))
+        loaded = load_policy(data, file="policy.yaml", environ={SECRET_NAME: SESSION_SECRET})
+        await link.send(Orders(settings, 0, loaded))
         yield link, process
     finally:
         link.close()
@@ -60,16 +61,38 @@ async def test_a_worker_tells_its_port_and_looks_at_itself() -> None:
 
 
 async def test_a_worker_does_as_it_is_asked() -> None:
-    """Both are answered at once; the reload goes on by itself, the drain is on."""
+    """A drain is on once it is answered."""
     async with stack() as around, worker(around.place.settings()) as (link, _):
         await link.receive()
-        for ask in (Ask.RELOAD, Ask.DRAIN):
-            await link.send(ask)
-            assert await link.receive() == Done()
+        await link.send(Ask.DRAIN)
+        assert await link.receive() == Done()
         await link.send(Ask.LOOK)
         look = await link.receive()
         assert isinstance(look, Look)
         assert look.circumstances.draining
+
+
+async def test_a_worker_takes_the_policy_that_it_is_told() -> None:
+    """A new one rules at once, without a look at the file; a problem leaves it in force."""
+    async with stack() as around, worker(around.place.settings()) as (link, _):
+        up = await link.receive()
+        assert isinstance(up, Up)
+        elsewhere = f"http://127.0.0.1:{up.port}/elsewhere"
+        denying = load_policy(
+            policy(unmatched="deny").encode(), file="p", environ={SECRET_NAME: SESSION_SECRET}
+        )
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(elsewhere)).status_code == 404
+            for found in (Found(denying), Found(None, (Problem("p", 1, 1, "it is bad"),))):
+                await link.send(found)
+                assert await link.receive() == Done()
+                assert (await client.get(elsewhere)).status_code == 403
+        await link.send(Ask.LOOK)
+        look = await link.receive()
+        assert isinstance(look, Look)
+        assert look.circumstances.policy_problem == "p:1:1: it is bad"
+        reloads = look.snapshot.values["policy_reload_total"]
+        assert (reloads["loaded",], reloads["rejected",]) == (1, 1)
 
 
 async def test_a_worker_whose_supervisor_is_gone_ends() -> None:
