@@ -245,8 +245,8 @@ class App:
             self._server.hurry()
 
     def begin_reload(self) -> None:
-        """Read the policy again now, without waiting for how that ends."""
-        if self._status is not None:
+        """Read the policy again now, without waiting for how that ends; a worker is told it."""
+        if self._status is not None and not self._worker:
             task = asyncio.ensure_future(self._status.reload())
             self._reloads.add(task)
             task.add_done_callback(self._reloads.discard)

@@ -12,6 +12,7 @@ import gc
 import io
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -108,15 +109,21 @@ def _run(args: argparse.Namespace) -> int:
     from sidecar.settings import Settings  # noqa: PLC0415
 
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
+    # Until the event loop has its own: process 1 of a container has no default, and would not hear.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is asked for is just done
     first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
-    if settings.workers > 1:
-        from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
+    try:
+        if settings.workers > 1:
+            from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
-        gc.enable()
-        return run_workers(settings, os.environ, first)
-    from sidecar.serving import run  # noqa: PLC0415
+            gc.enable()
+            return run_workers(settings, os.environ, first)
+        from sidecar.serving import run  # noqa: PLC0415
 
-    return run(settings, os.environ, first)
+        return run(settings, os.environ, first)
+    finally:
+        first.give_up()
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:

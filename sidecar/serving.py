@@ -85,7 +85,11 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
         if not doing.done():
             doing.cancel()
             await asyncio.wait((doing,), timeout=_CUT_SHORT_SECONDS)
-    return None if doing.cancelled() or not doing.done() else doing.result()
+    if not stop.is_set():
+        return doing.result()
+    if doing.done() and not doing.cancelled() and (fault := doing.exception()) is not None:
+        log.warning("start_cut_short", extra={"fault": str(fault)})
+    return None
 
 
 async def _started(app: App) -> bool:

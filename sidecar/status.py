@@ -84,6 +84,11 @@ class Status:
             redis_problem=None if self._attempts is None else self._attempts.problem,
         )
 
+    @property
+    def policy_hash(self) -> str:
+        """Which policy is in force."""
+        return self._policies.current.hash
+
     def policy_view(self) -> Mapping[str, object]:
         """Tell what is in force."""
         return as_dict(self._policies.current)

@@ -94,7 +94,6 @@ UNTESTED: Final = {
 TESTED_WITH: Final = {
     # Wiring shows what it does only when it runs.
     "side_jobs.py": "e2e/test_webhooks.py",
-    "workers/process.py": "unit/workers/test_supervisor.py",
     # Phases and records of the engine have no behaviour apart from it.
     "admission/idempotency.py": "unit/admission/test_keys.py",
     "admission/journal_records.py": "unit/admission/test_journal_file.py",

@@ -9,6 +9,7 @@ program of its own, for a process with threads must not be forked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pickle
@@ -135,14 +136,21 @@ class FirstReading:
         finally:
             transport.close()
             if answer is None:
+                self.give_up()
+        return _policy_of(answer, self._status(), self._file)
+
+    def give_up(self) -> None:
+        """End a reading that nobody waits for; one that has ended is left alone."""
+        if self._child:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child, signal.SIGKILL)
-            status = self._status()
-        return _policy_of(answer, status, self._file)
+            self._status()
 
     def _status(self) -> int:
         """Return how the process ended, which is about to."""
+        child, self._child = self._child, 0
         try:
-            return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         except ChildProcessError:  # who started us ignores SIGCHLD: then no child leaves a status
             return 0
 
@@ -176,8 +184,9 @@ def _read_and_end(path: Path, environ: Mapping[str, str], told: int) -> NoReturn
 
 def _end_in_time() -> None:
     """End this process when it takes too long, and when nobody waits for its answer any more."""
-    for number in (signal.SIGALRM, signal.SIGPIPE):  # whatever who started us has them do
+    for number in (signal.SIGALRM, signal.SIGPIPE, signal.SIGTERM):  # whatever they did so far
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its parent's to act on
     signal.alarm(PATIENCE)
 
 

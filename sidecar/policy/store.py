@@ -62,6 +62,7 @@ class PolicyStore:
         self._absent = 0
         self._mishaps = 0
         self._rest = 0
+        self._grieved: str | None = None
         self._seen: str | None = policy.hash
         self._current = policy
         if before_use is not None:
@@ -103,9 +104,6 @@ class PolicyStore:
         """
         while True:
             await asyncio.sleep(interval)
-            if self._rest:
-                self._rest -= 1
-                continue
             try:
                 await self._look(settle=interval / 4)
             except Exception:  # noqa: BLE001 - a fault of ours must not leave the file unwatched
@@ -125,9 +123,14 @@ class PolicyStore:
 
     async def _look(self, *, settle: float) -> None:
         seen = await self._content()
-        if isinstance(seen, bytes) and _digest(seen) == self._seen:
-            self._absent = 0
-            return
+        if isinstance(seen, bytes):
+            digest = _digest(seen)
+            if digest == self._seen:
+                self._absent = 0
+                return
+            if digest == self._grieved and self._rest:
+                self._rest -= 1
+                return
         await asyncio.sleep(settle)
         async with self._reading:
             data = await self._content()
@@ -148,20 +151,20 @@ class PolicyStore:
 
     async def _take(self, data: bytes) -> ReloadOutcome:
         """Put what the file held in force, if it can be."""
-        self._seen = _digest(data)
-        if self._seen == self._current.hash:
-            return self.adopt(self._current)
-        found: Policy | PolicyError
+        self._seen = digest = _digest(data)
+        found: Policy | PolicyError = self._current
         try:
-            found = await self._read(data)
+            if digest != self._current.hash:
+                found = await self._read(data)
         except UnreadError as error:
-            self._seen = None
+            self._seen, self._grieved = None, digest
             self._mishaps += 1
             self._rest = min(1 << self._mishaps, _LONGEST_REST)
             return self.adopt(error)
         except PolicyError as error:
             found = error
-        self._mishaps = 0
+        self._grieved = None
+        self._mishaps = self._rest = 0
         return self.adopt(found)
 
     def _miss(self, error: PolicyError) -> ReloadOutcome:

@@ -42,7 +42,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the supervisor found in the policy file: a policy, else everything that is wrong."""
+    """What the supervisor found in the policy file: a policy, and what is wrong with it now."""
 
     policy: Policy | None
     problems: tuple[Problem, ...] = ()
@@ -68,6 +68,7 @@ class Look:
 
     snapshot: Snapshot
     circumstances: Circumstances
+    policy_hash: str
     quotas: tuple[tuple[str, Quota], ...]
 
 
@@ -104,7 +105,10 @@ class Link:
             data = await self._reader.readexactly(size)
         except (OSError, asyncio.IncompleteReadError) as error:
             raise LinkClosedError("the other process is gone") from error
-        message: Message = pickle.loads(data)  # noqa: S301 - from our own process
+        try:
+            message: Message = pickle.loads(data)  # noqa: S301 - from our own process
+        except Exception as error:  # a program that was replaced on disk pickles what it likes
+            raise LinkClosedError("the other process is another release") from error
         return message
 
     def close(self) -> None:

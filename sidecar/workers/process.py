@@ -22,15 +22,35 @@ class WorkerProcess:
         self.last: Look | None = None
         self._link = link
         self._asking = asyncio.Lock()
+        self._receiving: asyncio.Task[Message] | None = None
+        self._owed = 0
 
     async def ask(self, ask: Ask | Found) -> Message | None:
-        """Ask, and wait a little for the answer; None from a worker that is gone or stuck."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._asking:
-                await self._link.send(ask)
-                return await self._link.receive()
-        except (LinkClosedError, TimeoutError):
-            return None
+        """Ask, and wait a little for the answer; None from a worker that is gone or stuck.
+
+        An answer that comes too late is passed over by the next question: they come in order.
+        """
+        async with self._asking:
+            self._owed += 1
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self._link.send(ask)
+                    while True:
+                        answer = await self._receive()
+                        self._owed -= 1
+                        if not self._owed:
+                            return answer
+            except (LinkClosedError, TimeoutError):
+                return None
+
+    async def _receive(self) -> Message:
+        """Receive in a task that outlives who waits, so that no message is read in halves."""
+        if self._receiving is None:
+            self._receiving = asyncio.ensure_future(self._link.receive())
+            self._receiving.add_done_callback(_heard)
+        await asyncio.wait((self._receiving,))
+        received, self._receiving = self._receiving, None
+        return received.result()
 
     async def tell(self, ask: Ask | Found) -> None:
         """Ask for what is answered by being done; one that does not answer is told in the log."""
@@ -45,4 +65,12 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Let go of the link."""
+        if self._receiving is not None:
+            self._receiving.cancel()
         self._link.close()
+
+
+def _heard(received: asyncio.Task[Message]) -> None:
+    """Take note of how it ended, though maybe nobody waits for it any more."""
+    if not received.cancelled():
+        received.exception()

@@ -41,6 +41,7 @@ from sidecar.workers.link import (
     Link,
     LinkClosedError,
     Look,
+    Message,
     Orders,
     Up,
 )
@@ -94,8 +95,9 @@ class Supervisor:
         """Tell every worker to end, wait for the drain, and kill what has not ended then."""
         self._ending = True
         readings = [*self._reloads, *([] if self._watch is None else [self._watch])]
-        for reading in readings:
-            reading.cancel()
+        for task in (*readings, *self._keepers):  # keepers first: what they start ends with them
+            task.cancel()
+        await asyncio.gather(*readings, *self._keepers, return_exceptions=True)
         for worker in self._workers.values():
             _signal(worker.process, signal.SIGTERM)
         patience = self._settings.drain_seconds + _END_SECONDS
@@ -106,9 +108,7 @@ class Supervisor:
                 if late:
                     _signal(worker.process, signal.SIGKILL)
             await asyncio.gather(*ends)
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, *self._telling, *readings, return_exceptions=True)
+        await asyncio.gather(*self._telling, return_exceptions=True)
         for worker in self._workers.values():
             worker.close()
 
@@ -118,8 +118,12 @@ class Supervisor:
             _signal(worker.process, signal.SIGTERM)
 
     async def refresh(self) -> None:
-        """Ask every worker how it is, all at once."""
+        """Ask every worker how it is, all at once; one with another policy is told it again."""
         await asyncio.gather(*(worker.look() for worker in self._workers.values()))
+        current = self._policies.current
+        for worker in self._workers.values():
+            if worker.last is not None and worker.last.policy_hash != current.hash:
+                self._tell(Found(current), worker)
 
     def snapshot(self) -> Snapshot:
         """Merge what the workers counted; what one that died had counted stays counted."""
@@ -171,6 +175,7 @@ class Supervisor:
     async def reload(self) -> ReloadReport:
         """Read the file again; every worker is told what was found."""
         outcome = await self._policies.reload()
+        await asyncio.gather(*self._telling)
         rejected = outcome is ReloadOutcome.REJECTED
         return ReloadReport(outcome.value, rejected, self._policies.problems)
 
@@ -191,7 +196,10 @@ class Supervisor:
         return [worker.last for worker in self._workers.values() if worker.last is not None]
 
     def _pass_on(self, found: Policy | PolicyError) -> None:
-        self._tell(_as_message(found))
+        if isinstance(found, PolicyError):
+            self._tell(Found(None, found.problems))
+        else:
+            self._tell(Found(found))
 
     def _tell(self, ask: Ask | Found, *workers: WorkerProcess) -> None:
         """Tell these workers, or all."""
@@ -205,34 +213,43 @@ class Supervisor:
     async def _spawn(self, index: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *own_python("sidecar.workers.worker"), str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, "PYTHONPATH": own_path()},
-                start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone
-            )  # fmt: skip
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *own_python("sidecar.workers.worker"), str(theirs.fileno()),
+                    pass_fds=(theirs.fileno(),),
+                    env={**os.environ, "PYTHONPATH": own_path()},
+                    start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone
+                )  # fmt: skip
+            except OSError as error:
+                ours.close()
+                why = f"--workers: worker {index} cannot be started: {error.strerror}"
+                raise UserError(f"{why}: give room for {self._settings.workers}") from error
         link = Link(*await asyncio.open_connection(sock=ours))
+        settings, policy = _of_worker(self._settings, index), self._policies.current
+        answer: Message | None = None
         try:
             async with asyncio.timeout(_START_SECONDS):
-                settings, policy = _of_worker(self._settings, index), self._policies.current
                 await link.send(Orders(settings, index, policy))
                 answer = await link.receive()
         except (LinkClosedError, TimeoutError) as error:
-            _signal(process, signal.SIGKILL)
-            await process.wait()
             raise UserError(f"--workers: worker {index} did not start; its log says why") from error
+        finally:
+            if not isinstance(answer, Up):
+                link.close()
+                if answer is None:
+                    _signal(process, signal.SIGKILL)
+                await process.wait()
         if not isinstance(answer, Up):
-            await process.wait()
-            text = answer.text if isinstance(answer, Failed) else "it did not start"
-            raise UserError(text)
+            raise UserError(answer.text if isinstance(answer, Failed) else "it did not start")
         worker = WorkerProcess(index, process, link)
         self._workers[index] = worker
-        if self._policies.current is not policy:  # it changed while the worker started
-            self._tell(Found(self._policies.current), worker)
-        if self._policies.error is not None:
-            self._tell(_as_message(self._policies.error), worker)
+        error_now = self._policies.error
+        changed = None if self._policies.current is policy else self._policies.current
+        if changed is not None or error_now is not None:  # or wrong since before it started
+            problems = () if error_now is None else error_now.problems
+            self._tell(Found(changed, problems), worker)
         if self.draining:
-            await worker.ask(Ask.DRAIN)
+            self._tell(Ask.DRAIN, worker)
 
     async def _keep(self, index: int) -> None:
         """Replace the worker at `index` whenever it dies."""
@@ -247,9 +264,21 @@ class Supervisor:
                 self._gone = [merge(self._gone)]
                 worker.last = None
             worker.close()
-            await asyncio.sleep(_RESTART_SECONDS)
-            with contextlib.suppress(UserError):  # the next round tries again
-                await self._spawn(index)
+            while not await self._replace(index):
+                pass
+
+    async def _replace(self, index: int) -> bool:
+        """Start a worker in the place of one that died; say whether there is one now."""
+        await asyncio.sleep(_RESTART_SECONDS)
+        try:
+            await self._spawn(index)
+        except UserError as error:
+            log.error("worker_not_started", extra={"worker": index, "why": str(error)})  # noqa: TRY400 - told, not a fault
+        except Exception:
+            log.exception("worker_not_started", extra={"worker": index, "why": "a fault"})
+        else:
+            return True
+        return False
 
 
 _SILENT: Final = Circumstances(
@@ -309,10 +338,6 @@ def _reserved(settings: Settings) -> Iterator[int]:
         yield int(held.getsockname()[1])
 
 
-def _as_message(found: Policy | PolicyError) -> Found:
-    return Found(None, found.problems) if isinstance(found, PolicyError) else Found(found)
-
-
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
@@ -322,11 +347,12 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
     """Run the workers until SIGTERM or SIGINT; return the exit status. Raises UserError."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    supervisor: Supervisor | None = None
+    up: list[Supervisor] = []
 
     def asked() -> None:
-        if stop.is_set() and supervisor is not None:
-            supervisor.hurry()
+        if stop.is_set():
+            for supervisor in up:
+                supervisor.hurry()
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -336,7 +362,11 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
         return 0
     supervisor = Supervisor(settings, environ, policy)
     loop.add_signal_handler(signal.SIGHUP, supervisor.begin_reload)
-    port = await supervisor.start()
+    port = await unless(stop, supervisor.start())
+    if port is None:
+        await supervisor.stop()
+        return 0
+    up.append(supervisor)
     listen = settings.listen.host
     admin = AdminServer(supervisor, Exposition(supervisor.snapshot), refresh=supervisor.refresh)
     try:

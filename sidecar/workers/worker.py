@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -19,14 +20,27 @@ from sidecar.app import App
 from sidecar.errors import UserError
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
-from sidecar.policy.reading import read_apart
 from sidecar.serving import run_until_asked, spare_what_stays
 from sidecar.telemetry.logs import setup_logging
-from sidecar.workers.link import Ask, Done, Failed, Found, Link, LinkClosedError, Look, Orders, Up
+from sidecar.workers.link import (
+    Ask,
+    Done,
+    Failed,
+    Found,
+    Link,
+    LinkClosedError,
+    Look,
+    Message,
+    Orders,
+    Up,
+)
+
+log = logging.getLogger("sidecar.workers")
 
 
 def main() -> int:
     """Serve until told to end; return the exit status."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its supervisor's to act on
     pair = socket.socket(fileno=int(sys.argv[1]))
     pair.set_inheritable(False)
     return uvloop.run(_work(pair))
@@ -39,12 +53,11 @@ async def _work(pair: socket.socket) -> int:
         raise TypeError("a worker is told its orders first")
     settings = orders.settings
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    read = read_apart(str(settings.policy), os.environ)  # for a SIGHUP to this process alone
 
     async def given() -> Policy:
         return orders.policy
 
-    app = App(settings, os.environ, redactor, first=given, read=read, worker=True)
+    app = App(settings, os.environ, redactor, first=given, worker=True)
     answering: asyncio.Task[None] | None = None
 
     async def started() -> None:
@@ -55,6 +68,9 @@ async def _work(pair: socket.socket) -> int:
 
     try:
         return await run_until_asked(app, started)
+    except LinkClosedError:  # the supervisor has ended meanwhile
+        await app.stop(0)
+        return 0
     except UserError as error:
         with contextlib.suppress(LinkClosedError):
             await link.send(Failed(str(error)))
@@ -70,21 +86,37 @@ async def _answer(link: Link, app: App) -> None:
     try:
         while True:
             ask = await link.receive()
-            match ask:
-                case Found(policy, problems):
-                    app.adopt(PolicyError(problems) if policy is None else policy)
-                    await link.send(Done())
-                case Ask.LOOK:
-                    status = app.status
-                    quotas = tuple(status.known_quotas())
-                    await link.send(Look(app.snapshot(), status.circumstances(), quotas))
-                case Ask.DRAIN:
-                    app.status.drain()
-                    await link.send(Done())
-                case _:
-                    raise TypeError(f"a worker is not asked {type(ask).__name__}")
+            answer: Message = Done()
+            try:
+                answer = _answer_to(ask, app)
+            except Exception:
+                log.exception("worker_fault", extra={"asked": type(ask).__name__})
+            await link.send(answer)
     except LinkClosedError:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _answer_to(ask: Message, app: App) -> Message:
+    match ask:
+        case Found(policy, problems):
+            if policy is not None:
+                app.adopt(policy)
+            if problems:
+                app.adopt(PolicyError(problems))
+            return Done()
+        case Ask.LOOK:
+            status = app.status
+            return Look(
+                app.snapshot(),
+                status.circumstances(),
+                status.policy_hash,
+                tuple(status.known_quotas()),
+            )
+        case Ask.DRAIN:
+            app.status.drain()
+            return Done()
+        case _:
+            raise TypeError(f"a worker is not asked {type(ask).__name__}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.harness import KEY, ORG, SESSION_SECRET, eventually, policy, soon
-from tests.e2e.programs import ProcessStack, process_stack, running
+from tests.e2e.programs import SIDECAR, ProcessStack, process_stack, running, start
 
 STREAMS = 20
 
@@ -86,6 +87,26 @@ async def test_an_idle_sidecar_ends_at_once(number: Signals) -> None:
         assert await s.program.ended() == 0
         assert [line["event"] for line in s.program.log][-1] == "stopped"
         assert s.program.out == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_ends_a_start_that_waits_for_its_policy(tmp_path: Path, workers: int) -> None:
+    """At once, and with 0: it was asked to."""
+    async with process_stack() as s:
+        fifo = tmp_path / "policy.yaml"
+        os.mkfifo(fifo)
+        flags = s.place.flags(policy=fifo, workers=workers)
+        program = await start(*SIDECAR, "run", *flags, environ=s.place.environ)
+        try:
+            # Opens only when somebody reads: that process has begun, and the signals are set.
+            descriptor = await asyncio.to_thread(os.open, fifo, os.O_WRONLY)
+            program.send(SIGHUP)
+            program.send(SIGTERM)
+            assert await program.ended() == 0
+            assert not [line for line in program.err if "Traceback" in line]
+            os.close(descriptor)
+        finally:
+            await program.close()
 
 
 async def test_sighup_reloads_the_policy() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,15 @@ def policy(tmp_path: Path) -> str:
     path = tmp_path / "policy.yaml"
     path.write_text(POLICY)
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Let no test leave the signals as a sidecar that starts has them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -197,8 +208,14 @@ def test_run_starts_one_sidecar_or_several(
     started: list[str] = []
     read: list[str] = []
 
-    def first(path: Path, _: object) -> None:
-        read.append(str(path))
+    class First:
+        """A reading that is asked for nothing but its end."""
+
+        def __init__(self, path: Path, _: object) -> None:
+            read.append(str(path))
+
+        def give_up(self) -> None:
+            read.append("given up")
 
     def one(*_: object) -> int:
         started.append("1")
@@ -208,13 +225,13 @@ def test_run_starts_one_sidecar_or_several(
         started.append("2")
         return 0
 
-    monkeypatch.setattr("sidecar.policy.reading.FirstReading", first)
+    monkeypatch.setattr("sidecar.policy.reading.FirstReading", First)
     monkeypatch.setattr("sidecar.serving.run", one)
     monkeypatch.setattr("sidecar.workers.supervisor.run_workers", several)
     monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
     argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1", "--workers", workers)
     assert run(capsys, *argv) == (0, "", "")
-    assert (started, read) == ([workers], [policy])
+    assert (started, read) == ([workers], [policy, "given up"])
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,20 @@ async def test_readings_that_come_to_grief_become_rare(file: Path) -> None:
         assert store._rest >= 8
 
 
+async def test_a_change_ends_the_rest(file: Path) -> None:
+    """It is another file that is to be read, and maybe a smaller one."""
+    unread = UnreadError([Problem("p", 1, 1, "could not be read: killed")])
+    failing = FailingReading(str(file), [unread] * 5)
+    store = opened(file, read=failing)
+    async with watching(store):
+        put(file, text("second"))
+        await until(lambda: failing.asked == 5)
+        assert store._rest > 16
+        put(file, text("third"))
+        await until(lambda: store.current.product == "third")
+    assert (store._rest, store._mishaps) == (0, 0)
+
+
 async def test_a_fault_leaves_the_file_watched(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,6 +50,17 @@ async def test_a_closed_end_is_told_as_such() -> None:
     ours.close()
 
 
+async def test_a_message_that_is_not_understood_ends_the_link() -> None:
+    """As from a program that was replaced on disk."""
+    left, right = socket.socketpair()
+    ours = Link(*await asyncio.open_connection(sock=left))
+    with right:
+        right.sendall((3).to_bytes(4) + b"???")
+        with pytest.raises(LinkClosedError, match="another release"):
+            await ours.receive()
+    ours.close()
+
+
 async def test_a_message_beyond_all_measure_is_refused() -> None:
     """A length that cannot be ours is not waited for."""
     left, right = socket.socketpair()

@@ -10,9 +10,13 @@ from signal import SIGHUP, SIGKILL, SIGTERM
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.e2e.harness import Stack, eventually, policy, scrape
-from tests.e2e.programs import SidecarProgram, process_stack
+from sidecar.errors import UserError
+from sidecar.policy.load import load_policy
+from sidecar.workers.supervisor import Supervisor
+from tests.e2e.harness import Stack, eventually, policy, scrape, stack
+from tests.e2e.programs import SIDECAR, SidecarProgram, process_stack, start
 
 WORKERS = 2
 
@@ -29,6 +33,11 @@ def workers_of(program: SidecarProgram) -> list[int]:
     pid = program.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children]
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
 
 
 async def calls(stack: Stack, count: int) -> list[int]:
@@ -100,6 +109,61 @@ async def test_a_replaced_worker_has_the_policy_in_force() -> None:
         assert {code for _ in range(5) for code in await statuses()} == {403}
         page = await scrape(stack.admin)
         assert page.sum("policy_last_reload_successful") == 0
+
+
+async def test_sigterm_while_a_worker_is_replaced_leaves_no_process() -> None:
+    """Nor a traceback: who was just about to serve ends with the others."""
+    async with supervised() as (_, program):
+        pids = workers_of(program)
+        os.kill(pids[0], SIGKILL)
+        await program.event("worker_died")
+
+        async def starting() -> set[int]:
+            return set(workers_of(program)) - set(pids)
+
+        new = await eventually(starting, bool)
+        program.send(SIGTERM)
+        assert await program.ended() == 0
+        assert not [pid for pid in new | set(pids) if running(pid)]
+
+
+async def test_sigterm_cuts_the_start_short() -> None:
+    """No worker is started any more, and none is left."""
+    async with supervised() as (stack, _):
+        flags = stack.place.flags(workers=6)
+        program = await start(
+            *SIDECAR, "run", *flags, environ=stack.place.environ, kind=SidecarProgram
+        )
+        assert isinstance(program, SidecarProgram)
+        try:
+            await program.event("worker_started")
+            program.send(SIGTERM)
+            assert await program.ended() == 0
+            assert not program.events("started")
+            assert len(program.events("worker_started")) < 6
+        finally:
+            await program.close()
+
+
+async def test_a_worker_that_cannot_be_replaced_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason: a keeper that ends would leave a worker less for good."""
+    async with stack() as around:
+        loaded = load_policy(
+            around.place.policy_file.read_bytes(), file="p", environ=around.place.environ
+        )
+        supervisor = Supervisor(around.place.settings(workers=2), {}, loaded)
+        reasons: list[Exception] = [OSError("no room"), UserError("--workers: no"), ValueError()]
+
+        async def spawn(_: int) -> None:
+            if reasons:
+                raise reasons.pop()
+
+        monkeypatch.setattr(supervisor, "_spawn", spawn)
+        monkeypatch.setattr("sidecar.workers.supervisor._RESTART_SECONDS", 0.001)
+        assert [await supervisor._replace(0) for _ in range(4)] == [False, False, False, True]
+    assert caplog.messages.count("worker_not_started") == 3
 
 
 async def test_it_ends_at_once_in_the_middle_of_a_reading() -> None:
