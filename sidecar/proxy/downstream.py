@@ -52,13 +52,11 @@ class ServerConnection:
         self._taken = 0
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.peer = b""
-        self.trusted = False
         self.deadline = _NEVER
-        self.moved = False
+        self.trusted = self.moved = self.answered = False
         self.exchange: asyncio.Task[None] | None = None
         self.body: InboundBody | None = None
         self.relay: Relay | None = None
-        self.answered = False
         self.tunnel: asyncio.WriteTransport | None = None
 
     # what the transport tells
@@ -77,7 +75,7 @@ class ServerConnection:
 
     def data_received(self, data: bytes) -> None:
         """Give the bytes to whom they belong: the tunnel, the open body, or the next head."""
-        if self._deaf:
+        if self._deaf or (self.tunnel is not None and self.tunnel.is_closing()):
             return
         if self.tunnel is not None:
             self.tunnel.write(data)
@@ -143,15 +141,17 @@ class ServerConnection:
     # what the exchange does
 
     def write(self, data: bytes) -> None:
-        """Send a part of the answer."""
+        """Send a part of the answer, unless the client has gone and the exchange not yet heard."""
         self.answered = True
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
         if self._writing_paused:
             self._taken = self._taken_so_far()
 
     def write_interim(self, data: bytes) -> None:
         """Send a 1xx, which is no answer yet; the client may now be the one to go on."""
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
         self.watch()
 
     def watch(self) -> None:

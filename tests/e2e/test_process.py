@@ -6,6 +6,8 @@ import asyncio
 import os
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from typing import cast
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -107,6 +109,42 @@ async def test_sigterm_ends_a_start_that_waits_for_its_policy(tmp_path: Path, wo
             os.close(descriptor)
         finally:
             await program.close()
+
+
+class Pouring(asyncio.Protocol):
+    """A product whose answer has no end."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has types of its own
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        self._pour()
+
+    def _pour(self) -> None:
+        if not self._transport.is_closing():
+            if self._transport.get_write_buffer_size() < 1 << 16:
+                self._transport.write(b"400\r\n" + b"x" * 0x400 + b"\r\n")
+            asyncio.get_running_loop().call_soon(self._pour)
+
+
+async def test_clients_that_leave_in_the_middle_of_a_stream_are_no_error() -> None:
+    """What comes from the product between the client's end and the exchange's goes nowhere."""
+    product = await asyncio.get_running_loop().create_server(Pouring, "127.0.0.1", 0)
+    upstream_url = f"http://127.0.0.1:{product.sockets[0].getsockname()[1]}"
+    async with product, process_stack(upstream_url=upstream_url) as s:
+        parts = urlsplit(s.url)
+
+        async def leave(number: int) -> None:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(b"GET /elsewhere HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readexactly(1000)
+            await asyncio.sleep(number % 7 / 200)
+            writer.transport.abort()
+
+        for _ in range(10):
+            await asyncio.gather(*(leave(number) for number in range(20)))
+        assert [line for line in s.program.log if line["level"] == "error"] == []
 
 
 async def test_sighup_reloads_the_policy() -> None:
