@@ -20,6 +20,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.lessor import Lessor
+from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
@@ -174,6 +175,7 @@ class App:
             nonce=nonce,
             attempts=attempts,
             lessor=lessor,
+            share=self._share,
         )
         upstream = Pool(
             settings.upstream,
@@ -206,6 +208,7 @@ class App:
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,
             gateway=gateway, clock=clock, orgs=settings.metrics_orgs, attempts=attempts,
+            share=self._share,
         )  # fmt: skip
         status.publish(observer)
         if not self._worker:
@@ -282,7 +285,7 @@ class App:
             file = JournalFile(path)
             self._owned.callback(file.close)
             books = Books(observer, file)
-            books.restore(file.entries(), file.kept, self._clock.time())
+            books.restore(file.entries(), file.kept, Moment.of(self._clock))
             if file.damaged_bytes:
                 log.error(
                     "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}

@@ -58,7 +58,7 @@ def _first_key(parts: KeyParts) -> str:
         resource=parts.resource,
         request_id=parts.request_id,
     )
-    return key_of(scope, 0, b"")
+    return key_of(scope, 0, b"", query=parts.query, amount=parts.amount)
 
 
 def _claim(headers: Headers, sources: Sequence[IdentitySource], name: str) -> str:

@@ -29,6 +29,10 @@ class Share:
     index: int
     of: int
 
+    def part(self, units: int) -> int:
+        """Return this process's part of `units`; the parts of all processes add up to them."""
+        return units // self.of + (self.index < units % self.of)
+
 
 ALONE: Final = Share(0, 1)
 """The share of a sidecar that is one process."""
@@ -243,11 +247,12 @@ class RequestIdOrigin(StrEnum):
 class Call:
     """An inbound request as the engine sees it.
 
-    `path` is the raw path of the request target, without the query, as it came.
+    `path` and `query` are those of the request target as they came, without the `?` between them.
     """
 
     method: str
     path: str
+    query: str
     headers: Headers
     request_id: str
     request_id_origin: RequestIdOrigin
@@ -255,13 +260,18 @@ class Call:
 
 @value
 class Charge:
-    """What a call costs an org, under the key that makes a retry free."""
+    """What a call costs an org, under the key that makes a retry free.
+
+    `private`: no other process can have used the key for an execution. Only then are units given
+    back under it (architecture, Rules that hold 10).
+    """
 
     org_id: str
     product: str
     resource: str
     amount: int
     key: str
+    private: bool
 
 
 class FailureKind(StrEnum):
@@ -328,6 +338,15 @@ class Failed:
 
 
 Outcome = Granted | Refused | Failed
+
+
+class Loss(StrEnum):
+    """Why paid units were given up unused: the `cause` of `credits_lost_units_total`."""
+
+    EXPIRED = "expired"  # their quota period ended
+    DISPLACED = "displaced"  # no room for all of them
+    SHARED_KEY = "shared_key"  # another process may have executed a call under their key
+    STOPPED = "stopped"  # the process ended, and no journal keeps them
 
 
 class Execution(StrEnum):

@@ -114,7 +114,7 @@ def _fields(record: Record) -> list[Any]:
                 entry.at,
                 entry.sent_at,
                 entry.limited,
-                entry.private,
+                charge.private,
             ]
         case Sent(key, at):
             return ["sent", key, at]
@@ -130,8 +130,12 @@ def _fields(record: Record) -> list[Any]:
 def _record(fields: list[Any]) -> Record:
     match fields:
         case ["added", charge, purpose, at, sent_at, limited, *later]:
-            private = bool(later and later[0])  # older versions wrote six fields
-            return Added(Entry(Charge(*charge), Purpose(purpose), at, sent_at, limited, private))
+            private = bool(
+                later and later[0]
+            )  # older versions did not say: then nothing is given back
+            org_id, product, resource, amount, key = charge
+            owed = Charge(org_id, product, resource, amount, key, private)
+            return Added(Entry(owed, Purpose(purpose), at, sent_at, limited))
         case ["sent", key, at]:
             return Sent(key, at)
         case ["turned", key]:

@@ -313,8 +313,8 @@ class Gateway:
 
     def _call(self, client: ServerConnection, head: RequestHead) -> Call:
         request_id, origin = self._request_id(client, head)
-        path = head.target.partition(b"?")[0].decode("ascii")
-        return Call(head.method, path, headers.decided_on(head), request_id, origin)
+        path, _, query = head.target.decode("ascii").partition("?")
+        return Call(head.method, path, query, headers.decided_on(head), request_id, origin)
 
     def _request_id(
         self, client: ServerConnection, head: RequestHead

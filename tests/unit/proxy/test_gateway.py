@@ -45,6 +45,7 @@ async def test_the_engine_sees_the_call_as_it_came() -> None:
     assert call == Call(
         "PUT",
         "/a%2f",
+        "b=c",
         [(b"host", b"a"), (b"x-a", b"1"), (b"x-a", b"2")],
         "stage-1",
         RequestIdOrigin.GENERATED,
