@@ -42,6 +42,7 @@ class Entry:
 
     `sent_at`: when its key first went out without a sure answer; None: the platform never saw it.
     `limited`: the org was known to have a limit, so that a bare "unlimited" is not believed.
+    `private`: only this process can have used the charge's key.
     """
 
     charge: Charge
@@ -49,6 +50,7 @@ class Entry:
     at: float
     sent_at: float | None
     limited: bool
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
             TIMES,
             st.none() | TIMES,
             st.booleans(),
+            st.booleans(),
         ),
     ),
     st.builds(Sent, KEYS, st.none() | TIMES),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from sidecar.admission.books import Books
@@ -170,6 +171,20 @@ def test_a_record_of_another_version_is_a_users_error(tmp_path: Path) -> None:
     path.write_bytes(MAGIC + struct.pack(">II", len(payload), zlib.crc32(payload)) + payload)
     with pytest.raises(UserError, match="another version"):
         JournalFile(path)
+
+
+@pytest.mark.parametrize(("private", "fields"), [(None, 6), (False, 7), (True, 7)])
+def test_an_entry_keeps_whether_its_key_is_private(
+    tmp_path: Path, *, private: bool | None, fields: int
+) -> None:
+    """An entry written before the field existed has a key that other processes may share."""
+    path = tmp_path / "journal"
+    record = ["added", ["org", "p", "ai_calls", 1, "k"], "report", NOW, None, True, private]
+    payload = orjson.dumps(record[:fields])
+    path.write_bytes(MAGIC + struct.pack(">II", len(payload), zlib.crc32(payload)) + payload)
+    for _ in range(2):  # as it was written, and as this version writes it
+        with JournalFile(path) as journal:
+            assert journal.entries() == [replace(_entry("k"), private=bool(private))]
 
 
 def test_a_long_file_of_what_is_gone_is_written_anew(tmp_path: Path) -> None:
