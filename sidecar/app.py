@@ -18,7 +18,7 @@ from sidecar.admin.server import AdminServer
 from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
-from sidecar.admission.journal_file import JournalFile
+from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
 from sidecar.errors import UserError
@@ -26,6 +26,7 @@ from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keyset import KeySet
 from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
+from sidecar.journal_keeper import JournalKeeper
 from sidecar.key_source import KeySource, Secret
 from sidecar.model import CookieSource
 from sidecar.platform.breaker import Breaker
@@ -70,12 +71,14 @@ class App:
         read: Reader | None = None,
         clock: Clock = time,
         worker: bool = False,
+        index: int = 0,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
         `first` gives the policy to begin with, and `read` reads its file later; not given, this
         process does both. A `worker` shares its port with others, has no admin port of its own and
-        does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
+        does not watch the policy's file: it is told what was found (`adopt`). The journal's file is
+        that of the worker with this `index`. `clock` is what
         tokens, quotas and their books go by; timeouts go by the event loop.
         """
         self._settings = settings
@@ -84,6 +87,7 @@ class App:
         self._read = read or read_here(str(settings.policy), environ)
         self._clock = clock
         self._worker = worker
+        self._index = index
         self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
@@ -273,18 +277,15 @@ class App:
     def _open_books(self, observer: Observer) -> Books:
         """Open the journal, where there is one, and take over what it holds."""
         path = self._settings.journal
-        if path is None:
-            books = Books(observer)
-        else:
-            file = JournalFile(path)
-            self._owned.callback(file.close)
-            books = Books(observer, file)
-            books.restore(file.entries(), file.kept, self._clock.time())
-            if file.damaged_bytes:
-                log.error(
-                    "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}
-                )
+        files = None if path is None else JournalFiles(path, self._index)
+        if files is not None:
+            self._owned.callback(files.close)
+        books = Books(observer, files)
         self._owned.callback(lambda: books.close(self._clock.time()))
+        if files is not None:
+            keeper = JournalKeeper(files, books, self._clock)
+            keeper.begin(alone=not self._worker)
+            self._own_task(keeper.run(), "journal keeper")
         return books
 
     async def _side_jobs(

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import orjson
 import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Gone, JournalUnwritable, Kept, Purpose, Sent
+from sidecar.admission.journal import (
+    Added,
+    Entry,
+    Gone,
+    JournalUnwritable,
+    Kept,
+    Purpose,
+    Record,
+    Sent,
+    Turned,
+)
 from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
-from sidecar.admission.journal_records import MAGIC, encode
+from sidecar.admission.journal_records import FILE_HEAD, encode, encode_marks
 from sidecar.errors import UserError
 from sidecar.model import Charge, Enforcement, OnPlatformError, Reason
 from tests.fakes.admission import RememberingObserver
@@ -36,7 +46,7 @@ def _keys(journal: JournalFile) -> list[str]:
     return [entry.charge.key for entry in journal.entries()]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _no_file_longer_than(size: int) -> Iterator[None]:
     """Have the kernel refuse to let any file grow past `size`, as a full disk does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -74,8 +84,8 @@ def test_credits_are_handed_over_once(tmp_path: Path) -> None:
 def test_a_file_cut_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None:
     """Conformance 37: killed at any moment of a write."""
     whole = [encode(Added(_entry(key))) for key in ("a", "b", "c")]
-    data = MAGIC + b"".join(whole)
-    ends = [len(MAGIC) + sum(map(len, whole[: n + 1])) for n in range(3)]
+    data = FILE_HEAD + b"".join(whole)
+    ends = [len(FILE_HEAD) + sum(map(len, whole[: n + 1])) for n in range(3)]
     for cut in range(len(data) + 1):
         path = tmp_path / f"journal{cut}"
         path.write_bytes(data[:cut])
@@ -85,18 +95,29 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None
             journal.append(Added(_entry("new")))
         with JournalFile(path) as journal:
             assert _keys(journal)[-1] == "new"
+            assert journal.damaged_bytes == 0
 
 
-def test_damage_in_the_middle_is_kept_aside(tmp_path: Path) -> None:
-    """What cannot be read is for a person to look at, and not to be overwritten."""
+def test_each_mark_is_there_after_opening_again(tmp_path: Path) -> None:
+    """The last word on an entry counts, and takes no room in the file."""
     path = tmp_path / "journal"
-    data = bytearray(MAGIC + encode(Added(_entry("a"))) + encode(Added(_entry("b"))))
-    data[-5] ^= 0xFF
-    path.write_bytes(data)
     with JournalFile(path) as journal:
-        assert _keys(journal) == ["a"]
-        assert journal.damaged_bytes == len(encode(Added(_entry("b"))))
-    assert (tmp_path / "journal.damaged").read_bytes() == data[-journal.damaged_bytes :]
+        journal.append(Added(_entry("a")))
+        size = path.stat().st_size
+        marks: list[tuple[Record, Entry]] = [
+            (Sent("a", NOW + 1), _entry("a", sent_at=NOW + 1)),
+            (Sent("a", None), _entry("a")),
+            (Sent("a", NOW + 2), _entry("a", sent_at=NOW + 2)),
+            (Turned("a"), replace(_entry("a", sent_at=NOW + 2), purpose=Purpose.SETTLE)),
+        ]
+    for mark, entry in marks:
+        with JournalFile(path) as journal:
+            journal.append(mark)
+            journal.append(Gone("another"))
+            assert journal.entries() == [entry]
+        with JournalFile(path) as journal:
+            assert journal.entries() == [entry]
+        assert path.stat().st_size == size
 
 
 def test_a_full_disk_fails_the_append_and_harms_nothing(tmp_path: Path) -> None:
@@ -109,10 +130,143 @@ def test_a_full_disk_fails_the_append_and_harms_nothing(tmp_path: Path) -> None:
             pytest.raises(JournalUnwritable, match="free space"),
         ):
             journal.append(Added(_entry("b")))
+        assert "free space" in journal.problem
         journal.append(Added(_entry("c")))
+        assert journal.problem == ""
     with JournalFile(path) as journal:
         assert _keys(journal) == ["a", "c"]
         assert journal.damaged_bytes == 0
+
+
+def test_what_is_in_a_full_file_can_be_marked_and_its_room_is_used_again(tmp_path: Path) -> None:
+    """A journal that fills its disk can be reported, and takes entries then."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal, _no_file_longer_than(4096):
+        keys = _fill(journal)
+        assert len(keys) > 10
+        for key in keys:
+            journal.append(Sent(key, NOW))
+            journal.append(Sent(key, None))
+            journal.append(Sent(key, NOW + 1))
+            journal.append(Turned(key))
+            journal.append(Gone(key))
+        assert _keys(journal) == []
+        assert _fill(journal) == keys
+        for key in keys[2:]:
+            journal.append(Gone(key))
+        journal.append(Added(_entry("new")))  # two that wait are written again without the others
+        assert len(_keys(journal)) == 3
+
+
+def test_a_full_disk_is_not_tried_again_at_each_call(tmp_path: Path) -> None:
+    """A rewriting that failed is tried again when half as much is left to write."""
+    path = tmp_path / "journal"
+    (tmp_path / "journal.new").mkdir()
+    with JournalFile(path) as journal, _no_file_longer_than(4096):
+        held = _fill(journal)
+        for key in held[4:]:
+            journal.append(Gone(key))
+        with pytest.raises(JournalUnwritable):
+            journal.append(Added(_entry("new")))
+        (tmp_path / "journal.new").rmdir()
+        with pytest.raises(JournalUnwritable):
+            journal.append(Added(_entry("new")))
+        journal.append(Gone(held[0]))
+        journal.append(Gone(held[1]))
+        journal.append(Gone(held[2]))
+        journal.append(Added(_entry("new")))
+        assert _keys(journal) == [held[3], "new"]
+
+
+def test_a_full_disk_at_the_start_is_a_problem_and_no_end(tmp_path: Path) -> None:
+    """The sidecar starts with what is there, and adds to it once there is room."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+    with _no_file_longer_than(path.stat().st_size):
+        journal = JournalFile(path)
+        assert "free space" in journal.problem
+        assert _keys(journal) == ["a"]
+        with pytest.raises(JournalUnwritable):
+            journal.append(Added(_entry("b")))
+        journal.append(Sent("a", NOW))
+        journal.recover()
+        assert "free space" in journal.problem
+    journal.recover()
+    assert journal.problem == ""
+    journal.append(Added(_entry("b")))
+    assert _keys(journal) == ["a", "b"]
+    journal.close()
+
+
+def test_a_disk_that_fails_at_the_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no user can have meant does not end the sidecar; what the file owes is found later."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+
+    def failing(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.open", failing)
+        journal = JournalFile(path)
+        assert "Input/output error" in journal.problem
+        with pytest.raises(JournalUnwritable, match="Input/output error"):
+            journal.append(Added(_entry("b")))
+        journal.recover()
+        assert journal.found == []
+    journal.recover()
+    assert journal.problem == ""
+    assert journal.found == [_entry("a")]
+    journal.close()
+
+
+def test_a_file_that_another_process_took_meanwhile_stays_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a start ends for it."""
+    path = tmp_path / "journal"
+
+    def failing(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.open", failing)
+        journal = JournalFile(path)
+    with JournalFile(path):
+        journal.recover()
+        assert "another process holds it" in journal.problem
+    journal.recover()
+    assert journal.problem == ""
+    journal.close()
+
+
+def test_a_deleted_file_is_written_again(tmp_path: Path) -> None:
+    """What is owed must not depend on a name that is gone."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        path.unlink()
+        journal.recover()
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(path)
+    with JournalFile(path) as journal:
+        assert _keys(journal) == ["a"]
+
+
+def test_another_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
+    """It may be another process's."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        path.rename(tmp_path / "moved")
+        path.write_text("something else")
+        journal.recover()
+        assert "another file has its name" in journal.problem
+    assert path.read_text() == "something else"
 
 
 async def test_a_call_that_cannot_be_journalled_does_not_fail_open(tmp_path: Path) -> None:
@@ -158,66 +312,142 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     assert path.read_text() == "my notes, not a journal"
 
 
-def test_a_directory_that_is_not_there_is_a_users_error(tmp_path: Path) -> None:
-    """It names the path and the mend."""
-    with pytest.raises(UserError, match="writable directory"):
-        JournalFile(tmp_path / "absent" / "journal")
+def test_a_path_that_cannot_be_a_journal_is_a_users_error(tmp_path: Path) -> None:
+    """It names the path and the fix."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("absent/journal", "fifo", "loop", "fifo/journal", "."):
+        with pytest.raises(UserError, match="writable directory"):
+            JournalFile(tmp_path / name)
 
 
-def test_a_record_of_another_version_is_a_users_error(tmp_path: Path) -> None:
+def test_a_record_of_an_unknown_kind_is_a_users_error(tmp_path: Path) -> None:
     """An older sidecar must not drop what a newer one owes."""
     path = tmp_path / "journal"
-    payload = b'["forgiven","k"]'
-    path.write_bytes(MAGIC + struct.pack(">II", len(payload), zlib.crc32(payload)) + payload)
+    frame = encode(Added(_entry("a")))
+    payload = frame[32:].replace(b'"added"', b'"later"')
+    head = frame[:8] + zlib.crc32(payload).to_bytes(4, "big")
+    seal = zlib.crc32(head)
+    marks = encode_marks(Added(_entry("a")), seal)
+    path.write_bytes(FILE_HEAD + head + seal.to_bytes(4, "big") + marks + payload)
+    with pytest.raises(UserError, match="unknown kind"):
+        JournalFile(path)
+    path.write_bytes(FILE_HEAD[:7] + b"\x09" + b"of tomorrow")
     with pytest.raises(UserError, match="another version"):
         JournalFile(path)
 
 
-@pytest.mark.parametrize(("private", "fields"), [(None, 6), (False, 7), (True, 7)])
-def test_an_entry_keeps_whether_its_key_is_private(
-    tmp_path: Path, *, private: bool | None, fields: int
-) -> None:
-    """An entry written before the field existed has a key that other processes may share."""
-    path = tmp_path / "journal"
-    record = ["added", ["org", "p", "ai_calls", 1, "k"], "report", NOW, None, True, private]
-    payload = orjson.dumps(record[:fields])
-    path.write_bytes(MAGIC + struct.pack(">II", len(payload), zlib.crc32(payload)) + payload)
-    for _ in range(2):  # as it was written, and as this version writes it
-        with JournalFile(path) as journal:
-            assert journal.entries() == [replace(_entry("k"), private=bool(private))]
-
-
-def test_a_long_file_of_what_is_gone_is_written_anew(tmp_path: Path) -> None:
+def test_a_long_file_of_what_is_gone_is_rewritten(tmp_path: Path) -> None:
     """The file follows what is owed, not what has ever been."""
     path = tmp_path / "journal"
+    frame = len(encode(Added(_entry("k"))))
     with JournalFile(path) as journal:
         journal.append(Added(_entry("stays")))
-        pair = len(encode(Added(_entry("k")))) + len(encode(Gone("k")))
-        for _ in range(COMPACT_BYTES // pair + 1):
+        for _ in range(COMPACT_BYTES // frame + 1):
             journal.append(Added(_entry("k")))
             journal.append(Gone("k"))
-        assert path.stat().st_size < 10 * pair
+        assert path.stat().st_size < 20 * frame
     with JournalFile(path) as journal:
         assert _keys(journal) == ["stays"]
 
 
-def test_a_file_that_cannot_be_written_anew_goes_on_as_it_is(tmp_path: Path) -> None:
+def test_many_entries_are_rewritten_whole(tmp_path: Path) -> None:
+    """A long file is written in pieces."""
+    path = tmp_path / "journal"
+    keys = [f"k{number}" for number in range(4000)]
+    path.write_bytes(FILE_HEAD + b"".join(encode(Added(_entry(key))) for key in keys) + b"damage")
+    for damaged in (6, 0):
+        with JournalFile(path) as journal:
+            assert journal.damaged_bytes == damaged
+            assert _keys(journal) == keys
+            journal.append(Sent(keys[-1], NOW))
+    with JournalFile(path) as journal:
+        assert journal.entries()[-1] == _entry(keys[-1], sent_at=NOW)
+
+
+def test_a_file_that_cannot_be_rewritten_goes_on_as_it_is(tmp_path: Path) -> None:
     """The long file is as good as the short one."""
     path = tmp_path / "journal"
-    (tmp_path / "journal.new").mkdir()
-    with pytest.raises(UserError, match="mend the disk"):
-        JournalFile(path)
-    (tmp_path / "journal.new").rmdir()
     with JournalFile(path) as journal:
         (tmp_path / "journal.new").mkdir()
         journal._compact_at = 0
-        journal.append(Added(_entry("a")))
-        journal.append(Gone("a"))
-        journal.append(Added(_entry("b")))
-        assert _keys(journal) == ["b"]
+        journal.append(Added(_entry("stays")))
+        for number in range(9):
+            journal.append(Added(_entry(f"k{number}")))
+            journal.append(Gone(f"k{number}"))
+        assert _keys(journal) == ["stays"]
         (tmp_path / "journal.new").rmdir()
     with JournalFile(path) as journal:
-        assert _keys(journal) == ["b"]
+        assert _keys(journal) == ["stays"]
+
+
+@pytest.mark.parametrize("link", ["symlink", "hard link", "relative path"])
+def test_another_name_of_the_file_is_no_other_journal(
+    tmp_path: Path, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second sidecar on a symlink spent kept credits again."""
+    path, other = tmp_path / "journal", tmp_path / "other"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        if link == "symlink":
+            other.symlink_to(path)
+        elif link == "hard link":
+            other.hardlink_to(path)
+        else:
+            monkeypatch.chdir(tmp_path)
+            other = Path("journal")
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(other)
+        _fill_and_empty(journal)
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(other)
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(path)
+    with JournalFile(other) as journal:
+        assert _keys(journal) == ["a"]
+    assert other.samefile(path)
+
+
+def test_a_symlink_stays_one_when_its_file_is_rewritten(tmp_path: Path) -> None:
+    """The new file takes the place of the target."""
+    target, link = tmp_path / "disk" / "journal", tmp_path / "journal"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    with JournalFile(link) as journal:
+        journal.append(Added(_entry("a")))
+        inode = target.stat().st_ino
+        _fill_and_empty(journal)
+        assert target.stat().st_ino != inode
+    assert link.is_symlink()
+    with JournalFile(target) as journal:
+        assert _keys(journal) == ["a"]
+
+
+def _fill(journal: JournalFile) -> list[str]:
+    """Add entries until there is no room; return their keys."""
+    keys: list[str] = []
+    with contextlib.suppress(JournalUnwritable):
+        while True:
+            journal.append(Added(_entry(f"k{len(keys)}")))
+            keys.append(f"k{len(keys)}")
+    return keys
+
+
+def _fill_and_empty(journal: JournalFile) -> None:
+    """Make it rewrite itself."""
+    journal._compact_at = 0
+    for number in range(9):
+        journal.append(Added(_entry(f"more{number}")))
+    for number in range(9):
+        journal.append(Gone(f"more{number}"))
+
+
+def test_a_key_has_one_entry(tmp_path: Path) -> None:
+    """The first one counts."""
+    with JournalFile(tmp_path / "journal") as journal:
+        journal.append(Added(_entry("a")))
+        journal.append(Added(_entry("a", sent_at=NOW)))
+        assert journal.entries() == [_entry("a")]
 
 
 def test_a_record_that_cannot_be_written_as_json_fails_its_append(tmp_path: Path) -> None:
