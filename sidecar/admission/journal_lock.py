@@ -29,9 +29,10 @@ class HeldError(OSError):
 def open_locked(path: Path, *, create: bool) -> tuple[int, bool]:
     """Open and lock the file, which is no symlink; say also whether it can be written.
 
-    On a read-only file system it is opened for reading. Raises HeldError, or another OSError.
+    On a read-only file system it is opened for reading. Raises HeldError, or another OSError. With
+    `create`, a process that holds the file is waited for: it may be renaming it.
     """
-    for _ in range(_TRIES):
+    for _ in range(_TRIES if create else 1):
         fd, writable = _open(path, create=create)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -40,7 +41,8 @@ def open_locked(path: Path, *, create: bool) -> tuple[int, bool]:
             if is_at(fd, path):
                 return fd, writable
         except BlockingIOError:
-            time.sleep(_WAIT_SECONDS)
+            if create:
+                time.sleep(_WAIT_SECONDS)
         except BaseException:
             os.close(fd)
             raise

@@ -40,7 +40,7 @@ def test_a_file_that_was_replaced_before_it_was_locked_is_not_taken(
         lock(fd, operation)
 
     monkeypatch.setattr("fcntl.flock", replaced_first)
-    fd, _ = open_locked(path, create=False)
+    fd, _ = open_locked(path, create=True)
     assert os.read(fd, 9) == b"new"
     os.close(fd)
 
