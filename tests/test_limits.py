@@ -53,8 +53,8 @@ NO_LIMITS: Final = {
         "identity.verifier._BYTES_PER_BYTE",
         "identity.keyset._SPREAD", "admission.journal_file._WASTE",
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",
-        "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS", "http1.framing._WORTH_A_SPLIT",
-        "platform.consume._SHARED_DEADLINES",
+        "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
+        "http1.framing._WORTH_A_SPLIT", "platform.consume._SHARED_DEADLINES",
     ),
     "a least length, of the operator's own secrets": (
         "identity.tokens._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",

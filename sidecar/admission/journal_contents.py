@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.admission import journal_version1 as version1
-from sidecar.admission.journal_lock import open_locked
+from sidecar.admission.journal_lock import open_locked, refuse_if_held_by_version1
 from sidecar.admission.journal_records import (
     FILE_HEAD,
     MAGIC,
@@ -50,7 +50,10 @@ def open_journal(path: Path, *, create: bool) -> Opened:
     try:
         with os.fdopen(os.dup(fd), "rb") as file:
             data = file.read()
-        return Opened(fd, writable, read_contents(data))
+        contents = read_contents(data)
+        if contents.old:
+            refuse_if_held_by_version1(path)
+        return Opened(fd, writable, contents)
     except ValueError as error:
         os.close(fd)
         raise UserError(f"journal {path}: {error}; give --journal another path") from error

@@ -141,17 +141,17 @@ class JournalFile:
         """
         file = self._file
         if file is not None and self._writable:
-            if not file.is_named:
-                self._attempt(lambda: self._rewrite(file))
-            elif self.problem:
-                self._attempt(file.try_room)
+            self._attempt(lambda: self._check(file))
         elif file is None or _may_be_written(self._path):
+            known, waiting = set(self._entries), self.found
             self._release()
             self._hold_nothing()
             try:
                 self._open()
             except UserError as error:
                 self.problem = str(error)
+            # What was handed out may have been settled meanwhile, which could not be marked.
+            self.found = [*waiting, *(e for e in self.entries() if e.charge.key not in known)]
 
     def close(self) -> None:
         """Flush to the disk, and give the file up to the next process."""
@@ -303,6 +303,12 @@ class JournalFile:
             self._refuse(error)
         else:
             self.problem = ""
+
+    def _check(self, file: FrameFile) -> None:
+        if not file.is_named:
+            self._rewrite(file)
+        elif self.problem:
+            file.try_room()
 
     # shortening
 

@@ -95,8 +95,6 @@ class JournalFiles:
             waiting = []
             for entry in file.found:
                 key = entry.charge.key
-                if self._holders.get(key) is file:
-                    continue  # handed out before the file was opened again
                 if known(key) or key in handed_out:
                     waiting.append(entry)
                     continue

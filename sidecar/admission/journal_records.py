@@ -168,15 +168,15 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
             purpose = Purpose.SETTLE if flags & _TURNED else entry.purpose
             sent = None if math.isnan(sent_at) else sent_at
             frames.append(Frame(place, Added(replace(entry, purpose=purpose, sent_at=sent))))
-        case Added(entry):
+        case Added(entry) if entry.purpose is Purpose.REPORT:
             # It may have been sent, at any time since it began. Asked again under its key it is
             # not counted twice.
             sent = entry.at if entry.sent_at is None else entry.sent_at
             frames.append(Frame(place, Added(replace(entry, sent_at=sent))))
         case Kept() if whole:
             frames.append(Frame(place, record))
-        case Kept():
-            pass  # it may have been spent: a credit is spent at most once
+        case Added() | Kept():
+            pass  # it may have become a credit, or been spent: a credit is spent at most once
         case _:
             raise ValueError(f"a journal record of an unknown kind: {str(record)[:80]}")
     return end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -78,9 +80,11 @@ def test_each_bit_that_flips_costs_at_most_its_record_and_is_reported() -> None:
         left = [record for n, record in enumerate(records) if n not in {7, number} and record]
         hit = records[number] if number >= 0 else None
         if isinstance(hit, Added) and HEAD_BYTES <= place < HEAD_BYTES + MARKS_BYTES:
-            # Only its marks: asked again under its key, it is not counted twice.
+            # Only its marks: asked again under its key, it is not counted twice. One to settle
+            # may have become a credit already.
             sent_at = hit.entry.sent_at or hit.entry.at
-            left.insert(number - (number > 7), Added(replace(hit.entry, sent_at=sent_at)))
+            if hit.entry.purpose is Purpose.REPORT:
+                left.insert(number - (number > 7), Added(replace(hit.entry, sent_at=sent_at)))
         assert _read(bytes(whole)) == left, bit
         assert read_contents(bytes(whole)).damage, bit
         whole[bit // 8] ^= 1 << bit % 8
@@ -167,6 +171,40 @@ def test_damage_that_cannot_be_moved_stays_and_the_file_is_used(tmp_path: Path) 
 def test_what_cannot_be_kept_aside_does_not_stop_the_start(tmp_path: Path) -> None:
     """The bytes are reported all the same."""
     assert keep_aside(tmp_path / "absent" / "journal", b"damage") is None
+
+
+@pytest.mark.parametrize("fault", ["raises", "short"])
+def test_what_is_kept_aside_in_part_is_deleted(
+    tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk it stays in the journal."""
+
+    def write(_fd: int, data: bytes) -> int:
+        if fault == "raises":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(data) - 1
+
+    monkeypatch.setattr("os.write", write)
+    assert keep_aside(tmp_path / "journal", b"damage") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays as it is, and is not held."""
+    path = tmp_path / "journal"
+    JournalFile(path).close()
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.dup", failing)
+        journal = JournalFile(path)
+        assert "Input/output error" in journal.problem
+    JournalFile(path).close()
+    journal.close()
 
 
 def test_a_damaged_file_head_is_repaired(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.admission.credits import Lot
 from sidecar.admission.journal import (
     Added,
     Entry,
     Gone,
     JournalUnwritable,
+    Kept,
     Purpose,
     Sent,
     Turned,
@@ -228,3 +230,106 @@ async def test_shadow_passes_without_a_journal_and_says_what_it_lost(tmp_path: P
             decision = await scene.decide()
         assert decision.reason is Reason.SHADOW
         assert scene.observer.of("journal_dropped") == [(1,)]
+
+
+def _read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the kernel refuse to open any file for writing, as on a read-only file system."""
+    real = os.open
+
+    def refusing(name: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(name, flags, mode)
+
+    monkeypatch.setattr("os.open", refusing)
+    monkeypatch.setattr("os.access", lambda *_: False)
+
+
+def test_a_read_only_disk_is_read_and_written_once_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries wait, credits stay in the file, and what was handed out is not handed out again."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        journal.append(Kept(Lot("org", "ai_calls", 5, NOW + 9)))
+    with monkeypatch.context() as broken:
+        _read_only(broken)
+        journal = JournalFile(path)
+        assert "Read-only" in journal.problem
+        assert journal.found == [_entry("a")]
+        assert journal.kept == []
+        journal.found.clear()
+        journal.recover()
+        with pytest.raises(JournalUnwritable, match="Read-only"):
+            journal.append(Gone("a"))
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(path)
+    journal.recover()
+    assert journal.problem == ""
+    assert journal.found == []
+    assert len(journal.kept) == 1
+    journal.append(Gone("a"))
+    assert journal.empty
+    journal.close()
+
+
+def test_a_disk_that_says_nothing_of_itself_is_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long file is not read again every few seconds for nothing."""
+    path = tmp_path / "journal"
+    JournalFile(path).close()
+    with monkeypatch.context() as broken:
+        _read_only(broken)
+        journal = JournalFile(path)
+
+        def failing(*_: object) -> bool:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        broken.setattr("os.access", failing)
+        journal.recover()
+        assert "Read-only" in journal.problem
+    journal.recover()
+    assert journal.problem == ""
+    journal.close()
+
+
+def test_a_mark_that_the_disk_refuses_leaves_the_entry_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent unmarked."""
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with JournalFile(tmp_path / "journal") as journal:
+        journal.append(Added(_entry("a")))
+        with monkeypatch.context() as broken:
+            broken.setattr("os.pwrite", failing)
+            with pytest.raises(JournalUnwritable, match="Input/output error"):
+                journal.append(Sent("a", NOW))
+        assert journal.entries() == [_entry("a")]
+        journal.recover()
+        assert journal.problem == ""
+
+
+def test_a_rewriting_without_room_leaves_the_file_and_nothing_else(tmp_path: Path) -> None:
+    """Damage that cannot be moved without room stays where it is."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        keys = [f"k{number}" for number in range(30)]
+        for key in keys:
+            journal.append(Added(_entry(key)))
+    with path.open("ab") as file:
+        file.write(b"damage" * 500)
+    with _no_file_longer_than(1000), JournalFile(path) as journal:
+        assert _keys(journal) == keys
+        assert journal.damage is not None
+        assert journal.damage.kept_in == path
+        journal.append(Sent("k0", NOW))
+    assert [each.name for each in tmp_path.iterdir()] == ["journal"]
+    with JournalFile(path) as journal:
+        assert journal.entries()[0] == _entry("k0", sent_at=NOW)
+        assert journal.damaged_bytes == 3000
+        assert journal.problem == ""

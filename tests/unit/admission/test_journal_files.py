@@ -223,6 +223,28 @@ def test_what_the_disk_refuses_is_left_and_reported(
     files.close()
 
 
+def test_a_journal_that_can_only_be_read_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be neither renamed nor marked."""
+    _left(tmp_path / "journal.1", "a")
+    files = JournalFiles(tmp_path / "journal")
+    real = os.open
+
+    def read_only(name: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(name, flags, mode)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.open", read_only)
+        [left] = files.take_over()
+    assert left.why == "Read-only file system"
+    assert files.take_over() == []
+    assert _found(files) == (["a"], [])
+    files.close()
+
+
 def test_a_file_of_version_1_without_room_is_reported_once_there_is(tmp_path: Path) -> None:
     """What was handed out when it was opened is not handed out again."""
     path = tmp_path / "journal"

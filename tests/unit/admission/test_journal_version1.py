@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,19 @@ def test_an_entry_keeps_whether_its_key_is_private(
     for _ in range(2):  # as it was written, and as this version writes it
         with JournalFile(path) as journal:
             assert journal.entries() == [replace(_entry("k"), private=bool(private))]
+
+
+def test_a_process_of_an_earlier_version_holds_its_file(tmp_path: Path) -> None:
+    """In a rolling upgrade the new process starts while the old one still writes."""
+    path = tmp_path / "journal"
+    path.write_bytes(_file(_added("a")))
+    with (tmp_path / "journal.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(path)
+        assert path.read_bytes() == _file(_added("a"))
+    with JournalFile(path) as journal:
+        assert journal.entries() == [_entry("a")]
 
 
 def test_without_room_to_rewrite_it_waits(tmp_path: Path) -> None:
