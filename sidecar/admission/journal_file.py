@@ -154,9 +154,14 @@ class JournalFile:
             self.found = [*waiting, *(e for e in self.entries() if e.charge.key not in known)]
 
     def close(self) -> None:
-        """Flush to the disk, and give the file up to the next process."""
+        """Flush to the disk, and give the file up to the next process.
+
+        A file that owes nothing is left empty: that is a journal to a sidecar of any version.
+        """
         if self._file is not None and self._writable:
             with contextlib.suppress(OSError):  # the records are with the operating system
+                if self.empty:
+                    self._file.clear()
                 self._file.flush()
         self._release()
         self.problem = f"journal {self._path}: closed"

@@ -53,6 +53,16 @@ def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
         assert journal.entries() == [_entry("b", sent_at=NOW + 1), _entry("c")]
 
 
+def test_a_journal_that_owes_nothing_is_left_empty(tmp_path: Path) -> None:
+    """A sidecar of an earlier version can begin with it."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        journal.append(Gone("a"))
+        assert path.stat().st_size
+    assert path.stat().st_size == 0
+
+
 def test_credits_are_handed_over_once(tmp_path: Path) -> None:
     """Taken over into memory, they must not be found again after a crash."""
     path = tmp_path / "journal"
