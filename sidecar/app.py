@@ -18,15 +18,15 @@ from sidecar.admin.server import AdminServer
 from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
-from sidecar.admission.journal_file import JournalFile
+from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.lessor import Lessor
-from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keyset import KeySet
 from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
+from sidecar.journal_keeper import JournalKeeper
 from sidecar.key_source import KeySource, Secret
 from sidecar.model import ALONE, CookieSource, Share
 from sidecar.platform.breaker import Breaker
@@ -80,7 +80,7 @@ class App:
         process does both. A `worker` shares its port with others, has no admin port of its own and
         does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
         tokens, quotas and their books go by; timeouts go by the event loop. `share` is this
-        process's part of the limits that are set for all workers together.
+        process's part of the limits that are set for all workers together, and names its journal.
         """
         self._settings = settings
         self._environ = environ
@@ -286,18 +286,15 @@ class App:
     def _open_books(self, observer: Observer) -> Books:
         """Open the journal, where there is one, and take over what it holds."""
         path = self._settings.journal
-        if path is None:
-            books = Books(observer)
-        else:
-            file = JournalFile(path)
-            self._owned.callback(file.close)
-            books = Books(observer, file)
-            books.restore(file.entries(), file.kept, Moment.of(self._clock))
-            if file.damaged_bytes:
-                log.error(
-                    "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}
-                )
+        files = None if path is None else JournalFiles(path, self._share.index)
+        if files is not None:
+            self._owned.callback(files.close)
+        books = Books(observer, files)
         self._owned.callback(lambda: books.close(self._clock.time()))
+        if files is not None:
+            keeper = JournalKeeper(files, books, self._clock)
+            keeper.begin(alone=not self._worker)
+            self._own_task(keeper.run(), "journal keeper")
         return books
 
     async def _side_jobs(

@@ -56,6 +56,8 @@ class Status:
         read("platform_breaker_state", lambda: float(self._breaker.state))
         read("journal_pending_units", lambda: self._figures().journal_pending_units)
         read("journal_oldest_seconds", lambda: self._figures().journal_oldest_seconds)
+        read("journal_unwritable", lambda: float(bool(self._books.journal.problem)))
+        read("journal_damaged_bytes", lambda: self._books.journal.damaged_bytes)
         read("credits_units", lambda: self._figures().credits_units)
         read("lease_units", self._lease_units)
         read("inflight_requests", lambda: self._gateway.inflight)
@@ -75,6 +77,7 @@ class Status:
             policy_problem=self._policies.last_error or "",
             platform_problem=self._platform_problem(),
             journal_problem=self._books.journal.problem,
+            journal_damaged_bytes=self._books.journal.damaged_bytes,
             keys=keys.keys,
             keys_problem=keys.last_error or "",
             keys_needed=not any(

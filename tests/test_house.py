@@ -59,6 +59,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # wiring: what the parts tell, put together for the admin port
     "status": LEAVES
     | {"admin", "admission", "identity", "platform", "policy", "proxy", "telemetry"},
+    # wiring: the journal's files and the books that they fill
+    "journal_keeper": LEAVES | {"admission"},
     # wiring: what is done at the platform beside the consume call
     "side_jobs": LEAVES
     | {"events", "key_source", "notices", "platform", "policy", "proxy", "settings", "telemetry"},
@@ -98,7 +100,9 @@ TESTED_WITH: Final = {
     "side_jobs.py": "e2e/test_webhooks.py",
     # Phases and records of the engine have no behaviour apart from it.
     "admission/idempotency.py": "unit/admission/test_keys.py",
-    "admission/journal_records.py": "unit/admission/test_journal_file.py",
+    "admission/journal_contents.py": "unit/admission/test_journal_damage.py",
+    "admission/journal_frames.py": "unit/admission/test_journal_file.py",
+    "admission/journal_records.py": "unit/admission/test_journal_damage.py",
     "admission/moment.py": "unit/admission/test_ledger.py",
     "admission/payments.py": "unit/admission/test_engine.py",
     "admission/verdict.py": "unit/admission/test_engine.py",

@@ -33,6 +33,7 @@ class Circumstances:
     modes: frozenset[OnPlatformError]
     platform_probe_due: bool = False
     redis_problem: str | None = None
+    journal_damaged_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,13 @@ def _platform(now: Circumstances) -> Check:
 
 def _journal(now: Circumstances) -> Check:
     """Judge the journal: what it cannot remember cannot fail open, which matters while down."""
+    damaged = f"; {now.journal_damaged_bytes} bytes were damaged" * bool(now.journal_damaged_bytes)
     if not now.journal_problem:
-        return Check(ok=True, detail="writable")
+        return Check(ok=True, detail=f"writable{damaged}")
     alone = bool(now.platform_problem) and not now.platform_probe_due
     needed = alone and bool(now.modes - {OnPlatformError.FAIL_CLOSED})
     detail = f"cannot be written, no call can fail open: {now.journal_problem}"
-    return Check(ok=not needed, detail=detail)
+    return Check(ok=not needed, detail=detail + damaged)
 
 
 def _redis(problem: str) -> Check:

@@ -101,6 +101,14 @@ class JournalStore(Protocol):
     def durable(self) -> bool:
         """Say whether records outlive the process."""
 
+    @property
+    def problem(self) -> str:
+        """Why no entry can be added, as of the last try; empty when all is well."""
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Count the bytes that could not be read when the store was opened."""
+
     def append(self, record: Record) -> None:
         """Keep one record before returning; JournalUnwritable when that cannot be done."""
 
@@ -109,6 +117,8 @@ class ForgetfulStore:
     """The store of a sidecar without `--journal`: the book in memory is all there is."""
 
     durable = False
+    problem = ""
+    damaged_bytes = 0
 
     def append(self, record: Record) -> None:
         """Keep nothing."""
@@ -178,7 +188,6 @@ class Journal:
         self._pending: OrderedDict[str, None] = OrderedDict()
         self._late: deque[Record] = deque()
         self._units = 0
-        self._problem = ""
         # No later than the first sending of any entry: until it is old, none needs looking at.
         self._first_sent = math.inf
 
@@ -200,7 +209,12 @@ class Journal:
         """Why nothing more can be remembered, as of the last try; empty when all is well."""
         if len(self._held) >= self._capacity:
             return self._full()
-        return self._problem
+        return self._store.problem
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Count the bytes of the store that could not be read."""
+        return self._store.damaged_bytes
 
     @property
     def pending(self) -> int:
@@ -337,7 +351,7 @@ class Journal:
 
     def _keep(self, record: Record) -> None:
         self._catch_up()
-        self._append(record)
+        self._store.append(record)
 
     def _keep_soon(self, record: Record) -> None:
         """Keep a record that nobody waits for: if the store refuses, before the next one."""
@@ -349,16 +363,8 @@ class Journal:
 
     def _catch_up(self) -> None:
         while self._late:
-            self._append(self._late[0])
+            self._store.append(self._late[0])
             self._late.popleft()
-
-    def _append(self, record: Record) -> None:
-        try:
-            self._store.append(record)
-        except JournalUnwritable as error:
-            self._problem = str(error)
-            raise
-        self._problem = ""
 
     def _full(self) -> str:
         return (

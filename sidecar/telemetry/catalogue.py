@@ -112,6 +112,14 @@ JOURNAL_DROPPED = _counter(
     "journal_dropped_units_total", (),
     "Units given up: used and never billed. Any rise is a loss to explain.",
 )  # fmt: skip
+JOURNAL_UNWRITABLE = Metric(
+    "journal_unwritable", Kind.GAUGE_MAX, (),
+    "1 while the journal takes no entries: nothing can fail open. Free or repair its disk.",
+)  # fmt: skip
+JOURNAL_DAMAGED = Metric(
+    "journal_damaged_bytes", Kind.GAUGE_SUM, (),
+    "Bytes of the journal that could not be read at the start. Above 0: see journal_damaged.",
+)  # fmt: skip
 LEASE_UNITS = Metric(
     "lease_units", Kind.GAUGE_SUM, ("state",),
     "Units consumed ahead of their calls. Large and idle: leases are bigger than the traffic.",
@@ -213,8 +221,9 @@ BUILD_INFO = Metric(
 METRICS: Final[tuple[Metric, ...]] = (
     REQUESTS, REQUEST_DURATION, OVERHEAD, UNITS, CONSUME_REQUESTS, CONSUME_DURATION, BREAKER_STATE,
     DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
-    LEASE_UNITS, LEASE_REQUESTS, CREDITS, CREDITS_LOST, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS,
-    JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT,
-    OPEN_CONNECTIONS, LOOP_LAG, CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES,
-    POLICY_RELOAD, POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
+    JOURNAL_UNWRITABLE, JOURNAL_DAMAGED, LEASE_UNITS, LEASE_REQUESTS, CREDITS, CREDITS_LOST,
+    REPLAYS, IDENTITY_FAILURES, JWKS_KEYS, JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED,
+    QUOTA_REMAINING, QUOTA_RESET, INFLIGHT, OPEN_CONNECTIONS, LOOP_LAG, CONNECTIONS_CLOSED,
+    UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD, POLICY_SUCCESSFUL, POLICY_INFO,
+    BUILD_INFO,
 )  # fmt: skip

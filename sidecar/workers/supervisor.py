@@ -13,7 +13,6 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import uvloop
@@ -63,7 +62,6 @@ class Supervisor:
         self._settings = settings
         read = read_apart(str(settings.policy), environ)
         self._policies = PolicyStore(settings.policy, policy, read, found=self._pass_on)
-        _look_for_left_journals(settings)
         self._workers: dict[int, WorkerProcess] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._telling: set[asyncio.Task[None]] = set()
@@ -153,6 +151,7 @@ class Supervisor:
             journal_problem=next(
                 (each.journal_problem for each in told if each.journal_problem), ""
             ),
+            journal_damaged_bytes=sum(each.journal_damaged_bytes for each in told),
             redis_problem=next(
                 (each.redis_problem for each in told if each.redis_problem), worst.redis_problem
             ),
@@ -212,7 +211,8 @@ class Supervisor:
 
     def _orders(self, index: int) -> Orders:
         share = Share(index, self._settings.workers)
-        return Orders(_of_worker(self._settings, index), share, self._policies.current)
+        settings = replace(self._settings, workers=1)
+        return Orders(settings, share, self._policies.current)
 
     async def _spawn(self, index: int) -> None:
         ours, theirs = socket.socketpair()
@@ -303,26 +303,6 @@ def _counted(snapshot: Snapshot) -> Snapshot:
         {name: series for name, series in snapshot.values.items() if name.endswith("_total")},
         snapshot.histograms,
     )
-
-
-def _of_worker(settings: Settings, index: int) -> Settings:
-    """Give a worker a journal of its own; the first has the file that was named."""
-    journal: Path | None = settings.journal
-    if journal is not None and index:
-        journal = journal.with_name(f"{journal.name}.{index}")
-    return replace(settings, journal=journal, workers=1)
-
-
-def _look_for_left_journals(settings: Settings) -> None:
-    """Say loudly which journals of an earlier, larger number of workers nobody reports now."""
-    journal = settings.journal
-    if journal is None:
-        return
-    for path in sorted(journal.parent.glob(f"{journal.name}.*")):
-        index = path.name.removeprefix(f"{journal.name}.")
-        if index.isdecimal() and int(index) >= settings.workers and path.stat().st_size:
-            mend = f"start once with --workers {int(index) + 1}, so that it is reported"
-            log.error("journal_left_behind", extra={"journal": str(path), "mend": mend})
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ class RefusingStore:
     """Keeps nothing, and says so."""
 
     durable = True
+    problem = "no space"
+    damaged_bytes = 0
 
     def append(self, record: Record) -> None:
         raise JournalUnwritable("no space")

@@ -30,10 +30,13 @@ class FullStore:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.full = False
+        self.problem = ""
+        self.damaged_bytes = 0
 
     def append(self, record: Record) -> None:
+        self.problem = "no space" if self.full else ""
         if self.full:
-            raise JournalUnwritable("no space")
+            raise JournalUnwritable(self.problem)
         self.records.append(record)
 
 

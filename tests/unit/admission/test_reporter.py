@@ -202,6 +202,8 @@ async def test_an_entry_whose_mark_cannot_be_written_is_not_sent() -> None:
         """Takes what is let through, and no mark."""
 
         durable = True
+        problem = "no space"
+        damaged_bytes = 0
 
         def append(self, record: Record) -> None:
             if isinstance(record, Sent):

@@ -39,6 +39,8 @@ def busy() -> Metrics:
     metrics.read_at_scrape("platform_breaker_state", lambda: 0)
     metrics.read_at_scrape("journal_pending_units", lambda: 4)
     metrics.read_at_scrape("journal_oldest_seconds", lambda: 1.5)
+    metrics.read_at_scrape("journal_unwritable", lambda: 0)
+    metrics.read_at_scrape("journal_damaged_bytes", lambda: 0)
     metrics.read_at_scrape("lease_units", lambda: {("held",): 10})
     metrics.read_at_scrape("credits_units", lambda: 2)
     metrics.read_at_scrape("inflight_requests", lambda: 3)

@@ -242,10 +242,3 @@ async def test_each_worker_has_a_journal_of_its_own(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     async with supervised(journal=journal):
         assert {"journal", "journal.1"} <= set(os.listdir(tmp_path))  # noqa: PTH208
-
-
-async def test_a_journal_that_no_worker_reports_is_told(tmp_path: Path) -> None:
-    """Fewer workers than before would leave one behind in silence."""
-    (tmp_path / "journal.7").write_bytes(b"something")
-    async with supervised(journal=tmp_path / "journal") as (_, program):
-        assert "--workers 8" in program.events("journal_left_behind")[0]["mend"]
