@@ -28,6 +28,7 @@ from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.key_source import KeySource, Secret
 from sidecar.model import CookieSource
+from sidecar.outbound import usable_proxy_for
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
@@ -52,6 +53,9 @@ log = logging.getLogger("sidecar.app")
 
 _PLATFORM_IDLE_SECONDS: Final = 30.0
 _PLATFORM_CONNECTIONS: Final = 64
+_PLATFORM_FALLBACK_DELAY: Final = 0.0375
+"""A quarter of what the default `platform_timeout` leaves for connecting: 0.6 of 250 ms."""
+
 _UPSTREAM_IDLE_SECONDS: Final = 4.0
 _REPORT_SECONDS: Final = 3.0
 """What the journal may take at shutdown to tell the platform; the rest waits in its file."""
@@ -141,9 +145,15 @@ class App:
         # Closed after the consumer: what that gives up at its end is still written down.
         books = self._open_books(observer)
         breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
+        proxy = usable_proxy_for(settings.platform.url)
         platform = Pool(
             settings.platform,
-            PoolLimits(connections=_PLATFORM_CONNECTIONS, idle_seconds=_PLATFORM_IDLE_SECONDS),
+            PoolLimits(
+                connections=_PLATFORM_CONNECTIONS,
+                idle_seconds=_PLATFORM_IDLE_SECONDS,
+                fallback_delay=_PLATFORM_FALLBACK_DELAY,
+            ),
+            proxy=proxy,
         )
         consumer = Consumer(
             platform,
@@ -223,6 +233,7 @@ class App:
                 "admin": "" if self._worker else self.admin_url,
                 "upstream": settings.upstream.url,
                 "platform": settings.platform.url,
+                "proxy": "" if proxy is None else proxy.url,
                 "product": settings.product or policies.current.product,
                 "policy_hash": policies.current.hash,
                 "version": __version__,
