@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import io
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ from typing_extensions import override
 from sidecar import __version__
 from sidecar.commands.registration import add_platform_commands
 from sidecar.errors import UserError
+from sidecar.standard_output import guarded_output
 
 _LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
 _ADMIN_HELP: Final = "its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)"
@@ -47,11 +47,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what was typed is shown, whatever it holds
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = _parser().parse_args(argv)
-        status = args.run(args)
+        with guarded_output():
+            args = _parser().parse_args(argv)
+            return int(args.run(args))
     except UserError as error:
         for line in str(error).splitlines():
             told = line.removeprefix("bb-sidecar: ").removeprefix("bb-sidecar ")
@@ -60,9 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return int(status)
 
 
 def _masked(text: str) -> str:

@@ -144,8 +144,11 @@ class PlatformObserver(Protocol):
 class IdentityObserver(Protocol):
     """What the key set tells."""
 
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
-        """A fetch of the key set ended; `keys` is how many are trusted now."""
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
+        """A fetch of the key set ended; `keys` is how many are trusted now.
+
+        `detail`: what was wrong, or which keys were ignored though the fetch went well.
+        """
 
 
 class PolicyObserver(Protocol):

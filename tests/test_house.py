@@ -42,12 +42,17 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "http1": frozenset({"errors"}),
     # time that the event loop lost: what waits for a peer asks for it
     "stalls": frozenset(),
+    # how adapters reach the platform: aiohttp's resolver and proxy
+    "outbound": frozenset({"http1"}),
+    "startup_warnings": frozenset({"outbound", "setting_values"}),
+    # what every command writes to
+    "standard_output": frozenset({"errors"}),
     # the core
     "policy": LEAVES,
     "admission": LEAVES | {"policy", "stalls"},
     # adapters: never the engine, never each other
-    "identity": LEAVES | {"quota_wire"},
-    "platform": LEAVES | {"quota_wire", "http1", "key_source", "stalls"},
+    "identity": LEAVES | {"quota_wire", "outbound"},
+    "platform": LEAVES | {"quota_wire", "http1", "key_source", "outbound", "stalls"},
     "events": LEAVES | {"key_source"},
     "notices": LEAVES,
     "storage": LEAVES,
@@ -69,13 +74,15 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # a process of its own: the admission webhook
     "inject": frozenset({"model", "errors"}),
     # what asks the platform for people
-    "commands": LEAVES | SETTINGS | {"events", "platform", "policy"},
+    "commands": LEAVES
+    | SETTINGS
+    | {"events", "outbound", "platform", "policy", "startup_warnings"},
     # for development and tests alone
     "local_platform": LEAVES,
 }
 EDGES["app"] = frozenset(EDGES) - COMMANDS  # wires all of them together
-EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "telemetry"}
-EDGES["workers"] = LEAVES | SETTINGS | {"app", "admin", "policy", "serving", "telemetry"}
+EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "startup_warnings", "telemetry"}
+EDGES["workers"] = EDGES["serving"] | {"admin", "serving"}
 EDGES["demo"] = frozenset(EDGES)
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})

@@ -164,6 +164,8 @@ class Gateway:
             return self._cut(client, head, decision, ended)
         except ConnectFailedError as error:
             self._observer.upstream_failed(error.kind)
+            cause = {"kind": error.kind.value, "error": str(error)}
+            log.warning("upstream_unreachable", extra=cause)
             return self._answer(client, head, upstream_failure(decision, error.kind))
         except BaseException:
             if relay is not None:

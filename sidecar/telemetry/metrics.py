@@ -143,7 +143,7 @@ class Metrics:
         self._consumed.add((outcome,))
         self._consume_seconds.observe(seconds)
 
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:  # noqa: ARG002
         """Count a fetch of the key set, and keep how many keys are trusted now."""
         self._refreshes.add((outcome,))
         self.keys = keys

@@ -37,6 +37,7 @@ class Observer(Metrics):
         super().__init__(version=version, orgs=orgs)
         self._tell_quota: Callable[[str, Quota], None] | None = None
         self._outage = OutageLog()
+        self._ignored_keys = ""
 
     def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
         """Have `listener` hear of each quota that an answer to trust tells, by org."""
@@ -83,13 +84,22 @@ class Observer(Metrics):
         _log.warning("credits_lost", extra=extra)
 
     @override
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
         before = self.keys
-        super().keys_refreshed(outcome, keys)
+        super().keys_refreshed(outcome, keys, detail)
         if outcome != _FETCHED:
             _log.warning(
                 "keys_not_refreshed",
-                extra={"outcome": str(outcome), "keys": keys, "repeat_key": str(outcome)},
+                extra={
+                    "outcome": str(outcome),
+                    "keys": keys,
+                    "detail": detail,
+                    "repeat_key": str(outcome),
+                },
             )
+        elif detail != self._ignored_keys:  # once for each change: a fetch comes every 10 min
+            self._ignored_keys = detail
+            if detail:
+                _log.warning("keys_ignored", extra={"keys": keys, "detail": detail})
         if keys != before:
             _log.info("keys_changed", extra={"keys": keys, "before": before})

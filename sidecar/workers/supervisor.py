@@ -30,6 +30,7 @@ from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.serving import unless
 from sidecar.settings import Settings
+from sidecar.startup_warnings import log_startup_warnings
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot, merge
@@ -376,4 +377,5 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
 def run_workers(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
     """Run `settings.workers` workers; return the exit status. Raises UserError."""
     setup_logging(settings.log_level.value, settings.log_format.value)
+    log_startup_warnings(settings.platform, settings.auth)
     return uvloop.run(supervise(settings, environ, first))

@@ -12,7 +12,8 @@ import orjson
 from typing_extensions import override
 
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.pool import Origin, Pool, PoolLimits
+from sidecar.http1.dialling import Origin
+from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.model import Charge, Outcome
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer

@@ -305,6 +305,17 @@ async def test_an_upstream_that_is_gone_for_good_is_told() -> None:
         assert stage.engine.executions == [Execution.DONE, second]
 
 
+async def test_why_the_product_cannot_be_reached_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line with the kind of failure and its cause."""
+    async with RefusingPort() as refusing, staged(upstream=refusing) as stage:
+        assert (await stage.ask(GET)).status == 502
+    (record,) = [each for each in caplog.records if each.message == "upstream_unreachable"]
+    assert (record.levelname, record.__dict__["kind"]) == ("WARNING", "connect")
+    assert str(refusing.port) in record.__dict__["error"]
+
+
 async def test_nobody_there_keeps_the_connection() -> None:
     """A 502 with the whole request read lets the client go on."""
     async with (

@@ -77,3 +77,17 @@ def test_keys_are_told_when_they_change_or_cannot_be_had(
     observer.keys_refreshed("ok", 2)
     observer.keys_refreshed("timeout", 2)
     assert events() == [("INFO", "keys_changed"), ("WARNING", "keys_not_refreshed")]
+
+
+def test_what_is_wrong_with_the_key_set_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A failed fetch with its cause; ignored keys once for each change."""
+    observer = Observer(version="0")
+    observer.keys_refreshed("too_large", 2, "answered with more than 262144 bytes")
+    for detail in ("1 ignored (no 'use')", "1 ignored (no 'use')", "", "1 ignored (no 'use')"):
+        observer.keys_refreshed("ok", 2, detail)
+    told = [(record.message, record.__dict__["detail"]) for record in caplog.records]
+    assert told == [
+        ("keys_not_refreshed", "answered with more than 262144 bytes"),
+        ("keys_ignored", "1 ignored (no 'use')"),
+        ("keys_ignored", "1 ignored (no 'use')"),
+    ]
