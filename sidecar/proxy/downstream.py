@@ -33,11 +33,12 @@ class ServerConnection:
 
     `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.
+    `_behind`: a part of the open body is in the buffer, to be fed in the loop's next iteration.
     """
 
-    __slots__ = ("_body_due", "_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading",
-                 "_searched", "_server", "_taken", "_writing_paused", "answered", "body",
-                 "deadline", "exchange", "moved", "peer", "relay", "transport", "trusted",
+    __slots__ = ("_behind", "_body_due", "_body_full", "_buffer", "_deaf", "_ended", "_reader",
+                 "_reading", "_searched", "_server", "_taken", "_writing_paused", "answered",
+                 "body", "deadline", "exchange", "moved", "peer", "relay", "transport", "trusted",
                  "tunnel")  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -45,7 +46,7 @@ class ServerConnection:
         self._buffer = b""
         self._searched = 0
         self._body_due = _NEVER
-        self._body_full = self._deaf = self._ended = False
+        self._behind = self._body_full = self._deaf = self._ended = False
         self._reading = True
         self._reader: asyncio.ReadTransport | None = None
         self._writing_paused = False
@@ -81,9 +82,12 @@ class ServerConnection:
             self.tunnel.write(data)
             return
         body = self.body
-        if body is not None and not body.done:
+        if body is not None and not body.done and not self._behind:
             data = self._feed_body(body, data)
             if not data:
+                return
+            if not body.done:
+                self._fall_behind(data)
                 return
         self._buffer = self._buffer + data if self._buffer else data
         if self.exchange is None and not self._writing_paused:
@@ -301,6 +305,8 @@ class ServerConnection:
                     self._refuse(error)
                     return
             if not body.done:
+                if self._buffer:
+                    self._fall_behind(self._buffer)
                 self._body_due = self._server.now() + self._server.request_timeout
                 if not body.owes_continue:
                     self.watch()
@@ -318,6 +324,20 @@ class ServerConnection:
         if self.answered or not body.done:
             self.watch()
         return rest
+
+    def _fall_behind(self, data: bytes) -> None:
+        """Keep what would cost too much now for the next iteration, and read nothing before."""
+        self._buffer = data
+        self._behind = True
+        self._regulate()
+        asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._behind = False
+        data, self._buffer = self._buffer, b""
+        if data and not self.transport.is_closing():
+            self.data_received(data)
+        self._regulate()
 
     def _body_broke(self, body: InboundBody, error: ProtocolError) -> None:
         """End the exchange with a 400: what follows cannot be told from a request."""
@@ -390,7 +410,7 @@ class ServerConnection:
 
     def _regulate(self) -> None:
         """Read from the client exactly while there is room for what it sends."""
-        wanted = not self._body_full and len(self._buffer) <= self._server.room
+        wanted = not self._body_full and not self._behind and len(self._buffer) <= self._server.room
         if wanted is self._reading or self._ended or self.transport.is_closing():
             return
         self._reading = wanted
