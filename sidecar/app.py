@@ -20,6 +20,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.lessor import Lessor
+from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
@@ -27,7 +28,7 @@ from sidecar.identity.keyset import KeySet
 from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.key_source import KeySource, Secret
-from sidecar.model import CookieSource
+from sidecar.model import ALONE, CookieSource, Share
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
@@ -70,13 +71,15 @@ class App:
         read: Reader | None = None,
         clock: Clock = time,
         worker: bool = False,
+        share: Share = ALONE,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
         `first` gives the policy to begin with, and `read` reads its file later; not given, this
         process does both. A `worker` shares its port with others, has no admin port of its own and
         does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
-        tokens, quotas and their books go by; timeouts go by the event loop.
+        tokens, quotas and their books go by; timeouts go by the event loop. `share` is this
+        process's part of the limits that are set for all workers together.
         """
         self._settings = settings
         self._environ = environ
@@ -84,6 +87,7 @@ class App:
         self._read = read or read_here(str(settings.policy), environ)
         self._clock = clock
         self._worker = worker
+        self._share = share
         self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
@@ -171,6 +175,7 @@ class App:
             nonce=nonce,
             attempts=attempts,
             lessor=lessor,
+            share=self._share,
         )
         upstream = Pool(
             settings.upstream,
@@ -203,6 +208,7 @@ class App:
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,
             gateway=gateway, clock=clock, orgs=settings.metrics_orgs, attempts=attempts,
+            share=self._share,
         )  # fmt: skip
         status.publish(observer)
         if not self._worker:
@@ -279,7 +285,7 @@ class App:
             file = JournalFile(path)
             self._owned.callback(file.close)
             books = Books(observer, file)
-            books.restore(file.entries(), file.kept, self._clock.time())
+            books.restore(file.entries(), file.kept, Moment.of(self._clock))
             if file.damaged_bytes:
                 log.error(
                     "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}

@@ -200,13 +200,21 @@ def _add_check(commands: _Commands[_Parser]) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from sidecar.policy.check import check_file  # noqa: PLC0415
+    from sidecar.policy.problems import Severity  # noqa: PLC0415
+    from sidecar.policy.risks import Deployment  # noqa: PLC0415
 
-    problems = check_file(args.file)
+    deployment = Deployment(
+        trusted_proxies=bool(os.environ.get("SIDECAR_TRUSTED_PROXIES")),
+        shared_attempts=bool(os.environ.get("REDIS_URL")),
+    )
+    problems = check_file(args.file, deployment)
     for problem in problems:
         print(problem)
-    if not problems:
-        print(f"{args.file}: ok")
-    return 1 if problems else 0
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return 1
+    count = len(problems)
+    print(f"{args.file}: ok" + (f", with {count} warning{'s'[: count > 1]}" if count else ""))
+    return 0
 
 
 def _add_explain(commands: _Commands[_Parser]) -> None:

@@ -30,6 +30,7 @@ from sidecar.admission.verdict import (
     rule_unmetered,
 )
 from sidecar.model import (
+    ALONE,
     Action,
     Call,
     Charge,
@@ -43,6 +44,7 @@ from sidecar.model import (
     Permit,
     Refund,
     RequestIdOrigin,
+    Share,
 )
 from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
@@ -83,10 +85,15 @@ class PolicySource(Protocol):
 
 @value
 class _Claimed:
-    """The key to charge under, and the claim held in the replay book: none for a generated ID."""
+    """The attempt number, and the claim held in the replay book: none for a generated ID.
 
-    key: str
+    `nonce` is b"" where other processes derive the same key; `private` where none of them did.
+    """
+
+    attempt: int
     scope: bytes | None
+    nonce: bytes
+    private: bool
 
 
 class Engine:
@@ -105,11 +112,13 @@ class Engine:
         nonce: bytes,
         attempts: Attempts | None = None,
         lessor: Lessor | None = None,
+        share: Share = ALONE,
     ) -> None:
         """Wire the engine; `product` overrides the policy's.
 
         `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
-        counted in this process alone; without `lessor`, `accuracy: lease` is exact.
+        counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
+        process's part of each `fail_open_budget`.
         """
         self._policies = policies
         self._product = product
@@ -121,7 +130,7 @@ class Engine:
         self._attempts = attempts
         self._turns = Turns()
         self._payments = Payments(
-            quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor
+            quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
@@ -168,7 +177,8 @@ class Engine:
         claim = self._claim(call, meter, scope, shared)
         if isinstance(claim, Replayed):
             return self._uncharged(claim, call, route, meter, identity)
-        charge = Charge(identity.org_id, product, meter.resource, amount, claim.key)
+        key = key_of(scope, claim.attempt, claim.nonce, query=call.query, amount=amount)
+        charge = Charge(identity.org_id, product, meter.resource, amount, key, claim.private)
 
         # Consume: from what is paid already, else from the platform; the table rules on it.
         try:
@@ -210,6 +220,7 @@ class Engine:
             if refunded:
                 self._books.refund(charge, permit.good_until, self._clock.time())
         elif self._books.journal.runs(charge.key):
+            # Not executed, so not owed; where it may have been counted, the platform is asked.
             if refunded:
                 self._books.journal.withdraw(charge.key)
             else:
@@ -219,7 +230,7 @@ class Engine:
         self, call: Call, meter: Meter, scope: bytes, shared: int | None
     ) -> _Claimed | Replayed:
         if call.request_id_origin is RequestIdOrigin.GENERATED:
-            return _Claimed(key_of(scope, 0, self._nonce), None)
+            return _Claimed(0, None, self._nonce, private=True)
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
         claim = self._books.replays.claim(
             scope,
@@ -232,7 +243,10 @@ class Engine:
             self._observer.replay_seen(meter.replay)
         if claim.attempt is None:
             return Replayed()
-        return _Claimed(key_of(scope, claim.attempt, b"" if trusted else self._nonce), scope)
+        if not trusted:
+            return _Claimed(claim.attempt, scope, self._nonce, private=True)
+        # Without a number from Redis another replica may have given the same one.
+        return _Claimed(claim.attempt, scope, b"", private=claim.attempt == shared)
 
     def _release(self, scope: bytes | None) -> None:
         if scope is not None:

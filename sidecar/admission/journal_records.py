@@ -114,6 +114,7 @@ def _fields(record: Record) -> list[Any]:
                 entry.at,
                 entry.sent_at,
                 entry.limited,
+                charge.private,
             ]
         case Sent(key, at):
             return ["sent", key, at]
@@ -128,8 +129,13 @@ def _fields(record: Record) -> list[Any]:
 
 def _record(fields: list[Any]) -> Record:
     match fields:
-        case ["added", charge, purpose, at, sent_at, limited]:
-            return Added(Entry(Charge(*charge), Purpose(purpose), at, sent_at, limited))
+        case ["added", charge, purpose, at, sent_at, limited, *later]:
+            private = bool(
+                later and later[0]
+            )  # older versions did not say: then nothing is given back
+            org_id, product, resource, amount, key = charge
+            owed = Charge(org_id, product, resource, amount, key, private)
+            return Added(Entry(owed, Purpose(purpose), at, sent_at, limited))
         case ["sent", key, at]:
             return Sent(key, at)
         case ["turned", key]:

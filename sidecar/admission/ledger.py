@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sidecar.admission.moment import Moment
+from sidecar.admission.moment import Moment, good_until
 from sidecar.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Quota, Refused
 
 CAPACITY: Final = 10_000
@@ -48,11 +48,17 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class LastKnown:
-    """Units that were left when last heard of; `units` None for unlimited."""
+class Remaining:
+    """What an answer, or a token's snapshot, leaves of a quota; `units` None for unlimited.
+
+    `running`: its period has not ended since, as far as our clock can say. Where it has, `units` is
+    the whole limit.
+    """
 
     units: int | None
+    limit: int
     reset_at: float
+    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,11 @@ class _Account:
     """One org's resource. Times in Unix seconds, but for `disguised_since`."""
 
     __slots__ = ("denial", "disguised_since", "limited_at", "quota", "seen_at", "unlimited_at")
+
+    def remaining(self, now: float) -> Remaining | None:
+        """Say what the last trusted answer leaves."""
+        quota = self.quota
+        return None if quota is None else _remaining(quota, self.seen_at, now)
 
     def __init__(self) -> None:
         self.quota: Quota | None = None
@@ -124,7 +135,7 @@ class Ledger:
             case Refused(quota):
                 account = self._account(charge)
                 self._accept(charge.org_id, account, quota, now)
-                left = quota.reset_at - now.unix
+                left = good_until(quota, now.unix) - now.unix
                 if not self._orgs[charge.org_id].late(charge.resource, now.unix):
                     account.denial = _Denial(
                         charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
@@ -163,26 +174,27 @@ class Ledger:
 
     def last_known(
         self, org_id: str, resource: str, identity: Identity, now: float
-    ) -> LastKnown | None:
+    ) -> Remaining | None:
         """Say what was left by the platform's last answer or the token's snapshot, the later one.
 
-        The whole limit once its period has ended. What was let through since is not taken off.
+        What was let through since is not taken off.
         """
         account = self._known(org_id, resource)
-        quota = None if account is None else account.quota
+        answered = None if account is None else account.remaining(now)
         told = identity.quotas.get(resource)
-        if told is not None and (
-            account is None
-            or quota is None
-            or (identity.issued_at is not None and account.seen_at < identity.issued_at <= now)
-        ):
-            quota = told
-        if quota is None:
-            return None
-        if quota.unlimited:
-            return LastKnown(None, quota.reset_at)
-        units = quota.limit if quota.reset_at <= now else quota.remaining
-        return LastKnown(max(0, units), quota.reset_at)
+        issued = identity.issued_at
+        if told is None:
+            return answered
+        if account is not None and answered is not None:
+            newer = issued is not None and account.seen_at < issued <= now
+            if not newer:
+                return answered
+        return _remaining(told, 0.0 if issued is None else issued, now)
+
+    def remaining(self, org_id: str, resource: str, now: float) -> Remaining | None:
+        """Say what the last trusted answer leaves, whatever its age."""
+        account = self._known(org_id, resource)
+        return None if account is None else account.remaining(now)
 
     def quota(self, org_id: str, resource: str) -> Quota | None:
         """Return the last trusted answer, whatever its age."""
@@ -267,6 +279,19 @@ class Ledger:
         else:
             self._orgs.move_to_end(org_id)
         return org
+
+
+def _remaining(quota: Quota, seen_at: float, now: float) -> Remaining:
+    """Say what is left of a quota that was true at `seen_at`.
+
+    A period that had ended by our clock even then may still run by the platform's: only the next
+    answer can say that it has ended.
+    """
+    running = quota.reset_at > now or quota.reset_at <= seen_at
+    if quota.unlimited:
+        return Remaining(None, quota.limit, quota.reset_at, running)
+    units = quota.remaining if running else quota.limit
+    return Remaining(max(0, units), quota.limit, quota.reset_at, running)
 
 
 def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:

@@ -42,7 +42,7 @@ class Lessor:
         org_id, resource = slot
         self._serial += 1
         key = lease_key_of(self._serial, self._nonce)
-        charge = Charge(org_id, product, resource, units, key)
+        charge = Charge(org_id, product, resource, units, key, private=True)
         task = asyncio.get_running_loop().create_task(
             self._fill(slot, charge, timeout, witness), name=f"lease {org_id} {resource}"
         )
@@ -95,7 +95,7 @@ class Lessor:
                 books.leases.fail(slot, now)
                 self._observer.lease_requested(kind)
                 if kind.result_unknown:
-                    books.owe(charge, now.unix, limited=witness is not None and witness.limited)
+                    books.owe(charge, now, limited=witness is not None and witness.limited)
             case _:
                 assert_never(outcome)
         return outcome

@@ -105,7 +105,7 @@ class _Attempt:
 
     def _give_up(self, kind: FailureKind) -> None:
         if self.outcome is None:
-            self._connection.abort()
+            self._connection.abort(self)
             self._complete(Failed(kind))
 
     def _complete(self, outcome: Outcome) -> None:

@@ -25,7 +25,9 @@ class KeyParts:
     route: str
     method: str
     path: str
+    query: str
     resource: str
+    amount: int
     request_id: str
 
 
@@ -72,12 +74,12 @@ def explain(
     request_id: str = "<request id>",
     derive_key: Callable[[KeyParts], str] | None = None,
 ) -> Explanation:
-    """Follow a call through the policy; `target` may have a query, which plays no part.
+    """Follow a call through the policy; `target` may have a query: it is part of the key.
 
     `product` overrides the policy's. `derive_key` makes the key of the call's first attempt; the
     key is left out without it.
     """
-    path = target.partition("?")[0]
+    path, _, query = target.partition("?")
     found = policy.route_for(method, path, headers)
     route = None if isinstance(found, UnsafePath) else found
     refused = found.detail if isinstance(found, UnsafePath) else ""
@@ -92,7 +94,9 @@ def explain(
             route=route.name,
             method=method,
             path=path,
+            query=query,
             resource=meter.resource,
+            amount=amount,
             request_id=request_id,
         )
     if meter is None:
@@ -228,7 +232,7 @@ def _verdict_lines(explanation: Explanation) -> list[str]:
 def _key_lines(parts: KeyParts, key: str | None) -> list[str]:
     values = asdict(parts)
     lines = [f"key: {key}" if key else "key: a digest over"]
-    lines += [f"  {field.name}: {values[field.name]}" for field in fields(parts)]
+    lines += [f"  {field.name}: {values[field.name]}".rstrip() for field in fields(parts)]
     return [
         *lines,
         "  attempt: how often this ID was charged before",

@@ -123,6 +123,10 @@ CREDITS = Metric(
     "credits_units", Kind.GAUGE_SUM, (),
     "Units paid for attempts that failed, waiting for the next call. Growing: the product fails.",
 )  # fmt: skip
+CREDITS_LOST = _counter(
+    "credits_lost_units_total", ("cause",),
+    "Paid units given up unused. Rising as expired in the middle of a period: check the clock.",
+)  # fmt: skip
 REPLAYS = _counter(
     "replays_total", ("action",),
     "Request IDs seen again. A rise: a client retries, or reuses its IDs.",
@@ -203,8 +207,8 @@ BUILD_INFO = Metric(
 METRICS: Final[tuple[Metric, ...]] = (
     REQUESTS, REQUEST_DURATION, OVERHEAD, UNITS, CONSUME_REQUESTS, CONSUME_DURATION, BREAKER_STATE,
     DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
-    LEASE_UNITS, LEASE_REQUESTS, CREDITS, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS, JWKS_AGE,
-    JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT, OPEN_CONNECTIONS,
-    CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD, POLICY_SUCCESSFUL,
-    POLICY_INFO, BUILD_INFO,
+    LEASE_UNITS, LEASE_REQUESTS, CREDITS, CREDITS_LOST, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS,
+    JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT,
+    OPEN_CONNECTIONS, CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD,
+    POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
 )  # fmt: skip

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.model import (
+    Charge,
+    Decision,
+    FailureKind,
+    IdentityFailure,
+    Loss,
+    OnReplay,
+    Quota,
+    Reason,
+)
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries
@@ -54,6 +63,7 @@ class Metrics:
         self._replays = Counts(1, _SERIES_CAP, tuple((kind.value,) for kind in OnReplay))
         self._journal_replayed = Counts(1, _SERIES_CAP)
         self._journal_dropped = Counts(0, 1, ((),))
+        self._credits_lost = Counts(1, _SERIES_CAP, tuple((cause.value,) for cause in Loss))
         self._leases = Counts(1, _SERIES_CAP)
         self._refreshes = Counts(1, _SERIES_CAP)
         self._upstream_errors = Counts(1, _SERIES_CAP)
@@ -98,8 +108,8 @@ class Metrics:
         """Count a call that was decided without an answer to trust."""
         self._degraded.add((kind,))
 
-    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
-        """Count nothing: `units_total` and `platform_degraded_total` tell it, the log who."""
+    def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        """Count nothing: `units_total` and `platform_degraded_total` have it, the log when."""
 
     def replay_seen(self, action: OnReplay) -> None:
         """Count a request ID that was seen again."""
@@ -117,8 +127,9 @@ class Metrics:
         """Count units that were given up."""
         self._journal_dropped.add((), units)
 
-    def credits_lost(self, units: int) -> None:
-        """Count nothing: `credits_units` was what there is, and the log has what was lost."""
+    def credits_lost(self, units: int, cause: Loss) -> None:
+        """Count paid units that were given up unused."""
+        self._credits_lost.add((cause,), units)
 
     def lease_requested(self, outcome: str) -> None:
         """Count a lease that was asked for."""
@@ -169,6 +180,7 @@ class Metrics:
             c.REPLAYS.name: self._replays.values(),
             c.JOURNAL_REPLAYED.name: self._journal_replayed.values(),
             c.JOURNAL_DROPPED.name: self._journal_dropped.values(),
+            c.CREDITS_LOST.name: self._credits_lost.values(),
             c.LEASE_REQUESTS.name: self._leases.values(),
             c.JWKS_REFRESH.name: self._refreshes.values(),
             c.JWKS_KEYS.name: {(): self.keys},

@@ -19,7 +19,7 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
         Added,
         st.builds(
             Entry,
-            st.builds(Charge, NAMES, NAMES, NAMES, UNITS, KEYS),
+            st.builds(Charge, NAMES, NAMES, NAMES, UNITS, KEYS, st.booleans()),
             st.sampled_from(Purpose),
             TIMES,
             st.none() | TIMES,

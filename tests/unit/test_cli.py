@@ -86,7 +86,7 @@ def test_ctrl_c_is_130(
 ) -> None:
     """As shells have it, and without a traceback."""
 
-    def interrupted(_path: Path) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sidecar.policy.check.check_file", interrupted)
@@ -100,6 +100,18 @@ def test_check(capsys: pytest.CaptureFixture[str], policy: str) -> None:
     status, out, err = run(capsys, "check", policy)
     assert (status, err) == (1, "")
     assert out.startswith(f"{policy}:1:")
+
+
+def test_check_with_a_warning_is_ok(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """A warning is printed, and the exit status is that of a good file."""
+    monkeypatch.setenv("SIDECAR_TRUSTED_PROXIES", "10.0.0.0/8")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    status, out, err = run(capsys, "check", policy)
+    assert (status, err) == (0, "")
+    assert ": warning: `refund: unreached`" in out
+    assert out.endswith(f"{policy}: ok, with 1 warning\n")
 
 
 def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -269,7 +281,7 @@ def test_several_problems_are_several_lines(
 ) -> None:
     """A report of many problems stays one problem a line."""
 
-    def wrong(_path: Path) -> None:
+    def wrong(*_: object) -> None:
         raise UserError("one\ntwo")
 
     monkeypatch.setattr("sidecar.policy.check.check_file", wrong)

@@ -29,7 +29,7 @@ NOW = 1_760_000_000.0
 MONTH_END = 1_761_955_200.0  # 2025-11-01T00:00:00Z
 SPENT = Quota("ai_calls", limit=25, used=25, remaining=0, period="month", reset_at=MONTH_END)
 LEFT = dataclasses.replace(SPENT, used=12, remaining=13)
-CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 1, "key")
+CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)
 
 
 def denied(reason: Reason, status: int, **more: object) -> Decision:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.admission.moment import Moment
 from sidecar.model import (
     UNLIMITED,
     Accuracy,
@@ -380,7 +381,7 @@ async def test_fail_open_stops_at_its_units_and_is_renewed_by_an_answer() -> Non
     assert (await scene.decide()).reason is Reason.WITHIN_QUOTA
     scene.platform.now = down
     assert (await scene.decide()).reason is Reason.FAIL_OPEN
-    assert len(scene.observer.of("fail_open_started")) == 2
+    assert [words[-1] for words in scene.observer.of("admitted_unconfirmed")].count(True) == 2
 
 
 async def test_fail_open_stops_after_its_seconds() -> None:
@@ -399,7 +400,7 @@ async def test_what_failed_open_is_in_the_journal_before_the_decision_under_its_
     decision = await scene.decide()
     assert decision.charge is not None
     assert decision.charge.key in scene.books.journal
-    assert scene.books.figures(scene.clock.time()).journal_pending_units == 1
+    assert scene.books.figures(Moment.of(scene.clock)).journal_pending_units == 1
 
 
 async def test_last_known_counts_down_what_it_lets_through() -> None:

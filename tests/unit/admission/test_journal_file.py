@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from sidecar.admission.books import Books
@@ -20,15 +21,22 @@ from sidecar.admission.credits import Lot
 from sidecar.admission.journal import Added, Entry, Gone, JournalUnwritable, Kept, Purpose, Sent
 from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
 from sidecar.admission.journal_records import MAGIC, encode
+from sidecar.admission.moment import Moment
 from sidecar.errors import UserError
-from sidecar.model import Charge, Enforcement, OnPlatformError, Reason
+from sidecar.model import Charge, Enforcement, Loss, OnPlatformError, Reason
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, Scene
 
 
 def _entry(key: str, *, sent_at: float | None = None) -> Entry:
-    return Entry(Charge("org", "p", "ai_calls", 1, key), Purpose.REPORT, NOW, sent_at, limited=True)
+    return Entry(
+        Charge("org", "p", "ai_calls", 1, key, private=True),
+        Purpose.REPORT,
+        NOW,
+        sent_at,
+        limited=True,
+    )
 
 
 def _keys(journal: JournalFile) -> list[str]:
@@ -172,6 +180,21 @@ def test_a_record_of_another_version_is_a_users_error(tmp_path: Path) -> None:
         JournalFile(path)
 
 
+@pytest.mark.parametrize(("private", "fields"), [(None, 6), (False, 7), (True, 7)])
+def test_an_entry_keeps_whether_its_key_is_private(
+    tmp_path: Path, *, private: bool | None, fields: int
+) -> None:
+    """An entry written before the field existed has a key that other processes may share."""
+    path = tmp_path / "journal"
+    record = ["added", ["org", "p", "ai_calls", 1, "k"], "report", NOW, None, True, private]
+    payload = orjson.dumps(record[:fields])
+    path.write_bytes(MAGIC + struct.pack(">II", len(payload), zlib.crc32(payload)) + payload)
+    for _ in range(2):  # as it was written, and as this version writes it
+        with JournalFile(path) as journal:
+            (entry,) = journal.entries()
+            assert entry.charge.private is bool(private)
+
+
 def test_a_long_file_of_what_is_gone_is_written_anew(tmp_path: Path) -> None:
     """The file follows what is owed, not what has ever been."""
     path = tmp_path / "journal"
@@ -210,7 +233,9 @@ def test_a_record_that_cannot_be_written_as_json_fails_its_append(tmp_path: Path
     with JournalFile(tmp_path / "journal") as journal:
         for org in ("x" * 100_000, "\ud800"):
             with pytest.raises(JournalUnwritable, match="record"):
-                journal.append(Added(replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k"))))
+                journal.append(
+                    Added(replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k", private=True)))
+                )
         assert _keys(journal) == []
 
 
@@ -224,7 +249,7 @@ def test_unspent_units_outlive_a_clean_shutdown(tmp_path: Path) -> None:
         assert books.close(NOW) == 0
     with JournalFile(path) as store:
         books = Books(RememberingObserver(), store)
-        books.restore(store.entries(), store.kept, NOW)
+        books.restore(store.entries(), store.kept, Moment(0.0, NOW))
         assert books.credits.units(NOW) == 3
 
 
@@ -233,9 +258,12 @@ def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
     observer = RememberingObserver()
     books = Books(observer)
     books.credits.add(("org", "ai_calls"), 3, NOW + 100, NOW)
-    books.owe(_entry("k").charge, NOW, limited=False)
+    books.owe(_entry("k").charge, Moment(0.0, NOW), limited=False)
     assert books.close(NOW) == 4
-    assert (observer.of("journal_dropped"), observer.of("credits_lost")) == ([(1,)], [(3,)])
+    assert (observer.of("journal_dropped"), observer.of("credits_lost")) == (
+        [(1,)],
+        [(3, Loss.STOPPED)],
+    )
 
 
 WRITER = """
@@ -248,7 +276,7 @@ from sidecar.model import Charge
 journal = JournalFile(Path(sys.argv[1]))
 n = 0
 while True:
-    charge = Charge("org", "p", "ai_calls", 1, f"k{n}")
+    charge = Charge("org", "p", "ai_calls", 1, f"k{n}", private=True)
     journal.append(Added(Entry(charge, Purpose.REPORT, 0.0, None, False)))
     sys.stdout.write(f"k{n}\\n")
     sys.stdout.flush()

@@ -13,7 +13,7 @@ UNBOUND = quota(UNLIMITED, limit=UNLIMITED)
 
 
 def _charge(amount: int = 1, org: str = ORG) -> Charge:
-    return Charge(org, "acme-notes", RESOURCE, amount, "key")
+    return Charge(org, "acme-notes", RESOURCE, amount, "key", private=True)
 
 
 def _at(seconds: float) -> Moment:

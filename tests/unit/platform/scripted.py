@@ -18,7 +18,7 @@ from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from tests.fakes.servers import ScriptedServer, Visit, serving
 
-CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 2, "key-1")
+CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 2, "key-1", private=True)
 RESET_AT = "2099-01-01T00:00:00Z"
 
 T = TypeVar("T")

@@ -402,7 +402,7 @@ async def test_close_ends_what_is_in_flight() -> None:
 async def test_any_org_and_amount_can_be_sent(org: str, amount: int) -> None:
     """What a token names is JSON on the wire, whatever is in it."""
     async with bench(granting()) as b:
-        await b.consume(charge=Charge(org, "p", "ai_calls", amount, "k"))
+        await b.consume(charge=Charge(org, "p", "ai_calls", amount, "k", private=True))
         assert (b.asked[0].body["org_id"], b.asked[0].body["amount"]) == (org, amount)
 
 

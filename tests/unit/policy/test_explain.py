@@ -105,7 +105,7 @@ def test_a_compressed_body_is_explained() -> None:
 def test_key_parts_and_key() -> None:
     """What the key is made from; the key itself is the admission's to derive."""
     explanation = explain(
-        POLICY, "POST", "/models/x", [], b"",
+        POLICY, "POST", "/models/x?a=1", [], b"",
         product="other", org_id="org_1", user_id="u", request_id="r",
         derive_key=lambda parts: parts.org_id + "!",
     )  # fmt: skip
@@ -116,7 +116,9 @@ def test_key_parts_and_key() -> None:
         route="model",
         method="POST",
         path="/models/x",
+        query="a=1",
         resource="ai_calls",
+        amount=1,
         request_id="r",
     )
     assert explanation.key == "org_1!"
@@ -167,7 +169,9 @@ def test_unsafe_path_has_no_steps() -> None:
               route: chat
               method: POST
               path: //chat
+              query:
               resource: ai_calls
+              amount: 2
               request_id: <request id>
               attempt: how often this ID was charged before
               nonce: of the process, unless a trusted proxy chose the ID

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.model import (
+    Charge,
+    Decision,
+    FailureKind,
+    IdentityFailure,
+    Loss,
+    OnReplay,
+    Quota,
+    Reason,
+)
 from sidecar.ports import (
     AdmissionObserver,
     IdentityObserver,
@@ -83,7 +92,9 @@ def test_each_verb_moves_its_own_counter() -> None:
     metrics.upstream_failed("connect")
     metrics.identity_failed(IdentityFailure.EXPIRED)
     metrics.platform_degraded(FailureKind.TIMEOUT)
-    metrics.fail_open_started("org", "ai_calls", FailureKind.TIMEOUT)
+    charge = Charge("org", "p", "ai_calls", 1, "k", private=True)
+    metrics.admitted_unconfirmed(charge, FailureKind.TIMEOUT, first=True)
+    metrics.credits_lost(4, Loss.EXPIRED)
     metrics.replay_seen(OnReplay.REJECT)
     metrics.journal_replayed("counted", 7)
     metrics.journal_dropped(5)
@@ -103,6 +114,7 @@ def test_each_verb_moves_its_own_counter() -> None:
         "replays_total": {("reject",): 1},
         "journal_replayed_units_total": {("counted",): 7},
         "journal_dropped_units_total": {(): 5},
+        "credits_lost_units_total": {("expired",): 4},
         "lease_requests_total": {("granted",): 1},
         "consume_requests_total": {("granted",): 1},
         "jwks_refresh_total": {("ok",): 1},

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.model import Decision, FailureKind, OnReplay, Reason
+from sidecar.model import Charge, Decision, FailureKind, Loss, OnReplay, Reason
 from sidecar.telemetry.observer import Observer
 
 
@@ -26,9 +26,12 @@ def test_a_request_is_no_event(events: Callable[[], list[tuple[str, str]]]) -> N
     assert events() == []
 
 
-def test_fail_open_is_an_event(events: Callable[[], list[tuple[str, str]]]) -> None:
-    """Units are being used on trust."""
-    Observer(version="0").fail_open_started("org", "ai_calls", FailureKind.TIMEOUT)
+def test_an_outage_is_one_event(events: Callable[[], list[tuple[str, str]]]) -> None:
+    """However many orgs it meets."""
+    observer = Observer(version="0")
+    for org in ("a", "b", "c"):
+        charge = Charge(org, "p", "ai_calls", 1, "k", private=True)
+        observer.admitted_unconfirmed(charge, FailureKind.TIMEOUT, first=True)
     assert events() == [("WARNING", "fail_open_started")]
 
 
@@ -59,7 +62,7 @@ def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]])
     observer = Observer(version="0")
     observer.journal_replayed("counted", 5)
     observer.journal_dropped(2)
-    observer.credits_lost(3)
+    observer.credits_lost(3, Loss.DISPLACED)
     assert events() == [
         ("INFO", "journal_replayed"), ("ERROR", "journal_dropped"), ("WARNING", "credits_lost"),
     ]  # fmt: skip
