@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final
 
 from sidecar.policy.json_grammar import (
@@ -22,8 +21,8 @@ from sidecar.policy.json_grammar import (
     SPACE,
     SPACED,
     count_members,
-    runs_beside,
 )
+from sidecar.policy.json_places import Container, Place
 from sidecar.policy.json_pointer import (
     Array,
     Finding,
@@ -56,11 +55,6 @@ _STEP: Final = 8
 _BYTES: Final = 256
 """So many bytes inside a text cost as much as one member."""
 
-_LONGEST_ESCAPE: Final = 12
-"""Bytes of one character as two escapes: `\\ud83d\\ude00`."""
-
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
-
 _OPENING: Final = {0x5B: 0x5D, 0x7B: 0x7D}
 _QUOTE: Final = 0x22
 _CLOSE_OBJECT: Final = 0x7D
@@ -68,62 +62,12 @@ _SPACES: Final = b" \t\n\r"
 _NO_JSON: Final = "the body is not valid JSON in UTF-8"
 
 
-class _Node:
-    """A place that pointers lead to or through. `ends`: those that end here; `all`: every one."""
-
-    def __init__(self, pointers: Iterable[tuple[int, Sequence[str]]]) -> None:
-        pointers = tuple(pointers)
-        self.all: Final = tuple(number for number, _ in pointers)
-        self.ends: Final = tuple(number for number, tokens in pointers if not tokens)
-        below: dict[str, list[tuple[int, Sequence[str]]]] = {}
-        for number, tokens in pointers:
-            if tokens:
-                below.setdefault(tokens[0], []).append((number, tokens[1:]))
-        self.keys: Final = {token: _Node(each) for token, each in below.items()}
-        self.folded: Final[dict[str, list[str]]] = {}
-        for token in self.keys:
-            self.folded.setdefault(token.casefold(), []).append(token)
-        self.indexes: Final = {
-            int(token): node for token, node in self.keys.items() if _INDEX.fullmatch(token)
-        }
-        self.last_index: Final = max(self.indexes, default=-1)
-        # Folding never makes a text shorter, so no longer key can be one of ours.
-        self.longest_key: Final = 2 + _LONGEST_ESCAPE * max(map(len, self.folded), default=0)
-
-    @cached_property
-    def compact(self) -> re.Pattern[bytes]:
-        """What eats members in text without control characters; compiled (2 ms) on first use."""
-        return runs_beside(self.keys, spaced=False)
-
-    @cached_property
-    def spaced(self) -> re.Pattern[bytes]:
-        """The same in text with line ends between its tokens."""
-        return runs_beside(self.keys, spaced=True)
-
-    def depth_first(self) -> Iterator[_Node]:
-        """Give this node and all below it."""
-        yield self
-        for node in self.keys.values():
-            yield from node.depth_first()
-
-
-class _Frame:
-    """A container on a pointer's way: the keys seen, or the elements counted."""
-
-    __slots__ = ("count", "node", "seen")
-
-    def __init__(self, node: _Node) -> None:
-        self.node = node
-        self.count = 0
-        self.seen: set[str] = set()
-
-
 class JsonReader:
     """Reads what some pointers point at, all in one walk."""
 
     def __init__(self, pointers: Sequence[JsonPointer]) -> None:
         self._size = len(pointers)
-        self._root = _Node((number, pointer.tokens) for number, pointer in enumerate(pointers))
+        self._root = Place((number, pointer.tokens) for number, pointer in enumerate(pointers))
         longest = max(node.longest_key for node in self._root.depth_first())
         self._ahead = max(longest, MAX_NUMBER, MAX_TEXT) + 2
 
@@ -163,12 +107,12 @@ class _Walk:
     __slots__ = ("_closers", "_frames", "_node", "_text", "_then", "_window", "done", "findings",
                  "step")  # fmt: skip
 
-    def __init__(self, text: JsonText, root: _Node, size: int, window: int) -> None:
+    def __init__(self, text: JsonText, root: Place, size: int, window: int) -> None:
         self._text = text
         self._window = window
         self._closers = bytearray()
-        self._frames: list[_Frame] = []
-        self._node: _Node | None = root
+        self._frames: list[Container] = []
+        self._node: Place | None = root
         self.step: Callable[[], int] = self._begin
         self._then: Callable[[], int] = self._end
         self.findings: list[Finding] = [Missing()] * size
@@ -366,7 +310,7 @@ class _Walk:
         if self._text.spaced and CONTROL.search(self._text.data, start, end):
             raise NotJsonError(_NO_JSON)
 
-    def _open(self, node: _Node | None, char: int) -> None:
+    def _open(self, node: Place | None, char: int) -> None:
         if len(self._closers) == MAX_DEPTH:
             raise NotJsonError("the body is nested too deeply")
         self._text.pos += 1
@@ -374,7 +318,7 @@ class _Walk:
         if node is not None:
             if closer == _CLOSE_OBJECT:
                 self._found(node, Opaque())
-            self._frames.append(_Frame(node))
+            self._frames.append(Container(node))
         self._closers.append(closer)
         self.step = self._first
 
@@ -387,20 +331,22 @@ class _Walk:
         self._closers.pop()
         self.step = self._rest if self._closers else self._end
 
-    def _text_value(self, node: _Node | None, start: int) -> int:
+    def _text_value(self, node: Place | None, start: int) -> int:
         text = self._text
         end = text.data.find(b'"', start + 1)
-        if node is not None and node.ends:
-            self._found(node, Opaque() if end < 0 else _simple(text.raw[start : end + 1]))
         if end < 0:
+            if node is not None:
+                self._found(node, Opaque())
             text.pos = start + 1
             self._then, self.step = self.step, self._string
             return _STEP
         self._check_string(start + 1, end)
+        if node is not None and node.ends:
+            self._found(node, _simple(text.raw[start : end + 1]))
         text.pos = end + 1
         return _STEP + (end - start) // _BYTES
 
-    def _child(self, start: int, end: int) -> _Node | None:
+    def _child(self, start: int, end: int) -> Place | None:
         """Return where a key on the way leads; note when it is there twice, in any sense."""
         frame = self._frames[-1]
         node = frame.node
@@ -421,12 +367,12 @@ class _Walk:
         frame.seen.add(key)
         return child
 
-    def _found(self, node: _Node, value: Value) -> None:
+    def _found(self, node: Place, value: Value) -> None:
         for number in node.ends:
             if not isinstance(self.findings[number], Unreadable):
                 self.findings[number] = value
 
-    def _spoil(self, node: _Node, detail: str) -> None:
+    def _spoil(self, node: Place, detail: str) -> None:
         for number in node.all:
             self.findings[number] = Unreadable(detail)
 

@@ -147,6 +147,7 @@ def test_a_pointer_may_end_on_anothers_way() -> None:
         b'{"n":-}', b'{"n":NaN}', b'{"n":Infinity}', b'{"n":-Infinity}', b'{"n":True}',
         b'{"n":tru}', b'{"n":truex}', b'{"n":1/**/}', b'{"n":1}//',
         b'\xef\xbb\xbf{"n":1}', b'{"n":1}\x00',
+        b'{"n":"a\n"}', b'{"n":"\\\\\n"}', b'{"n":"\\n\t"}', b'{"a":1,"n":"\\"\n"}',
         b'{"n":1,"a":"\x00"}', b'{"n":1,"a":"\n"}', b'{"n":1,"a":"\t"}', b'{"n":1,"a\n":1}',
         b'{"n":1,"a":[[[["\n"]]]]}', b'{"n":1,\x0b"a":1}', b'{"n":1,\x0c"a":1}',
         b'{"n":1,\xa0"a":1}',
