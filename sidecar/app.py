@@ -40,6 +40,7 @@ from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
+from sidecar.stalls import LoopWatch
 from sidecar.status import Status
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.observer import Observer
@@ -144,6 +145,8 @@ class App:
         self._owned.push_async_callback(keys.close)
         # Closed after the consumer: what that gives up at its end is still written down.
         books = self._open_books(observer)
+        watch = LoopWatch(observer.loop_lagged)
+        self._owned.callback(watch.close)
         breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
         platform = Pool(
             settings.platform,
@@ -155,10 +158,14 @@ class App:
             breaker=breaker,
             observer=observer,
             agent=f"bb-sidecar/{__version__}",
+            lost=watch.lost,
         )
         self._owned.push_async_callback(consumer.close)
         nonce = secrets.token_bytes(16)
-        lessor = Lessor(books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce)
+        lessor = Lessor(
+            books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce,
+            lost=watch.lost,
+        )  # fmt: skip
         self._owned.push_async_callback(lessor.close)
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)

@@ -291,6 +291,7 @@ class FailureKind(StrEnum):
     UNEXPECTED_STATUS = "unexpected_status"
     MALFORMED = "malformed"
     DISGUISED = "disguised"
+    OVERLOADED = "overloaded"  # this process was too late to read an answer: no failure of theirs
 
     @property
     def result_unknown(self) -> bool:
@@ -311,6 +312,7 @@ _RESULT_UNKNOWN: Final = frozenset(
         FailureKind.SERVER_ERROR,
         FailureKind.UNEXPECTED_STATUS,
         FailureKind.MALFORMED,
+        FailureKind.OVERLOADED,
     }
 )
 _PERMANENT: Final = frozenset({FailureKind.NOT_FOUND, FailureKind.UNPROCESSABLE})

@@ -40,12 +40,14 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "setting_options": frozenset({"errors", "setting_values"}),
     "settings": frozenset({"errors", "model", "key_source", "setting_options", "setting_values"}),
     "http1": frozenset({"errors"}),
+    # time that the event loop lost: what waits for a peer asks for it
+    "stalls": frozenset(),
     # the core
     "policy": LEAVES,
-    "admission": LEAVES | {"policy"},
+    "admission": LEAVES | {"policy", "stalls"},
     # adapters: never the engine, never each other
     "identity": LEAVES | {"quota_wire"},
-    "platform": LEAVES | {"quota_wire", "http1", "key_source"},
+    "platform": LEAVES | {"quota_wire", "http1", "key_source", "stalls"},
     "events": LEAVES | {"key_source"},
     "notices": LEAVES,
     "storage": LEAVES,

@@ -109,12 +109,11 @@ class Payments:
             and self._lessor is not None
             and books.leases.asking(slot)
         ):
-            filled = await self._lessor.filled(slot, timeout)
-            started, now = now, Moment.of(self._clock)
+            filled, timeout = await self._lessor.filled(slot, timeout)
+            now = Moment.of(self._clock)
             drawn = books.leases.draw(slot, charge.amount, now)
             if drawn is not None:
                 return Leased(drawn.quota, drawn.good_until), now
-            timeout -= now.monotonic - started.monotonic
             if isinstance(filled, Failed) or timeout <= 0:
                 kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
                 return self._unanswered(kind, charge, meter, identity, now, sent=False), now
@@ -140,7 +139,8 @@ class Payments:
         *,
         sent: bool,
     ) -> Unanswered:
-        self._observer.platform_degraded(kind)
+        if kind is not FailureKind.OVERLOADED:
+            self._observer.platform_degraded(kind)
         books = self._books
         known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
         spent = books.outages.spent((charge.org_id, charge.resource), now.monotonic)

@@ -279,6 +279,10 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
         Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused
     )
     known, spent = finding.known, finding.spent
+    if finding.kind is FailureKind.OVERLOADED:  # we were too late to read what it said
+        return Ruling(
+            Reason.OVERLOADED, 503, "Too much is under way.", retry_after=1.0, owed=if_refused
+        )
     if known is not None and known.running and known.units is not None and known.units < amount:
         # An outage makes nothing free for an org that was over its limit before it.
         return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)

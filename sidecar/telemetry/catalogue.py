@@ -50,6 +50,7 @@ _ADDED: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 )  # fmt: skip
 _CONSUME: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_LAG: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 def _counter(name: str, labels: tuple[str, ...], text: str) -> Metric:
@@ -171,6 +172,11 @@ OPEN_CONNECTIONS = Metric(
     "open_connections", Kind.GAUGE_SUM, (),
     "Client connections. Near max-connections: calls will get 503.",
 )  # fmt: skip
+LOOP_LAG = Metric(
+    "loop_lag_seconds", Kind.HISTOGRAM, (),
+    "How late the event loop runs. Over 0.05: one call holds up the others, or the CPU is short.",
+    _LAG,
+)  # fmt: skip
 CONNECTIONS_CLOSED = _counter(
     "connections_closed_total", ("cause",),
     "Client connections that the sidecar closed of its own accord. A rise: slow or hostile peers.",
@@ -209,6 +215,6 @@ METRICS: Final[tuple[Metric, ...]] = (
     DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
     LEASE_UNITS, LEASE_REQUESTS, CREDITS, CREDITS_LOST, REPLAYS, IDENTITY_FAILURES, JWKS_KEYS,
     JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT,
-    OPEN_CONNECTIONS, CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD,
-    POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
+    OPEN_CONNECTIONS, LOOP_LAG, CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES,
+    POLICY_RELOAD, POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
 )  # fmt: skip

@@ -57,6 +57,7 @@ class Metrics:
         self._gauges: dict[str, Callable[[], Reading]] = {}
         self.keys = 0
         self._consume_seconds = Histogram(c.CONSUME_DURATION.buckets)
+        self._loop_lag = Histogram(c.LOOP_LAG.buckets)
         self._consumed = Counts(1, _SERIES_CAP, _CONSUMED)
         self._degraded = Counts(1, _SERIES_CAP, tuple((kind.value,) for kind in FailureKind))
         self._failures = Counts(1, _SERIES_CAP, tuple((kind.value,) for kind in IdentityFailure))
@@ -159,6 +160,10 @@ class Metrics:
         """Count a quota notice."""
         self._notices.add((outcome,))
 
+    def loop_lagged(self, seconds: float) -> None:
+        """Note how late the event loop came to a timer."""
+        self._loop_lag.observe(seconds)
+
     # The scrape
 
     def read_at_scrape(self, name: str, provider: Callable[[], Reading]) -> None:
@@ -192,7 +197,8 @@ class Metrics:
             c.BUILD_INFO.name: {(self._version,): 1},
         }
         histograms: dict[str, dict[Labels, Buckets]] = {
-            c.CONSUME_DURATION.name: {(): _buckets(self._consume_seconds)}
+            c.CONSUME_DURATION.name: {(): _buckets(self._consume_seconds)},
+            c.LOOP_LAG.name: {(): _buckets(self._loop_lag)},
         }
         self._add_routes(values, histograms)
         self._add_orgs(values)

@@ -299,7 +299,7 @@ async def _decide_once(scene: Scene) -> None:
     await scene.decide()
 
 
-@pytest.mark.parametrize("kind", sorted(FailureKind))
+@pytest.mark.parametrize("kind", sorted(set(FailureKind) - {FailureKind.OVERLOADED}))
 @pytest.mark.parametrize("on_error", sorted(OnPlatformError))
 async def test_each_failure_follows_the_policy(
     kind: FailureKind, on_error: OnPlatformError
@@ -318,6 +318,18 @@ async def test_each_failure_follows_the_policy(
     )
     assert decision.quota is None
     assert scene.observer.of("platform_degraded") == [(kind,)]
+
+
+@pytest.mark.parametrize("on_error", sorted(OnPlatformError))
+async def test_our_own_lateness_opens_nothing(on_error: OnPlatformError) -> None:
+    """It is no failure of the platform, and the unit that may have been counted comes back."""
+    scene = Scene(on_platform_error=on_error)
+    scene.platform.now = UnreachableQuotas(FailureKind.OVERLOADED)
+    decision = await scene.decide()
+    assert (decision.reason, decision.status) == (Reason.OVERLOADED, 503)
+    assert decision.retry_after == 1.0
+    assert scene.observer.of("platform_degraded") == []
+    assert [entry.purpose for entry in scene.books.journal.entries()] == ["settle"]
 
 
 async def test_fail_open_stops_at_its_units_and_is_renewed_by_an_answer() -> None:
