@@ -46,7 +46,9 @@ NO_LIMITS: Final = {
         "admission.journal_lock._READ", "admission.journal_lock._WRITE",
         "admission.journal_records.UNIT", "admission.journal_records._GONE",
         "admission.journal_records._TURNED", "admission.journal_version1._MAX_PAYLOAD",
-        "platform.client._PAGE", "platform.drift._DEEPEST",
+        "platform.client._PAGE", "platform.drift._DEEPEST", "policy.json_places._LONGEST_ESCAPE",
+        "policy.json_reader._CLOSE_OBJECT", "policy.json_reader._QUOTE",
+        "policy.json_text._LONGEST_CUT",
     ),
     "a way to reckon": (
         "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
@@ -55,6 +57,9 @@ NO_LIMITS: Final = {
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",
         "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
         "http1.framing._WORTH_A_SPLIT", "platform.consume._SHARED_DEADLINES",
+        "policy.amounts._LIMIT",
+        "policy.content_coding._WORK", "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
+        "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
     ),
     "a least length, of the operator's own secrets": (
         "identity.tokens._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",

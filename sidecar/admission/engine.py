@@ -13,6 +13,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
+from sidecar.admission.turns import Turns
 from sidecar.admission.verdict import (
     Anonymous,
     Barred,
@@ -45,7 +46,7 @@ from sidecar.model import (
     RequestIdOrigin,
     Share,
 )
-from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
 from sidecar.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
 from sidecar.values import value
@@ -127,6 +128,7 @@ class Engine:
         self._observer = observer
         self._nonce = nonce
         self._attempts = attempts
+        self._turns = Turns()
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
@@ -163,8 +165,7 @@ class Engine:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
 
         # Price: how many units.
-        content = await body.read(meter.body_limit) if meter.amount.needs_body else b""
-        amount = _price(call, meter, content)
+        amount = await self._price(call, meter, body)
         if not isinstance(amount, int):
             return self._uncharged(amount, call, route, meter, identity)
 
@@ -251,6 +252,23 @@ class Engine:
         if scope is not None:
             self._books.replays.release(scope, self._clock.monotonic())
 
+    async def _price(
+        self, call: Call, meter: Meter, body: BodySource
+    ) -> int | TooLong | Unpriced | Free:
+        """Price a call; a body that sets the amount is read in turns with other bodies."""
+        source = meter.amount
+        if isinstance(source, JsonAmount):
+            content = await body.read(meter.body_limit)
+            if content is None:
+                return TooLong(meter.body_limit)
+            reading = source.reading(call.headers, content, meter.body_limit)
+            amount = await self._turns.run(reading)
+        else:
+            amount = source.read(call.headers)
+        if isinstance(amount, UnreadableAmount):
+            return Unpriced(amount.detail, amount.status)
+        return amount or Free()
+
     async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
         identity: Identity | IdentityFailure | None = None
         finding: Unmetered | Barred = Barred(matched=route is not policy.unmatched)
@@ -287,16 +305,6 @@ class Engine:
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
-
-
-def _price(call: Call, meter: Meter, content: bytes | None) -> int | TooLong | Unpriced | Free:
-    """Price a call; `content` is None where the body is too long to be read."""
-    if content is None:
-        return TooLong(meter.body_limit)
-    amount = meter.amount.read(call.headers, content)
-    if isinstance(amount, UnreadableAmount):
-        return Unpriced(amount.detail)
-    return amount or Free()
 
 
 def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:

@@ -91,9 +91,10 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """The amount cannot be read."""
+    """The amount cannot be read; 415 where that is for the body's content coding."""
 
     detail: str
+    status: int = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +266,8 @@ def _enforced(  # noqa: C901 - the one table: split, it could no longer be read 
         case TooLong(limit):
             detail = f"the body sets the price of this call and is longer than {limit} bytes"
             return Ruling(Reason.BAD_REQUEST, 413, detail)
-        case Unpriced(detail):
-            return Ruling(Reason.BAD_REQUEST, 422, detail)
+        case Unpriced(detail, status):
+            return Ruling(Reason.BAD_REQUEST, status, detail)
     assert_never(finding)
 
 

@@ -17,6 +17,7 @@ PHRASES: Final = {
     408: b"Request Timeout",
     409: b"Conflict",
     413: b"Content Too Large",
+    415: b"Unsupported Media Type",
     417: b"Expectation Failed",
     422: b"Unprocessable Content",
     429: b"Too Many Requests",

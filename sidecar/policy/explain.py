@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from sidecar.model import Headers, Reason, Resource
-from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.consequences import Consequence, of_meter, of_unmetered
 from sidecar.policy.paths import Segments, normalise
@@ -178,9 +178,13 @@ def _price(
             f"the body is over body_limit, {meter.body_limit} bytes"
         )
         return amount, (Consequence("always", Reason.BAD_REQUEST, 413),)
-    amount = meter.amount.read(headers, body)
+    rule = meter.amount
+    if isinstance(rule, JsonAmount):
+        amount = rule.read(headers, body, meter.body_limit)
+    else:
+        amount = rule.read(headers)
     if isinstance(amount, UnreadableAmount):
-        return amount, (Consequence("always", Reason.BAD_REQUEST, 422),)
+        return amount, (Consequence("always", Reason.BAD_REQUEST, amount.status),)
     return amount, of_meter(meter, free=amount == 0)
 
 

@@ -27,6 +27,7 @@ from sidecar.policy.schema import (
     BudgetSpec,
     ChargingSpec,
     DefaultsSpec,
+    FactorSpec,
     HeaderAmountSpec,
     IdentitySpec,
     JsonAmountSpec,
@@ -175,7 +176,8 @@ def _amount(spec: int | JsonAmountSpec | HeaderAmountSpec, resource: Resource) -
         case int():
             return ConstantAmount(spec)
         case JsonAmountSpec():
-            return JsonAmount(JsonPointer.parse(spec.json_), _scale(spec, minimum=1))
+            times = None if spec.times is None else _json_amount(spec.times)
+            return _json_amount(spec, times)
         case HeaderAmountSpec():
             # Only an empty upload is honestly free: any other 0 is a client's choice not to pay.
             empty_upload = resource is Resource.STORAGE_BYTES and spec.header == "content-length"
@@ -186,7 +188,12 @@ def _amount(spec: int | JsonAmountSpec | HeaderAmountSpec, resource: Resource) -
             assert_never(spec)
 
 
-def _scale(spec: JsonAmountSpec | HeaderAmountSpec, *, minimum: int) -> Scale:
+def _json_amount(spec: FactorSpec, times: JsonAmount | None = None) -> JsonAmount:
+    pointer, scale = JsonPointer.parse(spec.json_), _scale(spec, minimum=1)
+    return JsonAmount(pointer, scale, spec.count, times)
+
+
+def _scale(spec: FactorSpec | HeaderAmountSpec, *, minimum: int) -> Scale:
     return Scale(
         weights=None if spec.map is None else dict(spec.map),
         default=spec.default,

@@ -126,8 +126,8 @@ class Gateway:
         body = client.body
         if body is None:
             return await self._engine.decide(call, _NO_BODY)
+        body.room = self._room
         if not body.done:
-            body.room = self._room
             await body.prime()
         return await self._engine.decide(call, body)
 

@@ -70,6 +70,9 @@ DENIALS = {
     "bad_request-413": denied(
         Reason.BAD_REQUEST, 413, detail="The body is longer than 1048576 bytes."
     ),
+    "bad_request-415": denied(
+        Reason.BAD_REQUEST, 415, detail="Its content coding is not read here."
+    ),
     "bad_request-422": denied(Reason.BAD_REQUEST, 422, detail="/n is -1: send 1 to 16."),
     "overloaded": denied(Reason.OVERLOADED, 503, retry_after=1.0),
     "draining": denied(Reason.DRAINING, 503, retry_after=1.0),

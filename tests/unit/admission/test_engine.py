@@ -288,6 +288,9 @@ def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
     denying = Scene(limit=0)
     asyncio.run(_decide_once(denying))
     assert finish(scene, "/free").reason is Reason.UNMETERED
+    reading = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale(default=1)))
+    reading.books.credits.add(charge_slot, 1, scene.store.reset_at, scene.clock.time())
+    assert finish(reading).reason is Reason.CREDITED
     assert finish(scene).reason is Reason.CREDITED
     assert finish(denying).reason is Reason.OVER_QUOTA
 

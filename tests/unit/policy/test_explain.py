@@ -11,6 +11,7 @@ from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Policy
 from sidecar.policy.explain import Explanation, KeyParts, explain, render
 from sidecar.policy.load import load_policy
+from tests.codings import compressed
 
 POLICY = load_policy(
     b"""\
@@ -80,6 +81,25 @@ def test_amount(body: bytes, amount: int | None, reason: Reason, status: int) ->
         assert isinstance(explanation.amount, UnreadableAmount)
     else:
         assert explanation.amount == amount
+
+
+def test_a_compressed_body_is_explained() -> None:
+    """As it would be decided: decoded, within the limit, or 413 and 415."""
+    policy = load_policy(
+        b"{version: 1, product: acme, routes: [{name: a, match: {path: /a}, meter: "
+        b"{body_limit: 100, amount: {json: /p, count: true}}}]}",
+        file="p",
+        environ={},
+    )
+
+    def asked(coding: bytes, body: bytes) -> tuple[object, int]:
+        headers = [(b"content-encoding", coding)]
+        explanation = explain(policy, "POST", "/a", headers, body)
+        return explanation.amount, explanation.consequences[0].status
+
+    assert asked(b"zstd", compressed(b'{"p":[1,2,3]}', "zstd")) == (3, 0)
+    assert asked(b"gzip", compressed(b'{"p":"%b"}' % (b"x" * 200), "gzip"))[1] == 413
+    assert asked(b"br", b"{}")[1] == 415
 
 
 def test_key_parts_and_key() -> None:
