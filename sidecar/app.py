@@ -27,7 +27,7 @@ from sidecar.identity.keyset import KeySet
 from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.key_source import KeySource, Secret
-from sidecar.model import CookieSource
+from sidecar.model import ALONE, CookieSource, Share
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
@@ -70,13 +70,15 @@ class App:
         read: Reader | None = None,
         clock: Clock = time,
         worker: bool = False,
+        share: Share = ALONE,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
         `first` gives the policy to begin with, and `read` reads its file later; not given, this
         process does both. A `worker` shares its port with others, has no admin port of its own and
         does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
-        tokens, quotas and their books go by; timeouts go by the event loop.
+        tokens, quotas and their books go by; timeouts go by the event loop. `share` is this
+        process's part of the limits that are set for all workers together.
         """
         self._settings = settings
         self._environ = environ
@@ -84,6 +86,7 @@ class App:
         self._read = read or read_here(str(settings.policy), environ)
         self._clock = clock
         self._worker = worker
+        self._share = share
         self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()

@@ -22,6 +22,18 @@ UNLIMITED: Final = -1
 """The platform's word for "no limit" in `limit` and `remaining` (contract, Quotas)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of what is set for the whole sidecar is this process's: number `index` of `of`."""
+
+    index: int
+    of: int
+
+
+ALONE: Final = Share(0, 1)
+"""The share of a sidecar that is one process."""
+
+
 class Resource(StrEnum):
     """What can be metered (contract, Quotas)."""
 

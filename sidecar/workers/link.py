@@ -10,7 +10,7 @@ from typing import Final
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.errors import SidecarError
-from sidecar.model import Quota
+from sidecar.model import Quota, Share
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import Problem
 from sidecar.settings import Settings
@@ -33,10 +33,10 @@ class Ask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told at its start; `index` counts from 0, `policy` is the one in force."""
+    """What a worker receives at its start: its share of the limits, the policy in force."""
 
     settings: Settings
-    index: int
+    share: Share
     policy: Policy
 
 

@@ -23,7 +23,7 @@ from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import ReloadReport
 from sidecar.errors import UserError
-from sidecar.model import Quota
+from sidecar.model import Quota, Share
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import FirstReading, own_path, own_python, read_apart
@@ -210,6 +210,10 @@ class Supervisor:
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
+    def _orders(self, index: int) -> Orders:
+        share = Share(index, self._settings.workers)
+        return Orders(_of_worker(self._settings, index), share, self._policies.current)
+
     async def _spawn(self, index: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
@@ -225,11 +229,11 @@ class Supervisor:
                 why = f"--workers: worker {index} cannot be started: {error.strerror}"
                 raise UserError(f"{why}: give room for {self._settings.workers}") from error
         link = Link(*await asyncio.open_connection(sock=ours))
-        settings, policy = _of_worker(self._settings, index), self._policies.current
+        orders = self._orders(index)
         answer: Message | None = None
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await link.send(Orders(settings, index, policy))
+                await link.send(orders)
                 answer = await link.receive()
         except (LinkClosedError, TimeoutError) as error:
             raise UserError(f"--workers: worker {index} did not start; its log says why") from error
@@ -244,7 +248,7 @@ class Supervisor:
         worker = WorkerProcess(index, process, link)
         self._workers[index] = worker
         error_now = self._policies.error
-        changed = None if self._policies.current is policy else self._policies.current
+        changed = None if self._policies.current is orders.policy else self._policies.current
         if changed is not None or error_now is not None:  # or wrong since before it started
             problems = () if error_now is None else error_now.problems
             self._tell(Found(changed, problems), worker)

@@ -57,7 +57,7 @@ async def _work(pair: socket.socket) -> int:
     async def given() -> Policy:
         return orders.policy
 
-    app = App(settings, os.environ, redactor, first=given, worker=True)
+    app = App(settings, os.environ, redactor, first=given, worker=True, share=orders.share)
     answering: asyncio.Task[None] | None = None
 
     async def started() -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sidecar.errors import UserError
+from sidecar.model import Share
 from sidecar.policy.load import load_policy
 from sidecar.workers.supervisor import Supervisor
 from tests.e2e.harness import Stack, eventually, policy, scrape, stack
@@ -164,6 +165,17 @@ async def test_a_worker_that_cannot_be_replaced_is_tried_again(
         monkeypatch.setattr("sidecar.workers.supervisor._RESTART_SECONDS", 0.001)
         assert [await supervisor._replace(0) for _ in range(4)] == [False, False, False, True]
     assert caplog.messages.count("worker_not_started") == 3
+
+
+async def test_each_worker_has_its_share_of_the_limits() -> None:
+    """Its number and how many there are, so that a limit for all can be divided."""
+    async with stack() as around:
+        loaded = load_policy(
+            around.place.policy_file.read_bytes(), file="p", environ=around.place.environ
+        )
+        supervisor = Supervisor(around.place.settings(workers=3), {}, loaded)
+        shares = [supervisor._orders(index).share for index in range(3)]
+    assert shares == [Share(0, 3), Share(1, 3), Share(2, 3)]
 
 
 async def test_it_ends_at_once_in_the_middle_of_a_reading() -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import httpx
 
+from sidecar.model import ALONE
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
 from sidecar.policy.problems import Problem
@@ -37,7 +38,7 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subpro
     try:
         data = read_policy_file(settings.policy)
         loaded = load_policy(data, file="policy.yaml", environ={SECRET_NAME: SESSION_SECRET})
-        await link.send(Orders(settings, 0, loaded))
+        await link.send(Orders(settings, ALONE, loaded))
         yield link, process
     finally:
         link.close()
