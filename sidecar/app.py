@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__
@@ -125,6 +125,10 @@ class App:
         """Take the state of all metrics."""
         return self._observer.snapshot()
 
+    def parts(self) -> Iterator[Snapshot]:
+        """Take the state of all metrics part by part."""
+        return self._observer.parts()
+
     async def start(self) -> None:
         """Start every part, the listener last. Raises UserError for what a user can mend."""
         try:
@@ -208,11 +212,13 @@ class App:
             gateway=gateway, clock=clock, orgs=settings.metrics_orgs, attempts=attempts,
         )  # fmt: skip
         status.publish(observer)
+        addresses = {"admin": ""}
         if not self._worker:
-            admin = AdminServer(status, Exposition(observer.snapshot))
-            await admin.start(settings.admin.host, settings.admin.port)
+            admin = AdminServer(status, Exposition(observer.parts))
+            await admin.open(settings)
             self._owned.push_async_callback(admin.close)
             self._admin_address = admin.address
+            addresses = admin.urls()
         keys.start()
         if not self._worker:
             self._own_task(policies.watch(), "policy watch")
@@ -223,7 +229,7 @@ class App:
             "worker_started" if self._worker else "started",
             extra={
                 "listen": self.url,
-                "admin": "" if self._worker else self.admin_url,
+                **addresses,
                 "upstream": settings.upstream.url,
                 "platform": settings.platform.url,
                 "product": settings.product or policies.current.product,

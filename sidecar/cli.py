@@ -273,6 +273,9 @@ def _add_drain(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument("--admin", help=_ADMIN_HELP)
     parser.add_argument(
+        "--admin-socket", help="its socket for changes (env SIDECAR_ADMIN_SOCKET; default: none)"
+    )
+    parser.add_argument(
         "--after",
         type=_seconds,
         default=0,

@@ -20,7 +20,9 @@ PACKAGE: Final = ROOT / "sidecar"
 TESTS: Final = ROOT / "tests"
 
 LEAVES: Final = frozenset({"model", "errors", "ports", "values"})
-SETTINGS: Final = frozenset({"settings", "setting_options", "setting_values", "key_source"})
+SETTINGS: Final = frozenset(
+    {"settings", "setting_credentials", "setting_options", "setting_values", "key_source"}
+)
 REFUSALS: Final = frozenset({"refusals", "refusal_words"})
 FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "policy", "http1", "settings"}
 COMMANDS: Final = frozenset({"cli", "commands", "demo", "local_platform", "__main__"})
@@ -38,10 +40,12 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "key_source": frozenset({"errors"}),
     "setting_values": frozenset({"errors"}),
     "setting_options": frozenset({"errors", "setting_values"}),
-    "settings": frozenset({"errors", "model", "key_source", "setting_options", "setting_values"}),
+    "settings": (SETTINGS - {"settings"}) | {"errors", "model"},
+    "processes": frozenset(),
+    "setting_credentials": frozenset({"errors", "key_source", "setting_options"}),
     "http1": frozenset({"errors"}),
     # the core
-    "policy": LEAVES,
+    "policy": LEAVES | {"processes"},
     "admission": LEAVES | {"policy"},
     # adapters: never the engine, never each other
     "identity": LEAVES | {"quota_wire"},
@@ -71,7 +75,9 @@ EDGES: Final[dict[str, frozenset[str]]] = {
 }
 EDGES["app"] = frozenset(EDGES) - COMMANDS  # wires all of them together
 EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "telemetry"}
-EDGES["workers"] = LEAVES | SETTINGS | {"app", "admin", "policy", "serving", "telemetry"}
+EDGES["workers"] = (
+    LEAVES | SETTINGS | {"app", "admin", "policy", "processes", "serving", "telemetry"}
+)
 EDGES["demo"] = frozenset(EDGES)
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})

@@ -43,7 +43,7 @@ NO_LIMITS: Final = {
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "workers.link._LENGTH_BYTES",
         "refusals._MAX_SF_INTEGER", "telemetry.logs._EVENT_WIDTH", "setting_options._SHOWN_CHARS",
-        "platform.client._PAGE", "platform.drift._DEEPEST",
+        "platform.client._PAGE", "platform.drift._DEEPEST", "admin.listening._PRIVATE",
     ),
     "a way to reckon": (
         "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",

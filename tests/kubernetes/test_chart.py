@@ -116,7 +116,7 @@ def test_every_setting_has_its_value() -> None:
     placed = {
         "--policy", "--upstream", "--host", "--port", "--admin", "--platform-url", "--auth-url",
         "--issuer", "--key-file", "--product", "--journal", "--redis", "--log-format",
-        "--drain-seconds", "--api-key-file", "--webhook-secret-file",
+        "--drain-seconds", "--api-key-file", "--webhook-secret-file", "--admin-socket", "--metrics",
     }  # fmt: skip
     schema: dict[str, Any] = chart().schema or {}
     named = {

@@ -10,9 +10,7 @@ from signal import SIGHUP, SIGKILL, SIGTERM
 from typing import Any
 
 import httpx
-import pytest
 
-from sidecar.errors import UserError
 from sidecar.model import Share
 from sidecar.policy.load import load_policy
 from sidecar.workers.supervisor import Supervisor
@@ -144,27 +142,6 @@ async def test_sigterm_cuts_the_start_short() -> None:
             assert len(program.events("worker_started")) < 6
         finally:
             await program.close()
-
-
-async def test_a_worker_that_cannot_be_replaced_is_tried_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever the reason: a keeper that ends would leave a worker less for good."""
-    async with stack() as around:
-        loaded = load_policy(
-            around.place.policy_file.read_bytes(), file="p", environ=around.place.environ
-        )
-        supervisor = Supervisor(around.place.settings(workers=2), {}, loaded)
-        reasons: list[Exception] = [OSError("no room"), UserError("--workers: no"), ValueError()]
-
-        async def spawn(_: int) -> None:
-            if reasons:
-                raise reasons.pop()
-
-        monkeypatch.setattr(supervisor, "_spawn", spawn)
-        monkeypatch.setattr("sidecar.workers.supervisor._RESTART_SECONDS", 0.001)
-        assert [await supervisor._replace(0) for _ in range(4)] == [False, False, False, True]
-    assert caplog.messages.count("worker_not_started") == 3
 
 
 async def test_each_worker_has_its_share_of_the_limits() -> None:
