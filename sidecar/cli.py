@@ -112,8 +112,12 @@ def _run(args: argparse.Namespace) -> int:
     # Until the event loop has its own: process 1 of a container has no default, and would not hear.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is asked for is just done
-    first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
+    first: FirstReading | None = None
+    # A signal between the fork and the `try` would leave the reading process behind.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
+        first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         if settings.workers > 1:
             from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
@@ -123,7 +127,9 @@ def _run(args: argparse.Namespace) -> int:
 
         return run(settings, os.environ, first)
     finally:
-        first.give_up()
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        if first is not None:
+            first.give_up()
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:

@@ -184,6 +184,8 @@ def _end_in_time() -> None:
     for number in (signal.SIGALRM, signal.SIGPIPE, signal.SIGTERM):  # whatever they did so far
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its parent's to act on
+    # What its parent held back while it forked ends it, as it would have before.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     signal.alarm(PATIENCE)
 
 
