@@ -45,13 +45,21 @@ class Exposition:
         """Return the page and its content type: OpenMetrics where `accept` names it, else text."""
         snapshot = await merge_in_slices(self._parts())
         strict = _OPENMETRICS in accept
-        lines: list[str] = []
-        await in_slices(map(lines.append, _lines(snapshot, strict=strict)))
-        page = "".join(lines).encode()
+        page = bytearray()  # a list of lines would be joined, encoded and freed at once
+        await in_slices(_writing(page, _lines(snapshot, strict=strict)))
         if strict:
             rest: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # the library has no types there
-            return page + rest, openmetrics.CONTENT_TYPE_LATEST
-        return page + generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+            content_type = openmetrics.CONTENT_TYPE_LATEST
+        else:
+            rest, content_type = generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        page += rest
+        return bytes(page), content_type
+
+
+def _writing(page: bytearray, lines: Iterator[str]) -> Iterator[None]:
+    for line in lines:
+        page += line.encode()
+        yield
 
 
 def _lines(snapshot: Snapshot, *, strict: bool) -> Iterator[str]:
