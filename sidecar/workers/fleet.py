@@ -176,7 +176,7 @@ class Fleet:
             await self._spawn(index)
         except UserError as error:
             why = str(error)
-            log.error("worker_not_started", extra={"worker": index, "why": why})  # noqa: TRY400 - told, not a fault
+            log.error("worker_not_started", extra={"worker": index, "why": why})  # noqa: TRY400 - reported, not a fault
         except Exception:
             why = "a fault; the log has it"
             log.exception("worker_not_started", extra={"worker": index, "why": why})

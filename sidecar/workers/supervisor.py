@@ -165,11 +165,16 @@ class Supervisor:
         await asyncio.gather(*(each.ask(view) for each in self._fleet.serving.values()))
 
     async def _ask_conditions(self) -> None:
-        """Ask every worker how it is; one with another policy is given it again."""
+        """Ask every worker how it is; one with another policy is given it again.
+
+        Not one that is stuck: what it is sent would pile up until it goes on.
+        """
         await self._ask_all(View.CONDITION)
         current = self._policies.current
         for worker in self._fleet.serving.values():
-            if worker.condition is not None and worker.condition.policy_hash != current.hash:
+            if worker.condition is None or worker.silent_seconds:
+                continue
+            if worker.condition.policy_hash != current.hash:
                 self._tell(Found(current), worker)
 
     def _pass_on(self, found: Policy | PolicyError) -> None:
