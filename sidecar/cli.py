@@ -109,15 +109,20 @@ def _run(args: argparse.Namespace) -> int:
     from sidecar.settings import Settings  # noqa: PLC0415
 
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
-    # Until the event loop has its own: process 1 of a container has no default, and would not hear.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # A signal between the fork and the `try` would leave the reading process behind: it waits.
+    asked: list[int] = []
+    interrupt = signal.getsignal(signal.SIGINT)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is asked for is just done
     first: FirstReading | None = None
-    # A signal between the fork and the `try` would leave the reading process behind.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        # Until the event loop has its own: process 1 of a container has no default action.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGINT, interrupt)
+        if asked:
+            return 0
         if settings.workers > 1:
             from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
@@ -127,7 +132,6 @@ def _run(args: argparse.Namespace) -> int:
 
         return run(settings, os.environ, first)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         if first is not None:
             first.give_up()
 

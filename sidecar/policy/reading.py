@@ -181,11 +181,9 @@ def _read_and_end(path: Path, environ: Mapping[str, str], told: int) -> NoReturn
 
 def _end_in_time() -> None:
     """End this process when it takes too long, and when nobody waits for its answer any more."""
-    for number in (signal.SIGALRM, signal.SIGPIPE, signal.SIGTERM):  # whatever they did so far
+    for number in (signal.SIGALRM, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its parent's to act on
-    # What its parent held back while it forked ends it, as it would have before.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     signal.alarm(PATIENCE)
 
 
