@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__
@@ -21,6 +21,7 @@ from sidecar.admission.engine import Engine
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
+from sidecar.background import own_task
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keyset import KeySet
@@ -131,6 +132,10 @@ class App:
         """Take the state of all metrics."""
         return self._observer.snapshot()
 
+    def parts(self) -> Iterator[Snapshot]:
+        """Take the state of all metrics part by part."""
+        return self._observer.parts()
+
     async def start(self) -> None:
         """Start every part, the listener last. Raises UserError for what a user can mend."""
         try:
@@ -179,7 +184,7 @@ class App:
         self._owned.push_async_callback(lessor.close)
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
-        self._own_task(reporter.run(), "journal reporter")
+        own_task(self._owned, reporter.run(), "journal reporter")
         attempts = self._shared_attempts()
         engine = Engine(
             policies=policies,
@@ -228,22 +233,24 @@ class App:
             share=self._share,
         )  # fmt: skip
         status.publish(observer)
+        addresses = {"admin": ""}
         if not self._worker:
-            admin = AdminServer(status, Exposition(observer.snapshot))
-            await admin.start(settings.admin.host, settings.admin.port)
+            admin = AdminServer(status, Exposition(observer.parts))
+            await admin.open(settings)
             self._owned.push_async_callback(admin.close)
             self._admin_address = admin.address
+            addresses = admin.urls()
         keys.start()
         if not self._worker:
-            self._own_task(policies.watch(), "policy watch")
+            own_task(self._owned, policies.watch(), "policy watch")
         await self._listen(server)
         if webhook is not None:
-            self._own_task(webhook.run(), "webhook registration")
+            own_task(self._owned, webhook.run(), "webhook registration")
         log.info(
             "worker_started" if self._worker else "started",
             extra={
                 "listen": self.url,
-                "admin": "" if self._worker else self.admin_url,
+                **addresses,
                 "upstream": settings.upstream.url,
                 "platform": settings.platform.url,
                 "proxy": "" if proxy is None else proxy.url,
@@ -305,7 +312,7 @@ class App:
         if files is not None:
             keeper = JournalKeeper(files, books, self._clock)
             keeper.begin(alone=not self._worker)
-            self._own_task(keeper.run(), "journal keeper")
+            own_task(self._owned, keeper.run(), "journal keeper")
         return books
 
     async def _side_jobs(
@@ -325,7 +332,7 @@ class App:
         await self._owned.enter_async_context(client)
         if settings.api_key is not None:
             publisher = publisher_for(settings, client, policies, observer)
-            self._own_task(publisher.run(), "notices")
+            own_task(self._owned, publisher.run(), "notices")
         if settings.webhook is None:
             return None
         return WebhookJob(
@@ -365,21 +372,6 @@ class App:
             ) from error
         self._server = server
         self._owned.push_async_callback(server.close)
-
-    def _own_task(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run a background task until stop; one that ends by itself is a fault, and is logged."""
-        task = asyncio.ensure_future(work)
-
-        async def end() -> None:
-            task.cancel()
-            await asyncio.wait((task,), timeout=2.0)
-
-        def ended(done: asyncio.Future[None]) -> None:
-            if not done.cancelled() and (fault := done.exception()) is not None:
-                log.error("task_failed", extra={"task": name}, exc_info=fault)
-
-        task.add_done_callback(ended)
-        self._owned.push_async_callback(end)
 
     def _hide(self, secret: Secret) -> None:
         self._redactor.add(secret.reveal())

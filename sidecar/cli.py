@@ -106,11 +106,20 @@ def _run(args: argparse.Namespace) -> int:
     from sidecar.settings import Settings  # noqa: PLC0415
 
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
-    # Until the event loop has its own: process 1 of a container has no default, and would not hear.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # A signal between the fork and the `try` would leave the reading process behind: it waits.
+    asked: list[int] = []
+    interrupt = signal.getsignal(signal.SIGINT)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is asked for is just done
-    first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
+    first: FirstReading | None = None
     try:
+        first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
+        # Until the event loop has its own: process 1 of a container has no default action.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGINT, interrupt)
+        if asked:
+            return 0
         if settings.workers > 1:
             from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
@@ -120,7 +129,8 @@ def _run(args: argparse.Namespace) -> int:
 
         return run(settings, os.environ, first)
     finally:
-        first.give_up()
+        if first is not None:
+            first.give_up()
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:
@@ -277,6 +287,9 @@ def _add_drain(commands: _Commands[_Parser]) -> None:
         "drain", help="tell a running sidecar to refuse new requests; for preStop hooks"
     )
     parser.add_argument("--admin", help=_ADMIN_HELP)
+    parser.add_argument(
+        "--admin-socket", help="its socket for changes (env SIDECAR_ADMIN_SOCKET; default: none)"
+    )
     parser.add_argument(
         "--after",
         type=_seconds,

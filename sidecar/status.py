@@ -67,6 +67,10 @@ class Status:
         read("policy_last_reload_successful", self._policy_successful)
         read("policy_info", self._policy_info)
 
+    def failure(self) -> str:
+        """Report no failure: a process that can answer serves."""
+        return ""
+
     def circumstances(self) -> Circumstances:
         """Tell the state of each dependency, for readiness."""
         policy = self._policies.current

@@ -20,7 +20,9 @@ PACKAGE: Final = ROOT / "sidecar"
 TESTS: Final = ROOT / "tests"
 
 LEAVES: Final = frozenset({"model", "errors", "ports", "values"})
-SETTINGS: Final = frozenset({"settings", "setting_options", "setting_values", "key_source"})
+SETTINGS: Final = frozenset(
+    {"settings", "setting_credentials", "setting_options", "setting_values", "key_source"}
+)
 REFUSALS: Final = frozenset({"refusals", "refusal_words"})
 FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "policy", "http1", "settings"}
 COMMANDS: Final = frozenset({"cli", "commands", "demo", "local_platform", "__main__"})
@@ -38,8 +40,11 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "key_source": frozenset({"errors"}),
     "setting_values": frozenset({"errors"}),
     "setting_options": frozenset({"errors", "setting_values"}),
-    "settings": frozenset({"errors", "model", "key_source", "setting_options", "setting_values"}),
+    "settings": (SETTINGS - {"settings"}) | {"errors", "model"},
+    "processes": frozenset(),
+    "setting_credentials": frozenset({"errors", "key_source", "setting_options"}),
     "http1": frozenset({"errors"}),
+    "background": frozenset(),
     # time that the event loop lost: what waits for a peer asks for it
     "stalls": frozenset(),
     # how adapters reach the platform: aiohttp's resolver and proxy
@@ -48,7 +53,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # what every command writes to
     "standard_output": frozenset({"errors"}),
     # the core
-    "policy": LEAVES,
+    "policy": LEAVES | {"processes"},
     "admission": LEAVES | {"policy", "stalls"},
     # adapters: never the engine, never each other
     "identity": LEAVES | {"quota_wire", "outbound"},
@@ -82,7 +87,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
 }
 EDGES["app"] = frozenset(EDGES) - COMMANDS  # wires all of them together
 EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "startup_warnings", "telemetry"}
-EDGES["workers"] = EDGES["serving"] | {"admin", "serving"}
+EDGES["workers"] = EDGES["serving"] | {"admin", "processes", "serving"}
 EDGES["demo"] = frozenset(EDGES)
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})

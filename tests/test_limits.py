@@ -49,6 +49,7 @@ NO_LIMITS: Final = {
         "platform.client._PAGE", "platform.drift._DEEPEST", "policy.json_places._LONGEST_ESCAPE",
         "policy.json_reader._CLOSE_OBJECT", "policy.json_reader._QUOTE",
         "policy.json_text._LONGEST_CUT",
+        "admin.listening._PRIVATE",
     ),
     "a way to reckon": (
         "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",

@@ -13,6 +13,14 @@ from sidecar.model import OnPlatformError
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """How the workers are: `ok` is false where calls reach one that is stuck, or there is none."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """The state of each dependency at one moment; an empty problem text means all is well.
 
@@ -20,7 +28,7 @@ class Circumstances:
     where nothing is metered. `keys_needed` is whether a metered call can only be identified with
     the platform's keys: no source of the product's own. `platform_probe_due`: the next call would
     find out whether the platform is back; only calls do, so traffic must be let in for it.
-    `redis_problem` is None where no state is shared.
+    `redis_problem` is None where no state is shared, `workers` in a sidecar of one process.
     """
 
     draining: bool
@@ -34,6 +42,7 @@ class Circumstances:
     platform_probe_due: bool = False
     redis_problem: str | None = None
     journal_damaged_bytes: int = 0
+    workers: Workers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,8 @@ def assess(now: Circumstances) -> Readiness:
     }
     if now.redis_problem is not None:
         checks["redis"] = _redis(now.redis_problem)
+    if now.workers is not None:
+        checks["workers"] = Check(now.workers.ok, now.workers.detail)
     return Readiness(checks)
 
 

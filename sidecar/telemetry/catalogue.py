@@ -34,13 +34,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; `name` as the interface writes it, without the prefix. Buckets in seconds."""
+    """One metric; `name` as the interface writes it, without the prefix. Buckets in seconds.
+
+    A gauge `of_file` describes what lies in a worker's file, and so outlives the worker.
+    """
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
+    of_file: bool = False
 
 
 _ANSWER: Final = (
@@ -99,10 +103,12 @@ FAIL_OPEN_SPENT = Metric(
 JOURNAL_PENDING = Metric(
     "journal_pending_units", Kind.GAUGE_SUM, (),
     "Units let through that the platform has not confirmed. Must fall once it answers again.",
+    of_file=True,
 )  # fmt: skip
 JOURNAL_OLDEST = Metric(
     "journal_oldest_seconds", Kind.GAUGE_MAX, (),
     "Age of the oldest of them. Near 86400 units are about to be dropped: restore the platform.",
+    of_file=True,
 )  # fmt: skip
 JOURNAL_REPLAYED = _counter(
     "journal_replayed_units_total", ("outcome",),

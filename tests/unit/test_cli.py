@@ -246,6 +246,30 @@ def test_run_starts_one_sidecar_or_several(
     assert (started, read) == ([workers], [policy, "given up"])
 
 
+def test_sigterm_while_the_policy_s_process_is_forked_ends_that_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """The signal waits until there is someone to end what was begun."""
+    begun: list[str] = []
+
+    class First:
+        """A reading that is cut short by a signal as it begins."""
+
+        def __init__(self, *_: object) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            begun.append("begun")
+
+        def give_up(self) -> None:
+            begun.append("given up")
+
+    monkeypatch.setattr("sidecar.policy.reading.FirstReading", First)
+    monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
+    argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1")
+    assert run(capsys, *argv) == (0, "", "")
+    assert begun == ["begun", "given up"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [("127.0.0.1:8092", ("127.0.0.1", 8092)), ("[::1]:80", ("::1", 80)), ("a.b:0", ("a.b", 0))],
