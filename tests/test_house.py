@@ -22,7 +22,7 @@ TESTS: Final = ROOT / "tests"
 LEAVES: Final = frozenset({"model", "errors", "ports", "values"})
 SETTINGS: Final = frozenset({"settings", "setting_options", "setting_values", "key_source"})
 REFUSALS: Final = frozenset({"refusals", "refusal_words"})
-FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "policy", "http1", "settings"}
+FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "places", "policy", "http1", "settings"}
 COMMANDS: Final = frozenset({"cli", "commands", "demo", "local_platform", "__main__"})
 
 EDGES: Final[dict[str, frozenset[str]]] = {
@@ -31,6 +31,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "values": frozenset(),
     "model": frozenset({"values"}),
     "ports": frozenset({"model"}),
+    # a bound on waiting, shared by those that read bodies
+    "places": frozenset(),
     # pure words shared by adapters or frontends
     "quota_wire": frozenset({"model"}),
     "refusal_words": frozenset({"model"}),
@@ -63,7 +65,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
     # a process of its own: the admission webhook
-    "inject": frozenset({"model", "errors"}),
+    "inject": frozenset({"model", "errors", "places", "telemetry"}),
     # what asks the platform for people
     "commands": LEAVES | SETTINGS | {"events", "platform", "policy"},
     # for development and tests alone
