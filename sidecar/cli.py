@@ -105,9 +105,11 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
+    from sidecar.open_files import raise_limit  # noqa: PLC0415
     from sidecar.policy.reading import FirstReading  # noqa: PLC0415
     from sidecar.settings import Settings  # noqa: PLC0415
 
+    raise_limit()
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
     # Until the event loop has its own: process 1 of a container has no default, and would not hear.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -142,6 +144,9 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
 
 def _demo(args: argparse.Namespace) -> int:
     from sidecar.demo.run import DemoPorts, demo  # noqa: PLC0415
+    from sidecar.open_files import raise_limit  # noqa: PLC0415
+
+    raise_limit()
 
     ports = DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)
     return demo(ports)

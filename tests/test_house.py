@@ -41,6 +41,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "setting_values": frozenset({"errors"}),
     "setting_options": frozenset({"errors", "setting_values"}),
     "settings": frozenset({"errors", "model", "key_source", "setting_options", "setting_values"}),
+    "open_files": frozenset({"settings"}),
     "http1": frozenset({"errors"}),
     # the core
     "policy": LEAVES,
