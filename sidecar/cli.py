@@ -304,18 +304,24 @@ def _add_inject(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--listen", type=_address, default=("0.0.0.0", 8443), help="(default: 0.0.0.0:8443)"
     )
+    parser.add_argument(
+        "--metrics",
+        type=_address,
+        help="address of /metrics and /health without TLS (default: none)",
+    )
     parser.set_defaults(run=_inject)
 
 
 def _inject(args: argparse.Namespace) -> int:
+    from sidecar.inject.certificate import Certificate  # noqa: PLC0415
     from sidecar.inject.config import load_config  # noqa: PLC0415
-    from sidecar.inject.server import Certificate, run_injector  # noqa: PLC0415
+    from sidecar.inject.server import run_injector  # noqa: PLC0415
     from sidecar.telemetry.logs import setup_logging  # noqa: PLC0415
 
     host, port = args.listen
     config, certificate = load_config(args.config), Certificate(args.cert, args.key)
     setup_logging("info", "text" if sys.stderr.isatty() else "json")
-    asyncio.run(run_injector(config, certificate, host=host, port=port))
+    asyncio.run(run_injector(config, certificate, host=host, port=port, metrics=args.metrics))
     return 0
 
 

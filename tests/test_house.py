@@ -66,7 +66,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
     # a process of its own: the admission webhook
-    "inject": frozenset({"model", "errors", "places", "telemetry"}),
+    "inject": frozenset({"model", "errors", "places"}),
     # what asks the platform for people
     "commands": LEAVES | SETTINGS | {"events", "platform", "policy"},
     # for development and tests alone
