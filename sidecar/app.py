@@ -30,6 +30,7 @@ from sidecar.identity.verifier import Verifier
 from sidecar.journal_keeper import JournalKeeper
 from sidecar.key_source import KeySource, Secret
 from sidecar.model import ALONE, CookieSource, Share
+from sidecar.open_files import room_for
 from sidecar.outbound import usable_proxy_for
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
@@ -145,7 +146,8 @@ class App:
             raise
 
     async def _start(self) -> None:
-        settings, limits, clock = self._settings, self._settings.limits, self._clock
+        settings, clock = self._settings, self._clock
+        limits, backlog = room_for(settings.limits)
         observer = self._observer
         self._hide_own()
         self._policies = policies = await self._open_policies(observer)
@@ -226,6 +228,7 @@ class App:
             trusted=settings.trusted_proxies,
             observer=observer,
             serve=None if webhook is None else webhook.door(gateway).serve,
+            backlog=backlog,
         )
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,

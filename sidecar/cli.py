@@ -102,9 +102,11 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
+    from sidecar.open_files import raise_limit  # noqa: PLC0415
     from sidecar.policy.reading import FirstReading  # noqa: PLC0415
     from sidecar.settings import Settings  # noqa: PLC0415
 
+    raise_limit()
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
     # A signal between the fork and the `try` would leave the reading process behind: it waits.
     asked: list[int] = []
@@ -149,6 +151,9 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
 
 def _demo(args: argparse.Namespace) -> int:
     from sidecar.demo.run import DemoPorts, demo  # noqa: PLC0415
+    from sidecar.open_files import raise_limit  # noqa: PLC0415
+
+    raise_limit()
 
     ports = DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)
     return demo(ports)
@@ -317,18 +322,24 @@ def _add_inject(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--listen", type=_address, default=("0.0.0.0", 8443), help="(default: 0.0.0.0:8443)"
     )
+    parser.add_argument(
+        "--metrics",
+        type=_address,
+        help="address of /metrics and /health without TLS (default: none)",
+    )
     parser.set_defaults(run=_inject)
 
 
 def _inject(args: argparse.Namespace) -> int:
+    from sidecar.inject.certificate import Certificate  # noqa: PLC0415
     from sidecar.inject.config import load_config  # noqa: PLC0415
-    from sidecar.inject.server import Certificate, run_injector  # noqa: PLC0415
+    from sidecar.inject.server import run_injector  # noqa: PLC0415
     from sidecar.telemetry.logs import setup_logging  # noqa: PLC0415
 
     host, port = args.listen
     config, certificate = load_config(args.config), Certificate(args.cert, args.key)
     setup_logging("info", "text" if sys.stderr.isatty() else "json")
-    asyncio.run(run_injector(config, certificate, host=host, port=port))
+    asyncio.run(run_injector(config, certificate, host=host, port=port, metrics=args.metrics))
     return 0
 
 

@@ -24,7 +24,7 @@ SETTINGS: Final = frozenset(
     {"settings", "setting_credentials", "setting_options", "setting_values", "key_source"}
 )
 REFUSALS: Final = frozenset({"refusals", "refusal_words"})
-FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "policy", "http1", "settings"}
+FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "places", "policy", "http1", "settings"}
 COMMANDS: Final = frozenset({"cli", "commands", "demo", "local_platform", "__main__"})
 
 EDGES: Final[dict[str, frozenset[str]]] = {
@@ -33,6 +33,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "values": frozenset(),
     "model": frozenset({"values"}),
     "ports": frozenset({"model"}),
+    # a bound on waiting, shared by those that read bodies
+    "places": frozenset(),
     # pure words shared by adapters or frontends
     "quota_wire": frozenset({"model"}),
     "refusal_words": frozenset({"model"}),
@@ -43,6 +45,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "settings": (SETTINGS - {"settings"}) | {"errors", "model"},
     "processes": frozenset(),
     "setting_credentials": frozenset({"errors", "key_source", "setting_options"}),
+    "open_files": frozenset({"settings"}),
     "http1": frozenset({"errors"}),
     "background": frozenset(),
     # time that the event loop lost: what waits for a peer asks for it
@@ -77,7 +80,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
     # a process of its own: the admission webhook
-    "inject": frozenset({"model", "errors"}),
+    "inject": frozenset({"model", "errors", "places"}),
     # what asks the platform for people
     "commands": LEAVES
     | SETTINGS

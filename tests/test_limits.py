@@ -34,6 +34,7 @@ NO_LIMITS: Final = {
     "a value's meaning": (
         "model.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE", "platform.answers._OK",
         "refusal_words._SERVER_ERROR", "refusals._CLIENT_ERROR", "notices.wording._WHOLE",
+        "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "identity.credentials._SEMICOLON",
         "identity.credentials._EQUALS", "settings._DAY", "setting_values._MAX_PORT",
     ),

@@ -152,9 +152,9 @@ class Books:
         """
         self.ledger.forget_denial(org_id, now, resource)
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        """Note that the platform changed this org's rights (Unix seconds): what is known is old."""
-        self.ledger.note_entitlement_event(org_id, now)
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        """Note when the platform changed this org's rights (Unix seconds): older limits are old."""
+        self.ledger.note_entitlement_event(org_id, made_at)
 
     def report_lost(self) -> None:
         """Report the paid units that were given up since the last report."""

@@ -6,7 +6,6 @@ is down" (contract, Quotas); `_believed` tells them apart (conformance 36).
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ DENIAL_SECONDS: Final = 5.0
 platform nothing, short enough that a raised limit is felt at once."""
 
 LATE_SECONDS: Final = 2.0
-"""How long after an event an answer may have been asked for before it: it decides its own call, and
-what the event made stale is not learned from it anew."""
+"""How long after an event an answer may be older than it: asked for before it, or clocks differ.
+Such an answer decides its own call, and what the event made stale is not learned from it again."""
 
 DISGUISE_SECONDS: Final = 600.0
 """How long a sudden `limit:-1` is taken for the platform's store being down (conformance 36)."""
@@ -134,7 +133,7 @@ class Ledger:
                 return outcome
             case Refused(quota):
                 account = self._account(charge)
-                self._accept(charge.org_id, account, quota, now)
+                _accept(account, quota, now)
                 left = good_until(quota, now.unix) - now.unix
                 if not self._orgs[charge.org_id].late(charge.resource, now.unix):
                     account.denial = _Denial(
@@ -147,7 +146,7 @@ class Ledger:
                     if account.disguised_since is None:
                         account.disguised_since = now.monotonic
                     return Failed(FailureKind.DISGUISED)
-                self._accept(charge.org_id, account, quota, now)
+                _accept(account, quota, now)
                 denial = account.denial
                 if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
                     account.denial = None
@@ -217,10 +216,13 @@ class Ledger:
             if resource in {None, name}:
                 account.denial = None
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        """Believe "unlimited" of this org from now (Unix seconds), and drop its denials."""
-        self._org(org_id).event_at = now
-        self.forget_denial(org_id, now)
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        """Let an event outweigh the limits heard before it was made, at `made_at` (Unix seconds).
+
+        A limit heard later counts against it, so that an event sent again proves nothing new.
+        """
+        org = self._org(org_id)
+        org.event_at = made_at if org.event_at is None else max(made_at, org.event_at)
 
     def known(self, limit: int) -> Iterator[KnownQuota]:
         """Go through the `limit` orgs used last, latest first."""
@@ -229,26 +231,18 @@ class Ledger:
                 if account.quota is not None:
                     yield KnownQuota(org_id, account.quota, account.seen_at)
 
-    def _accept(self, org_id: str, account: _Account, quota: Quota, now: Moment) -> None:
-        account.quota = quota
-        account.seen_at = now.unix
-        account.disguised_since = None
-        if quota.unlimited:
-            account.unlimited_at = now.unix
-            return
-        # A limit told this soon after an event may be the old one; it must not outweigh the event.
-        event_at = self._orgs[org_id].event_at
-        if event_at is not None and 0.0 <= now.unix - event_at < LATE_SECONDS:
-            account.limited_at = math.nextafter(event_at, 0.0)
-        else:
-            account.limited_at = now.unix
-
     def _believed(
         self, org_id: str, account: _Account, now: Moment, witness: Witness | None
     ) -> bool:
         """Whether "unlimited" is news later than the last word of a limit, or has lasted."""
         limited = [account.limited_at]
-        unlimited = [account.unlimited_at, self._orgs[org_id].event_at]
+        unlimited = [account.unlimited_at]
+        event_at = self._orgs[org_id].event_at
+        if event_at is not None:
+            unlimited.append(event_at)
+            # A limit heard this soon after the event may be the old one.
+            if account.limited_at is not None and account.limited_at - event_at < LATE_SECONDS:
+                limited = []
         if witness is not None:
             (limited if witness.limited else unlimited).append(witness.as_of)
         last_limit = max((at for at in limited if at is not None), default=None)
@@ -292,6 +286,16 @@ def _remaining(quota: Quota, seen_at: float, now: float) -> Remaining:
         return Remaining(None, quota.limit, quota.reset_at, running)
     units = quota.remaining if running else quota.limit
     return Remaining(max(0, units), quota.limit, quota.reset_at, running)
+
+
+def _accept(account: _Account, quota: Quota, now: Moment) -> None:
+    account.quota = quota
+    account.seen_at = now.unix
+    account.disguised_since = None
+    if quota.unlimited:
+        account.unlimited_at = now.unix
+    else:
+        account.limited_at = now.unix
 
 
 def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 PHRASES: Final = {
+    200: b"OK",
     400: b"Bad Request",
     401: b"Unauthorized",
     402: b"Payment Required",

@@ -57,13 +57,13 @@ async def test_what_is_known_of_an_org_is_its_last_trusted_answer() -> None:
     assert (known.org_id, known.quota, known.seen_at) == (ORG, quota(24), NOW)
 
 
-async def test_an_entitlement_event_is_felt_by_the_next_call() -> None:
-    """A raised limit within the five seconds of a cached denial."""
+async def test_a_raised_limit_is_felt_by_the_call_after_its_event() -> None:
+    """Within the five seconds of a cached denial."""
     scene = Scene(limit=0)
     await scene.decide()
     scene.store.default = 10
     scene.store.answers.clear()
-    scene.books.note_entitlement_event(ORG, NOW)
+    scene.books.forget_denial(ORG, NOW)
     assert (await scene.decide()).reason is Reason.WITHIN_QUOTA
 
 
