@@ -224,7 +224,7 @@ def _check(args: argparse.Namespace) -> int:
         print(problem)
     if any(problem.severity is Severity.ERROR for problem in problems):
         return 1
-    count = len(problems)
+    count = sum(problem.severity is Severity.WARNING for problem in problems)
     print(f"{args.file}: ok" + (f", with {count} warning{'s'[: count > 1]}" if count else ""))
     return 0
 

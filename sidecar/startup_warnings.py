@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sidecar.outbound import UnusableProxyError, is_loopback, proxy_for
 from sidecar.setting_values import Origin
@@ -37,7 +37,18 @@ def warnings_about(platform: Origin, auth: Origin) -> Iterator[StartupWarning]:
     yield from sorted(unusable)
 
 
-def log_startup_warnings(platform: Origin, auth: Origin) -> None:
-    """Log each of them."""
-    for about, hint in warnings_about(platform, auth):
+SHARED_IDS: Final = StartupWarning(
+    "--trusted-proxies without --redis",
+    "nothing is given back for the request IDs of trusted proxies: another replica may have used "
+    "the key; count them in Redis (--redis)",
+)
+"""Said at the start, where request IDs are believed that no other replica can know of."""
+
+
+def log_startup_warnings(platform: Origin, auth: Origin, *, shared_ids: bool) -> None:
+    """Log each of them; `shared_ids`: trusted request IDs are counted in this process alone."""
+    for about, hint in (
+        *warnings_about(platform, auth),
+        *((SHARED_IDS,) if shared_ids else ()),
+    ):
         log.warning("setting_doubtful", extra={"about": about, "hint": hint})

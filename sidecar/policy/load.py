@@ -82,7 +82,7 @@ def find_problems(
     document, spec = _validate(data, file, environ)
     if spec is not None and not document.problems:
         policy = _compile(spec, digest="", environ=AnySecret())
-        warn_of_risks(document, policy, deployment or Deployment())
+        warn_of_risks(document, policy, deployment)
     return sorted(document.problems)
 
 

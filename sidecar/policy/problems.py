@@ -10,10 +10,11 @@ from sidecar.errors import UserError
 
 
 class Severity(StrEnum):
-    """Whether a policy can be used all the same."""
+    """Whether a policy can be used all the same: with a warning or a note it can."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,8 +28,8 @@ class Problem:
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        warning = "warning: " if self.severity is Severity.WARNING else ""
-        return f"{self.file}:{self.line}:{self.column}: {warning}{self.message}"
+        word = "" if self.severity is Severity.ERROR else f"{self.severity}: "
+        return f"{self.file}:{self.line}:{self.column}: {word}{self.message}"
 
 
 class PolicyError(UserError):

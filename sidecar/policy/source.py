@@ -67,8 +67,15 @@ class Document:
 
     def warn(self, where: Where, message: str) -> None:
         """Add a warning at a value: the policy can be used, but may not do what is meant."""
+        self._remark(where, message, Severity.WARNING)
+
+    def note(self, where: Where, message: str) -> None:
+        """Add what an author should know of a value, right as it is."""
+        self._remark(where, message, Severity.NOTE)
+
+    def _remark(self, where: Where, message: str, severity: Severity) -> None:
         position = self._values.get(self.resolve(where), (1, 1))
-        self._add(Problem(self.file, *position, message, Severity.WARNING))
+        self._add(Problem(self.file, *position, message, severity))
 
     def resolve(self, where: Where) -> Where:
         """Return `where` without what the document does not have: a validator's own names."""

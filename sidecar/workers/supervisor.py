@@ -272,5 +272,6 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
 def run_workers(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
     """Run `settings.workers` workers; return the exit status. Raises UserError."""
     setup_logging(settings.log_level.value, settings.log_format.value)
-    log_startup_warnings(settings.platform, settings.auth)
+    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
+    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
     return uvloop.run(supervise(settings, environ, first))

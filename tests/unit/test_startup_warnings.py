@@ -52,9 +52,17 @@ def test_a_proxy_that_is_not_used(
     """Once, though both hosts would be called through it."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.test:1080")
     with caplog.at_level(logging.WARNING, "sidecar"):
-        log_startup_warnings(API, AUTH)
+        log_startup_warnings(API, AUTH, shared_ids=False)
     (record,) = caplog.records
     assert record.getMessage() == "setting_doubtful"
     assert record.__dict__["about"].startswith("HTTPS_PROXY is set and not used: socks5")
     assert "http://proxy:3128" in record.__dict__["hint"]
     assert "secret" not in str(record.__dict__)
+
+
+def test_trusted_ids_that_no_other_replica_knows_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is given back under their keys."""
+    with caplog.at_level(logging.WARNING, "sidecar"):
+        log_startup_warnings(API, AUTH, shared_ids=True)
+    (record,) = caplog.records
+    assert record.__dict__["about"] == "--trusted-proxies without --redis"
