@@ -85,6 +85,7 @@ clean: ## remove environments, caches and build results
 # Programs that the tests run: installed where that is possible, and named where it is not.
 packages:
 	@.ci/install-programs redis-server curl prometheus prometheus-alertmanager
+	@! grep -qs '^12' /etc/debian_version || .ci/install-programs /usr/bin/python3.11
 
 # Stamps: an environment is made anew when what it depends on changed, or its Python was named.
 $(VENV)/.runtime: pyproject.toml .ci/make-venv
