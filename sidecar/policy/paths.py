@@ -60,6 +60,11 @@ class Reading:
         """Whether a trailing slash was kept."""
         return self.segments[-1:] == ("",)
 
+    @property
+    def empty(self) -> bool:
+        """Whether some slash was kept that others fold or strip: only `**` takes its segment."""
+        return "" in self.segments
+
 
 @dataclass(frozen=True, slots=True)
 class Readings:

@@ -52,12 +52,13 @@ class Effect:
     rank: Rank
     charge: object = None
 
-    def may_stand_for(self, other: Effect, *, slash: bool) -> bool:
+    def may_stand_for(self, other: Effect, *, slash: bool = False, empty: bool = False) -> bool:
         """Whether this, of the canonical reading, may decide although another leads to `other`.
 
-        Never where the other is stricter or charges differently. A trailing slash (`slash`: kept
-        in the other reading), which many clients add without thinking, does not lead away from a
-        metered route; its spelling without the slash is weighed all the same.
+        Never where the other is stricter or charges otherwise, apart from slashes, which many
+        clients send without thinking: one kept at the end (`slash`) does not lead away from a
+        metered route, nor do repeated ones (`empty`: a segment is) from one meter to another.
+        The spelling without them is weighed all the same.
         """
         match self.rank:
             case Rank.DENIED:
@@ -65,7 +66,9 @@ class Effect:
             case Rank.FREE:
                 return other.rank is Rank.FREE
             case Rank.METERED:
-                return slash or other.rank is Rank.FREE or other == self
+                if other.rank is Rank.DENIED:
+                    return slash
+                return empty or other.rank is Rank.FREE or other == self
             case _:
                 assert_never(self.rank)
 
@@ -183,7 +186,7 @@ class Router:
             other = self.find_as(method, path, headers)
             if isinstance(other, UnsafePath):
                 return other
-            if not self.effects[number].may_stand_for(self.effects[other], slash=False):
+            if not self.effects[number].may_stand_for(self.effects[other]):
                 return UnsafePath(
                     f"the call asks to be taken for {method[:20]}, which is another route; "
                     "send that method itself"
@@ -240,7 +243,7 @@ class Router:
         effect = self.effects[number]
         for reading, other in others:
             if other != number and not effect.may_stand_for(
-                self.effects[other], slash=reading.slash
+                self.effects[other], slash=reading.slash, empty=reading.empty
             ):
                 return UnsafePath(
                     "the path is spelt so that it could mean another route; "

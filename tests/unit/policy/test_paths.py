@@ -183,5 +183,6 @@ def test_case_sensitive_readings_are_exact(raw: str) -> None:
 
 def test_a_reading_knows_its_trailing_slash() -> None:
     """It is forgiven more than another spelling."""
-    assert [reading.slash for reading in read("/a/").others] == [True]
+    assert [(reading.slash, reading.empty) for reading in read("/a/").others] == [(True, True)]
+    assert ("", "a") in {reading.segments for reading in read("//a").others if reading.empty}
     assert not Reading((), exact=True).slash

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from sidecar.model import Headers
-from sidecar.policy.paths import UnsafePath
+from sidecar.policy.paths import Reading, UnsafePath
 from sidecar.policy.patterns import parse_pattern
 from sidecar.policy.routing import Effect, Match, Rank, Router
 from tests.unit.policy import path_vectors
@@ -178,26 +178,29 @@ CHEAP, DEAR = Effect(METERED, 1), Effect(METERED, 5)
 
 
 @pytest.mark.parametrize(
-    ("canonical", "other", "slash", "stands"),
+    ("canonical", "other", "path", "stands"),
     [
-        (Effect(DENIED), Effect(FREE), False, True),
-        (Effect(DENIED), CHEAP, False, True),
-        (Effect(FREE), Effect(FREE), False, True),
-        (Effect(FREE), CHEAP, False, False),
-        (Effect(FREE), CHEAP, True, False),
-        (Effect(FREE), Effect(DENIED), False, False),
-        (CHEAP, Effect(FREE), False, True),
-        (CHEAP, Effect(METERED, 1), False, True),
-        (CHEAP, DEAR, False, False),
-        (DEAR, CHEAP, False, False),
-        (CHEAP, DEAR, True, True),
-        (CHEAP, Effect(DENIED), False, False),
-        (CHEAP, Effect(DENIED), True, True),
+        (Effect(DENIED), Effect(FREE), "x", True),
+        (Effect(DENIED), CHEAP, "x", True),
+        (Effect(FREE), Effect(FREE), "x", True),
+        (Effect(FREE), CHEAP, "x", False),
+        (Effect(FREE), CHEAP, "x/", False),
+        (Effect(FREE), Effect(DENIED), "x", False),
+        (CHEAP, Effect(FREE), "x", True),
+        (CHEAP, Effect(METERED, 1), "x", True),
+        (CHEAP, DEAR, "x", False),
+        (DEAR, CHEAP, "x", False),
+        (CHEAP, DEAR, "x/", True),
+        (CHEAP, DEAR, "/x", True),
+        (CHEAP, Effect(DENIED), "x", False),
+        (CHEAP, Effect(DENIED), "/x", False),
+        (CHEAP, Effect(DENIED), "x/", True),
     ],
 )
-def test_may_stand_for(canonical: Effect, other: Effect, slash: bool, stands: bool) -> None:  # noqa: FBT001
+def test_may_stand_for(canonical: Effect, other: Effect, path: str, stands: bool) -> None:  # noqa: FBT001
     """The table of the policy reference."""
-    assert canonical.may_stand_for(other, slash=slash) is stands
+    reading = Reading(tuple(path.split("/")), exact=True)
+    assert canonical.may_stand_for(other, slash=reading.slash, empty=reading.empty) is stands
 
 
 OVERRIDE = b"x-http-method-override"
