@@ -224,7 +224,8 @@ class Router:
 
     def _open(self, method: str, segments: Segments, *, exact: bool) -> Candidates:
         found: list[int] = []
-        for number in (self._exact if exact else self._folded).find(segments):
+        index = self._exact if exact else self._folded
+        for number in index.find(segments, empty_end=True):
             match = self.matches[number]
             if match.takes_method(method):
                 found.append(number)

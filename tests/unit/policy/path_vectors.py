@@ -36,6 +36,11 @@ ROUTES: Final = (
 )
 
 DECISIONS: Final = {
+    # A parameter that is empty: Fastify 4.
+    "/models/": REFUSED,
+    "/models/;x/y/z": REFUSED,
+    "/models/;x/y": "model",
+    "/models": "rest",
     # Their normal form.
     "/": "rest",
     "/free/x": "free",
