@@ -22,8 +22,9 @@ from sidecar.model import (
     Refund,
 )
 from sidecar.policy.amounts import AmountRule
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.paths import UnsafePath
-from sidecar.policy.routing import Effect, Match, Rank, Router
+from sidecar.policy.routing import Match, Router
 
 __all__ = ["FailOpenBudget", "Meter", "Policy", "Route", "UnsafePath"]
 

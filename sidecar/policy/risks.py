@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar.model import Headers, Refund, Resource
 from sidecar.policy.compiled import Policy
-from sidecar.policy.routing import Rank
+from sidecar.policy.effects import Rank
 from sidecar.policy.source import Document
 
 _WEBSOCKET: Final = (b"upgrade", b"websocket")

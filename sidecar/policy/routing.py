@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final, assert_never
+from typing import Final
 
 from typing_extensions import override
 
 from sidecar.model import Headers
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
 from sidecar.policy.overrides import MAX_OVERRIDES, METHOD, asked_methods
 from sidecar.policy.paths import (
@@ -35,42 +35,6 @@ _GENERATION: Final = 2048
 """How many (method, path) pairs a generation of the cache holds; two are kept."""
 _CACHED_LENGTH: Final = 256
 """Longer paths are not cached: the cache's memory has a bound, whatever is asked for."""
-
-
-class Rank(Enum):
-    """What a route does, from the view of one who would like to evade it."""
-
-    FREE = "free"
-    METERED = "metered"
-    DENIED = "denied"
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a route does to a call; `charge`: how it is metered, equal for equal meters."""
-
-    rank: Rank
-    charge: object = None
-
-    def may_stand_for(self, other: Effect, *, slash: bool = False, empty: bool = False) -> bool:
-        """Whether this, of the canonical reading, may decide although another leads to `other`.
-
-        Never where the other is stricter or charges otherwise, apart from slashes, which many
-        clients send without thinking: one kept at the end (`slash`) does not lead away from a
-        metered route, nor do repeated ones (`empty`: a segment is) from one meter to another.
-        The spelling without them is weighed all the same.
-        """
-        match self.rank:
-            case Rank.DENIED:
-                return True
-            case Rank.FREE:
-                return other.rank is Rank.FREE
-            case Rank.METERED:
-                if other.rank is Rank.DENIED:
-                    return slash
-                return empty or other.rank is Rank.FREE or other == self
-            case _:
-                assert_never(self.rank)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
 from sidecar.policy.paths import (
     MAX_READINGS,
@@ -20,7 +21,7 @@ from sidecar.policy.paths import (
     readings,
 )
 from sidecar.policy.patterns import parse_pattern
-from sidecar.policy.routing import Effect, Match, Rank, Router
+from sidecar.policy.routing import Match, Router
 
 BITS: Final = st.sampled_from(
     ["/", "//", ".", "..", "/..", "/../", "/./", "%2e", "%2E", "%252e", ";", ";x", "%3b", "a", "A",

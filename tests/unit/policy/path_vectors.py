@@ -160,8 +160,9 @@ DECISIONS: Final = {
 
 def shop() -> Router:
     """Return the router of `ROUTES`; each metered route charges in a way of its own."""
-    from sidecar.policy.patterns import parse_pattern  # noqa: PLC0415  after the stand-in
-    from sidecar.policy.routing import Effect, Match, Rank, Router  # noqa: PLC0415
+    from sidecar.policy.effects import Effect, Rank  # noqa: PLC0415  after the stand-in
+    from sidecar.policy.patterns import parse_pattern  # noqa: PLC0415
+    from sidecar.policy.routing import Match, Router  # noqa: PLC0415
 
     return Router(
         [Match(parse_pattern(path), None, ()) for _, path, _ in ROUTES],

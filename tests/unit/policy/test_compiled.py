@@ -6,8 +6,8 @@ import pytest
 
 from sidecar.model import Action, ErrorFormat
 from sidecar.policy.compiled import Policy, Route, UnsafePath, effect_of
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.load import load_policy
-from sidecar.policy.routing import Effect, Rank
 
 TEXT = b"""\
 version: 1

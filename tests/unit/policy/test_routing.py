@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from sidecar.model import Headers
-from sidecar.policy.paths import Reading, UnsafePath
+from sidecar.policy.effects import Effect, Rank
+from sidecar.policy.paths import UnsafePath
 from sidecar.policy.patterns import parse_pattern
-from sidecar.policy.routing import Effect, Match, Rank, Router
+from sidecar.policy.routing import Match, Router
 from tests.unit.policy import path_vectors
 from tests.unit.policy.path_vectors import DECISIONS, REFUSED
 
@@ -172,35 +173,6 @@ def test_headers_are_weighed_in_every_reading() -> None:
 def test_covers(earlier: Match, later: Match, covers: bool) -> None:  # noqa: FBT001
     """Methods and headers of one route hold wherever the other's do."""
     assert earlier.covers(later) is covers
-
-
-CHEAP, DEAR = Effect(METERED, 1), Effect(METERED, 5)
-
-
-@pytest.mark.parametrize(
-    ("canonical", "other", "path", "stands"),
-    [
-        (Effect(DENIED), Effect(FREE), "x", True),
-        (Effect(DENIED), CHEAP, "x", True),
-        (Effect(FREE), Effect(FREE), "x", True),
-        (Effect(FREE), CHEAP, "x", False),
-        (Effect(FREE), CHEAP, "x/", False),
-        (Effect(FREE), Effect(DENIED), "x", False),
-        (CHEAP, Effect(FREE), "x", True),
-        (CHEAP, Effect(METERED, 1), "x", True),
-        (CHEAP, DEAR, "x", False),
-        (DEAR, CHEAP, "x", False),
-        (CHEAP, DEAR, "x/", True),
-        (CHEAP, DEAR, "/x", True),
-        (CHEAP, Effect(DENIED), "x", False),
-        (CHEAP, Effect(DENIED), "/x", False),
-        (CHEAP, Effect(DENIED), "x/", True),
-    ],
-)
-def test_may_stand_for(canonical: Effect, other: Effect, path: str, stands: bool) -> None:  # noqa: FBT001
-    """The table of the policy reference."""
-    reading = Reading(tuple(path.split("/")), exact=True)
-    assert canonical.may_stand_for(other, slash=reading.slash, empty=reading.empty) is stands
 
 
 OVERRIDE = b"x-http-method-override"
