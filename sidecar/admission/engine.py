@@ -71,8 +71,10 @@ class PolicyInForce(Protocol):
     def errors(self) -> ErrorFormat:
         """The shape of refusals where no route says another."""
 
-    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
-        """Find the route of a call by its raw path, without the query."""
+    def route_for(
+        self, method: str, path: str, headers: Headers, *, query: str = ""
+    ) -> Route | UnsafePath:
+        """Find the route of a call by its raw path; the query may ask for another method."""
 
 
 class PolicySource(Protocol):
@@ -142,7 +144,7 @@ class Engine:
         policy = self._policies.current
 
         # Match: which route, and whether anything is to be charged.
-        route = policy.route_for(call.method, call.path, call.headers)
+        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
         if isinstance(route, UnsafePath):
             return conclude(
                 rule_unmetered(Unsafe(route.detail)),

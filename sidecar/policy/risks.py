@@ -5,11 +5,17 @@ A warning is that it may charge or admit what its author did not mean. None stop
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sidecar.model import OnPlatformError, Refund
+from sidecar.model import Headers, OnPlatformError, Refund, Resource
 from sidecar.policy.compiled import Policy
+from sidecar.policy.effects import Rank
 from sidecar.policy.source import Document
+
+_WEBSOCKET: Final = (b"upgrade", b"websocket")
+_OF_CALLS: Final = frozenset({Resource.AI_CALLS, Resource.API_CALLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ def warn_of_risks(document: Document, policy: Policy, deployment: Deployment | N
 
     Where it is known how the policy will run, also note what that means.
     """
+    _warn_of_upgrades(document, policy)
+    _warn_of_form_methods(document, policy)
     if deployment is None:
         return
     if deployment.trusted_proxies and not deployment.shared_attempts:
@@ -46,6 +54,58 @@ def _warn_of_refunds(document: Document, policy: Policy) -> None:
                 "request IDs of trusted proxies without Redis: another replica may have charged "
                 "the same key; set REDIS_URL (--redis)",
             )
+
+
+def _warn_of_upgrades(document: Document, policy: Policy) -> None:
+    """A WebSocket is a GET: a route that names POST alone does not take it."""
+    risky = [
+        number
+        for number, route in enumerate(policy.routes)
+        if route.meter is not None
+        and route.meter.resource in _OF_CALLS
+        and _is_free(policy, number, "GET", [_WEBSOCKET])
+    ]
+    if risky:
+        document.warn(
+            ("routes", risky[0], "match"),
+            f"a WebSocket on the paths of {_named(policy, risky)} is not metered: meter or deny it "
+            "in a route before with `headers: {upgrade: websocket}`",
+        )
+
+
+def _warn_of_form_methods(document: Document, policy: Policy) -> None:
+    """A form's `_method` makes many frameworks run another handler than that of POST."""
+    risky = [
+        number
+        for number, match in enumerate(policy.router.matches)
+        if policy.router.effects[number].rank is not Rank.FREE
+        and match.methods is not None
+        and _is_free(policy, number, "POST", [])
+    ]
+    if risky:
+        document.warn(
+            ("routes", risky[0], "match"),
+            f"a POST on the paths of {_named(policy, risky)} is free: a product that takes "
+            "`_method` from a form would run a handler of these for it; add POST to `methods`",
+        )
+
+
+def _is_free(policy: Policy, number: int, method: str, headers: Headers) -> bool:
+    """Whether such a call on the paths of a route is let through unmetered."""
+    router = policy.router
+    match = router.matches[number]
+    path = match.pattern.symbol(case_sensitive=router.case_sensitive)
+    fields = [*match.headers, *headers]
+    chosen = router.choose(method, path, fields, exact=router.case_sensitive)
+    return router.effects[chosen].rank is Rank.FREE
+
+
+def _named(policy: Policy, numbers: Sequence[int]) -> str:
+    """Name the first routes, and say how many more there are."""
+    shown = 3
+    names = ", ".join(f"`{policy.routes[number].name}`" for number in numbers[:shown])
+    more = len(numbers) - shown
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _note_budgets(document: Document, policy: Policy) -> None:

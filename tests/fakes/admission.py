@@ -90,7 +90,9 @@ class OnePagePolicy:
     def current(self) -> OnePagePolicy:
         return self
 
-    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
+    def route_for(
+        self, method: str, path: str, headers: Headers, *, query: str = ""
+    ) -> Route | UnsafePath:
         return self.routes.get(path, self.unmatched)
 
 

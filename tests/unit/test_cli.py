@@ -19,7 +19,7 @@ product: acme-notes
 identity: [{cookie: bb_at}]
 routes:
   - name: chat
-    match: {path: /chat, methods: [POST]}
+    match: {path: /chat, methods: [GET, POST]}
     meter: {amount: {json: /n, default: 1}}
 unmatched: allow
 """

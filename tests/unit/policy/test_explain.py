@@ -138,11 +138,29 @@ def test_refused_path_shows_where_it_could_lead() -> None:
     assert [(c.reason, c.status) for c in explanation.consequences] == [(Reason.BAD_REQUEST, 400)]
 
 
+def test_an_encoded_slash_is_one_more_way_to_read_the_path() -> None:
+    """As it is, it is no model; decoded, it is one."""
+    explanation = told("GET", "/models%2fx")
+    assert explanation.detours == (("/models/x", "model"),)
+    assert "another route" in explanation.refused
+
+
+def test_an_override_is_one_more_way_to_read_the_call() -> None:
+    """From a header as from the query."""
+    explanation = told("GET", "/chat?_method=post")
+    assert explanation.detours == (("POST /chat", "chat"),)
+    assert explanation.refused.startswith("the call asks to be taken for POST")
+    header = [(b"x-http-method-override", b"GET")]
+    explanation = explain(POLICY, "POST", "/chat", header, b'{"n":2}')
+    assert explanation.detours == (("GET /chat", "unmatched"),)
+    assert explanation.route is not None
+
+
 def test_unsafe_path_has_no_steps() -> None:
     """It is refused before any route is tried."""
-    explanation = told("GET", "/models%2fx")
+    explanation = told("GET", "/models/%zz")
     assert (explanation.steps, explanation.detours) == ((), ())
-    assert "encoded slash" in explanation.refused
+    assert "starts no escape" in explanation.refused
 
 
 @pytest.mark.parametrize(
@@ -158,8 +176,9 @@ def test_unsafe_path_has_no_steps() -> None:
             routes, in order
               no   gold: no header x-tier with the value 'gold'
               yes  chat: the path matches /chat, the method is listed
-            other ways to read the path
+            other ways to read the call
               //chat would be unmatched
+              / would be unmatched
             route: chat
             cost: 2 units of ai_calls (amount: {"json": "/n", "max": 4})
             key: a digest over
@@ -190,7 +209,7 @@ def test_unsafe_path_has_no_steps() -> None:
               no   chat: the path does not match /chat
               no   upload: the path does not match /files
               yes  list: the path matches /models/list
-            other ways to read the path
+            other ways to read the call
               /models/LIST would be model
             refused: the path is spelt so that it could mean another route; \
 send it in its normal form

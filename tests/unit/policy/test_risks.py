@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from sidecar.policy.load import find_problems
 from sidecar.policy.problems import Severity
 from sidecar.policy.risks import Deployment
 
+ROOT = Path(__file__).parents[3]
 POLICY = """\
 version: 1
 product: acme
@@ -61,3 +66,74 @@ def test_a_budget_is_noted_as_that_of_each_replica() -> None:
     assert (
         find_problems(closed.encode(), file="p.yaml", environ=None, deployment=Deployment()) == []
     )
+
+
+def routes(*lines: str) -> list[str]:
+    """Return the warnings for routes; the first of them is on line 4."""
+    head = ["version: 1", "product: acme", "routes:"]
+    return warnings("\n".join([*head, *(f"  - {line}" for line in lines), "unmatched: allow"]))
+
+
+POST = "{name: chat, match: {path: /chat, methods: [POST]}, meter: {}}"
+
+
+def test_a_free_websocket_on_a_metered_path_is_warned_about() -> None:
+    """It is a GET, and the route names POST alone; one warning names all such routes."""
+    others = [POST.replace("chat", name) for name in "abcd"]
+    (warning,) = routes(POST, *others)
+    assert warning.startswith(
+        "p.yaml:4:25: warning: a WebSocket on the paths of `chat`, `a`, `b` and"
+    )
+    assert " and 2 more is not metered: " in warning
+    assert warning.endswith("`headers: {upgrade: websocket}`")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "{name: s, match: {path: /**, headers: {upgrade: websocket}}, meter: {}}",
+        "{name: s, match: {path: /**, headers: {Upgrade: WebSocket}}, action: deny}",
+        "{name: s, match: {path: /chat, methods: [GET]}, action: deny}",
+    ],
+)
+def test_a_websocket_that_is_metered_or_denied_is_not_warned_about(before: str) -> None:
+    """By its header, or as a GET."""
+    assert routes(before, POST) == []
+
+
+def test_a_route_of_every_method_takes_the_websocket() -> None:
+    """So does one of GET, and one that meters bytes is no way to a model."""
+    assert routes("{name: a, match: {path: /a}, meter: {}}") == []
+    assert routes("{name: a, match: {path: /a, methods: [GET, POST]}, meter: {}}") == []
+    bytes_ = "meter: {resource: storage_bytes, amount: {header: content-length}}"
+    assert routes(f"{{name: a, match: {{path: /a, methods: [POST, PUT]}}, {bytes_}}}") == []
+
+
+@pytest.mark.parametrize("effect", ["meter: {resource: seats}", "action: deny"])
+def test_a_free_post_beside_a_stricter_method_is_warned_about(effect: str) -> None:
+    """A form with `_method=PUT` would run the stricter handler."""
+    (warning,) = routes(f"{{name: doc, match: {{path: /doc/*, methods: [PUT]}}, {effect}}}")
+    assert "a POST on the paths of `doc` is free" in warning
+
+
+@pytest.mark.parametrize("methods", ["[PUT, POST]", "[POST]"])
+def test_a_post_of_the_same_route_is_not_warned_about(methods: str) -> None:
+    """It is charged already."""
+    lines = (
+        f"{{name: doc, match: {{path: /doc/*, methods: {methods}}}, meter: {{resource: seats}}}}",
+        "{name: rest, match: {path: /**}, action: allow}",
+    )
+    assert routes(*lines) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *Path(__file__).parents[3].glob("policies/*.yaml"),
+        *Path(__file__).parents[3].glob("sidecar/**/*.yaml"),
+    ],
+    ids=lambda path: path.name,
+)
+def test_the_policies_that_are_shipped_have_no_risk(path: Path) -> None:
+    """What users start from warns of nothing."""
+    assert warnings(path.read_text()) == []
