@@ -18,7 +18,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak stateful resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,10 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
+
+stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
+	BB_BOOKS_EXAMPLES=25000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py
+	BB_STATEFUL_EXAMPLES=3000 $(VENV)/bin/python -m pytest -q tests/stateful
 
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
