@@ -16,8 +16,6 @@ from sidecar.policy.source import Document
 
 _WEBSOCKET: Final = (b"upgrade", b"websocket")
 _OF_CALLS: Final = frozenset({Resource.AI_CALLS, Resource.API_CALLS})
-_NAMED: Final = 3
-"""How many routes a warning names; of the others it says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,8 @@ def _is_free(policy: Policy, number: int, method: str, headers: Headers) -> bool
 
 
 def _named(policy: Policy, numbers: Sequence[int]) -> str:
-    names = ", ".join(f"`{policy.routes[number].name}`" for number in numbers[:_NAMED])
-    more = len(numbers) - _NAMED
+    """Name the first routes, and say how many more there are."""
+    shown = 3
+    names = ", ".join(f"`{policy.routes[number].name}`" for number in numbers[:shown])
+    more = len(numbers) - shown
     return f"{names} and {more} more" if more > 0 else names
