@@ -272,7 +272,7 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
-    """Set the stage: three pods, of which the last has an auth host that is not there."""
+    """Set the stage: three pods; the auth host and the Redis of the last one are not there."""
     clock = JumpingClock()
     # The journal is tried again every second: its waits grow as windows do, and are shortened too.
     with patch("sidecar.admission.reporter.LONGEST_WAIT_SECONDS", 1.0):
@@ -293,7 +293,10 @@ async def _stage(clock: JumpingClock) -> AsyncIterator[Scene]:
     ) as running:
         lost = App(
             running.place.settings(
-                auth_url="http://127.0.0.1:9", trusted_proxies=LOCAL, log_level="error"
+                auth_url="http://127.0.0.1:9",
+                redis="redis://127.0.0.1:9",
+                trusted_proxies=LOCAL,
+                log_level="error",
             ),
             running.place.environ,
             clock=clock,
