@@ -35,11 +35,12 @@ from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
-from sidecar.ports import Attempts, Clock
+from sidecar.ports import Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
 from sidecar.status import Status
+from sidecar.storage.redis_attempts import RedisAttempts
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
@@ -159,7 +160,7 @@ class App:
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
         self._own_task(reporter.run(), "journal reporter")
-        attempts = self._shared_attempts()
+        attempts = await self._shared_attempts()
         engine = Engine(
             policies=policies,
             product=settings.product,
@@ -318,19 +319,14 @@ class App:
             observer=observer,
         )
 
-    def _shared_attempts(self) -> Attempts | None:
+    async def _shared_attempts(self) -> RedisAttempts | None:
         """Count the attempts of trusted request IDs in Redis, where there is one."""
         redis = self._settings.redis
         if redis is None:
             return None
-        try:
-            from sidecar.storage.redis_attempts import RedisAttempts  # noqa: PLC0415 - an extra
-        except ModuleNotFoundError as error:
-            raise UserError(
-                "--redis: the package redis is missing: pip install 'bizbasics-sidecar[redis]'"
-            ) from error
         attempts = RedisAttempts.at(redis.reveal())
         self._owned.push_async_callback(attempts.close)
+        await attempts.start()
         return attempts
 
     async def _listen(self, server: Server) -> None:
