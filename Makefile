@@ -10,12 +10,15 @@ BENCH ?=
 # How long to fuzz (3600) or to soak (300), in seconds.
 fuzz: SECONDS ?= 3600
 soak: SECONDS ?= 300
+# How many calls the differential test makes, and from which seed.
+PROBES ?= 100000
+SEED ?= 1
 
 VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages
+.PHONY: help demo test check fuzz differential soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -23,10 +26,10 @@ help: ## show this list
 demo: $(VENV)/.runtime ## run a platform, a small AI product and the sidecar, and print curl lines
 	@$(VENV)/bin/bb-sidecar demo $(ARGS)
 
-test: $(VENV)/.dev packages ## run the tests
+test: $(VENV)/.dev packages products ## run the tests
 	$(VENV)/bin/python -m pytest
 
-check: $(VENV)/.dev packages ## check format, lint and types; run the tests with branch coverage
+check: $(VENV)/.dev packages products ## check format, lint and types; run the tests with branch coverage
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -38,7 +41,11 @@ fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-g
 
 test-newest: packages ## run the tests on the newest Python here, in its own environment
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
+	@.ci/make-products $(NEWEST)
 	$(NEWEST)/bin/python -m pytest
+
+differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
+	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
 
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
@@ -79,12 +86,17 @@ format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(VENV)/bin/ruff check --fix .
 
 clean: ## remove environments, caches and build results
-	rm -rf $(VENV) $(NEWEST) .venv-compiled .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
+	rm -rf $(VENV) $(NEWEST) .venv-compiled .differential .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* dist build
 	find sidecar tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Programs that the tests run: installed where that is possible, and named where it is not.
 packages:
 	@.ci/install-programs redis-server curl prometheus prometheus-alertmanager
+	@! grep -qs '^12' /etc/debian_version || .ci/install-programs /usr/bin/python3.11
+
+# Frameworks that are not on PyPI, for the differential test.
+products: $(VENV)/.dev
+	@.ci/make-products $(VENV)
 
 # Stamps: an environment is made anew when what it depends on changed, or its Python was named.
 $(VENV)/.runtime: pyproject.toml .ci/make-venv

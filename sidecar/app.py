@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__
@@ -18,16 +18,20 @@ from sidecar.admin.server import AdminServer
 from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
-from sidecar.admission.journal_file import JournalFile
+from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
+from sidecar.background import own_task
 from sidecar.errors import UserError
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keyset import KeySet
 from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
+from sidecar.journal_keeper import JournalKeeper
 from sidecar.key_source import KeySource, Secret
-from sidecar.model import CookieSource
+from sidecar.model import ALONE, CookieSource, Share
+from sidecar.open_files import room_for
+from sidecar.outbound import usable_proxy_for
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
@@ -39,6 +43,7 @@ from sidecar.ports import Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
+from sidecar.stalls import LoopWatch
 from sidecar.status import Status
 from sidecar.storage.redis_attempts import RedisAttempts
 from sidecar.telemetry.exposition import Exposition
@@ -53,6 +58,9 @@ log = logging.getLogger("sidecar.app")
 
 _PLATFORM_IDLE_SECONDS: Final = 30.0
 _PLATFORM_CONNECTIONS: Final = 64
+_PLATFORM_FALLBACK_DELAY: Final = 0.0375
+"""A quarter of what the default `platform_timeout` leaves for connecting: 0.6 of 250 ms."""
+
 _UPSTREAM_IDLE_SECONDS: Final = 4.0
 _REPORT_SECONDS: Final = 3.0
 """What the journal may take at shutdown to tell the platform; the rest waits in its file."""
@@ -71,13 +79,15 @@ class App:
         read: Reader | None = None,
         clock: Clock = time,
         worker: bool = False,
+        share: Share = ALONE,
     ) -> None:
         """Take the settings; `redactor` hears of every credential before it is used.
 
         `first` gives the policy to begin with, and `read` reads its file later; not given, this
         process does both. A `worker` shares its port with others, has no admin port of its own and
         does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
-        tokens, quotas and their books go by; timeouts go by the event loop.
+        tokens, quotas and their books go by; timeouts go by the event loop. `share` is this
+        process's part of the limits that are set for all workers together, and names its journal.
         """
         self._settings = settings
         self._environ = environ
@@ -85,6 +95,7 @@ class App:
         self._read = read or read_here(str(settings.policy), environ)
         self._clock = clock
         self._worker = worker
+        self._share = share
         self._observer = Observer(version=__version__, orgs=settings.metrics_orgs)
         self._redactor = redactor or Redactor()
         self._owned = contextlib.AsyncExitStack()
@@ -123,6 +134,10 @@ class App:
         """Take the state of all metrics."""
         return self._observer.snapshot()
 
+    def parts(self) -> Iterator[Snapshot]:
+        """Take the state of all metrics part by part."""
+        return self._observer.parts()
+
     async def start(self) -> None:
         """Start every part, the listener last. Raises UserError for what a user can mend."""
         try:
@@ -132,7 +147,8 @@ class App:
             raise
 
     async def _start(self) -> None:
-        settings, limits, clock = self._settings, self._settings.limits, self._clock
+        settings, clock = self._settings, self._clock
+        limits, backlog = room_for(settings.limits)
         observer = self._observer
         self._hide_own()
         self._policies = policies = await self._open_policies(observer)
@@ -141,10 +157,18 @@ class App:
         self._owned.push_async_callback(keys.close)
         # Closed after the consumer: what that gives up at its end is still written down.
         books = self._open_books(observer)
+        watch = LoopWatch(observer.loop_lagged)
+        self._owned.callback(watch.close)
         breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
+        proxy = usable_proxy_for(settings.platform.url)
         platform = Pool(
             settings.platform,
-            PoolLimits(connections=_PLATFORM_CONNECTIONS, idle_seconds=_PLATFORM_IDLE_SECONDS),
+            PoolLimits(
+                connections=_PLATFORM_CONNECTIONS,
+                idle_seconds=_PLATFORM_IDLE_SECONDS,
+                fallback_delay=_PLATFORM_FALLBACK_DELAY,
+            ),
+            proxy=proxy,
         )
         consumer = Consumer(
             platform,
@@ -152,14 +176,18 @@ class App:
             breaker=breaker,
             observer=observer,
             agent=f"bb-sidecar/{__version__}",
+            lost=watch.lost,
         )
         self._owned.push_async_callback(consumer.close)
         nonce = secrets.token_bytes(16)
-        lessor = Lessor(books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce)
+        lessor = Lessor(
+            books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce,
+            lost=watch.lost,
+        )  # fmt: skip
         self._owned.push_async_callback(lessor.close)
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
-        self._own_task(reporter.run(), "journal reporter")
+        own_task(self._owned, reporter.run(), "journal reporter")
         attempts = await self._shared_attempts()
         engine = Engine(
             policies=policies,
@@ -172,6 +200,7 @@ class App:
             nonce=nonce,
             attempts=attempts,
             lessor=lessor,
+            share=self._share,
         )
         upstream = Pool(
             settings.upstream,
@@ -200,30 +229,35 @@ class App:
             trusted=settings.trusted_proxies,
             observer=observer,
             serve=None if webhook is None else webhook.door(gateway).serve,
+            backlog=backlog,
         )
         self._status = status = Status(
             policies=policies, keys=keys, breaker=breaker, books=books, server=server,
             gateway=gateway, clock=clock, orgs=settings.metrics_orgs, attempts=attempts,
+            share=self._share,
         )  # fmt: skip
         status.publish(observer)
+        addresses = {"admin": ""}
         if not self._worker:
-            admin = AdminServer(status, Exposition(observer.snapshot))
-            await admin.start(settings.admin.host, settings.admin.port)
+            admin = AdminServer(status, Exposition(observer.parts))
+            await admin.open(settings)
             self._owned.push_async_callback(admin.close)
             self._admin_address = admin.address
+            addresses = admin.urls()
         keys.start()
         if not self._worker:
-            self._own_task(policies.watch(), "policy watch")
+            own_task(self._owned, policies.watch(), "policy watch")
         await self._listen(server)
         if webhook is not None:
-            self._own_task(webhook.run(), "webhook registration")
+            own_task(self._owned, webhook.run(), "webhook registration")
         log.info(
             "worker_started" if self._worker else "started",
             extra={
                 "listen": self.url,
-                "admin": "" if self._worker else self.admin_url,
+                **addresses,
                 "upstream": settings.upstream.url,
                 "platform": settings.platform.url,
+                "proxy": "" if proxy is None else proxy.url,
                 "product": settings.product or policies.current.product,
                 "policy_hash": policies.current.hash,
                 "version": __version__,
@@ -274,18 +308,15 @@ class App:
     def _open_books(self, observer: Observer) -> Books:
         """Open the journal, where there is one, and take over what it holds."""
         path = self._settings.journal
-        if path is None:
-            books = Books(observer)
-        else:
-            file = JournalFile(path)
-            self._owned.callback(file.close)
-            books = Books(observer, file)
-            books.restore(file.entries(), file.kept, self._clock.time())
-            if file.damaged_bytes:
-                log.error(
-                    "journal_damaged", extra={"journal": str(path), "bytes": file.damaged_bytes}
-                )
+        files = None if path is None else JournalFiles(path, self._share.index)
+        if files is not None:
+            self._owned.callback(files.close)
+        books = Books(observer, files)
         self._owned.callback(lambda: books.close(self._clock.time()))
+        if files is not None:
+            keeper = JournalKeeper(files, books, self._clock)
+            keeper.begin(alone=not self._worker)
+            own_task(self._owned, keeper.run(), "journal keeper")
         return books
 
     async def _side_jobs(
@@ -305,7 +336,7 @@ class App:
         await self._owned.enter_async_context(client)
         if settings.api_key is not None:
             publisher = publisher_for(settings, client, policies, observer)
-            self._own_task(publisher.run(), "notices")
+            own_task(self._owned, publisher.run(), "notices")
         if settings.webhook is None:
             return None
         return WebhookJob(
@@ -340,21 +371,6 @@ class App:
             ) from error
         self._server = server
         self._owned.push_async_callback(server.close)
-
-    def _own_task(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run a background task until stop; one that ends by itself is a fault, and is logged."""
-        task = asyncio.ensure_future(work)
-
-        async def end() -> None:
-            task.cancel()
-            await asyncio.wait((task,), timeout=2.0)
-
-        def ended(done: asyncio.Future[None]) -> None:
-            if not done.cancelled() and (fault := done.exception()) is not None:
-                log.error("task_failed", extra={"task": name}, exc_info=fault)
-
-        task.add_done_callback(ended)
-        self._owned.push_async_callback(end)
 
     def _hide(self, secret: Secret) -> None:
         self._redactor.add(secret.reveal())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import io
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ from typing_extensions import override
 from sidecar import __version__
 from sidecar.commands.registration import add_platform_commands
 from sidecar.errors import UserError
+from sidecar.standard_output import guarded_output
 
 _LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
 _ADMIN_HELP: Final = "its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)"
@@ -47,11 +47,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what was typed is shown, whatever it holds
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = _parser().parse_args(argv)
-        status = args.run(args)
+        with guarded_output():
+            args = _parser().parse_args(argv)
+            return int(args.run(args))
     except UserError as error:
         for line in str(error).splitlines():
             told = line.removeprefix("bb-sidecar: ").removeprefix("bb-sidecar ")
@@ -60,9 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return int(status)
 
 
 def _masked(text: str) -> str:
@@ -105,15 +102,26 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
+    from sidecar.open_files import raise_limit  # noqa: PLC0415
     from sidecar.policy.reading import FirstReading  # noqa: PLC0415
     from sidecar.settings import Settings  # noqa: PLC0415
 
+    raise_limit()
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
-    # Until the event loop has its own: process 1 of a container has no default, and would not hear.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # A signal between the fork and the `try` would leave the reading process behind: it waits.
+    asked: list[int] = []
+    interrupt = signal.getsignal(signal.SIGINT)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is asked for is just done
-    first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
+    first: FirstReading | None = None
     try:
+        first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
+        # Until the event loop has its own: process 1 of a container has no default action.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGINT, interrupt)
+        if asked:
+            return 0
         if settings.workers > 1:
             from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
@@ -123,7 +131,8 @@ def _run(args: argparse.Namespace) -> int:
 
         return run(settings, os.environ, first)
     finally:
-        first.give_up()
+        if first is not None:
+            first.give_up()
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:
@@ -142,6 +151,9 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
 
 def _demo(args: argparse.Namespace) -> int:
     from sidecar.demo.run import DemoPorts, demo  # noqa: PLC0415
+    from sidecar.open_files import raise_limit  # noqa: PLC0415
+
+    raise_limit()
 
     ports = DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)
     return demo(ports)
@@ -200,13 +212,21 @@ def _add_check(commands: _Commands[_Parser]) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from sidecar.policy.check import check_file  # noqa: PLC0415
+    from sidecar.policy.problems import Severity  # noqa: PLC0415
+    from sidecar.policy.risks import Deployment  # noqa: PLC0415
 
-    problems = check_file(args.file)
+    deployment = Deployment(
+        trusted_proxies=bool(os.environ.get("SIDECAR_TRUSTED_PROXIES")),
+        shared_attempts=bool(os.environ.get("REDIS_URL")),
+    )
+    problems = check_file(args.file, deployment)
     for problem in problems:
         print(problem)
-    if not problems:
-        print(f"{args.file}: ok")
-    return 1 if problems else 0
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return 1
+    count = sum(problem.severity is Severity.WARNING for problem in problems)
+    print(f"{args.file}: ok" + (f", with {count} warning{'s'[: count > 1]}" if count else ""))
+    return 0
 
 
 def _add_explain(commands: _Commands[_Parser]) -> None:
@@ -273,6 +293,9 @@ def _add_drain(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument("--admin", help=_ADMIN_HELP)
     parser.add_argument(
+        "--admin-socket", help="its socket for changes (env SIDECAR_ADMIN_SOCKET; default: none)"
+    )
+    parser.add_argument(
         "--after",
         type=_seconds,
         default=0,
@@ -299,18 +322,24 @@ def _add_inject(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--listen", type=_address, default=("0.0.0.0", 8443), help="(default: 0.0.0.0:8443)"
     )
+    parser.add_argument(
+        "--metrics",
+        type=_address,
+        help="address of /metrics and /health without TLS (default: none)",
+    )
     parser.set_defaults(run=_inject)
 
 
 def _inject(args: argparse.Namespace) -> int:
+    from sidecar.inject.certificate import Certificate  # noqa: PLC0415
     from sidecar.inject.config import load_config  # noqa: PLC0415
-    from sidecar.inject.server import Certificate, run_injector  # noqa: PLC0415
+    from sidecar.inject.server import run_injector  # noqa: PLC0415
     from sidecar.telemetry.logs import setup_logging  # noqa: PLC0415
 
     host, port = args.listen
     config, certificate = load_config(args.config), Certificate(args.cert, args.key)
     setup_logging("info", "text" if sys.stderr.isatty() else "json")
-    asyncio.run(run_injector(config, certificate, host=host, port=port))
+    asyncio.run(run_injector(config, certificate, host=host, port=port, metrics=args.metrics))
     return 0
 
 

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
-
-from typing_extensions import override
 
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.model import BearerSource, CookieSource, Headers, IdentitySource
 from sidecar.policy.explain import KeyParts, explain, render
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.load import load_policy
-
-
-class _AnySecret(Mapping[str, str]):
-    """An environment for a policy that verifies nobody: no secret has to be at hand."""
-
-    @override
-    def __getitem__(self, name: str) -> str:
-        return "not looked for"
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    @override
-    def __len__(self) -> int:
-        return 0
+from sidecar.policy.load import AnySecret, load_policy
 
 
 def explain_call(
@@ -49,7 +31,7 @@ def explain_call(
     overrides the policy's, as it does where the sidecar runs.
     """
     data = read_policy_file(policy_file)
-    policy = load_policy(data, file=str(policy_file), environ=_AnySecret())
+    policy = load_policy(data, file=str(policy_file), environ=AnySecret())
     if body is not None and not _all(headers, b"content-length"):
         headers = [*headers, (b"content-length", str(len(body)).encode())]
     named = {
@@ -76,7 +58,7 @@ def _first_key(parts: KeyParts) -> str:
         resource=parts.resource,
         request_id=parts.request_id,
     )
-    return key_of(scope, 0, b"")
+    return key_of(scope, 0, b"", query=parts.query, amount=parts.amount)
 
 
 def _claim(headers: Headers, sources: Sequence[IdentitySource], name: str) -> str:

@@ -25,6 +25,7 @@ _TAKEN_FOR: Final = {BBAS_KEY: "bbk_", BBK_KEY: "bbas_"}
 """The beginning of the key that is given by mistake for another: they come from one page."""
 
 _MAX_KEY_CHARS: Final = 4096
+_QUOTES: Final = frozenset("'\"`")
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the file: a stat each second costs nothing that shows."""
@@ -72,6 +73,8 @@ def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
         raise ValueError(f"is longer than {_MAX_KEY_CHARS} characters: give one {what}, no more")
     if not _VISIBLE_ASCII.fullmatch(key):
         raise ValueError(f"has spaces, line breaks or non-ASCII characters: give one {what}")
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        raise ValueError(f"is in quotes: give the {what} without them")
     other = _TAKEN_FOR.get(what)
     if other and key.startswith(other):
         raise ValueError(f"is a {other} key: give the {what}")

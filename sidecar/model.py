@@ -22,6 +22,22 @@ UNLIMITED: Final = -1
 """The platform's word for "no limit" in `limit` and `remaining` (contract, Quotas)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of what is set for the whole sidecar is this process's: number `index` of `of`."""
+
+    index: int
+    of: int
+
+    def part(self, units: int) -> int:
+        """Return this process's part of `units`; the parts of all processes add up to them."""
+        return units // self.of + (self.index < units % self.of)
+
+
+ALONE: Final = Share(0, 1)
+"""The share of a sidecar that is one process."""
+
+
 class Resource(StrEnum):
     """What can be metered (contract, Quotas)."""
 
@@ -231,11 +247,12 @@ class RequestIdOrigin(StrEnum):
 class Call:
     """An inbound request as the engine sees it.
 
-    `path` is the raw path of the request target, without the query, as it came.
+    `path` and `query` are those of the request target as they came, without the `?` between them.
     """
 
     method: str
     path: str
+    query: str
     headers: Headers
     request_id: str
     request_id_origin: RequestIdOrigin
@@ -243,13 +260,18 @@ class Call:
 
 @value
 class Charge:
-    """What a call costs an org, under the key that makes a retry free."""
+    """What a call costs an org, under the key that makes a retry free.
+
+    `private`: no other process can have used the key for an execution. Only then are units given
+    back under it (architecture, Rules that hold 10).
+    """
 
     org_id: str
     product: str
     resource: str
     amount: int
     key: str
+    private: bool
 
 
 class FailureKind(StrEnum):
@@ -269,6 +291,7 @@ class FailureKind(StrEnum):
     UNEXPECTED_STATUS = "unexpected_status"
     MALFORMED = "malformed"
     DISGUISED = "disguised"
+    OVERLOADED = "overloaded"  # this process was too late to read an answer: no failure of theirs
 
     @property
     def result_unknown(self) -> bool:
@@ -289,6 +312,7 @@ _RESULT_UNKNOWN: Final = frozenset(
         FailureKind.SERVER_ERROR,
         FailureKind.UNEXPECTED_STATUS,
         FailureKind.MALFORMED,
+        FailureKind.OVERLOADED,
     }
 )
 _PERMANENT: Final = frozenset({FailureKind.NOT_FOUND, FailureKind.UNPROCESSABLE})
@@ -316,6 +340,15 @@ class Failed:
 
 
 Outcome = Granted | Refused | Failed
+
+
+class Loss(StrEnum):
+    """Why paid units were given up unused: the `cause` of `credits_lost_units_total`."""
+
+    EXPIRED = "expired"  # their quota period ended
+    DISPLACED = "displaced"  # no room for all of them
+    SHARED_KEY = "shared_key"  # another process may have executed a call under their key
+    STOPPED = "stopped"  # the process ended, and no journal keeps them
 
 
 class Execution(StrEnum):

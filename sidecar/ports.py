@@ -16,6 +16,7 @@ from sidecar.model import (
     Identity,
     IdentityFailure,
     IdentitySource,
+    Loss,
     OnReplay,
     Outcome,
     Quota,
@@ -111,8 +112,8 @@ class AdmissionObserver(Protocol):
     def platform_degraded(self, kind: FailureKind) -> None:
         """A call was decided without an answer of the platform to trust."""
 
-    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
-        """An org's resource began to fail open; its budget is being spent."""
+    def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        """A call passes without a valid answer; `first` of this org's resource in its outage."""
 
     def replay_seen(self, action: OnReplay) -> None:
         """A request ID was seen again, and charged or rejected."""
@@ -126,8 +127,8 @@ class AdmissionObserver(Protocol):
     def journal_dropped(self, units: int) -> None:
         """Units of the journal were given up: too old to report, or refused for good."""
 
-    def credits_lost(self, units: int) -> None:
-        """Units that were paid and not used were given up: nothing keeps them any longer."""
+    def credits_lost(self, units: int, cause: Loss) -> None:
+        """Units that were paid and not used were given up."""
 
     def lease_requested(self, outcome: str) -> None:
         """Units were asked for ahead of their calls."""
@@ -143,8 +144,11 @@ class PlatformObserver(Protocol):
 class IdentityObserver(Protocol):
     """What the key set tells."""
 
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
-        """A fetch of the key set ended; `keys` is how many are trusted now."""
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
+        """A fetch of the key set ended; `keys` is how many are trusted now.
+
+        `detail`: what was wrong, or which keys were ignored though the fetch went well.
+        """
 
 
 class PolicyObserver(Protocol):

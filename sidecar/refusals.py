@@ -45,6 +45,10 @@ _PROBLEM: Final = (b"Content-Type", b"application/problem+json")
 _JSON: Final = (b"Content-Type", b"application/json")
 _CHALLENGE: Final = (b"WWW-Authenticate", b"Bearer")
 _BAD_TOKEN: Final = (b"WWW-Authenticate", b'Bearer error="invalid_token"')
+_BY_STATUS: Final[dict[int, Fields]] = {
+    415: ((b"Accept-Encoding", b"gzip, deflate, zstd"),),  # RFC 9110, 12.5.3
+}
+"""Fields of a refusal that follow from its status: 415 is for the body's content coding."""
 _MARKS: Final = {
     reason: (b"X-Quota-Decision", reason.value.encode()) for reason in Reason if reason.marked
 }
@@ -100,6 +104,7 @@ def refuse(decision: Decision, now: float) -> Refusal:
         headers.append(_NO_RETRY)
     elif reason is Reason.UNAUTHENTICATED:
         headers.append(_CHALLENGE if decision.identity_failure in _NOT_JUDGED else _BAD_TOKEN)
+    headers += _BY_STATUS.get(status, ())
     if quota is not None:
         headers += _rate_limit(quota, now)
     return Refusal(status, tuple(headers), body)

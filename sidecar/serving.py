@@ -14,6 +14,7 @@ import uvloop
 from sidecar.app import App
 from sidecar.policy.reading import FirstReading, read_apart
 from sidecar.settings import Settings
+from sidecar.startup_warnings import log_startup_warnings
 from sidecar.telemetry.logs import setup_logging
 
 log = logging.getLogger("sidecar.serving")
@@ -30,6 +31,8 @@ def run(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> 
     SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
     """
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
+    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
+    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
     read = read_apart(str(settings.policy), environ)
     app = App(settings, environ, redactor, first=first.policy, read=read)
     return uvloop.run(run_until_asked(app, spare_what_stays))

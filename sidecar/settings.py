@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from sidecar.errors import UserError
-from sidecar.key_source import BBAS_KEY, BBK_KEY, WEBHOOK_SECRET, Secret, parse_key, read_key_file
+from sidecar.key_source import BBAS_KEY, BBK_KEY, WEBHOOK_SECRET, Secret
+from sidecar.setting_credentials import find_credential
 from sidecar.setting_options import Given, Option, SettingsError
 from sidecar.setting_values import (
     Address,
@@ -120,6 +120,15 @@ ADMIN = Option(
     "--admin", "SIDECAR_ADMIN", parse_address, Address("127.0.0.1", 9901),
     "address of the admin port",
 )  # fmt: skip
+ADMIN_SOCKET: Option[Path] = Option(
+    "--admin-socket", "SIDECAR_ADMIN_SOCKET", parse_path, None,
+    "a Unix socket that alone takes reload and drain",
+    shown="none: changes are taken from this machine on --admin",
+)  # fmt: skip
+METRICS: Option[Address] = Option(
+    "--metrics", "SIDECAR_METRICS", parse_address, None,
+    "address for scrapers and probes alone", shown="none: on --admin alone",
+)  # fmt: skip
 PLATFORM_URL = Option(
     "--platform-url", "PLATFORM_API_URL", parse_origin, Origin("https", "api.bizbasics.ai", 443),
     "the platform's API",
@@ -221,10 +230,10 @@ WEBHOOK_SECRET_FILE: Option[Path] = Option(
 )  # fmt: skip
 
 OPTIONS: Final[tuple[Option[Any], ...]] = (
-    POLICY, UPSTREAM, HOST, PORT, ADMIN, PLATFORM_URL, AUTH_URL, ISSUER, KEY_FILE, PRODUCT,
-    JOURNAL, REDIS, WORKERS, LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS, TRUSTED_PROXIES,
-    MAX_CONNECTIONS, MAX_INFLIGHT, MAX_HEAD_BYTES, MAX_FIELDS, HEAD_TIMEOUT, IDLE_TIMEOUT,
-    CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, BODY_IDLE_TIMEOUT, REQUEST_TIMEOUT,
+    POLICY, UPSTREAM, HOST, PORT, ADMIN, ADMIN_SOCKET, METRICS, PLATFORM_URL, AUTH_URL, ISSUER,
+    KEY_FILE, PRODUCT, JOURNAL, REDIS, WORKERS, LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS,
+    TRUSTED_PROXIES, MAX_CONNECTIONS, MAX_INFLIGHT, MAX_HEAD_BYTES, MAX_FIELDS, HEAD_TIMEOUT,
+    IDLE_TIMEOUT, CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, BODY_IDLE_TIMEOUT, REQUEST_TIMEOUT,
     UPSTREAM_CONNECTIONS, METRICS_ORGS, API_KEY_FILE, WEBHOOK_URL, WEBHOOK_SECRET_FILE,
 )  # fmt: skip
 
@@ -261,6 +270,8 @@ class Settings:
     limits: Limits
     api_key: Secret | Path | None = None
     webhook: WebhookSettings | None = None
+    admin_socket: Path | None = None
+    metrics: Address | None = None
 
     @classmethod
     def from_args(
@@ -312,6 +323,8 @@ class Settings:
             ),
             api_key=api_key,
             webhook=webhook,
+            admin_socket=given.optional(ADMIN_SOCKET),
+            metrics=given.optional(METRICS),
         )
 
 
@@ -340,28 +353,6 @@ def _key(given: Given, environ: Mapping[str, str]) -> Secret | Path | None:
     return key
 
 
-def find_credential(
-    given: Given, environ: Mapping[str, str], option: Option[Path], variable: str, what: str
-) -> Secret | Path | None:
-    """Find a credential: the file, else the variable; an unusable one is a problem.
-
-    `what` names its kind in messages. None where there is none, or a problem.
-    """
-    path = given.optional(option)
-    value = environ.get(variable)
-    try:
-        if path is not None:
-            read_key_file(path, what)
-            return path
-        if value:
-            return parse_key(value, what)
-    except UserError as error:
-        given.problems.append(str(error))
-    except ValueError as error:
-        given.problems.append(f"{variable}: the value {error}")
-    return None
-
-
 def _webhook(given: Given, environ: Mapping[str, str]) -> WebhookSettings | None:
     """Put the webhook together; several processes cannot each register one URL."""
     url = given.optional(WEBHOOK_URL)
@@ -386,11 +377,18 @@ def _webhook(given: Given, environ: Mapping[str, str]) -> WebhookSettings | None
 
 def _cross_check(given: Given) -> None:
     """Find values that are right alone and wrong together."""
-    host, port, admin = given[HOST], given[PORT], given[ADMIN]
-    if port and port == admin.port and (host == admin.host or "0.0.0.0" in {host, admin.host}):
-        given.problems.append(
-            f"--admin: {str(admin)!r} is the port of --port: give the admin another one"
-        )
+    host, port = given[HOST], given[PORT]
+    taken = [(PORT.flag, Address(host, port))]
+    for option in (ADMIN, METRICS):
+        address = given.optional(option)
+        if address is None:
+            continue
+        for flag, other in taken if address.port else ():
+            if address.port == other.port and {"0.0.0.0", address.host} & {"0.0.0.0", other.host}:
+                given.problems.append(
+                    f"{option.flag}: {str(address)!r} is the port of {flag}: give it another one"
+                )
+        taken.append((option.flag, address))
     upstream = given.optional(UPSTREAM)
     if upstream and upstream.host in _LOOPBACK and port and upstream.port == port:
         given.problems.append(

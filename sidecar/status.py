@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books, Figures
+from sidecar.admission.moment import Moment
 from sidecar.admission.outages import Spent
 from sidecar.identity.keyset import KeySet
-from sidecar.model import CookieSource, OnPlatformError, Quota
+from sidecar.model import ALONE, CookieSource, OnPlatformError, Quota, Share
 from sidecar.platform.breaker import Breaker, BreakerState
-from sidecar.policy.compiled import FailOpenBudget
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.ports import Attempts, Clock
@@ -36,6 +36,7 @@ class Status:
         clock: Clock,
         orgs: int,
         attempts: Attempts | None = None,
+        share: Share = ALONE,
     ) -> None:
         """Read from these parts; `orgs` bounds what `/quota` lists."""
         self._policies = policies
@@ -47,6 +48,7 @@ class Status:
         self._clock = clock
         self._orgs = orgs
         self._attempts = attempts
+        self._share = share
 
     def publish(self, metrics: Metrics) -> None:
         """Let the gauges be read from their owners."""
@@ -54,6 +56,8 @@ class Status:
         read("platform_breaker_state", lambda: float(self._breaker.state))
         read("journal_pending_units", lambda: self._figures().journal_pending_units)
         read("journal_oldest_seconds", lambda: self._figures().journal_oldest_seconds)
+        read("journal_unwritable", lambda: float(bool(self._books.journal.problem)))
+        read("journal_damaged_bytes", lambda: self._books.journal.damaged_bytes)
         read("credits_units", lambda: self._figures().credits_units)
         read("lease_units", self._lease_units)
         read("inflight_requests", lambda: self._gateway.inflight)
@@ -65,6 +69,10 @@ class Status:
         if self._attempts is not None:
             read("attempts_shared", self._attempts_shared)
 
+    def failure(self) -> str:
+        """Report no failure: a process that can answer serves."""
+        return ""
+
     def circumstances(self) -> Circumstances:
         """Tell the state of each dependency, for readiness."""
         policy = self._policies.current
@@ -75,6 +83,7 @@ class Status:
             policy_problem=self._policies.last_error or "",
             platform_problem=self._platform_problem(),
             journal_problem=self._books.journal.problem,
+            journal_damaged_bytes=self._books.journal.damaged_bytes,
             keys=keys.keys,
             keys_problem=keys.last_error or "",
             keys_needed=not any(
@@ -114,7 +123,7 @@ class Status:
         return "" if self._breaker.state is BreakerState.CLOSED else "the breaker is not closed"
 
     def _figures(self) -> Figures:
-        return self._books.figures(self._clock.time())
+        return self._books.figures(Moment.of(self._clock))
 
     def _lease_units(self) -> Mapping[tuple[str, ...], float]:
         figures = self._figures()
@@ -131,7 +140,7 @@ class Status:
         }
         return max(
             (
-                _share(spent, budget)
+                _spent_part(spent, self._share.part(budget.units), budget.seconds)
                 for resource, spent in self._books.outages.ongoing(now)
                 for budgeted, budget in budgets
                 if budgeted == resource
@@ -154,8 +163,8 @@ class Status:
         return {(str(policy.version), policy.hash): 1}
 
 
-def _share(spent: Spent, budget: FailOpenBudget) -> float:
+def _spent_part(spent: Spent, units: int, seconds: float) -> float:
     """Return how much of a budget is gone, 0 to 1: its units or its seconds, whichever is more."""
-    if budget.units == 0:
+    if units == 0:
         return 1.0
-    return min(1.0, max(spent.units / budget.units, spent.seconds / budget.seconds))
+    return min(1.0, max(spent.units / units, spent.seconds / seconds))

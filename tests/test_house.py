@@ -20,9 +20,11 @@ PACKAGE: Final = ROOT / "sidecar"
 TESTS: Final = ROOT / "tests"
 
 LEAVES: Final = frozenset({"model", "errors", "ports", "values"})
-SETTINGS: Final = frozenset({"settings", "setting_options", "setting_values", "key_source"})
+SETTINGS: Final = frozenset(
+    {"settings", "setting_credentials", "setting_options", "setting_values", "key_source"}
+)
 REFUSALS: Final = frozenset({"refusals", "refusal_words"})
-FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "policy", "http1", "settings"}
+FRONTENDS: Final = LEAVES | REFUSALS | {"admission", "places", "policy", "http1", "settings"}
 COMMANDS: Final = frozenset({"cli", "commands", "demo", "local_platform", "__main__"})
 
 EDGES: Final[dict[str, frozenset[str]]] = {
@@ -31,6 +33,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "values": frozenset(),
     "model": frozenset({"values"}),
     "ports": frozenset({"model"}),
+    # a bound on waiting, shared by those that read bodies
+    "places": frozenset(),
     # pure words shared by adapters or frontends
     "quota_wire": frozenset({"model"}),
     "refusal_words": frozenset({"model"}),
@@ -39,14 +43,25 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "redis_url": frozenset(),
     "setting_values": frozenset({"errors", "redis_url"}),
     "setting_options": frozenset({"errors", "setting_values"}),
-    "settings": frozenset({"errors", "model", "key_source", "setting_options", "setting_values"}),
+    "settings": (SETTINGS - {"settings"}) | {"errors", "model"},
+    "processes": frozenset(),
+    "setting_credentials": frozenset({"errors", "key_source", "setting_options"}),
+    "open_files": frozenset({"settings"}),
     "http1": frozenset({"errors"}),
+    "background": frozenset(),
+    # time that the event loop lost: what waits for a peer asks for it
+    "stalls": frozenset(),
+    # how adapters reach the platform: aiohttp's resolver and proxy
+    "outbound": frozenset({"http1"}),
+    "startup_warnings": frozenset({"outbound", "setting_values"}),
+    # what every command writes to
+    "standard_output": frozenset({"errors"}),
     # the core
-    "policy": LEAVES,
-    "admission": LEAVES | {"policy"},
+    "policy": LEAVES | {"processes"},
+    "admission": LEAVES | {"policy", "stalls"},
     # adapters: never the engine, never each other
-    "identity": LEAVES | {"quota_wire"},
-    "platform": LEAVES | {"quota_wire", "http1", "key_source"},
+    "identity": LEAVES | {"quota_wire", "outbound"},
+    "platform": LEAVES | {"quota_wire", "http1", "key_source", "outbound", "stalls"},
     "events": LEAVES | {"key_source"},
     "notices": LEAVES,
     "storage": LEAVES | {"redis_url"},
@@ -58,21 +73,25 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # wiring: what the parts tell, put together for the admin port
     "status": LEAVES
     | {"admin", "admission", "identity", "platform", "policy", "proxy", "telemetry"},
+    # wiring: the journal's files and the books that they fill
+    "journal_keeper": LEAVES | {"admission"},
     # wiring: what is done at the platform beside the consume call
     "side_jobs": LEAVES
     | {"events", "key_source", "notices", "platform", "policy", "proxy", "settings", "telemetry"},
     # pure, for a command
     "explaining": LEAVES | {"policy", "admission"},
     # a process of its own: the admission webhook
-    "inject": frozenset({"model", "errors"}),
+    "inject": frozenset({"model", "errors", "places"}),
     # what asks the platform for people
-    "commands": LEAVES | SETTINGS | {"events", "platform", "policy"},
+    "commands": LEAVES
+    | SETTINGS
+    | {"events", "outbound", "platform", "policy", "startup_warnings"},
     # for development and tests alone
     "local_platform": LEAVES,
 }
 EDGES["app"] = frozenset(EDGES) - COMMANDS  # wires all of them together
-EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "telemetry"}
-EDGES["workers"] = LEAVES | SETTINGS | {"app", "admin", "policy", "serving", "telemetry"}
+EDGES["serving"] = LEAVES | SETTINGS | {"app", "policy", "startup_warnings", "telemetry"}
+EDGES["workers"] = EDGES["serving"] | {"admin", "processes", "serving"}
 EDGES["demo"] = frozenset(EDGES)
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
@@ -97,7 +116,9 @@ TESTED_WITH: Final = {
     "side_jobs.py": "e2e/test_webhooks.py",
     # Phases and records of the engine have no behaviour apart from it.
     "admission/idempotency.py": "unit/admission/test_keys.py",
-    "admission/journal_records.py": "unit/admission/test_journal_file.py",
+    "admission/journal_contents.py": "unit/admission/test_journal_damage.py",
+    "admission/journal_frames.py": "unit/admission/test_journal_file.py",
+    "admission/journal_records.py": "unit/admission/test_journal_damage.py",
     "admission/moment.py": "unit/admission/test_ledger.py",
     "admission/payments.py": "unit/admission/test_engine.py",
     "admission/verdict.py": "unit/admission/test_engine.py",

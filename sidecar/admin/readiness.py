@@ -13,6 +13,14 @@ from sidecar.model import OnPlatformError
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """How the workers are: `ok` is false where calls reach one that is stuck, or there is none."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """The state of each dependency at one moment; an empty problem text means all is well.
 
@@ -20,7 +28,7 @@ class Circumstances:
     where nothing is metered. `keys_needed` is whether a metered call can only be identified with
     the platform's keys: no source of the product's own. `platform_probe_due`: the next call would
     find out whether the platform is back; only calls do, so traffic must be let in for it.
-    `redis_problem` is None where no state is shared.
+    `redis_problem` is None where no state is shared, `workers` in a sidecar of one process.
     """
 
     draining: bool
@@ -33,6 +41,8 @@ class Circumstances:
     modes: frozenset[OnPlatformError]
     platform_probe_due: bool = False
     redis_problem: str | None = None
+    journal_damaged_bytes: int = 0
+    workers: Workers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,8 @@ def assess(now: Circumstances) -> Readiness:
     }
     if now.redis_problem is not None:
         checks["redis"] = _redis(now.redis_problem)
+    if now.workers is not None:
+        checks["workers"] = Check(now.workers.ok, now.workers.detail)
     return Readiness(checks)
 
 
@@ -113,12 +125,13 @@ def _platform(now: Circumstances) -> Check:
 
 def _journal(now: Circumstances) -> Check:
     """Judge the journal: what it cannot remember cannot fail open, which matters while down."""
+    damaged = f"; {now.journal_damaged_bytes} bytes were damaged" * bool(now.journal_damaged_bytes)
     if not now.journal_problem:
-        return Check(ok=True, detail="writable")
+        return Check(ok=True, detail=f"writable{damaged}")
     alone = bool(now.platform_problem) and not now.platform_probe_due
     needed = alone and bool(now.modes - {OnPlatformError.FAIL_CLOSED})
     detail = f"cannot be written, no call can fail open: {now.journal_problem}"
-    return Check(ok=not needed, detail=detail)
+    return Check(ok=not needed, detail=detail + damaged)
 
 
 def _redis(problem: str) -> Check:

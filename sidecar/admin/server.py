@@ -1,149 +1,213 @@
-"""The admin port's HTTP: tiny handlers over AdminState, errors as {"detail"}, nothing cached."""
+"""The admin port: tiny handlers over AdminState, errors as {"detail"}, nothing cached."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs
 
 import orjson
-from aiohttp import web
 
 from sidecar.admin.callers import refusal_of
+from sidecar.admin.listening import listen_at, listen_on, remove_socket
 from sidecar.admin.readiness import assess
-from sidecar.admin.state import AdminState, MetricsPage
-from sidecar.admin.wire import SERVER_NAME, AdminProtocol
-from sidecar.errors import UserError
+from sidecar.admin.state import AdminState, MetricsPage, Refresh, View
+from sidecar.admin.wire import Answer, Connections, Handler, Request, as_json
 from sidecar.model import Quota
+from sidecar.settings import Settings
 
 _log = logging.getLogger("sidecar.admin")
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 _CLOSE_SECONDS: Final = 2.0
-_MAX_BODY: Final = 1024  # nothing here reads a body
+
+_CHANGES: Final = frozenset({"/reload", "/drain"})
+_LOCAL: Final = _CHANGES | {"/quota", "/policy"}
+"""What only a program on this machine may ask for."""
+_PROBES: Final = frozenset({"/metrics", "/health", "/ready"})
+"""What `--metrics` serves."""
 
 
 class AdminServer:
-    """Serves the admin port until closed."""
+    """Serves the admin port, and what is asked for beside it, until closed."""
 
     def __init__(
-        self,
-        state: AdminState,
-        metrics: MetricsPage,
-        *,
-        refresh: Callable[[], Awaitable[None]] | None = None,
+        self, state: AdminState, metrics: MetricsPage, *, refresh: Refresh | None = None
     ) -> None:
-        """Show `state` and `metrics`; `refresh` brings them up to date before each answer."""
-        self._refresh = refresh
+        """Show `state` and `metrics`; `refresh` brings a view up to date before it is shown."""
         self._state = state
         self._metrics = metrics
-        self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._refresh = refresh
+        self._own_host = ""
+        self._socket: Path | None = None
+        self._address: tuple[str, int] | None = None
+        self.metrics_address: tuple[str, int] | None = None
+        self._servers: list[asyncio.Server] = []
+        self._connections: list[Connections] = []
+        get, post = ("GET", "HEAD"), ("POST",)
+        self._routes: dict[str, tuple[tuple[str, ...], Callable[[Request], Awaitable[Answer]]]] = {
+            "/health": (get, self._health),
+            "/ready": (get, self._ready),
+            "/metrics": (get, self._metrics_page),
+            "/policy": (get, self._policy),
+            "/quota": (get, self._quota),
+            "/reload": (post, self._reload),
+            "/drain": (post, self._drain),
+        }
+
+    async def open(self, settings: Settings) -> None:
+        """Listen wherever the settings say. Raises UserError where that cannot be."""
+        try:
+            if settings.admin_socket is not None:
+                await self.start_socket(settings.admin_socket)
+            if settings.metrics is not None:
+                await self.start_metrics(settings.metrics.host, settings.metrics.port)
+            await self.start(settings.admin.host, settings.admin.port)
+        except BaseException:
+            await self.close()
+            raise
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Port 0 takes a free one. Raises UserError where the address cannot be had."""
-        runner = web.AppRunner(self._application(), shutdown_timeout=_CLOSE_SECONDS)
-        await runner.setup()
-        loop = asyncio.get_running_loop()
-        manager = runner.server
-        if manager is None:
-            raise RuntimeError("the admin application was set up without a server")
-        try:
-            self._server = await loop.create_server(
-                lambda: AdminProtocol(
-                    manager,
-                    loop=loop,
-                    access_log=None,  # type: ignore[arg-type]  # no log, as AppRunner passes it
-                ),
-                host,
-                port,
-            )
-        except OSError as error:
-            await runner.cleanup()
-            raise UserError(
-                f"--admin: {host}:{port} cannot be listened on: {error.strerror or error}:"
-                " give a free address of this machine"
-            ) from error
-        self._runner = runner
+        """Listen at the admin address. Port 0 takes a free one. Raises UserError."""
+        self._own_host = host
+        connections = self._made(self._on_admin)
+        self._address = self._kept(await listen_at("--admin", host, port, connections))
+
+    async def start_metrics(self, host: str, port: int) -> None:
+        """Listen at an address for scrapers and probes alone. Raises UserError."""
+        connections = self._made(self._on_metrics)
+        server = await listen_at("--metrics", host, port, connections)
+        self.metrics_address = self._kept(server)
+
+    async def start_socket(self, path: Path) -> None:
+        """Listen on a Unix socket; from now on changes are taken there alone. Raises UserError."""
+        connections = self._made(self._answer)
+        self._servers.append(await listen_on("--admin-socket", path, connections))
+        self._socket = path
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port it listens on. Raises RuntimeError before start."""
-        if self._server is None:
+        """Host and port of the admin port. Raises RuntimeError before start."""
+        if self._address is None:
             raise RuntimeError("the admin server has not been started")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
+        return self._address
+
+    def urls(self) -> dict[str, str]:
+        """Return where the admin port and the port for scrapers are, by the names of the log."""
+        found = {"admin": self.address, "metrics": self.metrics_address}
+        return {name: f"http://{at[0]}:{at[1]}" for name, at in found.items() if at is not None}
 
     async def close(self) -> None:
         """Stop listening, and give open requests a moment."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        for server in self._servers:
+            server.close()
+        if self._socket is not None:
+            remove_socket(self._socket)
+        await asyncio.gather(*(each.close(_CLOSE_SECONDS) for each in self._connections))
+        self._servers, self._connections = [], []
+        self._socket = self._address = self.metrics_address = None
 
-    def _application(self) -> web.Application:
-        app = web.Application(
-            middlewares=[_as_json, _local_changes, self._up_to_date], client_max_size=_MAX_BODY
-        )
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/ready", self._ready)
-        app.router.add_get("/metrics", self._metrics_page)
-        app.router.add_get("/policy", self._policy)
-        app.router.add_get("/quota", self._quota)
-        app.router.add_post("/reload", self._reload)
-        app.router.add_post("/drain", self._drain)
-        app.on_response_prepare.append(_unmarked)
-        return app
+    def _made(self, handler: Handler) -> Connections:
+        connections = Connections(handler)
+        self._connections.append(connections)
+        return connections
 
-    @web.middleware
-    async def _up_to_date(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    def _kept(self, server: asyncio.Server) -> tuple[str, int]:
+        self._servers.append(server)
+        host, port = server.sockets[0].getsockname()[:2]
+        return host, port
+
+    # one request
+
+    async def _on_admin(self, request: Request) -> Answer:
+        """Answer on the admin port: changes, and what names orgs, to programs here alone."""
+        if request.path in _LOCAL:
+            refusal = refusal_of(request.peer, request.fields, self._own_host)
+            if refusal is None and self._socket is not None and request.path in _CHANGES:
+                refusal = "changes are taken on the Unix socket of --admin-socket alone"
+            if refusal is not None and self._allows(request):
+                return as_json({"detail": refusal}, 403)
+        return await self._answer(request)
+
+    async def _on_metrics(self, request: Request) -> Answer:
+        return await self._answer(request) if request.path in _PROBES else _NOT_FOUND
+
+    def _allows(self, request: Request) -> bool:
+        return request.method in self._routes[request.path][0]
+
+    async def _answer(self, request: Request) -> Answer:
+        """Answer; a fault says no more than that it was one."""
+        if request.path not in self._routes:
+            return _NOT_FOUND
+        methods, handler = self._routes[request.path]
+        if request.method not in methods:
+            detail = {"detail": "Method Not Allowed"}
+            return as_json(detail, 405, {"Allow": ", ".join(methods)})
+        try:
+            return await handler(request)
+        except Exception:  # noqa: BLE001 - a fault is logged whole, and answered as one
+            _log.exception("admin_fault", extra={"path": request.path})
+            return as_json({"detail": "a fault of the sidecar: its log has it"}, 500)
+
+    async def _up_to_date(self, view: View) -> None:
         if self._refresh is not None:
-            await self._refresh()
-        return await handler(request)
+            await self._refresh(view)
 
-    async def _health(self, _request: web.Request) -> web.Response:
-        return _json({"status": "ok"})
+    async def _health(self, _request: Request) -> Answer:
+        """Answer at once: no worker is waited for."""
+        failure = self._state.failure()
+        if failure:
+            return as_json({"status": "failed", "detail": failure}, 503)
+        return as_json({"status": "ok"})
 
-    async def _ready(self, _request: web.Request) -> web.Response:
+    async def _ready(self, _request: Request) -> Answer:
+        await self._up_to_date(View.CONDITION)
         readiness = assess(self._state.circumstances())
         checks = {
             name: {"ok": check.ok, "detail": check.detail}
             for name, check in readiness.checks.items()
         }
         body = {"ready": readiness.ready, "dependencies": checks}
-        return _json(body, 200 if readiness.ready else 503)
+        return as_json(body, 200 if readiness.ready else 503)
 
-    async def _metrics_page(self, request: web.Request) -> web.Response:
-        page, content_type = self._metrics.render(request.headers.get("Accept", ""))
-        return web.Response(body=page, headers={"Content-Type": content_type})
+    async def _metrics_page(self, request: Request) -> Answer:
+        await self._up_to_date(View.COUNTS)
+        return Answer(200, *await self._metrics.render(request.fields.get("accept", "")))
 
-    async def _policy(self, _request: web.Request) -> web.Response:
-        return _json(dict(self._state.policy_view()))
+    async def _policy(self, _request: Request) -> Answer:
+        """Show the policy, made in a thread: one of a thousand routes takes a while."""
+        return Answer(200, await asyncio.to_thread(_policy_page, self._state.policy_view))
 
-    async def _quota(self, request: web.Request) -> web.Response:
-        wanted = request.query.get("org_id")
+    async def _quota(self, request: Request) -> Answer:
+        await self._up_to_date(View.QUOTAS)
+        wanted = parse_qs(request.query).get("org_id", [None])[-1]
         orgs: defaultdict[str, dict[str, object]] = defaultdict(dict)
         for org_id, quota in self._state.known_quotas():
             if wanted is None or org_id == wanted:
                 orgs[org_id][quota.resource] = _quota_view(quota)
-        return _json({"orgs": orgs})
+        return as_json({"orgs": orgs})
 
-    async def _reload(self, _request: web.Request) -> web.Response:
+    async def _reload(self, _request: Request) -> Answer:
         report = await self._state.reload()
         if report.rejected:
             body = {"detail": "the policy was rejected, the last good one rules"}
-            return _json({**body, "outcome": report.outcome, "problems": report.problems}, 422)
-        return _json({"outcome": report.outcome})
+            return as_json({**body, "outcome": report.outcome, "problems": report.problems}, 422)
+        return as_json({"outcome": report.outcome})
 
-    async def _drain(self, _request: web.Request) -> web.Response:
+    async def _drain(self, _request: Request) -> Answer:
         self._state.drain()
-        return _json({"draining": True}, 202)
+        return as_json({"draining": True}, 202)
+
+
+_NOT_FOUND: Final = as_json({"detail": "Not Found"}, 404)
+
+
+def _policy_page(view: Callable[[], Mapping[str, object]]) -> bytes:
+    return orjson.dumps(dict(view()))
 
 
 def _quota_view(quota: Quota) -> dict[str, object]:
@@ -160,40 +224,3 @@ def _quota_view(quota: Quota) -> dict[str, object]:
         "period": quota.period,
         "reset_at": reset_at,
     }
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
-
-
-@web.middleware
-async def _as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Answer every error as {"detail"}, and no fault with more than that it was one."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        response = _json({"detail": error.reason}, error.status)
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
-    except Exception:  # noqa: BLE001 (a fault is logged whole, and told as one)
-        _log.exception("admin_fault", extra={"path": request.path})
-        return _json({"detail": "a fault of the sidecar: its log has it"}, 500)
-
-
-@web.middleware
-async def _local_changes(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Let only programs on this machine change state."""
-    if request.method not in {"GET", "HEAD"} and request.match_info.http_exception is None:
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        refusal = refusal_of(peer, request.headers)
-        if refusal is not None:
-            return _json({"detail": refusal}, 403)
-    return await handler(request)
-
-
-async def _unmarked(_request: web.Request, response: web.StreamResponse) -> None:
-    """Say neither versions nor anything that may be kept."""
-    response.headers["Server"] = SERVER_NAME
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"

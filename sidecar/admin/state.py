@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.model import Quota
+
+
+class View(StrEnum):
+    """What of a sidecar is looked at."""
+
+    CONDITION = "condition"
+    QUOTAS = "quotas"
+    COUNTS = "counts"
+
+
+Refresh = Callable[[View], Awaitable[None]]
+"""Brings a view up to date, as far as that is possible. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +35,17 @@ class ReloadReport:
 class AdminState(Protocol):
     """The running sidecar, as the admin port sees it. No peer is waited for."""
 
+    def failure(self) -> str:
+        """Say why only a restart helps; empty while the sidecar serves."""
+
     def circumstances(self) -> Circumstances:
-        """Tell the state of each dependency, for readiness."""
+        """Return the state of each dependency, for readiness."""
 
     def policy_view(self) -> Mapping[str, object]:
-        """Tell what is in force: plain data, resolved, without secrets."""
+        """Return what is in force: plain data, resolved, without secrets. Called in a thread."""
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
-        """Tell what the platform last said of each org that is remembered."""
+        """Return what the platform last said of each org that is remembered."""
 
     async def reload(self) -> ReloadReport:
         """Read the policy again; a bad file changes nothing."""
@@ -41,5 +57,5 @@ class AdminState(Protocol):
 class MetricsPage(Protocol):
     """The page behind /metrics."""
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type, in the format that `accept` asks for."""

@@ -16,13 +16,14 @@ from sidecar.admission.journal import (
     JournalStore,
     JournalUnwritable,
     Kept,
+    Purpose,
 )
 from sidecar.admission.leases import LeaseBook
 from sidecar.admission.ledger import KnownQuota, Ledger, Witness
-from sidecar.admission.moment import Moment
+from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
-from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.model import Charge, Failed, FailureKind, Granted, Loss, Outcome, Refused
 from sidecar.ports import AdmissionObserver
 
 
@@ -51,13 +52,23 @@ class Books:
         self.leases = LeaseBook()
         self.journal = Journal(self._store)
 
-    def restore(self, entries: list[Entry], kept: list[Kept], now: float) -> None:
-        """Take over what an earlier process left in the store; `now` in Unix seconds."""
+    def restore(self, entries: list[Entry], kept: list[Kept], now: Moment) -> None:
+        """Take over what an earlier process left in the store.
+
+        What it admitted without an answer still counts: a restart renews no budget.
+        """
         for entry in entries:
-            self.journal.restore(entry)
+            self.journal.restore(entry, now)
+            if entry.purpose is Purpose.REPORT:
+                charge = entry.charge
+                age = max(0.0, now.unix - entry.at)
+                self.outages.let_through(
+                    (charge.org_id, charge.resource), charge.amount, now.monotonic - age
+                )
         for record in kept:
             lot = record.lot
-            self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
+            self.credits.add((lot.org_id, lot.resource), lot.units, lot.good_until, now.unix)
+        self.report_lost()
 
     def learn(
         self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
@@ -83,8 +94,16 @@ class Books:
         return outcome
 
     def refund(self, charge: Charge, good_until: float, now: float) -> None:
-        """Owe a paid charge's units to its org, as a credit; times in Unix seconds."""
-        self._owe((charge.org_id, charge.resource), charge.amount, good_until, now)
+        """Owe a paid charge's units to its org, as a credit; times in Unix seconds.
+
+        Not where another process may have executed a call under the same key: it was paid for that.
+        """
+        if not charge.private:
+            self._observer.credits_lost(charge.amount, Loss.SHARED_KEY)
+            return
+        slot = (charge.org_id, charge.resource)
+        self.credits.add(slot, charge.amount, good_until, now)
+        self.report_lost()
 
     def orphan(
         self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
@@ -92,14 +111,19 @@ class Books:
         """Take in the answer to a charge whose call is gone: granted, it becomes a credit."""
         match self.learn(charge, outcome, now, witness):
             case Granted(quota):
-                self.refund(charge, quota.reset_at, now.unix)
+                self.refund(charge, good_until(quota, now.unix), now.unix)
             case Failed(kind) if kind.result_unknown:
-                self.owe(charge, now.unix, limited=witness is not None and witness.limited)
+                self.owe(charge, now, limited=witness is not None and witness.limited)
             case Failed() | Refused():
                 return
 
-    def owe(self, charge: Charge, now: float, *, limited: bool) -> None:
-        """Ask again, later, whether a charge that came to nothing was counted."""
+    def owe(self, charge: Charge, now: Moment, *, limited: bool) -> None:
+        """Ask again, later, whether a charge that came to nothing was counted.
+
+        Only where its units could be given back: asked again, the platform would count it now.
+        """
+        if not charge.private:
+            return
         known = limited or self.ledger.limited(charge.org_id, charge.resource)
         try:
             self.journal.owe(charge, now=now, limited=known)
@@ -112,14 +136,14 @@ class Books:
         """Remember a call that passes without an answer; JournalUnwritable when it must not."""
         self.journal.open(
             charge,
-            now=now.unix,
+            now=now,
             # A disguised answer may be a true one, and then the platform did count.
             sent=sent and (kind.result_unknown or kind is FailureKind.DISGUISED),
             limited=limited or self.ledger.limited(charge.org_id, charge.resource),
         )
         slot = (charge.org_id, charge.resource)
-        if self.outages.let_through(slot, charge.amount, now.monotonic):
-            self._observer.fail_open_started(charge.org_id, charge.resource, kind)
+        first = self.outages.let_through(slot, charge.amount, now.monotonic)
+        self._observer.admitted_unconfirmed(charge, kind, first=first)
 
     def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
         """Ask the platform about this org again, whatever it refused: one resource, or all.
@@ -128,17 +152,29 @@ class Books:
         """
         self.ledger.forget_denial(org_id, now, resource)
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        """Note that the platform changed this org's rights (Unix seconds): what is known is old."""
-        self.ledger.note_entitlement_event(org_id, now)
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        """Note when the platform changed this org's rights (Unix seconds): older limits are old."""
+        self.ledger.note_entitlement_event(org_id, made_at)
 
-    def figures(self, now: float) -> Figures:
-        """Read the gauges at `now`, Unix seconds."""
+    def report_lost(self) -> None:
+        """Report the paid units that were given up since the last report."""
+        for units, cause in (
+            (self.credits.expired + self.leases.expired, Loss.EXPIRED),
+            (self.credits.displaced, Loss.DISPLACED),
+        ):
+            if units:
+                self._observer.credits_lost(units, cause)
+        self.credits.expired = self.credits.displaced = self.leases.expired = 0
+
+    def figures(self, now: Moment) -> Figures:
+        """Read the gauges."""
         leases = self.leases.figures()
+        credited = self.credits.units(now.unix)
+        self.report_lost()
         return Figures(
             self.journal.units,
             self.journal.oldest_seconds(now),
-            self.credits.units(now),
+            credited,
             leases.held,
             leases.requested,
         )
@@ -155,13 +191,14 @@ class Books:
         Call once, when no call is in flight any more; `now` in Unix seconds.
         """
         for lot in self.leases.surrender(now):
-            self._owe((lot.org_id, lot.resource), lot.units, lot.good_until, now)
+            self.credits.add((lot.org_id, lot.resource), lot.units, lot.good_until, now)
+        self.report_lost()
         owed = 0 if self._store.durable else self.journal.units
         if owed:
             self._observer.journal_dropped(owed)
         paid = sum(lot.units for lot in self.credits.lots() if not self._kept(lot))
         if paid:
-            self._observer.credits_lost(paid)
+            self._observer.credits_lost(paid, Loss.STOPPED)
         return owed + paid
 
     def _kept(self, lot: Lot) -> bool:
@@ -172,8 +209,3 @@ class Books:
         except JournalUnwritable:
             return False
         return True
-
-    def _owe(self, slot: tuple[str, str], units: int, good_until: float, now: float) -> None:
-        dropped = self.credits.add(slot, units, good_until, now)
-        if dropped:
-            self._observer.credits_lost(dropped)

@@ -31,34 +31,40 @@ class Lot:
 
 
 class CreditBook:
-    """Credits by org and resource. Changes only synchronously."""
+    """Credits by org and resource. Changes only synchronously.
+
+    What is given up is added to `expired` or `displaced`, which the owner takes and reports.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Hold credits of at most `capacity` slots."""
         self._capacity = capacity
         self._lots: OrderedDict[Slot, dict[float, int]] = OrderedDict()
+        self.expired = 0
+        """Units whose period has ended unused."""
+        self.displaced = 0
+        """Units given up to stay within bounds."""
 
     def __bool__(self) -> bool:
         """Say whether any credit is held: the hot path's first question."""
         return bool(self._lots)
 
-    def add(self, slot: Slot, units: int, good_until: float, now: float) -> int:
-        """Owe `units` to the slot; return how many units were given up to stay within bounds.
-
-        Units whose period has ended are worth nothing and are not owed.
-        """
-        if units <= 0 or good_until <= now:
-            return 0
+    def add(self, slot: Slot, units: int, good_until: float, now: float) -> None:
+        """Owe `units` to the slot; where their period has ended they are worth nothing."""
+        if units <= 0:
+            return
+        if good_until <= now:
+            self.expired += units
+            return
         lots = self._lots.setdefault(slot, {})
         lots[good_until] = lots.get(good_until, 0) + units
         if len(lots) > _MAX_LOTS:
             first, second = sorted(lots)[:2]
             lots[first] += lots.pop(second)
         self._lots.move_to_end(slot)
-        if len(self._lots) <= self._capacity:
-            return 0
-        _, oldest = self._lots.popitem(last=False)
-        return sum(units for end, units in oldest.items() if end > now)
+        if len(self._lots) > self._capacity:
+            _, oldest = self._lots.popitem(last=False)
+            self.displaced += sum(oldest.values())
 
     def draw(self, slot: Slot, amount: int, now: float) -> float | None:
         """Pay `amount` units at once; return until when they were good, None when too few."""
@@ -94,7 +100,7 @@ class CreditBook:
         if lots is None:
             return None
         for end in [end for end in lots if end <= now]:
-            del lots[end]
+            self.expired += lots.pop(end)
         if not lots:
             del self._lots[slot]
             return None

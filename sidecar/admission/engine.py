@@ -13,6 +13,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
+from sidecar.admission.turns import Turns
 from sidecar.admission.verdict import (
     Anonymous,
     Barred,
@@ -29,6 +30,7 @@ from sidecar.admission.verdict import (
     rule_unmetered,
 )
 from sidecar.model import (
+    ALONE,
     Action,
     Call,
     Charge,
@@ -42,8 +44,9 @@ from sidecar.model import (
     Permit,
     Refund,
     RequestIdOrigin,
+    Share,
 )
-from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
 from sidecar.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
 from sidecar.values import value
@@ -68,8 +71,10 @@ class PolicyInForce(Protocol):
     def errors(self) -> ErrorFormat:
         """The shape of refusals where no route says another."""
 
-    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
-        """Find the route of a call by its raw path, without the query."""
+    def route_for(
+        self, method: str, path: str, headers: Headers, *, query: str = ""
+    ) -> Route | UnsafePath:
+        """Find the route of a call by its raw path; the query may ask for another method."""
 
 
 class PolicySource(Protocol):
@@ -82,10 +87,15 @@ class PolicySource(Protocol):
 
 @value
 class _Claimed:
-    """The key to charge under, and the claim held in the replay book: none for a generated ID."""
+    """The attempt number, and the claim held in the replay book: none for a generated ID.
 
-    key: str
+    `nonce` is b"" where other processes derive the same key; `private` where none of them did.
+    """
+
+    attempt: int
     scope: bytes | None
+    nonce: bytes
+    private: bool
 
 
 class Engine:
@@ -104,11 +114,13 @@ class Engine:
         nonce: bytes,
         attempts: Attempts | None = None,
         lessor: Lessor | None = None,
+        share: Share = ALONE,
     ) -> None:
         """Wire the engine; `product` overrides the policy's.
 
         `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
-        counted in this process alone; without `lessor`, `accuracy: lease` is exact.
+        counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
+        process's part of each `fail_open_budget`.
         """
         self._policies = policies
         self._product = product
@@ -118,8 +130,9 @@ class Engine:
         self._observer = observer
         self._nonce = nonce
         self._attempts = attempts
+        self._turns = Turns()
         self._payments = Payments(
-            quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor
+            quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
@@ -131,7 +144,7 @@ class Engine:
         policy = self._policies.current
 
         # Match: which route, and whether anything is to be charged.
-        route = policy.route_for(call.method, call.path, call.headers)
+        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
         if isinstance(route, UnsafePath):
             return conclude(
                 rule_unmetered(Unsafe(route.detail)),
@@ -154,8 +167,7 @@ class Engine:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
 
         # Price: how many units.
-        content = await body.read(meter.body_limit) if meter.amount.needs_body else b""
-        amount = _price(call, meter, content)
+        amount = await self._price(call, meter, body)
         if not isinstance(amount, int):
             return self._uncharged(amount, call, route, meter, identity)
 
@@ -167,7 +179,8 @@ class Engine:
         claim = self._claim(call, meter, scope, shared)
         if isinstance(claim, Replayed):
             return self._uncharged(claim, call, route, meter, identity)
-        charge = Charge(identity.org_id, product, meter.resource, amount, claim.key)
+        key = key_of(scope, claim.attempt, claim.nonce, query=call.query, amount=amount)
+        charge = Charge(identity.org_id, product, meter.resource, amount, key, claim.private)
 
         # Consume: from what is paid already, else from the platform; the table rules on it.
         try:
@@ -209,6 +222,7 @@ class Engine:
             if refunded:
                 self._books.refund(charge, permit.good_until, self._clock.time())
         elif self._books.journal.runs(charge.key):
+            # Not executed, so not owed; where it may have been counted, the platform is asked.
             if refunded:
                 self._books.journal.withdraw(charge.key)
             else:
@@ -218,7 +232,7 @@ class Engine:
         self, call: Call, meter: Meter, scope: bytes, shared: int | None
     ) -> _Claimed | Replayed:
         if call.request_id_origin is RequestIdOrigin.GENERATED:
-            return _Claimed(key_of(scope, 0, self._nonce), None)
+            return _Claimed(0, None, self._nonce, private=True)
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
         claim = self._books.replays.claim(
             scope,
@@ -231,11 +245,31 @@ class Engine:
             self._observer.replay_seen(meter.replay)
         if claim.attempt is None:
             return Replayed()
-        return _Claimed(key_of(scope, claim.attempt, b"" if trusted else self._nonce), scope)
+        if not trusted:
+            return _Claimed(claim.attempt, scope, self._nonce, private=True)
+        # Without a number from Redis another replica may have given the same one.
+        return _Claimed(claim.attempt, scope, b"", private=claim.attempt == shared)
 
     def _release(self, scope: bytes | None) -> None:
         if scope is not None:
             self._books.replays.release(scope, self._clock.monotonic())
+
+    async def _price(
+        self, call: Call, meter: Meter, body: BodySource
+    ) -> int | TooLong | Unpriced | Free:
+        """Price a call; a body that sets the amount is read in turns with other bodies."""
+        source = meter.amount
+        if isinstance(source, JsonAmount):
+            content = await body.read(meter.body_limit)
+            if content is None:
+                return TooLong(meter.body_limit)
+            reading = source.reading(call.headers, content, meter.body_limit)
+            amount = await self._turns.run(reading)
+        else:
+            amount = source.read(call.headers)
+        if isinstance(amount, UnreadableAmount):
+            return Unpriced(amount.detail, amount.status)
+        return amount or Free()
 
     async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
         identity: Identity | IdentityFailure | None = None
@@ -273,16 +307,6 @@ class Engine:
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
-
-
-def _price(call: Call, meter: Meter, content: bytes | None) -> int | TooLong | Unpriced | Free:
-    """Price a call; `content` is None where the body is too long to be read."""
-    if content is None:
-        return TooLong(meter.body_limit)
-    amount = meter.amount.read(call.headers, content)
-    if isinstance(amount, UnreadableAmount):
-        return Unpriced(amount.detail)
-    return amount or Free()
 
 
 def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:

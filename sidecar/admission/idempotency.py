@@ -26,7 +26,8 @@ def scope_of(
 ) -> bytes:
     """Digest what makes two calls "the same request again"; the name of a claim.
 
-    Each field is preceded by its length, so that no two lists of fields read alike.
+    Neither the query nor the amount is in it: `replay: reject` goes by the ID alone. Each field is
+    preceded by its length, so that no two lists of fields read alike.
     """
     fields = (
         f"{len(product)}:{product}{len(org_id)}:{org_id}{len(user_id)}:{user_id}"
@@ -37,14 +38,19 @@ def scope_of(
     return blake2b(fields.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
 
 
-def key_of(scope: bytes, attempt: int, nonce: bytes) -> str:
+def key_of(scope: bytes, attempt: int, nonce: bytes, *, query: str, amount: int) -> str:
     """Return the platform's `idempotency_key` for one attempt: 64 hex digits.
 
-    `nonce` is this process's for any request ID but a trusted proxy's, which takes b"" so that
-    every replica derives the same key from it.
+    The query and the amount make another price another charge, also where two processes give the
+    same attempt number to one ID. `nonce` is this process's for any request ID but a trusted
+    proxy's, which takes b"" so that every replica derives the same key from it.
     """
+    charge = attempt.to_bytes(8, "big") + amount.to_bytes(8, "big")
     return blake2b(
-        scope + attempt.to_bytes(8, "big"), digest_size=_KEY_BYTES, key=nonce, person=_CALL
+        scope + charge + query.encode("utf-8", "surrogatepass"),
+        digest_size=_KEY_BYTES,
+        key=nonce,
+        person=_CALL,
     ).hexdigest()
 
 

@@ -1,5 +1,8 @@
 """The journal: admitted units that the platform has not confirmed, each under its own key.
 
+Ages go by the monotonic clock, so that a step of the wall clock drops nothing. Across a restart
+there is only the wall clock: an entry is as old as that says, and no younger than 0.
+
 An entry of purpose REPORT was executed and must be counted; one of purpose SETTLE was not, but may
 have been counted, and becomes a credit once the platform says so. Entries of calls still running
 wait until the call is settled, so that a refund withdraws what is not owed before it is sent.
@@ -14,6 +17,7 @@ from enum import Enum, StrEnum, auto
 from typing import Final, Protocol
 
 from sidecar.admission.credits import Lot
+from sidecar.admission.moment import Moment
 from sidecar.admission.steps import step
 from sidecar.errors import TransientError
 from sidecar.model import Charge
@@ -97,6 +101,14 @@ class JournalStore(Protocol):
     def durable(self) -> bool:
         """Say whether records outlive the process."""
 
+    @property
+    def problem(self) -> str:
+        """Why no entry can be added, as of the last try; empty when all is well."""
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Count the bytes that could not be read when the store was opened."""
+
     def append(self, record: Record) -> None:
         """Keep one record before returning; JournalUnwritable when that cannot be done."""
 
@@ -105,6 +117,8 @@ class ForgetfulStore:
     """The store of a sidecar without `--journal`: the book in memory is all there is."""
 
     durable = False
+    problem = ""
+    damaged_bytes = 0
 
     def append(self, record: Record) -> None:
         """Keep nothing."""
@@ -146,6 +160,23 @@ STEPS: Final = {
 }
 
 
+class _Held:
+    """An entry with its state; when it began and was first sent, in monotonic seconds."""
+
+    __slots__ = ("entry", "sent", "since", "state")
+
+    def __init__(self, entry: Entry, now: Moment) -> None:
+        self.entry = entry
+        self.state = EntryState.ABSENT
+        self.since = _began(entry.at, now)
+        self.sent = None if entry.sent_at is None else _began(entry.sent_at, now)
+
+
+def _began(at: float, now: Moment) -> float:
+    """Return the monotonic time of something that happened at `at`, Unix seconds."""
+    return now.monotonic - max(0.0, now.unix - at)
+
+
 class Journal:
     """Entries by key. Changes only synchronously; the store is told before the book changes."""
 
@@ -153,22 +184,20 @@ class Journal:
         """Hold at most `capacity` entries, each record kept by `store` first."""
         self._store = store
         self._capacity = capacity
-        self._entries: dict[str, Entry] = {}
-        self._states: dict[str, EntryState] = {}
+        self._held: dict[str, _Held] = {}
         self._pending: OrderedDict[str, None] = OrderedDict()
         self._late: deque[Record] = deque()
         self._units = 0
-        self._problem = ""
-        # No later than the first `sent_at` of any entry: until it is old, none needs looking at.
+        # No later than the first sending of any entry: until it is old, none needs looking at.
         self._first_sent = math.inf
 
     def __len__(self) -> int:
         """Count the entries."""
-        return len(self._entries)
+        return len(self._held)
 
     def __contains__(self, key: str) -> bool:
         """Say whether anything is owed under `key`."""
-        return key in self._entries
+        return key in self._held
 
     @property
     def units(self) -> int:
@@ -178,62 +207,72 @@ class Journal:
     @property
     def problem(self) -> str:
         """Why nothing more can be remembered, as of the last try; empty when all is well."""
-        if len(self._entries) >= self._capacity:
+        if len(self._held) >= self._capacity:
             return self._full()
-        return self._problem
+        return self._store.problem
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Count the bytes of the store that could not be read."""
+        return self._store.damaged_bytes
 
     @property
     def pending(self) -> int:
         """Count the entries that wait to be sent."""
         return len(self._pending)
 
-    def oldest_seconds(self, now: float) -> float:
+    def oldest_seconds(self, now: Moment) -> float:
         """Age of the oldest entry in seconds; 0 when there is none."""
-        oldest = min((entry.at for entry in self._entries.values()), default=now)
-        return max(0.0, now - oldest)
+        oldest = min((held.since for held in self._held.values()), default=now.monotonic)
+        return now.monotonic - oldest
 
     def entries(self) -> list[Entry]:
-        """Return what is held, to write it anew."""
-        return list(self._entries.values())
+        """Return what is held, to write it again."""
+        return [held.entry for held in self._held.values()]
 
-    def restore(self, entry: Entry) -> None:
+    def restore(self, entry: Entry, now: Moment) -> None:
         """Take over an entry that the store already keeps: its call is long over."""
-        self._put(entry, EntryEvent.OWE)
+        self._put(entry, EntryEvent.OWE, now)
 
     def runs(self, key: str) -> bool:
         """Say whether the call of this entry is not settled yet."""
-        return self._states.get(key) is EntryState.OPEN
+        held = self._held.get(key)
+        return held is not None and held.state is EntryState.OPEN
 
-    def open(self, charge: Charge, *, now: float, sent: bool, limited: bool) -> None:
+    def open(self, charge: Charge, *, now: Moment, sent: bool, limited: bool) -> None:
         """Remember a call about to be let through; JournalUnwritable when that cannot be done.
 
         A key already here is a trusted proxy's retry after our restart: one entry is enough.
         """
-        entry = Entry(charge, Purpose.REPORT, now, now if sent else None, limited)
-        self._enter(entry, EntryEvent.OPEN)
+        entry = Entry(charge, Purpose.REPORT, now.unix, now.unix if sent else None, limited)
+        self._enter(entry, EntryEvent.OPEN, now)
 
-    def owe(self, charge: Charge, *, now: float, limited: bool) -> None:
+    def owe(self, charge: Charge, *, now: Moment, limited: bool) -> None:
         """Remember a charge that may have been counted for a call that did not happen.
 
         JournalUnwritable when that cannot be done.
         """
-        self._enter(Entry(charge, Purpose.SETTLE, now, now, limited), EntryEvent.OWE)
+        entry = Entry(charge, Purpose.SETTLE, now.unix, now.unix, limited)
+        self._enter(entry, EntryEvent.OWE, now)
 
     def close(self, key: str) -> None:
         """The call was executed: report it."""
         self._move(key, EntryEvent.CLOSE)
 
     def withdraw(self, key: str) -> None:
-        """The call gives its units back: owe nothing, or settle what may have been counted."""
-        entry = self._entries[key]
-        if entry.sent_at is None:
+        """The call gives its units back: owe nothing, or settle what may have been counted.
+
+        Under a key that another process may have charged too, nothing can be given back.
+        """
+        held = self._held[key]
+        if held.entry.sent_at is None or not held.entry.charge.private:
             self._forget(key, EntryEvent.WITHDRAW_UNSENT)
             return
         self._keep_soon(Turned(key))
-        self._entries[key] = replace(entry, purpose=Purpose.SETTLE)
+        held.entry = replace(held.entry, purpose=Purpose.SETTLE)
         self._move(key, EntryEvent.WITHDRAW_SENT)
 
-    def take(self, now: float) -> Entry | None:
+    def take(self, now: Moment) -> Entry | None:
         """Hand out the next entry to send; it is marked as sent first, so that a crash knows.
 
         None when nothing is pending; JournalUnwritable when the mark cannot be kept.
@@ -241,11 +280,13 @@ class Journal:
         key = next(iter(self._pending), None)
         if key is None:
             return None
-        entry = self._entries[key]
+        held = self._held[key]
+        entry = held.entry
         if entry.sent_at is None:
-            self._keep(Sent(key, now))
-            self._entries[key] = replace(entry, sent_at=now)
-            self._first_sent = min(self._first_sent, now)
+            self._keep(Sent(key, now.unix))
+            held.entry = replace(entry, sent_at=now.unix)
+            held.sent = now.monotonic
+            self._first_sent = min(self._first_sent, now.monotonic)
         self._move(key, EntryEvent.TAKE)
         return entry
 
@@ -258,60 +299,59 @@ class Journal:
         key = taken.charge.key
         if taken.sent_at is None and not sent:
             self._keep_soon(Sent(key, None))
-            self._entries[key] = taken
+            held = self._held[key]
+            held.entry, held.sent = taken, None
         self._move(key, EntryEvent.PUT_BACK)
 
-    def drop_expired(self, now: float) -> int:
+    def drop_expired(self, now: Moment) -> int:
         """Give up what the platform may have counted and has forgotten by now; return the units."""
-        if now - self._first_sent < MEMORY_SECONDS:
+        if now.monotonic - self._first_sent < MEMORY_SECONDS:
             return 0
         units = 0
         for key in list(self._pending):
-            entry = self._entries[key]
-            if entry.sent_at is not None and now - entry.sent_at >= MEMORY_SECONDS:
-                units += entry.charge.amount
+            held = self._held[key]
+            if held.sent is not None and now.monotonic - held.sent >= MEMORY_SECONDS:
+                units += held.entry.charge.amount
                 self._forget(key, EntryEvent.DROP)
         self._first_sent = min(
-            (entry.sent_at for entry in self._entries.values() if entry.sent_at is not None),
+            (held.sent for held in self._held.values() if held.sent is not None),
             default=math.inf,
         )
         return units
 
-    def _enter(self, entry: Entry, event: EntryEvent) -> None:
-        if entry.charge.key in self._entries:
+    def _enter(self, entry: Entry, event: EntryEvent, now: Moment) -> None:
+        if entry.charge.key in self._held:
             return
-        if len(self._entries) >= self._capacity:
+        if len(self._held) >= self._capacity:
             raise JournalUnwritable(self._full())
         self._keep(Added(entry))
-        self._put(entry, event)
+        self._put(entry, event, now)
 
-    def _put(self, entry: Entry, event: EntryEvent) -> None:
-        self._entries[entry.charge.key] = entry
+    def _put(self, entry: Entry, event: EntryEvent, now: Moment) -> None:
+        held = self._held[entry.charge.key] = _Held(entry, now)
         self._units += entry.charge.amount
-        if entry.sent_at is not None:
-            self._first_sent = min(self._first_sent, entry.sent_at)
+        if held.sent is not None:
+            self._first_sent = min(self._first_sent, held.sent)
         self._move(entry.charge.key, event)
 
     def _forget(self, key: str, event: EntryEvent) -> None:
         self._move(key, event)
         self._keep_soon(Gone(key))
-        del self._states[key]
-        self._units -= self._entries.pop(key).charge.amount
+        self._units -= self._held.pop(key).entry.charge.amount
 
     def _move(self, key: str, event: EntryEvent) -> None:
-        state = step(STEPS, self._state(key), event)
-        self._states[key] = state
+        held = self._held.get(key)
+        state = step(STEPS, EntryState.ABSENT if held is None else held.state, event)
+        if held is not None:
+            held.state = state
         if state is EntryState.PENDING:
             self._pending[key] = None
         else:
             self._pending.pop(key, None)
 
-    def _state(self, key: str) -> EntryState:
-        return self._states.get(key, EntryState.ABSENT)
-
     def _keep(self, record: Record) -> None:
         self._catch_up()
-        self._append(record)
+        self._store.append(record)
 
     def _keep_soon(self, record: Record) -> None:
         """Keep a record that nobody waits for: if the store refuses, before the next one."""
@@ -323,16 +363,8 @@ class Journal:
 
     def _catch_up(self) -> None:
         while self._late:
-            self._append(self._late[0])
+            self._store.append(self._late[0])
             self._late.popleft()
-
-    def _append(self, record: Record) -> None:
-        try:
-            self._store.append(record)
-        except JournalUnwritable as error:
-            self._problem = str(error)
-            raise
-        self._problem = ""
 
     def _full(self) -> str:
         return (

@@ -1,27 +1,66 @@
-"""The journal's file: each record is with the operating system before `append` returns.
+"""One journal file: each record is with the operating system before `append` returns.
 
 That survives the death of the process at any moment (SIGKILL, out of memory). It is not flushed
 to the disk for each record, so that a call costs microseconds: what the machine had not written
 when it lost power is lost.
+
+Marks are written in place. So on a full disk only new entries fail; those that are in the file
+can be reported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
+import math
 import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, assert_never
 
-from sidecar.admission.journal import Added, Entry, JournalUnwritable, Kept, Record
-from sidecar.admission.journal_records import MAGIC, Balance, apply, balance_of, encode, scan
+from sidecar.admission.journal import (
+    Added,
+    Entry,
+    Gone,
+    JournalUnwritable,
+    Kept,
+    Purpose,
+    Record,
+    Sent,
+    Turned,
+)
+from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
+from sidecar.admission.journal_frames import FrameFile
+from sidecar.admission.journal_lock import HeldError
+from sidecar.admission.journal_records import Frame, Place, encode
 from sidecar.errors import UserError
 
 COMPACT_BYTES: Final = 1024 * 1024
-"""A file smaller than this is never written anew while the process runs."""
+"""A file smaller than this is not rewritten while the process runs and its disk has room."""
 
-_ENTRY_BYTES: Final = 300  # of one entry, about
-_WASTE: Final = 4  # written anew when this many times what its entries need: then it is quick
+MAX_FRAME: Final = 64 * 1024
+"""No record is longer, in bytes: the call that it is for does not pass."""
+
+_WASTE: Final = 4  # rewritten when this many times as long as what it holds: then it is quick
+
+_MISTAKES: Final = frozenset(
+    {
+        errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP,
+        errno.ENAMETOOLONG, errno.ENXIO,
+    }
+)  # fmt: skip
+"""What a wrong path gives. Anything else may pass, and the sidecar serves meanwhile."""
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes of a file that could not be read, and the file that holds them now."""
+
+    bytes: int
+    kept_in: Path
 
 
 class JournalFile:
@@ -29,32 +68,28 @@ class JournalFile:
 
     durable = True
 
-    def __init__(self, path: Path) -> None:
-        """Open or create `path`, take its lock, and drop a torn tail.
+    def __init__(self, path: Path, opened: Opened | None = None) -> None:
+        """Open or create `path`, which is resolved once, and lock it; or take what was `opened`.
 
-        UserError when it cannot be had: another process holds it, it is no journal, or the system
-        refuses. What cannot be read in the middle is kept aside in `<path>.damaged`.
+        UserError when the path is a mistake: another process holds it, it is no journal, or of
+        another version. Where the disk fails instead, `problem` says so, and `recover` tries again.
         """
-        self._path = path
-        self._balance = Balance({}, [])
-        self._size = 0
-        self._compact_at = COMPACT_BYTES
-        self._fd = -1
-        self.damaged_bytes = 0
-        """Bytes in the middle of the file that could not be read, kept aside."""
+        self._path = Path(os.path.realpath(path))
+        self._file: FrameFile | None = None
+        self._writable = False
+        self.problem = ""
+        """Why no entry can be added, as of the last try; empty when all is well."""
+        self.damage: Damage | None = None
+        """What could not be read when the file was opened."""
+        self.found: list[Entry] = []
+        """What was owed when the file was opened, for the process to report."""
         self.kept: list[Kept] = []
-        """Credits that the last clean shutdown left: to be taken over once."""
-        try:
-            self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise UserError(
-                f"journal {path}: {error.strerror}; give --journal a path in a writable directory"
-            ) from error
-        try:
+        """Credits that the last clean shutdown left, to be taken over once: the file has none."""
+        self._hold_nothing()
+        if opened is None:
             self._open()
-        except BaseException:
-            self.close()
-            raise
+        else:
+            self._begin(opened)
 
     def __enter__(self) -> Self:
         """Return the open file."""
@@ -64,111 +99,271 @@ class JournalFile:
         """Close it."""
         self.close()
 
-    def _open(self) -> None:
-        path = self._path
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"journal {path}: another process holds it; give each process its own file"
-            ) from error
-        try:
-            data = path.read_bytes() if path.exists() else b""
-            if not (data.startswith(MAGIC) or MAGIC.startswith(data)):
-                raise UserError(f"journal {path}: not a journal; give --journal another path")
-            scanned = scan(data[len(MAGIC) :])
-            if scanned.damaged:
-                rest = data[len(MAGIC) + scanned.good :]
-                self.damaged_bytes = len(rest)
-                path.with_name(f"{path.name}.damaged").write_bytes(rest)
-            self._balance = balance_of(scanned.records)
-            self.kept.extend(self._balance.kept)
-            # From here on credits live in memory: kept in the file too, they could be spent twice.
-            self._balance.kept.clear()
-            self._rewrite()
-            os.fsync(self._fd)
-        except OSError as error:
-            raise UserError(
-                f"journal {path}: {error.strerror}; mend the disk, or give another path"
-            ) from error
-        except ValueError as error:
-            raise UserError(f"journal {path}: {error}; it is of another version") from error
+    @property
+    def path(self) -> Path:
+        """Where it is, symlinks resolved."""
+        return self._path
+
+    @property
+    def empty(self) -> bool:
+        """Say whether it holds neither entries nor credits."""
+        return not self._entries and not self._credits
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Count the bytes that could not be read when the file was opened."""
+        return 0 if self.damage is None else self.damage.bytes
 
     def entries(self) -> list[Entry]:
         """Return what is owed, oldest first."""
-        return list(self._balance.entries.values())
+        return [entry for entry, _ in self._entries.values()]
 
     def append(self, record: Record) -> None:
-        """Write one record whole, or leave the file as it was and raise JournalUnwritable."""
-        try:
-            data = encode(record)
-            _write_whole(self._fd, data)
-        except ValueError as error:
-            raise JournalUnwritable(f"journal {self._path}: {error}") from error
-        except OSError as error:
-            self._cut_back()
-            raise JournalUnwritable(
-                f"journal {self._path}: {error.strerror}; free space on its disk"
-            ) from error
-        self._size += len(data)
-        apply(self._balance, record)
-        if self._size > self._compact_at:
-            self._compact()
+        """Keep one record whole, or leave the file as it was and raise JournalUnwritable."""
+        if self._file is None or not self._writable:
+            raise JournalUnwritable(self.problem)
+        match record:
+            case Added() | Kept():
+                self._add(self._file, record)
+            case Sent(key, at):
+                self._mark(self._file, key, lambda entry: replace(entry, sent_at=at))
+            case Turned(key):
+                self._mark(self._file, key, lambda entry: replace(entry, purpose=Purpose.SETTLE))
+            case Gone(key):
+                self._mark(self._file, key, lambda _: None)
+            case _:
+                assert_never(record)
+
+    def recover(self) -> None:
+        """Try again what failed: to open the file, to write to it, or to keep its name.
+
+        What an opening finds that was not known before is in `found` and `kept`.
+        """
+        file = self._file
+        if file is not None and self._writable:
+            self._attempt(lambda: self._check(file))
+        elif file is None or _may_be_written(self._path):
+            known, waiting = set(self._entries), self.found
+            self._release()
+            self._hold_nothing()
+            try:
+                self._open()
+            except UserError as error:
+                self.problem = str(error)
+            # What was handed out may have been settled meanwhile, which could not be marked.
+            self.found = [*waiting, *(e for e in self.entries() if e.charge.key not in known)]
 
     def close(self) -> None:
-        """Flush to the disk, and give the file up to the next process."""
-        if self._fd >= 0:
-            os.fsync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Flush to the disk, and give the file up to the next process.
 
-    def _cut_back(self) -> None:
-        """Take a half-written record away, lest the next one be read as its rest."""
-        if self._fd < 0:
+        A file that owes nothing is left empty: that is a journal to a sidecar of any version.
+        """
+        if self._file is not None and self._writable:
+            with contextlib.suppress(OSError):  # the records are with the operating system
+                if self.empty:
+                    self._file.clear()
+                self._file.flush()
+        self._release()
+        self.problem = f"journal {self._path}: closed"
+
+    def delete(self) -> None:
+        """Delete the file, which holds nothing any more, and close it."""
+        with contextlib.suppress(OSError):  # an empty journal is harmless
+            self._path.unlink()
+        self.close()
+
+    # opening
+
+    def _open(self) -> None:
+        try:
+            opened = open_journal(self._path, create=True)
+        except HeldError as error:
+            raise UserError(
+                f"journal {self._path}: another process holds it; give each process its own file"
+            ) from error
+        except OSError as error:
+            if error.errno in _MISTAKES:
+                raise UserError(
+                    f"journal {self._path}: {error.strerror};"
+                    " give --journal a path in a writable directory"
+                ) from error
+            self._refuse(error)
+        else:
+            self._begin(opened)
+
+    def _hold_nothing(self) -> None:
+        self._entries: dict[str, tuple[Entry, Place]] = {}
+        self._credits: list[tuple[Kept, Place]] = []
+        self._live_bytes = 0
+        self._compact_at = COMPACT_BYTES
+        self._room_below = math.inf
+
+    def _begin(self, opened: Opened) -> None:
+        self._file = file = FrameFile(self._path, opened.fd, opened.contents.size)
+        self._hold(opened.contents.frames)
+        self.found = self.entries()
+        if opened.writable:
+            self._begin_writing(file, opened.contents)
+        else:
+            self._refuse(OSError(errno.EROFS, os.strerror(errno.EROFS)))
+
+    def _begin_writing(self, file: FrameFile, contents: Contents) -> None:
+        """Bring the file into order as far as its disk allows: what it holds can be marked."""
+        self._attempt(file.drop_unfinished)
+        if not contents.old:
+            self._attempt(file.cut)
+        aside = keep_aside(self._path, contents.damage) if contents.damage else None
+        if contents.old or contents.damage:
+            self._attempt(lambda: self._rewrite(file, flush=True))
+        if contents.damage:
+            if self.problem and aside is not None:  # still in the file, to be read again
+                discard(aside)
+                aside = None
+            self.damage = Damage(len(contents.damage), aside or self._path)
+        if contents.old and self.problem:
+            return  # of version 1 still: nothing can be marked in it
+        self._writable = True
+        if self._credits:
+            self._attempt(lambda: self._hand_out_credits(file))
+        if self.empty:
+            self._attempt(file.clear)
+        self._attempt(file.try_room)
+
+    def _hand_out_credits(self, file: FrameFile) -> None:
+        """Take the credits into memory. Left in the file too, they could be spent twice."""
+        while self._credits:
+            record, place = self._credits[-1]
+            file.mark(place, None)
+            self._credits.pop()
+            self._live_bytes -= place.size
+            self.kept.append(record)
+        file.flush()
+
+    # writing
+
+    def _hold(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            match frame.record:
+                case Added(entry):
+                    self._entries[entry.charge.key] = (entry, frame.place)
+                case Kept():
+                    self._credits.append((frame.record, frame.place))
+            self._live_bytes += frame.place.size
+
+    def _add(self, file: FrameFile, record: Added | Kept) -> None:
+        if isinstance(record, Added) and record.entry.charge.key in self._entries:
+            return  # one entry for a key is enough
+        try:
+            frame = encode(record)
+        except ValueError as error:
+            raise JournalUnwritable(f"journal {self._path}: {error}") from error
+        if len(frame) > MAX_FRAME:
+            raise JournalUnwritable(
+                f"journal {self._path}: a record of {len(frame)} bytes is over {MAX_FRAME}"
+            )
+        try:
+            place = self._add_frame(file, frame)
+        except OSError as error:
+            self._refuse(error)
+            raise JournalUnwritable(self.problem) from error
+        self.problem = ""
+        self._hold([Frame(place, record)])
+        self._compact_if_long(file)
+
+    def _add_frame(self, file: FrameFile, frame: bytes) -> Place:
+        try:
+            return file.add(frame)
+        except OSError as error:
+            if error.errno not in _FULL or not self._make_room(file):
+                raise
+        return file.add(frame)
+
+    def _mark(self, file: FrameFile, key: str, change: Callable[[Entry], Entry | None]) -> None:
+        """Overwrite an entry's marks. A key that is not there changes nothing."""
+        if key not in self._entries:
+            return
+        entry, place = self._entries[key]
+        changed = change(entry)
+        try:
+            file.mark(place, None if changed is None else Added(changed))
+        except OSError as error:
+            self._refuse(error)
+            raise JournalUnwritable(self.problem) from error
+        if changed is not None:
+            self._entries[key] = (changed, place)
+            return
+        del self._entries[key]
+        self._live_bytes -= place.size
+        self._compact_if_long(file)
+
+    def _refuse(self, error: OSError) -> None:
+        fix = "free space on its disk" if error.errno in _FULL else "repair or remount its disk"
+        self.problem = f"journal {self._path}: {error.strerror}; {fix}"
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Take a step that may fail without harm; `problem` says how it ended."""
+        try:
+            step()
+        except OSError as error:
+            self._refuse(error)
+        else:
+            self.problem = ""
+
+    def _check(self, file: FrameFile) -> None:
+        if not file.is_named:
+            self._rewrite(file)
+        elif self.problem:
+            file.try_room()
+
+    # shortening
+
+    def _compact_if_long(self, file: FrameFile) -> None:
+        if file.size <= self._compact_at or file.size <= _WASTE * self._live_bytes:
             return
         try:
-            os.ftruncate(self._fd, self._size)
-        except OSError:
-            # Nothing can be appended after this: the descriptor is given up, and every later
-            # append fails until the file is opened again, which drops the torn tail.
-            os.close(self._fd)
-            self._fd = -1
-
-    def _compact(self) -> None:
-        needed = len(self._balance.entries) * _ENTRY_BYTES
-        try:
-            if self._size > _WASTE * needed:
-                self._rewrite()
+            self._compact(file)
         except OSError:
             # The long file is as good as the short one; try again when it has grown as much again.
-            self._compact_at = 2 * self._size
+            self._compact_at = 2 * file.size
         else:
-            self._compact_at = max(COMPACT_BYTES, 2 * self._size)
+            self._compact_at = max(COMPACT_BYTES, 2 * file.size)
 
-    def _rewrite(self) -> None:
-        """Replace the file by one that holds only what is owed, whole or not at all."""
-        data = MAGIC + b"".join(encode(Added(entry)) for entry in self.entries())
-        data += b"".join(encode(record) for record in self._balance.kept)
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        fd = os.open(fresh, flags, 0o600)
+    def _make_room(self, file: FrameFile) -> bool:
+        """Try to shorten the file on a full disk; say whether it is shorter."""
+        if 2 * self._live_bytes > file.size or self._live_bytes >= self._room_below:
+            return False
+        before = file.size
         try:
-            _write_whole(fd, data)
-            fresh.replace(self._path)
-        except BaseException:
-            os.close(fd)
-            fresh.unlink(missing_ok=True)
-            raise
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = fd
-        self._size = len(data)
+            self._compact(file)
+        except OSError:
+            self._room_below = self._live_bytes / 2  # not at each call of a long outage
+            return False
+        self._room_below = math.inf
+        return file.size < before
+
+    def _compact(self, file: FrameFile) -> None:
+        if self.empty:
+            file.clear()
+        else:
+            self._rewrite(file)
+
+    def _rewrite(self, file: FrameFile, *, flush: bool = False) -> None:
+        credits_kept = [record for record, _ in self._credits]
+        frames = file.rewrite([*map(Added, self.entries()), *credits_kept], flush=flush)
+        self._entries.clear()
+        self._credits.clear()
+        self._live_bytes = 0
+        self._hold(frames)
+
+    def _release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file, self._writable = None, False
 
 
-def _write_whole(fd: int, data: bytes) -> None:
-    """Write all of `data` or raise OSError; some of it may have been written then."""
-    if os.write(fd, data) < len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _may_be_written(path: Path) -> bool:
+    """Say whether the disk may have become writable; a long file is not read again for nothing."""
+    try:
+        return os.access(path, os.W_OK) and os.statvfs(path).f_bavail > 0
+    except OSError:
+        return False

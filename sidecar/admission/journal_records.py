@@ -1,13 +1,20 @@
-"""The journal's bytes: framed records with a checksum, and what a run of them adds up to. Pure.
+"""The journal's bytes: frames that are found again behind damage, and marks written in place. Pure.
 
-A file is `MAGIC` and then records, each of a 4-byte length, a 4-byte CRC-32 and a JSON array, the
-numbers big-endian. A crash can leave the last record torn; nothing before it is lost by that.
+A file is `FILE_HEAD` and then frames. A frame holds one entry or credit:
+
+    head     16 bytes: marker, length of the payload, its CRC-32, CRC-32 of these three
+    marks    16 bytes: sent_at (NaN: none), flags, CRC-32 of these two and the head
+    payload  a JSON array, filled up with spaces to a multiple of 32 bytes
+
+Numbers are big-endian. What happens to an entry later overwrites its marks: a mark needs no room
+on the disk. Marks lie in one 32-byte unit of the file, so that no write of them is half done.
+The marker is no UTF-8 and therefore in no payload: it tells where the next frame begins.
 """
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 from zlib import crc32
@@ -18,118 +25,181 @@ from sidecar.admission.credits import Lot
 from sidecar.admission.journal import Added, Entry, Gone, Kept, Purpose, Record, Sent, Turned
 from sidecar.model import Charge
 
-MAGIC: Final = b"BBSJ\x00\x00\x00\x01"
-"""What a journal begins with; the last byte is the format's version."""
+MAGIC: Final = b"BBSJ\x00\x00\x00"
+"""What a journal of any version begins with."""
 
-MAX_PAYLOAD: Final = 64 * 1024
-"""No record is longer, in bytes: a length beyond it is damage."""
+UNIT: Final = 32
+"""Every frame begins at a multiple of this many bytes, unless bytes were lost before it."""
 
-_HEAD: Final = struct.Struct(">II")
+FILE_HEAD: Final = (MAGIC + b"\x02").ljust(UNIT, b"\x00")
+"""What a journal of this version begins with."""
+
+_MARKER: Final = b"\xffBJ\xfe"
+_HEAD: Final = struct.Struct(">4sIII")
+_MARKS: Final = struct.Struct(">dII")
+_MARKED: Final = struct.Struct(">dI")
+_GONE: Final = 1
+_TURNED: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame lies: its first byte and its length; `seal` ties its marks to its head."""
+
+    offset: int
+    size: int
+    seal: int
+
+    @property
+    def marks_offset(self) -> int:
+        """Where its marks begin."""
+        return self.offset + _HEAD.size
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An entry or a credit that is not gone, and its place."""
+
+    place: Place
+    record: Added | Kept
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What bytes hold: the records, how many bytes those take, and whether the rest is damage.
+    """What bytes hold. `end` is where the last frame or damage ends: a torn tail lies behind it.
 
-    A rest that is merely too short is a torn tail, and no damage.
+    `damage` lists the first and the last byte but one of each run that cannot be read.
     """
 
-    records: tuple[Record, ...]
-    good: int
-    damaged: bool
+    frames: tuple[Frame, ...]
+    damage: tuple[tuple[int, int], ...]
+    end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """What a run of records leaves: entries by key, and credits to carry on."""
-
-    entries: dict[str, Entry]
-    kept: list[Kept]
-
-
-def encode(record: Record) -> bytes:
-    """Return one record's bytes. ValueError when its names are absurdly long or no Unicode."""
+def encode(record: Added | Kept) -> bytes:
+    """Return a frame. ValueError when its names are no Unicode."""
     try:
         payload = orjson.dumps(_fields(record))
     except orjson.JSONEncodeError as error:
         raise ValueError(f"a journal record cannot be written as JSON: {error}") from error
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"a journal record of {len(payload)} bytes is over {MAX_PAYLOAD}")
-    return _HEAD.pack(len(payload), crc32(payload)) + payload
+    payload = payload.ljust(-(-len(payload) // UNIT) * UNIT)
+    head = struct.pack(">4sII", _MARKER, len(payload), crc32(payload))
+    seal = crc32(head)
+    return head + seal.to_bytes(4, "big") + encode_marks(record, seal) + payload
+
+
+def place_of(frame: bytes, offset: int) -> Place:
+    """Return the place of a frame that is written at `offset`."""
+    *_, seal = _HEAD.unpack_from(frame)
+    return Place(offset, len(frame), seal)
+
+
+def encode_marks(record: Added | Kept | None, seal: int) -> bytes:
+    """Return the marks of a record as it is now; None: it is gone."""
+    sent_at, flags = math.nan, _GONE if record is None else 0
+    if isinstance(record, Added):
+        sent_at = math.nan if record.entry.sent_at is None else record.entry.sent_at
+        flags = _TURNED if record.entry.purpose is Purpose.SETTLE else 0
+    marked = _MARKED.pack(sent_at, flags)
+    return marked + crc32(marked, seal).to_bytes(4, "big")
 
 
 def scan(data: bytes) -> Scanned:
-    """Read records, after `MAGIC`, up to the first that is not whole."""
-    records: list[Record] = []
-    at = 0
-    while len(data) - at >= _HEAD.size:
-        length, checksum = _HEAD.unpack_from(data, at)
-        start = at + _HEAD.size
-        payload = data[start : start + length]
-        if length <= MAX_PAYLOAD and len(payload) < length:
-            return Scanned(tuple(records), at, damaged=False)
-        if length > MAX_PAYLOAD or crc32(payload) != checksum:
-            return Scanned(tuple(records), at, damaged=True)
-        records.append(_record(orjson.loads(payload)))
-        at = start + length
-    return Scanned(tuple(records), at, damaged=False)
+    """Read a file of this version. ValueError when a whole record is of an unknown kind."""
+    if FILE_HEAD.startswith(data):
+        return Scanned((), (), 0)  # empty, or torn at its first write
+    frames: list[Frame] = []
+    damage = [] if data.startswith(FILE_HEAD) else [(0, UNIT)]
+    at = UNIT
+    while (start := _next_frame(data, at)) is not None:
+        if start > at:
+            damage.append((at, start))
+        at = _read_frame(data, start, frames, damage)
+    if at < len(data) and not _torn(data[at:]):
+        damage.append((at, len(data)))
+        at = len(data)
+    return Scanned(tuple(frames), tuple(damage), at)
 
 
-def apply(balance: Balance, record: Record) -> None:
-    """Add one record to a balance. What names an unknown key changes nothing."""
-    entries = balance.entries
+def holds_frames(data: bytes) -> bool:
+    """Say whether there is any whole frame, whatever the file begins with."""
+    return _next_frame(data, 0) is not None
+
+
+def _next_frame(data: bytes, at: int) -> int | None:
+    """Return where the next whole frame begins, at `at` or behind it."""
+    while (at := data.find(_MARKER, at)) >= 0:
+        length = _payload_length(data, at)
+        start = at + _HEAD.size + _MARKS.size
+        if length is not None and start + length <= len(data):
+            *_, checksum, _ = _HEAD.unpack_from(data, at)
+            if crc32(memoryview(data)[start : start + length]) == checksum:
+                return at
+        at += 1
+    return None
+
+
+def _payload_length(data: bytes, at: int) -> int | None:
+    """Return the length that a whole head at `at` tells."""
+    if len(data) - at < _HEAD.size:
+        return None
+    marker, length, _, seal = _HEAD.unpack_from(data, at)
+    if marker != _MARKER or crc32(data[at : at + _HEAD.size - 4]) != seal:
+        return None
+    return int(length)
+
+
+def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[int, int]]) -> int:
+    """Read the whole frame at `at`, unless it is gone; return where it ends."""
+    _, length, _, seal = _HEAD.unpack_from(data, at)
+    payload = at + _HEAD.size + _MARKS.size
+    end = payload + int(length)
+    sent_at, flags, checksum = _MARKS.unpack_from(data, at + _HEAD.size)
+    marked = data[at + _HEAD.size : payload - 4]
+    whole = crc32(marked, seal) == checksum
+    if not whole:
+        damage.append((at + _HEAD.size, payload))
+    if whole and flags & _GONE:
+        return end
+    record = record_of(orjson.loads(data[payload:end]))
+    place = Place(at, end - at, seal)
     match record:
-        case Added(entry):
-            entries[entry.charge.key] = entry
-        case Sent(key, at):
-            if key in entries:
-                entries[key] = replace(entries[key], sent_at=at)
-        case Turned(key):
-            if key in entries:
-                entries[key] = replace(entries[key], purpose=Purpose.SETTLE)
-        case Gone(key):
-            entries.pop(key, None)
-        case Kept():
-            balance.kept.append(record)
+        case Added(entry) if whole:
+            purpose = Purpose.SETTLE if flags & _TURNED else entry.purpose
+            sent = None if math.isnan(sent_at) else sent_at
+            frames.append(Frame(place, Added(replace(entry, purpose=purpose, sent_at=sent))))
+        case Added(entry) if entry.purpose is Purpose.REPORT:
+            # It may have been sent, at any time since it began. Asked again under its key it is
+            # not counted twice.
+            sent = entry.at if entry.sent_at is None else entry.sent_at
+            frames.append(Frame(place, Added(replace(entry, sent_at=sent))))
+        case Kept() if whole:
+            frames.append(Frame(place, record))
+        case Added() | Kept():
+            pass  # it may have become a credit, or been spent: a credit is spent at most once
         case _:
-            assert_never(record)
+            raise ValueError(f"a journal record of an unknown kind: {str(record)[:80]}")
+    return end
 
 
-def balance_of(records: Iterable[Record]) -> Balance:
-    """Add up records in their order."""
-    balance = Balance({}, [])
-    for record in records:
-        apply(balance, record)
-    return balance
+def _torn(rest: bytes) -> bool:
+    """Say whether the rest is nothing, or the beginning of one frame: a write that was cut off."""
+    if not rest.strip(b"\x00"):
+        return True
+    if len(rest) < _HEAD.size:
+        return _MARKER.startswith(rest[: len(_MARKER)])
+    length = _payload_length(rest, 0)
+    return length is not None and len(rest) < _HEAD.size + _MARKS.size + length
 
 
-def _fields(record: Record) -> list[Any]:
-    match record:
-        case Added(entry):
-            charge = entry.charge
-            return [
-                "added",
-                [charge.org_id, charge.product, charge.resource, charge.amount, charge.key],
-                entry.purpose,
-                entry.at,
-                entry.sent_at,
-                entry.limited,
-            ]
-        case Sent(key, at):
-            return ["sent", key, at]
-        case Turned(key):
-            return ["turned", key]
-        case Gone(key):
-            return ["gone", key]
-        case Kept(lot):
-            return ["kept", lot.org_id, lot.resource, lot.units, lot.good_until]
-    assert_never(record)
-
-
-def _record(fields: list[Any]) -> Record:
+def record_of(fields: list[Any]) -> Record:
+    """Return the record that a payload holds. ValueError when it is of no known kind."""
     match fields:
-        case ["added", charge, purpose, at, sent_at, limited]:
-            return Added(Entry(Charge(*charge), Purpose(purpose), at, sent_at, limited))
+        case ["added", charge, purpose, at, sent_at, limited, *later]:
+            private = bool(later and later[0])  # version 1 did not say: nothing is given back
+            org_id, product, resource, amount, key = charge
+            owed = Charge(org_id, product, resource, amount, key, private)
+            return Added(Entry(owed, Purpose(purpose), at, sent_at, limited))
         case ["sent", key, at]:
             return Sent(key, at)
         case ["turned", key]:
@@ -140,3 +210,21 @@ def _record(fields: list[Any]) -> Record:
             return Kept(Lot(org_id, resource, units, good_until))
         case _:
             raise ValueError(f"a journal record of an unknown kind: {str(fields)[:80]}")
+
+
+def _fields(record: Added | Kept) -> list[Any]:
+    match record:
+        case Added(entry):
+            charge = entry.charge
+            return [
+                "added",
+                [charge.org_id, charge.product, charge.resource, charge.amount, charge.key],
+                entry.purpose,
+                entry.at,
+                entry.sent_at,
+                entry.limited,
+                charge.private,
+            ]
+        case Kept(lot):
+            return ["kept", lot.org_id, lot.resource, lot.units, lot.good_until]
+    assert_never(record)

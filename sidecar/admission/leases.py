@@ -1,8 +1,9 @@
 """The lease book: units consumed ahead of their calls, drawn synchronously, never beyond the limit.
 
-A lease is sized by how fast its org has lately been spending and by a small share of what remains,
-so that many replicas can hold leases of one org without starving each other; when that share is
-too small to be worth holding, calls go back to one consume each.
+A lease is sized by how fast its org has lately been spending, by a small share of what remains, and
+by a small part of the limit: many replicas can hold leases of one org without starving each other,
+and what one of them holds idle, or loses when it is killed, is at most `most_held`. When a lease
+would be too small to be worth holding, calls go back to one consume each.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from enum import Enum, auto
 from typing import Final
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.moment import Moment, Slot
+from sidecar.admission.ledger import Remaining
+from sidecar.admission.moment import Moment, Slot, good_until
 from sidecar.admission.steps import step
 from sidecar.model import Quota
 
@@ -21,7 +23,13 @@ CAPACITY: Final = 10_000
 """Slots that can hold a lease; the calls of any other are exact."""
 
 SHARE: Final = 16
-"""A lease takes at most one part in this many of what remains: eight replicas hold at most half."""
+"""A fill takes at most one part in this many of what remains: eight replicas hold at most half."""
+
+LEAST_HELD: Final = 32
+"""Units that a lease may hold however small the limit is."""
+
+HELD_PART: Final = 100
+"""A lease holds at most one part in this many of the limit, where that is more."""
 
 HORIZON_SECONDS: Final = 1.0
 """How long a lease should last at the recent rate."""
@@ -37,6 +45,11 @@ HOLD_OFF_SECONDS: Final = 1.0
 
 SMALLEST_CALLS: Final = 4
 """A lease for fewer calls than this saves nothing."""
+
+
+def most_held(limit: int) -> int:
+    """Return how many units of a limit one replica may hold: what a kill can lose."""
+    return max(LEAST_HELD, limit // HELD_PART)
 
 
 class LeaseState(Enum):
@@ -87,55 +100,70 @@ class LeaseFigures:
 
 
 class _Lease:
-    __slots__ = ("asked", "hold_until", "noted_at", "quota", "rate", "state", "units")
+    __slots__ = ("asked", "good_until", "hold_until", "noted_at", "quota", "rate", "state", "units")
 
     def __init__(self, now: float) -> None:
         self.state = LeaseState.ABSENT
         self.units = 0
         self.asked = 0
         self.quota: Quota | None = None
+        self.good_until = 0.0  # Unix
         self.rate = 0.0  # units per second, lately
         self.noted_at = now
         self.hold_until = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Units taken from a lease: the quota as the caller may see it, and until when they are good.
+
+    `quota` counts what the lease still holds as remaining.
+    """
+
+    quota: Quota
+    good_until: float
+
+
 class LeaseBook:
-    """Leases by org and resource. Changes only synchronously."""
+    """Leases by org and resource. Changes only synchronously.
+
+    Units whose period ends unused are added to `expired`, which the owner takes and reports.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Hold leases of at most `capacity` slots."""
         self._capacity = capacity
         self._leases: dict[Slot, _Lease] = {}
+        self.expired = 0
+        """Units whose period has ended unused."""
 
     def __len__(self) -> int:
         """Count the slots known."""
         return len(self._leases)
 
-    def draw(self, slot: Slot, amount: int, now: Moment) -> Quota | None:
-        """Take `amount` units of the lease; None when it has too few.
-
-        Returns the quota as the caller may be told it: what the platform said remains, and what
-        this lease still holds.
-        """
+    def draw(self, slot: Slot, amount: int, now: Moment) -> Drawn | None:
+        """Take `amount` units of the lease; None when it has too few."""
         lease = self._leases.get(slot)
-        if lease is None or lease.quota is None or lease.units < amount:
+        if lease is None or lease.quota is None:
             return None
-        if lease.quota.reset_at <= now.unix:
-            self._empty(lease)
+        if lease.good_until <= now.unix:
+            self._expire(lease, now)
+            return None
+        if lease.units < amount:
             return None
         lease.units -= amount
-        held, quota = lease.units, lease.quota
+        held, quota, end = lease.units, lease.quota, lease.good_until
         if not held:
             self._empty(lease)
-        if quota.unlimited:
-            return quota
-        return replace(quota, used=quota.used - held, remaining=quota.remaining + held)
+        if not quota.unlimited:
+            quota = replace(quota, used=quota.used - held, remaining=quota.remaining + held)
+        return Drawn(quota, end)
 
-    def ask(self, slot: Slot, amount: int, last: Quota | None, now: Moment) -> int:
+    def ask(self, slot: Slot, amount: int, last: Remaining | None, now: Moment) -> int:
         """Note a call of `amount` units; return how many to consume ahead now, 0 for none.
 
-        `last` is the platform's last answer, without which nothing is asked ahead. When units are
-        to be asked for, the lease waits for exactly one of `grant`, `refuse` and `fail`.
+        `last` is what the platform's last answer leaves, without which nothing is asked ahead. When
+        units are to be asked for, the lease waits for exactly one of `grant`, `refuse` and `fail`.
         """
         lease = self._leases.get(slot)
         if lease is None:
@@ -149,6 +177,8 @@ class LeaseBook:
         if lease.state is LeaseState.REFUSED and now.monotonic >= lease.hold_until:
             lease.state = step(STEPS, lease.state, LeaseEvent.LAPSE)
         wanted = max(math.ceil(lease.rate * HORIZON_SECONDS), SMALLEST_CALLS * amount)
+        if last is not None and last.units is not None:
+            wanted = min(wanted, most_held(last.limit))
         if (
             last is None
             or lease.state not in _ASKABLE
@@ -156,9 +186,8 @@ class LeaseBook:
             or lease.units >= wanted * LOW_WATER + amount
         ):
             return 0
-        if not last.unlimited:
-            left = last.limit if last.reset_at <= now.unix else last.remaining
-            wanted = min(wanted, left // SHARE)
+        if last.units is not None:
+            wanted = min(wanted, last.units // SHARE, most_held(last.limit) - lease.units)
         if wanted < SMALLEST_CALLS * amount:
             return 0
         lease.state = step(STEPS, lease.state, LeaseEvent.ASK)
@@ -173,15 +202,17 @@ class LeaseBook:
     def grant(self, slot: Slot, quota: Quota, now: Moment) -> None:
         """Add the units asked for; they are good until the period of `quota` ends."""
         lease = self._leases[slot]
-        if lease.quota is not None and lease.quota.reset_at <= now.unix and lease.units:
-            self._empty(lease)
+        if lease.units and lease.good_until <= now.unix:
+            self._expire(lease, now)
+        end = good_until(quota, now.unix)
         lease.state = step(STEPS, lease.state, LeaseEvent.GRANT)
-        if lease.units and lease.quota is not None:
+        if lease.units:
             # Units of two periods end with the earlier one: none outlives what paid for it.
-            quota = replace(quota, reset_at=min(quota.reset_at, lease.quota.reset_at))
+            end = min(end, lease.good_until)
         lease.units += lease.asked
         lease.asked = 0
         lease.quota = quota
+        lease.good_until = end
 
     def refuse(self, slot: Slot, now: Moment) -> None:
         """Too little remains for a lease: exact for a while."""
@@ -200,9 +231,11 @@ class LeaseBook:
         """Give up every unit in hand, as credits (Unix seconds): the process is ending."""
         lots = []
         for (org_id, resource), lease in self._leases.items():
-            if lease.units and lease.quota is not None:
-                if lease.quota.reset_at > now:
-                    lots.append(Lot(org_id, resource, lease.units, lease.quota.reset_at))
+            if lease.units:
+                if lease.good_until > now:
+                    lots.append(Lot(org_id, resource, lease.units, lease.good_until))
+                else:
+                    self.expired += lease.units
                 self._empty(lease)
         return lots
 
@@ -211,6 +244,15 @@ class LeaseBook:
         lease.state = step(STEPS, lease.state, event)
         lease.asked = 0
         lease.hold_until = now.monotonic + HOLD_OFF_SECONDS
+
+    def _expire(self, lease: _Lease, now: Moment) -> None:
+        """Give up units whose period has ended.
+
+        No more are asked for at once: where our clock is wrong, each fill would end like this one.
+        """
+        self.expired += lease.units
+        lease.hold_until = now.monotonic + HOLD_OFF_SECONDS
+        self._empty(lease)
 
     def _empty(self, lease: _Lease) -> None:
         lease.units = 0
@@ -225,6 +267,6 @@ class LeaseBook:
             return True
         # Held units are owed to their org, so the slot stays, last in line to be asked.
         self._leases[slot] = self._leases.pop(slot)
-        if lease.quota is not None and lease.quota.reset_at <= now.unix and lease.units:
-            self._empty(lease)
+        if lease.units and lease.good_until <= now.unix:
+            self._expire(lease, now)
         return False

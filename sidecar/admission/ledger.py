@@ -6,13 +6,12 @@ is down" (contract, Quotas); `_believed` tells them apart (conformance 36).
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sidecar.admission.moment import Moment
+from sidecar.admission.moment import Moment, good_until
 from sidecar.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Quota, Refused
 
 CAPACITY: Final = 10_000
@@ -23,8 +22,8 @@ DENIAL_SECONDS: Final = 5.0
 platform nothing, short enough that a raised limit is felt at once."""
 
 LATE_SECONDS: Final = 2.0
-"""How long after an event an answer may have been asked for before it: it decides its own call, and
-what the event made stale is not learned from it anew."""
+"""How long after an event an answer may be older than it: asked for before it, or clocks differ.
+Such an answer decides its own call, and what the event made stale is not learned from it again."""
 
 DISGUISE_SECONDS: Final = 600.0
 """How long a sudden `limit:-1` is taken for the platform's store being down (conformance 36)."""
@@ -48,11 +47,17 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class LastKnown:
-    """Units that were left when last heard of; `units` None for unlimited."""
+class Remaining:
+    """What an answer, or a token's snapshot, leaves of a quota; `units` None for unlimited.
+
+    `running`: its period has not ended since, as far as our clock can say. Where it has, `units` is
+    the whole limit.
+    """
 
     units: int | None
+    limit: int
     reset_at: float
+    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,11 @@ class _Account:
     """One org's resource. Times in Unix seconds, but for `disguised_since`."""
 
     __slots__ = ("denial", "disguised_since", "limited_at", "quota", "seen_at", "unlimited_at")
+
+    def remaining(self, now: float) -> Remaining | None:
+        """Say what the last trusted answer leaves."""
+        quota = self.quota
+        return None if quota is None else _remaining(quota, self.seen_at, now)
 
     def __init__(self) -> None:
         self.quota: Quota | None = None
@@ -123,8 +133,8 @@ class Ledger:
                 return outcome
             case Refused(quota):
                 account = self._account(charge)
-                self._accept(charge.org_id, account, quota, now)
-                left = quota.reset_at - now.unix
+                _accept(account, quota, now)
+                left = good_until(quota, now.unix) - now.unix
                 if not self._orgs[charge.org_id].late(charge.resource, now.unix):
                     account.denial = _Denial(
                         charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
@@ -136,7 +146,7 @@ class Ledger:
                     if account.disguised_since is None:
                         account.disguised_since = now.monotonic
                     return Failed(FailureKind.DISGUISED)
-                self._accept(charge.org_id, account, quota, now)
+                _accept(account, quota, now)
                 denial = account.denial
                 if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
                     account.denial = None
@@ -163,26 +173,27 @@ class Ledger:
 
     def last_known(
         self, org_id: str, resource: str, identity: Identity, now: float
-    ) -> LastKnown | None:
+    ) -> Remaining | None:
         """Say what was left by the platform's last answer or the token's snapshot, the later one.
 
-        The whole limit once its period has ended. What was let through since is not taken off.
+        What was let through since is not taken off.
         """
         account = self._known(org_id, resource)
-        quota = None if account is None else account.quota
+        answered = None if account is None else account.remaining(now)
         told = identity.quotas.get(resource)
-        if told is not None and (
-            account is None
-            or quota is None
-            or (identity.issued_at is not None and account.seen_at < identity.issued_at <= now)
-        ):
-            quota = told
-        if quota is None:
-            return None
-        if quota.unlimited:
-            return LastKnown(None, quota.reset_at)
-        units = quota.limit if quota.reset_at <= now else quota.remaining
-        return LastKnown(max(0, units), quota.reset_at)
+        issued = identity.issued_at
+        if told is None:
+            return answered
+        if account is not None and answered is not None:
+            newer = issued is not None and account.seen_at < issued <= now
+            if not newer:
+                return answered
+        return _remaining(told, 0.0 if issued is None else issued, now)
+
+    def remaining(self, org_id: str, resource: str, now: float) -> Remaining | None:
+        """Say what the last trusted answer leaves, whatever its age."""
+        account = self._known(org_id, resource)
+        return None if account is None else account.remaining(now)
 
     def quota(self, org_id: str, resource: str) -> Quota | None:
         """Return the last trusted answer, whatever its age."""
@@ -205,10 +216,13 @@ class Ledger:
             if resource in {None, name}:
                 account.denial = None
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        """Believe "unlimited" of this org from now (Unix seconds), and drop its denials."""
-        self._org(org_id).event_at = now
-        self.forget_denial(org_id, now)
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        """Let an event outweigh the limits heard before it was made, at `made_at` (Unix seconds).
+
+        A limit heard later counts against it, so that an event sent again proves nothing new.
+        """
+        org = self._org(org_id)
+        org.event_at = made_at if org.event_at is None else max(made_at, org.event_at)
 
     def known(self, limit: int) -> Iterator[KnownQuota]:
         """Go through the `limit` orgs used last, latest first."""
@@ -217,26 +231,18 @@ class Ledger:
                 if account.quota is not None:
                     yield KnownQuota(org_id, account.quota, account.seen_at)
 
-    def _accept(self, org_id: str, account: _Account, quota: Quota, now: Moment) -> None:
-        account.quota = quota
-        account.seen_at = now.unix
-        account.disguised_since = None
-        if quota.unlimited:
-            account.unlimited_at = now.unix
-            return
-        # A limit told this soon after an event may be the old one; it must not outweigh the event.
-        event_at = self._orgs[org_id].event_at
-        if event_at is not None and 0.0 <= now.unix - event_at < LATE_SECONDS:
-            account.limited_at = math.nextafter(event_at, 0.0)
-        else:
-            account.limited_at = now.unix
-
     def _believed(
         self, org_id: str, account: _Account, now: Moment, witness: Witness | None
     ) -> bool:
         """Whether "unlimited" is news later than the last word of a limit, or has lasted."""
         limited = [account.limited_at]
-        unlimited = [account.unlimited_at, self._orgs[org_id].event_at]
+        unlimited = [account.unlimited_at]
+        event_at = self._orgs[org_id].event_at
+        if event_at is not None:
+            unlimited.append(event_at)
+            # A limit heard this soon after the event may be the old one.
+            if account.limited_at is not None and account.limited_at - event_at < LATE_SECONDS:
+                limited = []
         if witness is not None:
             (limited if witness.limited else unlimited).append(witness.as_of)
         last_limit = max((at for at in limited if at is not None), default=None)
@@ -267,6 +273,29 @@ class Ledger:
         else:
             self._orgs.move_to_end(org_id)
         return org
+
+
+def _remaining(quota: Quota, seen_at: float, now: float) -> Remaining:
+    """Say what is left of a quota that was true at `seen_at`.
+
+    A period that had ended by our clock even then may still run by the platform's: only the next
+    answer can say that it has ended.
+    """
+    running = quota.reset_at > now or quota.reset_at <= seen_at
+    if quota.unlimited:
+        return Remaining(None, quota.limit, quota.reset_at, running)
+    units = quota.remaining if running else quota.limit
+    return Remaining(max(0, units), quota.limit, quota.reset_at, running)
+
+
+def _accept(account: _Account, quota: Quota, now: Moment) -> None:
+    account.quota = quota
+    account.seen_at = now.unix
+    account.disguised_since = None
+    if quota.unlimited:
+        account.unlimited_at = now.unix
+    else:
+        account.limited_at = now.unix
 
 
 def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:

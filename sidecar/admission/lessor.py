@@ -12,6 +12,7 @@ from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment, Slot
 from sidecar.model import Charge, Failed, Granted, Outcome, Refused
 from sidecar.ports import AdmissionObserver, Clock, Quotas
+from sidecar.stalls import Lost, Patience, always_on_time, ends_within
 
 
 class Lessor:
@@ -25,13 +26,18 @@ class Lessor:
         clock: Clock,
         observer: AdmissionObserver,
         nonce: bytes,
+        lost: Lost = always_on_time,
     ) -> None:
-        """Fill `books.leases` from `quotas`; `nonce` is this process's."""
+        """Fill `books.leases` from `quotas`; `nonce` is this process's.
+
+        `lost` is how much time the event loop has lost.
+        """
         self._books = books
         self._quotas = quotas
         self._clock = clock
         self._observer = observer
         self._nonce = nonce
+        self._lost = lost
         self._serial = 0
         self._fills: dict[Slot, asyncio.Task[Outcome]] = {}
 
@@ -42,22 +48,25 @@ class Lessor:
         org_id, resource = slot
         self._serial += 1
         key = lease_key_of(self._serial, self._nonce)
-        charge = Charge(org_id, product, resource, units, key)
+        charge = Charge(org_id, product, resource, units, key, private=True)
         task = asyncio.get_running_loop().create_task(
             self._fill(slot, charge, timeout, witness), name=f"lease {org_id} {resource}"
         )
         self._fills[slot] = task
 
-    async def filled(self, slot: Slot, timeout: float) -> Outcome | None:
+    async def filled(self, slot: Slot, timeout: float) -> tuple[Outcome | None, float]:
         """Wait for the fill in flight, if any; None when none ended within `timeout` seconds.
 
-        A caller that is cancelled leaves the fill alone: it belongs to the org's other calls.
+        Also return what is left of that time, in which time that our loop lost does not count. A
+        caller that is cancelled leaves the fill alone: it belongs to the org's other calls.
         """
         task = self._fills.get(slot)
         if task is None:
-            return None
-        await asyncio.wait((task,), timeout=timeout)
-        return task.result() if task.done() and not task.cancelled() else None
+            return None, timeout
+        patience = Patience(timeout, asyncio.get_running_loop().time, self._lost)
+        ended = await ends_within(patience, task)
+        outcome = task.result() if ended and not task.cancelled() else None
+        return outcome, patience.left
 
     async def close(self) -> None:
         """Wait for the fills in flight; each has its own timeout. When cancelled, cancel them."""
@@ -95,7 +104,7 @@ class Lessor:
                 books.leases.fail(slot, now)
                 self._observer.lease_requested(kind)
                 if kind.result_unknown:
-                    books.owe(charge, now.unix, limited=witness is not None and witness.limited)
+                    books.owe(charge, now, limited=witness is not None and witness.limited)
             case _:
                 assert_never(outcome)
         return outcome

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from sidecar.model import Quota
 from sidecar.ports import Clock
 from sidecar.values import value
 
@@ -17,6 +20,19 @@ class Moment:
     def of(cls, clock: Clock) -> Moment:
         """Read both clocks."""
         return cls(clock.monotonic(), clock.time())
+
+
+UNSURE_SECONDS: Final = 600.0
+"""How long paid units are good whose period had ended by our clock when the platform counted them:
+then our clock is ahead of the platform's, or its `reset_at` is stale, and the end is not known."""
+
+
+def good_until(quota: Quota, now: float) -> float:
+    """Return when units end that were counted just now, in the answer with `quota`; Unix seconds.
+
+    What the platform has just counted is paid, whatever our clock says of its period.
+    """
+    return quota.reset_at if quota.reset_at > now else now + UNSURE_SECONDS
 
 
 Slot = tuple[str, str]

@@ -27,8 +27,8 @@ from sidecar.model import (
     FailureKind,
     Granted,
     Identity,
-    OnPlatformError,
     Outcome,
+    Share,
     Verdict,
 )
 from sidecar.policy.compiled import Meter
@@ -46,13 +46,18 @@ class Payments:
         clock: Clock,
         observer: AdmissionObserver,
         lessor: Lessor | None,
+        share: Share,
     ) -> None:
-        """Pay from `books`, else from `quotas`; without `lessor`, every consume is for one call."""
+        """Pay from `books`, else from `quotas`; without `lessor`, every consume is for one call.
+
+        `share` is this process's part of what may pass while the platform does not answer.
+        """
         self._quotas = quotas
         self._books = books
         self._clock = clock
         self._observer = observer
         self._lessor = lessor
+        self._share = share
 
     async def pay(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
         """Rule on one charge. Does not suspend when the books alone can tell.
@@ -77,7 +82,7 @@ class Payments:
                 return Credited(good_until)
         if meter.accuracy is Accuracy.LEASE and self._lessor is not None:
             drawn = books.leases.draw(slot, charge.amount, now)
-            last = books.ledger.quota(charge.org_id, charge.resource)
+            last = books.ledger.remaining(charge.org_id, charge.resource, now.unix)
             units = books.leases.ask(slot, charge.amount, last, now)
             if units:
                 self._lessor.fill(
@@ -88,7 +93,7 @@ class Payments:
                     witness=Witness.of(identity, charge.resource, now.unix),
                 )
             if drawn is not None:
-                return Leased(drawn)
+                return Leased(drawn.quota, drawn.good_until)
         denied = books.ledger.denial(charge.org_id, charge.resource, charge.amount, identity, now)
         return None if denied is None else Denied(denied)
 
@@ -104,12 +109,11 @@ class Payments:
             and self._lessor is not None
             and books.leases.asking(slot)
         ):
-            filled = await self._lessor.filled(slot, timeout)
-            started, now = now, Moment.of(self._clock)
+            filled, timeout = await self._lessor.filled(slot, timeout)
+            now = Moment.of(self._clock)
             drawn = books.leases.draw(slot, charge.amount, now)
             if drawn is not None:
-                return Leased(drawn), now
-            timeout -= now.monotonic - started.monotonic
+                return Leased(drawn.quota, drawn.good_until), now
             if isinstance(filled, Failed) or timeout <= 0:
                 kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
                 return self._unanswered(kind, charge, meter, identity, now, sent=False), now
@@ -135,13 +139,13 @@ class Payments:
         *,
         sent: bool,
     ) -> Unanswered:
-        self._observer.platform_degraded(kind)
+        if kind is not FailureKind.OVERLOADED:
+            self._observer.platform_degraded(kind)
         books = self._books
-        known = None
-        if meter.on_platform_error is OnPlatformError.LAST_KNOWN:
-            known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
+        known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
         spent = books.outages.spent((charge.org_id, charge.resource), now.monotonic)
-        return Unanswered(kind, sent, spent, known)
+        budget = self._share.part(meter.fail_open_budget.units)
+        return Unanswered(kind, sent, spent, budget, known)
 
     def _rule(
         self,
@@ -157,7 +161,7 @@ class Payments:
         witness = Witness.of(identity, charge.resource, now.unix)
         limited = witness is not None and witness.limited
         if ruling.owed is Owed.SETTLE:
-            self._books.owe(charge, now.unix, limited=limited)
+            self._books.owe(charge, now, limited=limited)
             return ruling
         try:
             self._books.let_through(charge, finding.kind, now, limited=limited, sent=finding.sent)

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 from sidecar.admission.books import Books
 from sidecar.admission.journal import Entry, JournalUnwritable, Purpose
 from sidecar.admission.ledger import Witness
-from sidecar.admission.moment import Moment
+from sidecar.admission.moment import Moment, good_until
 from sidecar.model import Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.ports import AdmissionObserver, Clock, Quotas
 
@@ -82,6 +82,7 @@ class Reporter:
 
         One entry goes first alone: a platform that is down is asked one question, not four.
         """
+        self._books.report_lost()
         hopeless: list[Entry] = []
         answers: set[_Answer] = set()
         try:
@@ -103,7 +104,7 @@ class Reporter:
         batch = 1
         while _Answer.NONE not in answers:
             # For each batch anew: a long journal takes long to send, and entries age meanwhile.
-            dropped = journal.drop_expired(self._clock.time())
+            dropped = journal.drop_expired(Moment.of(self._clock))
             if dropped:
                 self._observer.journal_dropped(dropped)
             left = min(left, journal.pending)
@@ -121,7 +122,7 @@ class Reporter:
         taken: list[Entry] = []
         try:
             while len(taken) < count:
-                entry = self._books.journal.take(self._clock.time())
+                entry = self._books.journal.take(Moment.of(self._clock))
                 if entry is None:
                     break
                 taken.append(entry)
@@ -146,7 +147,7 @@ class Reporter:
             case Granted(quota):
                 journal.resolve(charge.key)
                 if entry.purpose is Purpose.SETTLE:
-                    self._books.refund(charge, quota.reset_at, now.unix)
+                    self._books.refund(charge, good_until(quota, now.unix), now.unix)
                 self._observer.journal_replayed("counted", charge.amount)
                 return _Answer.TRUSTED
             case Refused():

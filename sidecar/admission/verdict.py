@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
 
-from sidecar.admission.ledger import LastKnown
+from sidecar.admission.ledger import Remaining
+from sidecar.admission.moment import good_until
 from sidecar.admission.outages import Spent
 from sidecar.model import (
     Charge,
@@ -90,9 +91,10 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """The amount cannot be read."""
+    """The amount cannot be read; 415 where that is for the body's content coding."""
 
     detail: str
+    status: int = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,13 @@ class Credited:
 
 @value
 class Leased:
-    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds."""
+    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds.
+
+    The units are good until then (Unix seconds).
+    """
 
     quota: Quota
+    good_until: float
 
 
 @value
@@ -128,12 +134,16 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The platform gave no answer to trust. `sent`: the charge's key may have reached it."""
+    """The platform gave no answer to trust. `sent`: the charge's key may have reached it.
+
+    `spent` of `budget` units has passed without one; `known` is what its last answer left.
+    """
 
     kind: FailureKind
     sent: bool
     spent: Spent
-    known: LastKnown | None
+    budget: int
+    known: Remaining | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +244,11 @@ def _enforced(  # noqa: C901 - the one table: split, it could no longer be read 
     match finding:
         case Granted(quota):
             reason = Reason.UNLIMITED if quota.unlimited else Reason.WITHIN_QUOTA
-            return Ruling(reason, quota=quota, paid=True, good_until=quota.reset_at)
-        case Leased(quota):
-            return Ruling(Reason.LEASED, quota=quota, paid=True, good_until=quota.reset_at)
-        case Credited(good_until):
-            return Ruling(Reason.CREDITED, paid=True, good_until=good_until)
+            return Ruling(reason, quota=quota, paid=True, good_until=good_until(quota, now))
+        case Leased(quota, until):
+            return Ruling(Reason.LEASED, quota=quota, paid=True, good_until=until)
+        case Credited(until):
+            return Ruling(Reason.CREDITED, paid=True, good_until=until)
         case Refused(quota) | Denied(quota):
             return _over_quota(meter, amount, quota.reset_at - now, quota=quota)
         case Unanswered():
@@ -256,8 +266,8 @@ def _enforced(  # noqa: C901 - the one table: split, it could no longer be read 
         case TooLong(limit):
             detail = f"the body sets the price of this call and is longer than {limit} bytes"
             return Ruling(Reason.BAD_REQUEST, 413, detail)
-        case Unpriced(detail):
-            return Ruling(Reason.BAD_REQUEST, 422, detail)
+        case Unpriced(detail, status):
+            return Ruling(Reason.BAD_REQUEST, status, detail)
     assert_never(finding)
 
 
@@ -268,16 +278,22 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
     closed = Ruling(
         Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused
     )
+    known, spent = finding.known, finding.spent
+    if finding.kind is FailureKind.OVERLOADED:  # we were too late to read what it said
+        return Ruling(
+            Reason.OVERLOADED, 503, "Too much is under way.", retry_after=1.0, owed=if_refused
+        )
+    if known is not None and known.running and known.units is not None and known.units < amount:
+        # An outage makes nothing free for an org that was over its limit before it.
+        return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)
     match meter.on_platform_error:
         case OnPlatformError.FAIL_CLOSED:
             return closed
         case OnPlatformError.FAIL_OPEN:
-            budget = meter.fail_open_budget
-            spent = finding.spent
             if (
                 not spent.room
-                or spent.units + amount > budget.units
-                or spent.seconds >= budget.seconds
+                or spent.units + amount > finding.budget
+                or spent.seconds >= meter.fail_open_budget.seconds
             ):
                 return Ruling(
                     Reason.FAIL_OPEN_SPENT,
@@ -288,10 +304,9 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
                 )
             return Ruling(Reason.FAIL_OPEN, detail=detail, owed=Owed.REPORT)
         case OnPlatformError.LAST_KNOWN:
-            known = finding.known
-            if known is None or not finding.spent.room:
+            if known is None or not spent.room:
                 return closed
-            if known.units is None or known.units - finding.spent.units >= amount:
+            if known.units is None or known.units - spent.units >= amount:
                 return Ruling(Reason.LAST_KNOWN, detail=detail, owed=Owed.REPORT)
             return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)
     assert_never(meter.on_platform_error)

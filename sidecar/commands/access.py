@@ -20,6 +20,7 @@ from sidecar.platform import (
     Patience,
     PlatformClient,
 )
+from sidecar.setting_credentials import find_credential
 from sidecar.setting_options import Given, Option, SettingsError
 from sidecar.settings import (
     API_KEY_FILE,
@@ -28,7 +29,6 @@ from sidecar.settings import (
     KEY_FILE,
     KEY_VARIABLE,
     PLATFORM_URL,
-    find_credential,
 )
 
 _OPTIONS: Final[tuple[Option[Any], ...]] = (PLATFORM_URL, AUTH_URL, KEY_FILE, API_KEY_FILE)

@@ -89,10 +89,10 @@ def of_clock(platform: float | None, before: float, after: float) -> Finding:
 
 def of_keys(keys: Sequence[SigningKey]) -> Finding:
     """Judge the key set."""
-    good = [key for key in keys if key.kty == "RSA" and key.alg in {None, "RS256"}]
+    good = [key for key in keys if (key.kty, key.use, key.alg) == ("RSA", "sig", "RS256")]
     if not good:
-        mend = "ask the platform: without an RS256 key no token can be verified"
-        return failure("key set", f"{_number_of(keys)}, none for RS256", mend)
+        hint = "ask the platform: a key needs kty RSA, use sig and alg RS256 to verify a token"
+        return failure("key set", f"{_number_of(keys)}, none for RS256", hint)
     return ok("key set", f"{_number_of(good)} for RS256")
 
 

@@ -33,6 +33,7 @@ from sidecar.commands.output import Shown
 from sidecar.errors import UserError
 from sidecar.key_source import Secret
 from sidecar.model import Resource
+from sidecar.outbound import usable_proxy_for
 from sidecar.platform import (
     CredentialRefusedError,
     ForbiddenError,
@@ -43,6 +44,8 @@ from sidecar.platform.drift import find_drift
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
+from sidecar.setting_values import parse_origin
+from sidecar.startup_warnings import warnings_about
 
 _NOBODY: Final = "bb-sidecar-doctor-asks-for-no-org"
 _NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")
@@ -59,7 +62,7 @@ async def examine(
         _openapi(client),
         _api_key(client, access, notices=isinstance(policy, Policy) and bool(policy.notices)),
     )
-    findings = [internal_key, api_key, *auth_host, *openapi]
+    findings = [*_way(access), internal_key, api_key, *auth_host, *openapi]
     product = _product(args, environ, policy)
     if isinstance(policy, Finding):
         findings.append(policy)
@@ -96,6 +99,17 @@ def _product(
     """Return the product that the sidecar would take: --product over the policy's."""
     named: str | None = args.product or environ.get("PRODUCT_SLUG") or None
     return named or (policy.product if isinstance(policy, Policy) else None)
+
+
+def _way(access: Access) -> list[Finding]:
+    """Say what is worth knowing of the way to the platform; nothing where it is direct and safe."""
+    urls = (access.url, access.auth_url)
+    findings = [
+        warning("settings", each.about, each.hint)
+        for each in warnings_about(*map(parse_origin, urls))
+    ]
+    proxies = {proxy.url for url in urls if (proxy := usable_proxy_for(url)) is not None}
+    return findings + [ok("proxy", f"{url}, from the environment") for url in sorted(proxies)]
 
 
 async def _internal_key(client: PlatformClient, access: Access) -> Finding:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
-from typing import Final
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+
+from typing_extensions import override
 
 from sidecar.errors import UserError
-from sidecar.setting_options import Given, SettingsError
+from sidecar.setting_options import Given, Option, SettingsError
 from sidecar.setting_values import Address, parse_origin
-from sidecar.settings import ADMIN
+from sidecar.settings import ADMIN, ADMIN_SOCKET
 
 _DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """What is asked here is on this machine: a proxy of the environment is for the rest."""
@@ -56,19 +60,55 @@ def health(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def drain(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Tell a sidecar to refuse new requests."""
-    # The answer says 202 to a caller on this machine alone.
-    url = f"http://{reachable(admin_of(args, environ))}/drain"
-    ask(url, {}, mend="name its admin address with --admin")
+    """Have a sidecar refuse new requests: through its socket for changes, where it has one."""
+    given = _read((ADMIN, ADMIN_SOCKET), args, environ)
+    path = given.optional(ADMIN_SOCKET)
+    where = reachable(given[ADMIN]) if path is None else str(path)
+    connection: HTTPConnection = (
+        HTTPConnection(where, timeout=5) if path is None else _OnSocket(where)
+    )
+    flag = ADMIN.flag if path is None else ADMIN_SOCKET.flag
+    try:
+        connection.request("POST", "/drain", headers={"Content-Length": "0"})
+        answer = connection.getresponse()
+        text = " ".join(answer.read(2000).decode(errors="replace").split())
+    except (OSError, HTTPException) as error:
+        fix = f"name where it takes changes with {flag}"
+        raise UserError(f"drain: {where}: no answer: {_reason(error)}: {fix}") from error
+    finally:
+        connection.close()
+    if answer.status != HTTPStatus.ACCEPTED:
+        raise UserError(f"drain: {where}: answered {answer.status}: {text}")
     return 0
+
+
+class _OnSocket(HTTPConnection):
+    """An HTTP connection over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    @override
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def admin_of(args: argparse.Namespace, environ: Mapping[str, str]) -> Address:
     """Read where the admin port is, as `run` does. Raises SettingsError."""
-    given = Given((ADMIN,), args, environ)
+    return _read((ADMIN,), args, environ)[ADMIN]
+
+
+def _read(
+    options: tuple[Option[Any], ...], args: argparse.Namespace, environ: Mapping[str, str]
+) -> Given:
+    """Read settings as `run` does. Raises SettingsError."""
+    given = Given(options, args, environ)
     if given.problems:
         raise SettingsError(tuple(given.problems))
-    return given[ADMIN]
+    return given
 
 
 def reachable(admin: Address) -> str:

@@ -1,6 +1,6 @@
 """What an event says, and what it makes stale here. Pure.
 
-The signature is over the body alone, so the body decides wherever it speaks. Event names are
+The signature is over the body alone: what only a field says is not proved. Event names are
 published; the members of a body, beside those of `webhook.test`, are our choice [ours].
 """
 
@@ -21,6 +21,13 @@ PUBLISHED_EVENTS: Final = ("org.created", "member.added", "entitlement.granted")
 
 _EVENT: Final = ("event", "event_type", "type")
 _TIME: Final = ("created_at", "triggered_at", "timestamp")
+_SAME_TIME: Final = 60.0
+"""Seconds by which times of one body may differ, such as those of the event and of an attempt."""
+
+_LEAST_MILLISECONDS: Final = 1e11
+_MOST_MILLISECONDS: Final = 1e14
+"""A number below the first is in seconds, until the year 5138; between them in milliseconds."""
+
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}(?:\.[a-z0-9_]{1,64}){0,4}")
 _ORG: Final = re.compile(r"[\x21-\x7e]{1,256}")
 
@@ -36,11 +43,16 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as far as the sidecar cares. `at` is Unix seconds, None where it does not say."""
+    """An event as far as the sidecar cares.
+
+    `at` is when it was made in Unix seconds, None where the body gives no time that can be read.
+    `named`: the signed body gives the event's name too, not only the field.
+    """
 
     name: str
     org_id: str | None
     at: float | None
+    named: bool
 
 
 class NotAnEventError(ValueError):
@@ -60,10 +72,10 @@ def read_event(name: str, body: bytes) -> Event:
         raise NotAnEventError("the body is no JSON object")
     if not _NAME.fullmatch(name):
         raise NotAnEventError("X-Bizbasics-Event is no event's name")
-    told = next((members[key] for key in _EVENT if key in members), name)
-    if told != name:
+    given = next((key for key in _EVENT if key in members), None)
+    if given is not None and members[given] != name:
         raise NotAnEventError("the body is of another event than X-Bizbasics-Event says")
-    return Event(name, _org_of(members), _time_of(members))
+    return Event(name, _org_of(members), _time_of(members), named=given is not None)
 
 
 def effect_of(event: Event) -> Effect:
@@ -91,12 +103,28 @@ def _org_of(members: dict[str, object]) -> str | None:
 
 
 def _time_of(members: dict[str, object]) -> float | None:
-    for key in _TIME:
-        found = members.get(key)
-        if isinstance(found, str):
-            try:
-                at = datetime.fromisoformat(found.upper())
-                return at.timestamp() if at.tzinfo is not None else None
-            except (ValueError, OverflowError):
-                return None
-    return None
+    """Return the earliest of a body's times; None unless all can be read and mean one moment."""
+    times = [_moment(members[key]) for key in _TIME if members.get(key) is not None]
+    readable = [at for at in times if at is not None]
+    if not readable or len(readable) < len(times):
+        return None
+    earliest = min(readable)
+    return earliest if max(readable) - earliest <= _SAME_TIME else None
+
+
+def _moment(given: object) -> float | None:
+    """Read a time: ISO 8601 with its offset from UTC, or Unix seconds or milliseconds.
+
+    A time without an offset is not read: a guess that is hours off would prove an old event new.
+    """
+    if isinstance(given, str):
+        try:
+            at = datetime.fromisoformat(given.upper())
+            return at.timestamp() if at.tzinfo is not None else None
+        except (ValueError, OverflowError):
+            return None
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    if 0 < given < _LEAST_MILLISECONDS:
+        return float(given)
+    return given / 1000 if _LEAST_MILLISECONDS <= given < _MOST_MILLISECONDS else None

@@ -4,6 +4,11 @@ The contract has no timestamp field, so the window against replays is made of tw
 that says when it was made is refused once it is older than `WINDOW`, and the digest of every body
 taken is remembered for longer than that. A repeat gets 200, since the platform delivers at least
 once and counts anything else as a failure; it has no effect.
+
+Digests are lost with the process, so a captured delivery can come again after a restart. What it
+can do then is bounded by what it proves. Any event makes the sidecar ask the platform again, which
+allows nothing by itself. Only one whose signed body holds its name and its time ends the doubt
+about "unlimited", and only against limits that were heard before that time.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from typing import Final, Protocol, assert_never
 
 from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
 from sidecar.events.memory import SeenDeliveries
-from sidecar.events.signature import is_signed
+from sidecar.events.signature import is_signed, is_well_formed
 from sidecar.model import Headers, Resource
 from sidecar.ports import Clock, EventObserver
 
@@ -32,13 +37,13 @@ _EVENT: Final = b"x-bizbasics-event"
 
 
 class Stale(Protocol):
-    """Whom an event is told to: the books."""
+    """What an event makes stale: the books."""
 
     def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
         """Ask the platform about this org again, as of `now` in Unix seconds."""
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        """Take all that is known of this org's limits for old, as of `now` in Unix seconds."""
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        """Let "unlimited" of this org count against limits heard before `made_at`, Unix seconds."""
 
 
 class Outcome(StrEnum):
@@ -51,6 +56,8 @@ class Outcome(StrEnum):
     UNSIGNED = "unsigned"
     MALFORMED = "malformed"
     TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    CROWDED_OUT = "crowded_out"
     NOT_READY = "not_ready"
 
     @property
@@ -67,6 +74,8 @@ _STATUS: Final = {
     Outcome.UNSIGNED: 401,
     Outcome.MALFORMED: 400,
     Outcome.TOO_LARGE: 413,
+    Outcome.TOO_SLOW: 408,
+    Outcome.CROWDED_OUT: 503,
     Outcome.NOT_READY: 503,
 }
 
@@ -91,9 +100,27 @@ class Receiver:
         self._secret = secret
         self._seen = SeenDeliveries(_REMEMBER)
 
+    def refuse_unread(self, fields: Headers) -> tuple[int, bytes] | None:
+        """Refuse by its head alone what no body can make a delivery; None: read the body."""
+        if self._secret() is None:
+            return self._answer(Outcome.NOT_READY)
+        if not is_well_formed(_only(fields, _SIGNATURE) or b""):
+            return self._answer(Outcome.UNSIGNED)
+        return None
+
     def receive(self, fields: Headers, body: bytes | None) -> tuple[int, bytes]:
         """Take one delivery; `body` None is one over `max_body`. Return status and JSON body."""
-        outcome = self._outcome(fields, body)
+        return self._answer(self._outcome(fields, body))
+
+    def too_slow(self) -> tuple[int, bytes]:
+        """Answer a delivery whose body took too long."""
+        return self._answer(Outcome.TOO_SLOW)
+
+    def crowded_out(self) -> tuple[int, bytes]:
+        """Answer a delivery that lost its place to a newer one."""
+        return self._answer(Outcome.CROWDED_OUT)
+
+    def _answer(self, outcome: Outcome) -> tuple[int, bytes]:
         self._observer.event_received(outcome.value)
         return outcome.status, json.dumps({"outcome": outcome.value}).encode()
 
@@ -127,7 +154,10 @@ class Receiver:
         now = self._clock.time()
         match effect:
             case Effect.RIGHTS:
-                self._stale.note_entitlement_event(org_id, now)
+                self._stale.forget_denial(org_id, now)
+                if event.named and event.at is not None:
+                    # Not ahead of now: limits that are heard from now on must count against it.
+                    self._stale.note_entitlement_event(org_id, min(event.at, now))
             case Effect.DENIALS:
                 self._stale.forget_denial(org_id, now)
             case Effect.SEATS:

@@ -30,20 +30,20 @@ class Registrar:
         on_secret: Callable[[Secret], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`on_secret` hears of the secret before it is used, so that logs mask it."""
+        """`on_secret` gets the secret before it is used, so that logs mask it."""
         self._register = register
         self._on_secret = on_secret
         self._sleep = sleep
         self._secret: str | None = None
 
     def secret(self) -> str | None:
-        """Return what deliveries are signed with; None until the platform has told."""
+        """Return what deliveries are signed with; None until it is registered."""
         return self._secret
 
     async def run(self) -> None:
         """Register once; after a failure again, ever more seldom, until it is done.
 
-        A refusal that waiting does not mend is tried again too, with the published event names
+        A refusal that waiting does not end is tried again too, with the published event names
         alone: the platform may know no families of events.
         """
         wait = _FIRST_WAIT
@@ -59,7 +59,7 @@ class Registrar:
                     extra={
                         "problem": str(error),
                         "next_try_seconds": wait,
-                        "mend": "see that the platform knows the key and reaches --webhook-url",
+                        "fix": "see that the platform knows the key and reaches --webhook-url",
                     },
                 )
                 await self._sleep(wait)

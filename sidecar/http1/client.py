@@ -101,32 +101,55 @@ class ClientConnection:
         self._sent += len(data)
         self.transport.write(data)
 
-    def write(self, data: bytes) -> None:
-        """Send more of the body, or of the tunnel."""
-        self._sent += len(data)
-        self.transport.write(data)
+    # What acts on an exchange names its handler. Once that exchange has ended, the connection may
+    # carry another one: a step of a former handler is left undone.
 
-    def expire_after(self, seconds: float) -> None:
+    def write(self, handler: ResponseHandler, data: bytes) -> None:
+        """Send more of the body, or of the tunnel."""
+        if self._handler is handler:
+            self._sent += len(data)
+            self.transport.write(data)
+
+    def complete_request(self, handler: ResponseHandler) -> None:
+        """Note that the whole request has been sent: the connection may be used again."""
+        if self._handler is handler:
+            self.request_complete = True
+
+    def expire_after(self, handler: ResponseHandler, seconds: float) -> None:
         """End the exchange unless the head of the answer comes in time."""
-        self.deadline = asyncio.get_running_loop().time() + seconds
+        if self._handler is handler:
+            self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def abort(self, handler: ResponseHandler) -> None:
+        """Give the exchange up: the handler hears no more, and the connection ends at once."""
+        if self._handler is handler:
+            self._handler = None
+            self.transport.abort()
+
+    def leave(self, handler: ResponseHandler) -> None:
+        """Give the exchange up, but send what was written: the end of a tunnel."""
+        if self._handler is handler:
+            self.close()
+
+    def fail(self, handler: ResponseHandler, kind: PeerFailure) -> None:
+        """End the exchange as failed; the handler is notified."""
+        if self._handler is handler:
+            self.expire(kind)
+
+    # what the pool does
 
     def put_back(self) -> None:
         """Return a connection on which nothing was started."""
         self.deadline = _NEVER
         self._released(self)
 
-    def abort(self) -> None:
-        """Give the exchange up: the handler hears no more, and the connection ends at once."""
-        self._handler = None
-        self.transport.abort()
-
     def cut_off(self) -> None:
-        """End the connection because its owner goes away; an open exchange is told."""
+        """End the connection because its pool goes away; an open exchange is notified."""
         self._fail(PeerFailure.CUT_OFF, "the connection was given up on our side")
         self.transport.abort()
 
     def expire(self, kind: PeerFailure) -> None:
-        """End an exchange that took too long."""
+        """End whatever exchange is open: it took too long."""
         self._fail(kind, "the server took too long")
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 _BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked in struct tcp_info, Linux 4.1 and later
 _BYTES_SENT_AT: Final = 200  # tcpi_bytes_sent, Linux 4.19 and later
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _TCP_CLOSE: Final = 7  # tcpi_state, the first byte
 
 
@@ -41,6 +42,21 @@ def turned_away(transport: asyncio.BaseTransport) -> bool:
         return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 8)[0] == _TCP_CLOSE)
     except (OSError, ValueError):
         return False
+
+
+def taken_so_far(transport: asyncio.WriteTransport) -> int:
+    """Return a number that grows while the peer reads: what its kernel has acknowledged.
+
+    Where that is not known, what has left our own buffer must do.
+    """
+    acked = acknowledged(transport)
+    return -transport.get_write_buffer_size() if acked is None else acked
+
+
+def reset_on_close(transport: asyncio.BaseTransport) -> None:
+    """End the connection with a reset, so that the peer does not take a part for the whole."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def _counter(transport: asyncio.BaseTransport, at: int) -> int | None:

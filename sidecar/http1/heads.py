@@ -47,6 +47,7 @@ _REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answ
 class RequestHead:
     """A request's head as checked. `fields` has lower-case names, in wire order, all of them.
 
+    All but an `upgrade` that was not asked for properly.
     `target` is origin-form (or `*`), byte for byte as it came; `host` is None only in HTTP/1.0.
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
     for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, one protocol, and not one in which
@@ -184,6 +185,8 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
         or not upgrade
     ):
         upgrade = None
+        # The product does not get it, so that nothing is decided by it either.
+        fields = [field for field in fields if field[0] != b"upgrade"]
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     return RequestHead(
         method,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 PHRASES: Final = {
+    200: b"OK",
     400: b"Bad Request",
     401: b"Unauthorized",
     402: b"Payment Required",
@@ -17,6 +18,7 @@ PHRASES: Final = {
     408: b"Request Timeout",
     409: b"Conflict",
     413: b"Content Too Large",
+    415: b"Unsupported Media Type",
     417: b"Expectation Failed",
     422: b"Unprocessable Content",
     429: b"Too Many Requests",

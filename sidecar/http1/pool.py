@@ -8,42 +8,30 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from sidecar.http1.client import ClientConnection
+from sidecar.http1.dialling import Dialler, Origin
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
+from sidecar.http1.resolving import Lookup
+from sidecar.http1.tunnel import Proxy
 
 _SWEEP_SECONDS: Final = 0.5
 _WRITE_HIGH_WATER: Final = 256 * 1024
 
 
-class Origin(Protocol):
-    """A server: where to connect, and what to call it in Host."""
-
-    @property
-    def host(self) -> str:
-        """A name or an address."""
-
-    @property
-    def port(self) -> int:
-        """A TCP port."""
-
-    @property
-    def tls(self) -> bool:
-        """Whether the connection is encrypted."""
-
-    @property
-    def authority(self) -> str:
-        """The value of Host."""
-
-
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Bounds of a pool; times in seconds. `idle_seconds` is below what servers commonly keep."""
+    """Bounds of a pool; times in seconds. `idle_seconds` is below what servers commonly keep.
+
+    `fallback_delay` is what the first address of a name may take before the next one is tried
+    beside it; never more than a quarter of `connect_timeout`.
+    """
 
     connections: int = 256
     idle_seconds: float = 4.0
     connect_timeout: float = 2.0
+    fallback_delay: float = 0.25
     max_head_bytes: int = 32768
     max_fields: int = 100
 
@@ -52,11 +40,23 @@ class Pool:
     """Connections to one origin: idle ones newest first, at most `limits.connections` in all."""
 
     def __init__(
-        self, origin: Origin, limits: PoolLimits, context: ssl.SSLContext | None = None
+        self,
+        origin: Origin,
+        limits: PoolLimits,
+        context: ssl.SSLContext | None = None,
+        *,
+        proxy: Proxy | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
         self.origin = origin
         self._limits = limits
-        self._context = (context or _usual_context()) if origin.tls else None
+        self._dialler = Dialler(
+            origin,
+            context=(context or _usual_context()) if origin.tls else None,
+            fallback_delay=min(limits.fallback_delay, limits.connect_timeout / 4),
+            proxy=proxy,
+            lookup=lookup,
+        )
         self._idle: list[ClientConnection] = []
         self._all: set[ClientConnection] = set()
         self._connecting = 0
@@ -105,6 +105,7 @@ class Pool:
         Who waits for a connection is told that there will be none: ConnectFailedError.
         """
         self._closed = True
+        self._dialler.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in tuple(self._all):
@@ -129,13 +130,7 @@ class Pool:
         self._connecting += 1
         try:
             connection = self._new_connection()
-            transport, _ = await loop.create_connection(
-                lambda: cast("asyncio.Protocol", connection),
-                origin.host,
-                origin.port,
-                ssl=self._context,
-                server_hostname=origin.host if origin.tls else None,
-            )
+            transport = await self._dialler.dial(lambda: cast("asyncio.Protocol", connection))
             opened = not (transport.is_closing() or self._closed)
         except ssl.SSLError as error:
             raise ConnectFailedError(PeerFailure.TLS, _said(origin, error)) from error

@@ -18,6 +18,7 @@ from typing import Final
 import aiohttp
 
 from sidecar.identity.keys import TrustedKey, read_key_set
+from sidecar.outbound import connector, proxy_arguments
 from sidecar.ports import Clock, IdentityObserver
 
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
@@ -174,12 +175,14 @@ class KeySet:
             self._confirmed_at = self._clock.monotonic()
         else:
             self._last_error = f"{outcome}: {self.url} {detail}"
-        self._observer.keys_refreshed(outcome, len(self._keys))
+        self._observer.keys_refreshed(outcome, len(self._keys), detail)
 
     async def _fetch(self) -> tuple[FetchOutcome, str]:
-        """Fetch once and put good keys in force; tell the outcome and what a person should know."""
+        """Fetch once and put good keys in force; return the outcome, and its detail for the log."""
         try:
-            async with self._client().get(self.url, allow_redirects=False) as response:
+            get = self._client().get
+            through = proxy_arguments(self.url)
+            async with get(self.url, allow_redirects=False, **through) as response:
                 if 300 <= response.status < 400:  # noqa: PLR2004 -- the class of redirects
                     return FetchOutcome.REDIRECTED, f"answered {response.status}; not followed"
                 if response.status != 200:  # noqa: PLR2004 -- the one good status
@@ -192,24 +195,25 @@ class KeySet:
             return FetchOutcome.UNREACHABLE, f"could not be read: {why}"
         if body is None:
             return FetchOutcome.TOO_LARGE, f"answered with more than {_LARGEST_BODY} bytes"
-        keys = read_key_set(body, self._keys)
-        if keys is None:
+        read = read_key_set(body, self._keys)
+        if read is None:
             return FetchOutcome.MALFORMED, "answered with something that is no key set"
-        if not keys:
-            return FetchOutcome.NO_KEYS, "answered with no RSA signing key for RS256"
-        if keys != self._keys:
-            self._keys = keys
+        if not read.keys:
+            why = read.ignored_text() or "it is empty"
+            return FetchOutcome.NO_KEYS, f"answered with no RSA signing key for RS256: {why}"
+        if read.keys != self._keys:
+            self._keys = read.keys
             self._generation += 1
-        return FetchOutcome.OK, ""
+        return FetchOutcome.OK, read.ignored_text()
 
     def _client(self) -> aiohttp.ClientSession:
         """Return the session, made at the first fetch because it must be made inside the loop.
 
-        It keeps no cookies, follows no proxy settings and unpacks nothing: 256 KB on the wire
-        are 256 KB in memory.
+        It keeps no cookies and unpacks nothing: 256 KB on the wire are 256 KB in memory.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                connector=connector(),
                 timeout=aiohttp.ClientTimeout(total=self._pace.timeout),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},

@@ -40,7 +40,9 @@ def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Ob
     The pod that is given is not changed; one that has the sidecar comes back as it is. Raises
     CannotInject where the pod leaves a choice open.
     """
-    if has_sidecar(pod):
+    found = _sidecar_of(pod)
+    if found is not None:
+        _check_ours(found, pod, config)
         return pod, []
     pod = copy.deepcopy(pod)
     spec = pod.get("spec") or {}
@@ -84,9 +86,37 @@ def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Ob
 
 
 def has_sidecar(pod: Object) -> bool:
-    """Whether a pod has the sidecar already: injected before, or by the product's own chart."""
-    spec = pod.get("spec") or {}
-    return any(each.get("name") == words.SIDECAR_NAME for each in all_containers(spec))
+    """Whether a pod has a container of the sidecar's name."""
+    return _sidecar_of(pod) is not None
+
+
+def _sidecar_of(pod: Object) -> Object | None:
+    containers = all_containers(pod.get("spec") or {})
+    return next((each for each in containers if each.get("name") == words.SIDECAR_NAME), None)
+
+
+def _check_ours(container: Object, pod: Object, config: InjectorConfig) -> None:
+    """See that a container of the sidecar's name is the sidecar, and not another by accident.
+
+    It is where the pod was injected before, whatever has changed its image since, and where the
+    image has the same name, from any registry: a product's own chart may bring it.
+    """
+    metadata = pod.get("metadata") or {}
+    if (metadata.get("annotations") or {}).get(words.INJECTED) == "true":
+        return
+    image, ours = (_image_name(each.get("image") or "") for each in (container, config.container))
+    if image and image == ours:
+        return
+    raise CannotInject(
+        f"container {words.SIDECAR_NAME!r} is not the sidecar: its image is {image[:80]!r}, not"
+        f" {ours!r}: give it another name; where it is the sidecar under another name of the image,"
+        f" set the annotation {words.INJECTED} to 'true'"
+    )
+
+
+def _image_name(reference: str) -> str:
+    """Return the last part of an image's name, without registry, tag and digest."""
+    return reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def _product(metadata: Object, asked: dict[str, str]) -> str:

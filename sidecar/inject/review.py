@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, Final
 
 from sidecar.inject import words
 from sidecar.inject.asking import CannotInject, Object
@@ -17,6 +17,9 @@ from sidecar.inject.json_patch import difference
 from sidecar.inject.pods import inject
 from sidecar.inject.services import retarget
 from sidecar.inject.shape import API_VERSION, NotAReview, read
+
+_MOST_PATCH: Final = 128 * 1024
+"""Bytes of the changes to one object: usual ones are below 10 KiB."""
 
 
 def answer(body: bytes, config: InjectorConfig) -> Object:
@@ -47,6 +50,8 @@ def respond(request: Object, config: InjectorConfig) -> Object:
     else:
         if operations:
             patch = json.dumps(operations, separators=(",", ":")).encode()
+            if len(patch) > _MOST_PATCH:
+                raise NotAReview(f"its changes would be more than {_MOST_PATCH} bytes")
             response["patchType"] = "JSONPatch"
             response["patch"] = base64.b64encode(patch).decode()
         if warnings:

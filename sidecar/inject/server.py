@@ -1,69 +1,54 @@
-"""The webhook's server: TLS, one path for reviews, one for health; certificates are read again."""
+"""The webhook's server: TLS, one path for reviews; beside it a plain port for probes and scrapers.
+
+Any pod of the cluster can ask it where no network policy prevents that, so what an asker can cost
+is bounded before it is known who asks: connections, the bytes of all bodies at once, the time of
+one, the values in it and the size of the answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import signal
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
 from sidecar.errors import UserError
+from sidecar.inject.certificate import Certificate
 from sidecar.inject.config import InjectorConfig
+from sidecar.inject.connections import Connections, PlacedConnection
+from sidecar.inject.listener import Listener
 from sidecar.inject.review import about, respond
+from sidecar.inject.reviews import Outcome, ReviewCounts
 from sidecar.inject.shape import NotAReview, read
+from sidecar.places import CrowdedOutError, Places
 
 _log = logging.getLogger("sidecar.inject")
 _http_log = logging.getLogger("sidecar.inject.http")
 
-MAX_REVIEW_BYTES: Final = 8 * 1024 * 1024
-"""An object of the API is at most 1.5 MiB in etcd; a review holds it twice, in JSON."""
+MAX_REVIEW_BYTES: Final = 3 * 1024 * 1024
+"""An object of the API is at most 1.5 MiB in etcd; a review may hold it twice."""
+
+_AT_ONCE_BYTES: Final = 2 * MAX_REVIEW_BYTES
+"""Of all reviews that are being received: hundreds of usual ones. For more, the oldest end."""
+
+_BODY_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 120.0
+"""Longer than the API server keeps a connection idle, so that it is the one to close it."""
+
+_CONNECTIONS: Final = 40
+_PLAIN_CONNECTIONS: Final = 32
+_LINGER_SECONDS: Final = 1.0
 _GRACE: Final = 5.0
 _LOOK_SECONDS: Final = 10.0
 
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """The files of the server's certificate (with its chain) and private key, PEM."""
-
-    cert: Path
-    key: Path
-
-    def context(self) -> ssl.SSLContext:
-        """Make the server's TLS context. Raises UserError when the files cannot be used."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.load_into(context)
-        return context
-
-    def load_into(self, context: ssl.SSLContext) -> None:
-        """Let new connections see the files as they are now. Raises UserError as `context`."""
-        for path in (self.cert, self.key):
-            if not path.is_file():
-                raise UserError(f"{path}: is no file: mount the webhook's certificate there")
-        try:
-            context.load_cert_chain(self.cert, self.key)
-        except (OSError, ssl.SSLError) as error:
-            raise UserError(
-                f"{self.cert}, {self.key}: are no certificate and key that fit: {error}"
-            ) from error
-
-    def digest(self) -> bytes:
-        """Return a digest of both files: times lie when a mount swaps its links."""
-        found = hashlib.sha256()
-        for path in (self.cert, self.key):
-            with contextlib.suppress(OSError):
-                found.update(path.read_bytes())
-        return found.digest()
+_Host = tuple[str, int]
 
 
 class _Strangers(logging.Filter):
@@ -71,7 +56,7 @@ class _Strangers(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, those that are nobody's fault here in other words."""
+        """Let every record pass, those that are no fault of ours in other words."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
             record.msg, record.args, record.exc_info = "bad_request", (), None
@@ -82,44 +67,96 @@ class _Strangers(logging.Filter):
 _http_log.addFilter(_Strangers())
 
 
+class _Port:
+    """One listening port with its application and its bounded connections."""
+
+    def __init__(self, app: web.Application, connections: Connections) -> None:
+        self._runner = web.AppRunner(app, shutdown_timeout=_GRACE)
+        self._connections = connections
+        self._listener: Listener | None = None
+
+    async def start(self, where: _Host, flag: str, context: ssl.SSLContext | None) -> int:
+        """Listen; return the port, which matters where it was given as 0. Raises UserError."""
+        await self._runner.setup()
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the application was set up without a server")
+        listener = Listener(
+            lambda place: PlacedConnection(
+                place,
+                self._connections,
+                server,
+                access_log=None,
+                logger=_http_log,
+                auto_decompress=False,
+                keepalive_timeout=_IDLE_SECONDS,
+                lingering_time=_LINGER_SECONDS,
+            ),
+            self._connections,
+            context,
+        )
+        try:
+            bound = listener.start(*where)
+        except OSError as error:
+            await self._runner.cleanup()
+            raise UserError(
+                f"{flag}: {where[0]}:{where[1]} cannot be listened on: {error.strerror or error}:"
+                " give a free address of this machine"
+            ) from error
+        self._listener = listener
+        return bound
+
+    async def close(self) -> None:
+        """Stop listening; requests under way are answered."""
+        if self._listener is not None:
+            await self._listener.close()
+        await self._runner.cleanup()
+
+
 class InjectorServer:
     """Answers the API server."""
 
     def __init__(self, config: InjectorConfig, certificate: Certificate) -> None:
         self._config = config
         self._certificate = certificate
-        self._runner: web.AppRunner | None = None
+        self._counts = ReviewCounts()
+        self._places = Places(_AT_ONCE_BYTES, _BODY_SECONDS)
+        self._connections = Connections(_CONNECTIONS)
+        self._ports: list[_Port] = []
         self._context: ssl.SSLContext | None = None
         self._seen = b""
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port, which matters where it was given as 0. Raises UserError."""
+        """Take reviews; return the port, which matters where it was given as 0. UserError."""
         self._context = self._certificate.context()
         self._seen = self._certificate.digest()
         app = web.Application(client_max_size=MAX_REVIEW_BYTES)
         app.router.add_post("/mutate", self._review)
         app.router.add_get("/health", _health)
-        self._runner = web.AppRunner(
-            app, access_log=None, logger=_http_log, shutdown_timeout=_GRACE
+        return await self._listen(
+            _Port(app, self._connections), (host, port), "--listen", self._context
         )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=self._context)
-        try:
-            await site.start()
-        except OSError as error:
-            await self.close()
-            raise UserError(
-                f"--port: {host}:{port} cannot be listened on: {error.strerror or error}:"
-                " give a free address of this machine"
-            ) from error
-        bound: int = self._runner.addresses[0][1]
+
+    async def start_plain(self, host: str, port: int) -> int:
+        """Serve /health and /metrics without TLS; return the port. Raises UserError."""
+        app = web.Application(client_max_size=1)
+        app.router.add_get("/health", _health)
+        app.router.add_get("/metrics", self._metrics)
+        return await self._listen(
+            _Port(app, Connections(_PLAIN_CONNECTIONS)), (host, port), "--metrics", None
+        )
+
+    async def _listen(
+        self, port: _Port, where: _Host, flag: str, context: ssl.SSLContext | None
+    ) -> int:
+        bound = await port.start(where, flag, context)
+        self._ports.append(port)
         return bound
 
     async def close(self) -> None:
         """Stop listening; reviews under way are answered."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        while self._ports:
+            await self._ports.pop().close()
 
     async def watch(self, interval: float = _LOOK_SECONDS) -> None:
         """Take a renewed certificate, until cancelled; a broken one changes nothing."""
@@ -143,20 +180,74 @@ class InjectorServer:
         _log.info("certificate_renewed", extra={"cert": str(self._certificate.cert)})
         return True
 
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        page, content_type = self._counts.page()
+        return web.Response(body=page, headers={"Content-Type": content_type})
+
     async def _review(self, request: web.Request) -> web.Response:
         try:
-            asked = read(await request.read())
+            outcome, answer = await self._answer(request)
+        except Exception:
+            self._counts.add(Outcome.FAULT)
+            raise
+        self._counts.add(outcome)
+        response = web.json_response(answer, status=outcome.status)
+        if outcome.status in {Outcome.TOO_LARGE.status, Outcome.TOO_SLOW.status}:
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.Request) -> tuple[Outcome, dict[str, Any]]:
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            return Outcome.ENCODED, {"detail": "a review is not compressed"}
+        size = request.content_length
+        too_large = {"detail": f"a review is at most {MAX_REVIEW_BYTES} bytes"}
+        if size is not None and size > MAX_REVIEW_BYTES:
+            return Outcome.TOO_LARGE, too_large
+        try:
+            async with self._places.take(MAX_REVIEW_BYTES if size is None else size):
+                body = await _body_of(request)
+        except ConnectionError:
+            return Outcome.GONE, {}
+        except TimeoutError:
+            return Outcome.TOO_SLOW, {"detail": f"the body took over {_BODY_SECONDS:g} s"}
+        except CrowdedOutError:
+            return Outcome.CROWDED_OUT, {"detail": "too many reviews are being received"}
+        if body is None:
+            return Outcome.TOO_LARGE, too_large
+        try:
+            asked = read(body)
             review = respond(asked, self._config)
         except NotAReview as error:
             _log.warning("no_review", extra={"why": str(error)})
-            return web.json_response({"detail": str(error)}, status=400)
-        response = review["response"]
-        told = {"uid": response["uid"], "kind": asked["kind"]["kind"], "object": about(asked)}
-        if not response["allowed"]:
-            _log.warning("refused", extra={**told, "why": response["status"]["message"]})
-        elif "patch" in response:
-            _log.info("patched", extra=told)
-        return web.json_response(review)
+            return Outcome.MALFORMED, {"detail": str(error)}
+        if isinstance(request.protocol, PlacedConnection):
+            self._connections.was_useful(request.protocol.place)
+        return _logged(asked, review), review
+
+
+async def _body_of(request: web.Request) -> bytearray | None:
+    """Read a body, None where it is too large; `request.read()` would keep it with the connection.
+
+    Raises ConnectionError when the client has gone.
+    """
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > MAX_REVIEW_BYTES:
+            return None
+    return body
+
+
+def _logged(asked: dict[str, Any], review: dict[str, Any]) -> Outcome:
+    response = review["response"]
+    found = {"uid": response["uid"], "kind": asked["kind"]["kind"], "object": about(asked)}
+    if not response["allowed"]:
+        _log.warning("refused", extra={**found, "why": response["status"]["message"]})
+        return Outcome.REFUSED
+    if "patch" in response:
+        _log.info("patched", extra=found)
+        return Outcome.PATCHED
+    return Outcome.UNCHANGED
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -165,27 +256,36 @@ async def _health(_request: web.Request) -> web.Response:
 
 @contextlib.asynccontextmanager
 async def _running(
-    config: InjectorConfig, certificate: Certificate, host: str, port: int
+    config: InjectorConfig, certificate: Certificate, listen: _Host, metrics: _Host | None
 ) -> AsyncIterator[int]:
     server = InjectorServer(config, certificate)
-    bound = await server.start(host, port)
-    watching = asyncio.ensure_future(server.watch())
+    watching: asyncio.Future[None] | None = None
     try:
+        bound = await server.start(*listen)
+        if metrics is not None:
+            await server.start_plain(*metrics)
+        watching = asyncio.ensure_future(server.watch())
         yield bound
     finally:
-        watching.cancel()
+        if watching is not None:
+            watching.cancel()
         await server.close()
 
 
 async def run_injector(
-    config: InjectorConfig, certificate: Certificate, *, host: str, port: int
+    config: InjectorConfig,
+    certificate: Certificate,
+    *,
+    host: str,
+    port: int,
+    metrics: _Host | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises UserError for what a user can mend."""
+    """Serve until SIGTERM or SIGINT. Raises UserError for what a user can fix."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _running(config, certificate, host, port) as bound:
+    async with _running(config, certificate, (host, port), metrics) as bound:
         _log.info("started", extra={"listen": f"https://{host}:{bound}"})
         await stop.wait()
     _log.info("stopped")

@@ -1,6 +1,6 @@
 """The shape of a review and of its pod or Service, as far as they are read here. Pure.
 
-The API server checks objects itself, so what does not fit came from somebody else. It is told so
+The API server checks objects itself, so what does not fit came from another client. It is refused
 before any of it is used: an error half-way would be a 500, which `failurePolicy: Ignore` takes for
 a permission.
 """
@@ -14,6 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 API_VERSION: Final = "admission.k8s.io/v1"
 _MOST_FAULTS: Final = 3
+
+_MOST_VALUES: Final = 30_000
+"""Of a review: a large pod has some thousands. Each costs up to 250 bytes of memory as an object,
+while its JSON may be two bytes."""
 
 
 class NotAReview(ValueError):  # noqa: N818 - it names the thing at fault, and becomes an answer
@@ -65,6 +69,7 @@ class _ContainerPort(_Part):
 
 
 class _Container(_Named):
+    image: str | None = None
     env: list[_Variable] | None = None
     ports: list[_ContainerPort] | None = None
     lifecycle: _Lifecycle | None = None
@@ -137,8 +142,11 @@ _OBJECTS: Final[dict[str, type[_Object]]] = {"Pod": _Pod, "Service": _Service}
 """Other kinds are let in as they are, whatever a wide webhook configuration sends."""
 
 
-def read(body: bytes) -> dict[str, Any]:
+def read(body: bytes | bytearray) -> dict[str, Any]:
     """Return a review's request as it came. Raises NotAReview for what no API server sends."""
+    # Commas in texts are counted too: an upper bound, found without making one object.
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise NotAReview(f"the body has more than {_MOST_VALUES} values")
     try:
         review = json.loads(body, parse_constant=_no_number)
     except ValueError as error:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sidecar.errors import UserError
 from sidecar.local_platform.schema import APPLICATION_ID, TABLES, VERSION
+
+log = logging.getLogger(__name__)
+
+_OWNER_ALONE: Final = 0o600
+_BESIDE: Final = ("", "-wal", "-shm", "-journal")
+"""What SQLite adds to the name of its file; it gives these the mode of that file."""
 
 Value = str | int | float | bytes | None
 """What a column holds."""
@@ -29,6 +37,8 @@ class Store:
         Raises UserError when the file cannot be opened, is of another program or version.
         """
         self._name = ":memory:" if path is None else str(path)
+        if path is not None:
+            _keep_private(path)
         try:
             # Autocommit: transactions are begun by hand, as IMMEDIATE. The thread is not checked
             # because a program may start the platform in one thread and close it in another.
@@ -123,3 +133,24 @@ class Store:
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         self._db.close()
+
+
+def _keep_private(path: Path) -> None:
+    """Give the files of a database, which hold keys and secrets, to their owner alone.
+
+    Whatever the umask: a new file is made so, and one that is wider is changed and told.
+    Raises UserError where that cannot be done.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE))
+        for end in _BESIDE:
+            file = Path(f"{path}{end}")
+            if not file.is_file() or not file.stat().st_mode & 0o777 & ~_OWNER_ALONE:
+                continue
+            log.warning("%s could be read by others: its mode is 0600 now", file)
+            file.chmod(_OWNER_ALONE)
+    except OSError as error:
+        raise UserError(
+            f"database {path}: {error.strerror}; name a file of yours in a directory that can be"
+            " written"
+        ) from error

@@ -223,6 +223,7 @@ def counts_against(kind: FailureKind) -> bool:
             | FailureKind.UNPROCESSABLE
             | FailureKind.BREAKER_OPEN  # no call was made
             | FailureKind.DISGUISED  # the engine's finding; the platform itself answered
+            | FailureKind.OVERLOADED  # our own
         ):
             return False
         case _:

@@ -1,8 +1,9 @@
 """The hot consume call: one write out, one small answer back, on pooled connections.
 
-Every attempt ends within its deadline and is told to the breaker, whether or not somebody still
-waits for it. An attempt whose caller was cancelled goes on: the platform may count it, and the
-engine has to know (architecture, Rules that hold 4).
+Every attempt ends within its deadline and is reported to the breaker, whether or not a caller still
+waits for it. The deadline counts the time in which our loop runs: what it was too late to read is
+no failure of the platform. An attempt whose caller was cancelled goes on: the platform may count
+it, and the engine has to know (architecture, Rules that hold 4).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.platform.answers import read_answer
 from sidecar.platform.breaker import Breaker, Ticket, counts_against
 from sidecar.ports import PlatformObserver
+from sidecar.stalls import Lost, Patience, always_on_time, ends_within
 
 _FIRST_SHARE: Final = 0.6
 """Share of the whole timeout that the first attempt may take, so that a retry still fits."""
@@ -36,13 +38,20 @@ _SHARED_DEADLINES: Final = 64
 class _Attempt:
     """One request to the platform: the handler of its answer, and what its deadline tells."""
 
-    __slots__ = ("_body", "_charge", "_connection", "_consumer", "_size", "_status", "_type",
-                 "decode", "orphaned", "outcome", "result", "started", "ticket")  # fmt: skip
+    __slots__ = ("_body", "_charge", "_connection", "_consumer", "_patience", "_size", "_status",
+                 "_type", "decode", "orphaned", "outcome", "result", "started",
+                 "ticket")  # fmt: skip
 
     def __init__(
-        self, consumer: Consumer, charge: Charge, ticket: Ticket, connection: ClientConnection
+        self,
+        consumer: Consumer,
+        charge: Charge,
+        ticket: Ticket,
+        connection: ClientConnection,
+        patience: Patience,
     ) -> None:
         self.decode = True
+        self._patience = patience
         self.orphaned: Callable[[Outcome], None] | None = None
         self.outcome: Outcome | None = None
         self.result: asyncio.Future[Outcome] = consumer.loop.create_future()
@@ -62,8 +71,15 @@ class _Attempt:
         return self.outcome is not None
 
     def expire(self) -> None:
-        """Give up at the deadline; what comes later is no longer read."""
-        self._give_up(FailureKind.TIMEOUT)
+        """Give up at the deadline; what comes later is no longer read.
+
+        Where our loop was late there is more time: the answer may be here, and unread.
+        """
+        if self.outcome is None and (left := self._patience.left) > 0.0:
+            self._consumer.loop.call_later(left, self.expire)
+            return
+        late = self._patience.overloaded
+        self._give_up(FailureKind.OVERLOADED if late else FailureKind.TIMEOUT)
 
     def close(self) -> None:
         """Give up because the sidecar ends."""
@@ -105,7 +121,7 @@ class _Attempt:
 
     def _give_up(self, kind: FailureKind) -> None:
         if self.outcome is None:
-            self._connection.abort()
+            self._connection.abort(self)
             self._complete(Failed(kind))
 
     def _complete(self, outcome: Outcome) -> None:
@@ -131,12 +147,14 @@ class Consumer:
         breaker: Breaker,
         observer: PlatformObserver,
         agent: str,
+        lost: Lost = always_on_time,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.breaker = breaker
         self._pool = pool
         self._key = key
         self._agent = agent
+        self._lost = lost
         self._observer = observer
         self._sent_key = ""
         self._prefix = b""
@@ -147,20 +165,23 @@ class Consumer:
         self, charge: Charge, *, timeout: float, orphaned: Callable[[Outcome], None]
     ) -> Outcome:
         """Consume once; one retry under the same key where the first result is unknown."""
-        deadline = self.loop.time() + timeout
         ticket = self.breaker.allow(self.loop.time())
         if ticket is None:
             return Failed(FailureKind.BREAKER_OPEN)
+        share = timeout * _FIRST_SHARE
+        patience = began = Patience(share, self.loop.time, self._lost)
         connection = self._pool.take()
         if connection is None:
-            connection = await self._connect(ticket, timeout * _FIRST_SHARE)
-            if connection is None:
-                return Failed(FailureKind.CONNECT)
-        attempt = self._send(connection, charge, ticket)
-        self._set_deadline(attempt, timeout * _FIRST_SHARE)
+            found = await self._connect(ticket, patience)
+            if isinstance(found, Failed):
+                return found
+            connection = found
+            patience = Patience(share, self.loop.time, self._lost)
+        attempt = self._send(connection, charge, ticket, patience)
+        self._set_deadline(attempt, share)
         outcome = await self._result(attempt, orphaned)
         if isinstance(outcome, Failed) and outcome.kind.result_unknown:
-            return await self._retry(charge, outcome, deadline, orphaned)
+            return await self._retry(charge, outcome, began.of(timeout), orphaned)
         return outcome
 
     async def close(self) -> None:
@@ -184,6 +205,10 @@ class Consumer:
                 ok, label = True, "granted"
             case Refused():
                 ok, label = True, "refused"
+            case Failed(FailureKind.OVERLOADED as kind):
+                self.breaker.release(ticket)  # nothing was learnt of the platform
+                self._observer.consume_finished(kind.value, now - started)
+                return
             case Failed(kind):
                 ok, label = not counts_against(kind), kind.value
             case _:
@@ -195,26 +220,25 @@ class Consumer:
         self,
         charge: Charge,
         first: Failed,
-        deadline: float,
+        patience: Patience,
         orphaned: Callable[[Outcome], None],
     ) -> Outcome:
         """Ask again under the same key, on a new connection, for what is left of the time."""
-        left = deadline - self.loop.time()
-        if left < _LEAST_RETRY_SECONDS:
+        if patience.left < _LEAST_RETRY_SECONDS:
             return first
         ticket = self.breaker.allow(self.loop.time())
         if ticket is None:
             return first
         try:
-            connection = await self._connect(ticket, left)
+            connection = await self._connect(ticket, patience)
         except asyncio.CancelledError:
             orphaned(first)
             raise
-        left = deadline - self.loop.time()
-        if connection is None:
+        if isinstance(connection, Failed):
             return first
-        attempt = self._send(connection, charge, ticket)
-        timer = self.loop.call_later(max(left, _LEAST_RETRY_SECONDS), attempt.expire)
+        attempt = self._send(connection, charge, ticket, patience)
+        seconds = max(patience.left, _LEAST_RETRY_SECONDS)
+        timer = self.loop.call_later(seconds, attempt.expire)
         try:
             second = await self._result(attempt, lambda later: orphaned(_of_both(first, later)))
         finally:
@@ -232,7 +256,9 @@ class Consumer:
                 orphaned(attempt.outcome)
             raise
 
-    def _send(self, connection: ClientConnection, charge: Charge, ticket: Ticket) -> _Attempt:
+    def _send(
+        self, connection: ClientConnection, charge: Charge, ticket: Ticket, patience: Patience
+    ) -> _Attempt:
         body = orjson.dumps(
             {
                 "org_id": charge.org_id,
@@ -242,24 +268,33 @@ class Consumer:
                 "idempotency_key": charge.key,
             }
         )
-        attempt = _Attempt(self, charge, ticket, connection)
+        attempt = _Attempt(self, charge, ticket, connection, patience)
         self._in_flight.add(attempt)
         data = b"%b%d\r\n\r\n%b" % (self._head(), len(body), body)
         connection.start(attempt, "POST", data, complete=True)
         return attempt
 
-    async def _connect(self, ticket: Ticket, seconds: float) -> ClientConnection | None:
-        """Open a connection within `seconds`; None, told to the breaker, when there is none."""
+    async def _connect(self, ticket: Ticket, patience: Patience) -> ClientConnection | Failed:
+        """Open a connection in time, or report to the breaker that there is none."""
         started = self.loop.time()
+        connecting = self.loop.create_task(self._pool.connect())
+        failed = Failed(FailureKind.CONNECT)
         try:
-            async with asyncio.timeout(seconds):
-                return await self._pool.connect()
-        except (ConnectFailedError, TimeoutError):
-            self._tell(Failed(FailureKind.CONNECT), ticket, started)
-            return None
+            if await ends_within(patience, connecting):
+                return connecting.result()
+            if patience.overloaded:
+                failed = Failed(FailureKind.OVERLOADED)
+        except ConnectFailedError:
+            pass
         except asyncio.CancelledError:
             self.breaker.release(ticket)
             raise
+        finally:
+            if not connecting.done():
+                connecting.cancel()
+                connecting.add_done_callback(_put_back)
+        self._tell(failed, ticket, started)
+        return failed
 
     def _head(self) -> bytes:
         """Return the head up to the length; made anew only when the key has changed."""
@@ -287,6 +322,12 @@ class Consumer:
             deadlines.set(attempt)
         else:  # what is left after a wait for a lease is a length that never comes again
             self.loop.call_later(seconds, attempt.expire)
+
+
+def _put_back(connecting: asyncio.Task[ClientConnection]) -> None:
+    """Return a connection that came in the moment in which it was given up."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().put_back()
 
 
 def _of_both(first: Failed, second: Outcome) -> Outcome:

@@ -16,6 +16,7 @@ from typing import Final
 import aiohttp
 
 from sidecar import __version__
+from sidecar.outbound import connector, proxy_arguments
 from sidecar.platform.errors import (
     ClientClosedError,
     DeadlineError,
@@ -95,6 +96,7 @@ class Transport:
     async def open(self) -> None:
         """Make the pool of connections."""
         self._session = aiohttp.ClientSession(
+            connector=connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             json_serialize=_json_text,
             headers={"Accept": "application/json", "User-Agent": f"bb-sidecar/{__version__}"},
@@ -160,6 +162,7 @@ class Transport:
             json=request.body,
             headers=request.headers,
             allow_redirects=False,
+            **proxy_arguments(request.origin),
         ) as answer:
             raw = await answer.content.read(MAX_ANSWER + 1)
             while len(raw) <= MAX_ANSWER and (more := await answer.content.read(MAX_ANSWER)):

@@ -7,16 +7,20 @@ cannot be read in one way only is an `UnreadableAmount`, which becomes a 422 (in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from sidecar.model import Headers
-from sidecar.policy.json_pointer import JsonPointer, Missing, Unreadable
+from sidecar.policy.content_coding import TooLongError, UndecodableError, coding_of, decoded
+from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Unreadable
+from sidecar.policy.json_reader import JsonReader
+from sidecar.policy.json_text import Piece, pieces_of
 
 MAX_UNITS: Final = 2**53 - 1
 """The largest amount anywhere: beyond it, JSON numbers lose units on their way to the platform."""
 
+_LIMIT: Final = 1 << 20  # as `body_limit` by default
 _DIGITS: Final = re.compile(rb"0*[0-9]{1,16}")
 _CHARSET: Final = re.compile(rb"charset([^=;]*)=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _ASCII_COMPATIBLE: Final = frozenset(
@@ -27,9 +31,14 @@ _FORM: Final = b"application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAmount:
-    """The amount cannot be read; `detail` says why, and quotes nothing long from the request."""
+    """The amount cannot be read; `detail` says why, and quotes nothing long from the request.
+
+    `status` is the refusal's: 413 for a body that is too long once decoded, 415 for a content
+    coding that is not read.
+    """
 
     detail: str
+    status: int = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ class ConstantAmount:
     needs_body: ClassVar[bool] = False
     units: int
 
-    def read(self, headers: Headers, body: bytes | None) -> int | UnreadableAmount:
+    def read(self, headers: Headers, body: bytes | None = None) -> int | UnreadableAmount:
         """Return the constant, whatever the call."""
         del headers, body
         return self.units
@@ -92,7 +101,7 @@ class HeaderAmount:
     name: bytes
     scale: Scale
 
-    def read(self, headers: Headers, body: bytes | None) -> int | UnreadableAmount:
+    def read(self, headers: Headers, body: bytes | None = None) -> int | UnreadableAmount:
         """Read the field's only line; two lines are unreadable.
 
         The result is at least 1, except that an empty upload by `content-length` may be 0
@@ -114,46 +123,112 @@ class HeaderAmount:
 
 @dataclass(frozen=True, slots=True)
 class JsonAmount:
-    """The amount is in the JSON body, where `pointer` points."""
+    """The amount is in the JSON body, where `pointer` points.
+
+    With `count` it is how many elements the array there has, and 1 for anything that is no array.
+    With `times` it is multiplied by that amount, and `scale` bounds the product as well.
+    """
 
     needs_body: ClassVar[bool] = True
     pointer: JsonPointer
     scale: Scale
+    count: bool = False
+    times: JsonAmount | None = None
+    _reader: JsonReader = field(init=False, repr=False, compare=False)
 
-    def read(self, headers: Headers, body: bytes | None) -> int | UnreadableAmount:
-        """Read the value; at least 1. None and an empty body are a missing value."""
+    def __post_init__(self) -> None:
+        factors = [self] if self.times is None else [self, self.times]
+        object.__setattr__(self, "_reader", JsonReader([each.pointer for each in factors]))
+
+    def read(
+        self, headers: Headers, body: bytes | None, limit: int = _LIMIT
+    ) -> int | UnreadableAmount:
+        """Read the amount in one go, where nothing else waits for it."""
+        reading = self.reading(headers, body or b"", limit)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                amount: int | UnreadableAmount = end.value
+                return amount
+
+    def reading(
+        self, headers: Headers, body: bytes, limit: int = _LIMIT
+    ) -> Generator[None, None, int | UnreadableAmount]:
+        """Read the amount in slices, with a yield between two; an empty body is a missing value.
+
+        `limit` bounds a compressed body once it is decoded, in bytes.
+        """
         where = f"{self.pointer.text} of the body"
-        body = body or b""
-        if (ambiguous := _ambiguous_body(headers, body)) is not None:
-            return UnreadableAmount(f"{where} cannot be read: {ambiguous}")
-        value = self.pointer.find(body)
-        if isinstance(value, Unreadable):
-            return UnreadableAmount(f"{where} cannot be read: {value.detail}")
-        if isinstance(value, Missing):
+        if not body:
+            return self._price((Missing(), Missing()))
+        try:
+            source = _text_of(headers, body, limit)
+            findings = yield from self._reader.read(source)
+        except _AmbiguousError as error:
+            return UnreadableAmount(f"{where} cannot be read: {error}")
+        except UndecodableError as error:
+            return UnreadableAmount(f"the body sets the price of this call, and {error}", 415)
+        except TooLongError:
+            detail = f"the body sets the price of this call and is longer than {limit} bytes"
+            return UnreadableAmount(detail, 413)
+        return self._price(findings)
+
+    def _price(self, findings: tuple[Finding, ...]) -> int | UnreadableAmount:
+        amount = self._factor(findings[0])
+        if self.times is None or isinstance(amount, UnreadableAmount):
+            return amount
+        factor = self.times._factor(findings[1])  # noqa: SLF001 - another of the same kind
+        if isinstance(factor, UnreadableAmount):
+            return factor
+        where = f"{self.pointer.text} times {self.times.pointer.text} of the body"
+        return self.scale.number(where, amount * factor)
+
+    def _factor(self, found: Finding) -> int | UnreadableAmount:
+        where = f"{self.pointer.text} of the body"
+        if isinstance(found, Unreadable):
+            return UnreadableAmount(f"{where} cannot be read: {found.detail}")
+        if found is None or isinstance(found, Missing):
             return self.scale.missing(where)
+        if self.count:
+            return self.scale.number(
+                f"the length of {where}", found.length if isinstance(found, Array) else 1
+            )
         if self.scale.weights is not None:
-            return self.scale.name(where, value)
-        return self.scale.number(where, value)
+            return self.scale.name(where, found)
+        return self.scale.number(where, found)
 
 
 AmountRule = ConstantAmount | HeaderAmount | JsonAmount
 """Each has `needs_body` and `read(headers, body) -> int | UnreadableAmount`."""
 
 
-def _ambiguous_body(headers: Headers, body: bytes) -> str | None:
-    """Say why the product may read other text than these bytes, or None."""
-    if not body:
-        return None
+class _AmbiguousError(Exception):
+    """The product may read other text than these bytes; the message says why."""
+
+
+def _text_of(headers: Headers, body: bytes, limit: int) -> Iterator[Piece]:
+    """Return the body's text in pieces, decoded where it is compressed."""
+    form = False
     for name, value in headers:
-        if name == b"content-encoding" and value.lower() not in (b"", b"identity"):
-            return "the body is compressed; send it without content-encoding"
         if name != b"content-type":
             continue
         for extra, charset in _CHARSET.findall(value):
             # UTF-7 and EBCDIC, for example, hide keys in bytes that are harmless in UTF-8.
             if extra.strip() or charset.lower() not in _ASCII_COMPATIBLE:
-                return "its charset is not UTF-8"
-        # A form's fields hide in a JSON string: {"n":1,"x":"&n=16"}. curl sends plain JSON so.
-        if _FORM in value.lower() and (b"&" in body or b";" in body):
-            return "its content-type says form, and it could be read as one"
-    return None
+                raise _AmbiguousError("its charset is not UTF-8")
+        form = form or _FORM in value.lower()
+    coding = coding_of(headers)
+    pieces = decoded(body, coding, limit) if coding else pieces_of(body)
+    return _no_form(pieces) if form else pieces
+
+
+def _no_form(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Refuse what could be read as a form: its fields hide in a string, {"n":1,"x":"&n=16"}.
+
+    curl sends plain JSON with a form's content-type.
+    """
+    for piece in pieces:
+        if b"&" in piece.data or b";" in piece.data:
+            raise _AmbiguousError("its content-type says form, and it could be read as one")
+        yield piece

@@ -7,13 +7,16 @@ from pathlib import Path
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import find_problems
 from sidecar.policy.problems import Problem
+from sidecar.policy.risks import Deployment
 
 
-def check_file(path: Path) -> list[Problem]:
-    """Return every problem of a policy file, in the file's order; empty when it is good.
+def check_file(path: Path, deployment: Deployment | None = None) -> list[Problem]:
+    """Return every problem of a policy file, warnings included, in the file's order.
 
     Raises PolicyError when it cannot be read: that is no problem of the policy. It is read once,
     so that it may be a pipe. The secrets that it names need not be there: a policy is checked where
     it is written, not where it runs.
     """
-    return find_problems(read_policy_file(path), file=str(path), environ=None)
+    return find_problems(
+        read_policy_file(path), file=str(path), environ=None, deployment=deployment
+    )

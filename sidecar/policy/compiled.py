@@ -22,8 +22,9 @@ from sidecar.model import (
     Refund,
 )
 from sidecar.policy.amounts import AmountRule
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.paths import UnsafePath
-from sidecar.policy.routing import Match, Rank, Router
+from sidecar.policy.routing import Match, Router
 
 __all__ = ["FailOpenBudget", "Meter", "Policy", "Route", "UnsafePath"]
 
@@ -107,7 +108,7 @@ class Policy:
         self._unmatched: Final = unmatched
         self._table: Final = (*routes, Route(UNMATCHED, None, unmatched, errors))
         self.router: Final = Router(
-            matches, [rank_of(route) for route in self._table], case_sensitive=case_sensitive
+            matches, [effect_of(route) for route in self._table], case_sensitive=case_sensitive
         )
 
     @override
@@ -126,26 +127,28 @@ class Policy:
         """Where a call goes that matches no route: named "unmatched", never metered."""
         return self._table[-1]
 
-    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
+    def route_for(
+        self, method: str, path: str, headers: Headers, *, query: str = ""
+    ) -> Route | UnsafePath:
         """Return the first route that matches, else `unmatched`.
 
-        `path` is the raw path of the request target without the query; it is read as described
-        in `paths` and `routing`. `UnsafePath` means 400, and only where some route meters or
-        denies. A settled path costs one look in a dict.
+        `path` is the raw path of the request target, `query` what follows its `?`; they are read
+        as described in `paths`, `overrides` and `routing`. `UnsafePath` means 400, and only where
+        some route meters or denies. A settled path costs one look in a dict.
         """
-        found = self.router.find(method, path, headers)
+        found = self.router.find(method, path, headers, query)
         return found if isinstance(found, UnsafePath) else self._table[found]
 
 
-def rank_of(route: Route) -> Rank:
-    """Return what a route does, from the view of one who would like to evade it."""
+def effect_of(route: Route) -> Effect:
+    """Return what a route does, from the view of a client who would like to evade it."""
     if route.meter is not None:
-        return Rank.METERED
+        return Effect(Rank.METERED, route.meter)
     match route.action:
         case Action.ALLOW:
-            return Rank.FREE
+            return Effect(Rank.FREE)
         case Action.DENY:
-            return Rank.DENIED
+            return Effect(Rank.DENIED)
         case None:
             raise ValueError(f"route {route.name!r} has neither meter nor action")
         case _:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from sidecar.model import Headers, Reason, Resource
-from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.consequences import Consequence, of_meter, of_unmetered
+from sidecar.policy.overrides import asked_methods
 from sidecar.policy.paths import Segments, normalise
 from sidecar.policy.routing import Match
 from sidecar.policy.view import amount_as_value
@@ -25,7 +26,9 @@ class KeyParts:
     route: str
     method: str
     path: str
+    query: str
     resource: str
+    amount: int
     request_id: str
 
 
@@ -43,7 +46,7 @@ class Explanation:
     """All that the policy alone knows of a call.
 
     `route` is None when the call is refused for its path or method, which `refused` then tells.
-    `detours` are the other readings of the path that lead to other routes, with their names.
+    `detours` are the other readings of path and method that lead to other routes, with their names.
     """
 
     method: str
@@ -72,13 +75,13 @@ def explain(
     request_id: str = "<request id>",
     derive_key: Callable[[KeyParts], str] | None = None,
 ) -> Explanation:
-    """Follow a call through the policy; `target` may have a query, which plays no part.
+    """Follow a call through the policy; `target` may have a query: it is part of the key.
 
     `product` overrides the policy's. `derive_key` makes the key of the call's first attempt; the
     key is left out without it.
     """
-    path = target.partition("?")[0]
-    found = policy.route_for(method, path, headers)
+    path, _, query = target.partition("?")
+    found = policy.route_for(method, path, headers, query=query)
     route = None if isinstance(found, UnsafePath) else found
     refused = found.detail if isinstance(found, UnsafePath) else ""
     meter = None if route is None else route.meter
@@ -92,7 +95,9 @@ def explain(
             route=route.name,
             method=method,
             path=path,
+            query=query,
             resource=meter.resource,
+            amount=amount,
             request_id=request_id,
         )
     if meter is None:
@@ -102,7 +107,10 @@ def explain(
         path=path,
         normal=normalise(path),
         steps=_steps(policy, method, path, headers),
-        detours=_detours(policy, method, path, headers),
+        detours=(
+            *_detours(policy, method, path, headers),
+            *_overrides(policy, method, path, headers, query),
+        ),
         route=route,
         refused=refused,
         amount=amount,
@@ -154,7 +162,7 @@ def _detours(
     if isinstance(read, UnsafePath):
         return ()
     router = policy.router
-    names = [*(route.name for route in policy.routes), policy.unmatched.name]
+    names = _names(policy)
     here = router.choose(method, read.canonical, headers, exact=router.case_sensitive)
     found = {
         ("/" + "/".join(other.segments), names[number]): None
@@ -162,6 +170,23 @@ def _detours(
         if (number := router.choose(method, other.segments, headers, exact=other.exact)) != here
     }
     return tuple(found)
+
+
+def _overrides(
+    policy: Policy, method: str, path: str, headers: Headers, query: str
+) -> tuple[tuple[str, str], ...]:
+    """Return where the methods lead that the call asks for by an override."""
+    here = policy.router.find_as(method, path, headers)
+    found: list[tuple[str, str]] = []
+    for asked in sorted(asked_methods(headers, query)):
+        there = policy.router.find_as(asked, path, headers)
+        if not isinstance(there, UnsafePath) and there != here:
+            found.append((f"{asked} {path}", _names(policy)[there]))
+    return tuple(found)
+
+
+def _names(policy: Policy) -> list[str]:
+    return [*(route.name for route in policy.routes), policy.unmatched.name]
 
 
 def _price(
@@ -174,9 +199,13 @@ def _price(
             f"the body is over body_limit, {meter.body_limit} bytes"
         )
         return amount, (Consequence("always", Reason.BAD_REQUEST, 413),)
-    amount = meter.amount.read(headers, body)
+    rule = meter.amount
+    if isinstance(rule, JsonAmount):
+        amount = rule.read(headers, body, meter.body_limit)
+    else:
+        amount = rule.read(headers)
     if isinstance(amount, UnreadableAmount):
-        return amount, (Consequence("always", Reason.BAD_REQUEST, 422),)
+        return amount, (Consequence("always", Reason.BAD_REQUEST, amount.status),)
     return amount, of_meter(meter, free=amount == 0)
 
 
@@ -191,7 +220,7 @@ def render(explanation: Explanation) -> str:
         for step in explanation.steps
     ]
     if explanation.detours:
-        lines.append("other ways to read the path")
+        lines.append("other ways to read the call")
         lines += [f"  {path} would be {name}" for path, name in explanation.detours]
     lines += _verdict_lines(explanation)
     lines.append("outcomes")
@@ -224,7 +253,7 @@ def _verdict_lines(explanation: Explanation) -> list[str]:
 def _key_lines(parts: KeyParts, key: str | None) -> list[str]:
     values = asdict(parts)
     lines = [f"key: {key}" if key else "key: a digest over"]
-    lines += [f"  {field.name}: {values[field.name]}" for field in fields(parts)]
+    lines += [f"  {field.name}: {values[field.name]}".rstrip() for field in fields(parts)]
     return [
         *lines,
         "  attempt: how often this ID was charged before",

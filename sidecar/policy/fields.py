@@ -122,6 +122,8 @@ EnvironmentName = Annotated[
 Pointer = Annotated[
     str, AfterValidator(_pointer), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
+PricedName = Annotated[str, Field(max_length=256)]
+"""Short enough that a text which could be one is always decoded, however it is written."""
 PathPattern = Annotated[
     str,
     AfterValidator(_path),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from pydantic import ValidationError
+from typing_extensions import override
 
 from sidecar.model import BearerSource, CookieSource, IdentitySource, Resource
 from sidecar.policy.amounts import (
@@ -20,11 +21,13 @@ from sidecar.policy.amounts import (
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy, Route
 from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.risks import Deployment, warn_of_risks
 from sidecar.policy.rules import check_rules, match_of
 from sidecar.policy.schema import (
     BudgetSpec,
     ChargingSpec,
     DefaultsSpec,
+    FactorSpec,
     HeaderAmountSpec,
     IdentitySpec,
     JsonAmountSpec,
@@ -36,35 +39,62 @@ from sidecar.policy.source import Document, read_document
 from sidecar.policy.wording import describe
 
 
+class AnySecret(Mapping[str, str]):
+    """An environment for a policy that verifies no caller: no secret has to be there."""
+
+    @override
+    def __getitem__(self, name: str) -> str:
+        return "not looked for"
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    @override
+    def __len__(self) -> int:
+        return 0
+
+
 def load_policy(data: bytes, *, file: str, environ: Mapping[str, str]) -> Policy:
     """Return the policy of a file's bytes.
 
     `file` is its name in messages; `environ` has the secrets that the file names. Raises
     PolicyError with every problem. Pure, and so fit to run in a thread.
     """
-    spec, problems = _validate(data, file, environ)
-    if problems or spec is None:
-        raise PolicyError(problems)
+    document, spec = _validate(data, file, environ)
+    if document.problems or spec is None:
+        raise PolicyError(document.problems)
     return _compile(spec, digest=hashlib.sha256(data).hexdigest(), environ=environ)
 
 
-def find_problems(data: bytes, *, file: str, environ: Mapping[str, str] | None) -> list[Problem]:
-    """Return every problem of a file's bytes, in the file's order.
+def find_problems(
+    data: bytes,
+    *,
+    file: str,
+    environ: Mapping[str, str] | None,
+    deployment: Deployment | None = None,
+) -> list[Problem]:
+    """Return every problem of a file's bytes, warnings included, in the file's order.
 
-    With `environ` None the secrets that the file names are not looked for.
+    With `environ` None the secrets that the file names are not looked for. `deployment` is how the
+    policy will run, as far as that is known: some warnings depend on it.
     """
-    return sorted(_validate(data, file, environ)[1])
+    document, spec = _validate(data, file, environ)
+    if spec is not None and not document.problems:
+        policy = _compile(spec, digest="", environ=AnySecret())
+        warn_of_risks(document, policy, deployment)
+    return sorted(document.problems)
 
 
 def _validate(
     data: bytes, file: str, environ: Mapping[str, str] | None
-) -> tuple[PolicySpec | None, list[Problem]]:
+) -> tuple[Document, PolicySpec | None]:
     document = read_document(data, file)
     if document.value is None:
-        return None, document.problems
+        return document, None
     spec = _shape(document)
     check_rules(document, environ)
-    return spec, document.problems
+    return document, spec
 
 
 def _shape(document: Document) -> PolicySpec | None:
@@ -146,7 +176,8 @@ def _amount(spec: int | JsonAmountSpec | HeaderAmountSpec, resource: Resource) -
         case int():
             return ConstantAmount(spec)
         case JsonAmountSpec():
-            return JsonAmount(JsonPointer.parse(spec.json_), _scale(spec, minimum=1))
+            times = None if spec.times is None else _json_amount(spec.times)
+            return _json_amount(spec, times)
         case HeaderAmountSpec():
             # Only an empty upload is honestly free: any other 0 is a client's choice not to pay.
             empty_upload = resource is Resource.STORAGE_BYTES and spec.header == "content-length"
@@ -157,7 +188,12 @@ def _amount(spec: int | JsonAmountSpec | HeaderAmountSpec, resource: Resource) -
             assert_never(spec)
 
 
-def _scale(spec: JsonAmountSpec | HeaderAmountSpec, *, minimum: int) -> Scale:
+def _json_amount(spec: FactorSpec, times: JsonAmount | None = None) -> JsonAmount:
+    pointer, scale = JsonPointer.parse(spec.json_), _scale(spec, minimum=1)
+    return JsonAmount(pointer, scale, spec.count, times)
+
+
+def _scale(spec: FactorSpec | HeaderAmountSpec, *, minimum: int) -> Scale:
     return Scale(
         weights=None if spec.map is None else dict(spec.map),
         default=spec.default,

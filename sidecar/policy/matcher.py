@@ -46,19 +46,24 @@ class PathIndex:
                 node = node.child(segment)
             node.ends.append(number)
 
-    def find(self, segments: Segments) -> list[int]:
-        """Return the numbers of all patterns that match, in order; some may come twice."""
+    def find(self, segments: Segments, *, empty_end: bool = False) -> list[int]:
+        """Return the numbers of all patterns that match, in order; some may come twice.
+
+        `*` takes no empty segment, but the last one with `empty_end`: some routers (find-my-way)
+        serve `/items/` by the route of `/items/:id`.
+        """
         found: list[int] = []
+        last = len(segments) - 1
         active: list[_Node] = []
         _enter(self._root, active, found)
-        for segment in segments:
+        for place, segment in enumerate(segments):
             following: list[_Node] = []
             for node in active:
                 if node.loops and node not in following:
                     following.append(node)
                 if (child := node.literals.get(segment)) is not None:
                     _enter(child, following, found)
-                if node.one is not None and segment:
+                if node.one is not None and (segment or (empty_end and place == last)):
                     _enter(node.one, following, found)
             active = following
             if not active:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.policy.paths import CONTROL, Segments, fold_case
+from sidecar.policy.path_steps import CONTROL, fold_case
+from sidecar.policy.paths import Segments
 
 ONE: Final = "*"
 ANY: Final = "**"

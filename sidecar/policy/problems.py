@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sidecar.errors import UserError
 
 
+class Severity(StrEnum):
+    """Whether a policy can be used all the same: with a warning or a note it can."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake: `line` and `column` count from 1. The message names the mend."""
+    """One mistake: `line` and `column` count from 1. The message names the fix."""
 
     file: str
     line: int
     column: int
     message: str
+    severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        word = "" if self.severity is Severity.ERROR else f"{self.severity}: "
+        return f"{self.file}:{self.line}:{self.column}: {word}{self.message}"
 
 
 class PolicyError(UserError):

@@ -22,6 +22,7 @@ from typing import Final, NoReturn
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError, Problem, UnreadError
+from sidecar.processes import end_process, start_process
 
 Reader = Callable[[bytes], Awaitable[Policy]]
 """Makes a file's bytes a policy. Raises PolicyError with every problem."""
@@ -58,13 +59,10 @@ def read_apart(file: str, environ: Mapping[str, str]) -> Reader:
 
     async def read(data: bytes) -> Policy:
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_process(
                 *own_python("sidecar.policy.reading"), file,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 env={**environ, "PYTHONPATH": own_path()},
-                start_new_session=True,  # a terminal's Ctrl-C is its parent's to act on
+                piped=True,
             )  # fmt: skip
         except OSError as error:
             raise _unread(file, f"no process can be started for it: {error.strerror}") from error
@@ -75,8 +73,7 @@ def read_apart(file: str, environ: Mapping[str, str]) -> Reader:
             raise _unread(file, _reason(-signal.SIGALRM)) from None
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
+                await end_process(process)
         status = await process.wait()
         if status:
             told = said[-_SAID:].decode(errors="backslashreplace")
@@ -184,7 +181,7 @@ def _read_and_end(path: Path, environ: Mapping[str, str], told: int) -> NoReturn
 
 def _end_in_time() -> None:
     """End this process when it takes too long, and when nobody waits for its answer any more."""
-    for number in (signal.SIGALRM, signal.SIGPIPE, signal.SIGTERM):  # whatever they did so far
+    for number in (signal.SIGALRM, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its parent's to act on
     signal.alarm(PATIENCE)

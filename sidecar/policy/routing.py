@@ -1,7 +1,8 @@
 """Which route a call falls to: first match wins, whatever way its path is spelt.
 
 The canonical reading of the path decides. The other readings guard it: where one of them leads
-to a route that the canonical one evades, the call is refused (400) rather than believed.
+to a route that the canonical one evades, the call is refused (400). A method that the call asks
+for by an override is one more way to read it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final, assert_never
+from typing import Final
 
 from typing_extensions import override
 
 from sidecar.model import Headers
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
+from sidecar.policy.overrides import MAX_OVERRIDES, METHOD, asked_methods
 from sidecar.policy.paths import (
     Reading,
     Readings,
@@ -26,21 +28,13 @@ from sidecar.policy.paths import (
 )
 from sidecar.policy.patterns import Pattern
 
-_METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
 _HOST: Final = b"host"
+_UPGRADE: Final = b"upgrade"
 _PORT: Final = re.compile(rb":[0-9]{1,5}\Z")
 _GENERATION: Final = 2048
 """How many (method, path) pairs a generation of the cache holds; two are kept."""
 _CACHED_LENGTH: Final = 256
 """Longer paths are not cached: the cache's memory has a bound, whatever is asked for."""
-
-
-class Rank(Enum):
-    """What a route does, from the view of one who would like to evade it."""
-
-    FREE = "free"
-    METERED = "metered"
-    DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ class Match:
     def missing(self, headers: Headers) -> tuple[bytes, bytes] | None:
         """Return the first header that this asks for and the call does not have."""
         for line in self.headers:
-            if line not in headers and not (line[0] == _HOST and _names_host(line[1], headers)):
+            if line not in headers and not _has_alike(line, headers):
                 return line
         return None
 
@@ -95,15 +89,16 @@ _Entry = int | UnsafePath | _Conditional
 
 
 class Router:
-    """Routes by number; `len(matches)` is the number of "unmatched", whose rank comes last."""
+    """Routes by number; `len(matches)` is the number of "unmatched", whose effect comes last."""
 
     def __init__(
-        self, matches: Sequence[Match], ranks: Sequence[Rank], *, case_sensitive: bool
+        self, matches: Sequence[Match], effects: Sequence[Effect], *, case_sensitive: bool
     ) -> None:
         self.matches: Final = tuple(matches)
+        self.effects: Final = tuple(effects)
         self.case_sensitive: Final = case_sensitive
-        self._ranks = tuple(ranks)
-        self._guarded = any(rank is not Rank.FREE for rank in ranks)
+        self._guarded = any(effect.rank is not Rank.FREE for effect in effects)
+        self._by_method = self._guarded and any(match.methods is not None for match in matches)
         self._exact = PathIndex(match.pattern.segments for match in matches)
         folded = [match.pattern.folded() for match in matches]
         self._folded = self._exact if case_sensitive else PathIndex(folded)
@@ -111,8 +106,17 @@ class Router:
         self._young: dict[tuple[str, str], _Entry] = {}
         self._old: dict[tuple[str, str], _Entry] = {}
 
-    def find(self, method: str, path: str, headers: Headers) -> int | UnsafePath:
-        """Return the number of the route; `path` raw, without the query."""
+    def find(self, method: str, path: str, headers: Headers, query: str = "") -> int | UnsafePath:
+        """Return the number of the route; `path` and `query` raw, without the `?` between."""
+        number = self.find_as(method, path, headers)
+        if self._by_method and not isinstance(number, UnsafePath):
+            asked = asked_methods(headers, query)
+            if asked:
+                return self._weigh_methods(number, asked, path, headers)
+        return number
+
+    def find_as(self, method: str, path: str, headers: Headers) -> int | UnsafePath:
+        """Return the number of the route for this method alone, overrides left aside."""
         key = (method, path)
         entry = self._young.get(key)
         if entry is None:
@@ -137,6 +141,22 @@ class Router:
         index = PathIndex([pattern.segments if self.case_sensitive else pattern.folded()])
         return bool(index.find(segments))
 
+    def _weigh_methods(
+        self, number: int, asked: frozenset[str], path: str, headers: Headers
+    ) -> int | UnsafePath:
+        if len(asked) > MAX_OVERRIDES:
+            return UnsafePath("the call asks for too many methods at once")
+        for method in sorted(asked):
+            other = self.find_as(method, path, headers)
+            if isinstance(other, UnsafePath):
+                return other
+            if not self.effects[number].may_stand_for(self.effects[other]):
+                return UnsafePath(
+                    f"the call asks to be taken for {method[:20]}, which is another route; "
+                    "send that method itself"
+                )
+        return number
+
     def _recall(self, key: tuple[str, str]) -> _Entry:
         entry = self._old.get(key)
         if entry is None:
@@ -149,7 +169,7 @@ class Router:
         return entry
 
     def _settle(self, method: str, path: str) -> _Entry:
-        if self._guarded and not _METHOD.fullmatch(method):
+        if self._guarded and not METHOD.fullmatch(method):
             return UnsafePath(f"the method {method[:20]!a} is not an upper-case token")
         read = self.read(path)
         if isinstance(read, UnsafePath):
@@ -168,7 +188,8 @@ class Router:
 
     def _open(self, method: str, segments: Segments, *, exact: bool) -> Candidates:
         found: list[int] = []
-        for number in (self._exact if exact else self._folded).find(segments):
+        index = self._exact if exact else self._folded
+        for number in index.find(segments, empty_end=True):
             match = self.matches[number]
             if match.takes_method(method):
                 found.append(number)
@@ -184,13 +205,31 @@ class Router:
         return candidates[-1]
 
     def _judge(self, number: int, others: Sequence[tuple[Reading, int]]) -> int | UnsafePath:
+        effect = self.effects[number]
         for reading, other in others:
-            if other != number and not may_stand(self._ranks[number], self._ranks[other], reading):
+            if other != number and not effect.may_stand_for(
+                self.effects[other], slash=reading.slash, empty=reading.empty
+            ):
                 return UnsafePath(
                     "the path is spelt so that it could mean another route; "
                     "send it in its normal form"
                 )
         return number
+
+
+def _has_alike(wanted: tuple[bytes, bytes], headers: Headers) -> bool:
+    """Whether a header that products compare loosely is there in another spelling."""
+    name, value = wanted
+    if name == _UPGRADE:
+        return any(
+            came == _UPGRADE and _protocol(text) == _protocol(value) for came, text in headers
+        )
+    return name == _HOST and _names_host(value, headers)
+
+
+def _protocol(upgrade: bytes) -> bytes:
+    """Return the name of a protocol without its version: `WebSocket/13` is `websocket`."""
+    return upgrade.partition(b"/")[0].strip().lower()
 
 
 def _names_host(wanted: bytes, headers: Headers) -> bool:
@@ -203,23 +242,3 @@ def _names_host(wanted: bytes, headers: Headers) -> bool:
                 came = _PORT.sub(b"", came)
             return came.rstrip(b".") == host.rstrip(b".")
     return False
-
-
-def may_stand(canonical: Rank, other: Rank, reading: Reading) -> bool:
-    """Whether the canonical route may be believed although this reading leads to another one.
-
-    Never where the other would be stricter, nor between two meters where the structure is in
-    doubt. A trailing slash, which many clients add without thinking, does not lead away from a
-    metered route; its spelling without the slash is weighed all the same.
-    """
-    match canonical:
-        case Rank.DENIED:
-            return True
-        case Rank.FREE:
-            return other is Rank.FREE
-        case Rank.METERED:
-            if reading.slash or other is Rank.FREE:
-                return True
-            return other is Rank.METERED and not reading.structure
-        case _:
-            assert_never(canonical)

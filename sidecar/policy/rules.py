@@ -102,8 +102,17 @@ def _check_route(document: Document, where: Where, route: dict[str, object]) -> 
 def _check_charging(document: Document, where: Where, charging: object) -> None:
     if not isinstance(charging, dict) or not isinstance(charging.get("amount"), dict):
         return
-    amount = charging["amount"]
     where = (*where, "amount")
+    _check_amount(document, where, charging["amount"])
+    if isinstance(times := charging["amount"].get("times"), dict):
+        _check_amount(document, (*where, "times"), times)
+
+
+def _check_amount(document: Document, where: Where, amount: dict[str, object]) -> None:
+    if amount.get("count") is True and "map" in amount:
+        document.problem(
+            (*where, "map"), "`map` prices a name, and `count` counts: take one of them", key=True
+        )
     largest = amount.get("max")
     if not isinstance(largest, int):
         return

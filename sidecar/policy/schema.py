@@ -35,6 +35,7 @@ from sidecar.policy.fields import (
     Method,
     PathPattern,
     Pointer,
+    PricedName,
     RouteName,
     Slug,
     Units,
@@ -77,25 +78,39 @@ class IdentitySpec(Spec):
 class ScaleSpec(Spec):
     """How a value that was read becomes units."""
 
-    map: Annotated[dict[str, Units], Field(min_length=1)] | SkipJsonSchema[None] = Field(
+    map: Annotated[dict[PricedName, Units], Field(min_length=1)] | SkipJsonSchema[None] = Field(
         default=None,
         description="Price by name: the value is looked up, exactly as it is written. "
         "A name that is not there takes `default`, or is refused (422) without one.",
     )
     default: Units | SkipJsonSchema[None] = Field(
         default=None,
-        description="Units when the value is missing. Without it such a call is refused (422).",
+        description="Units when the value is missing or null. Without it such a call is refused "
+        "(422).",
     )
     max: Units | SkipJsonSchema[None] = Field(
         default=None, description="The largest amount that is let through; more is refused (422)."
     )
 
 
-class JsonAmountSpec(ScaleSpec):
-    """An amount that is read from the JSON body."""
+class FactorSpec(ScaleSpec):
+    """A number that is read from the JSON body."""
 
     json_: Pointer = Field(
         alias="json", description="JSON pointer (RFC 6901) to the amount, or to the name in `map`."
+    )
+    count: bool = Field(
+        default=False,
+        description="Count the elements of the array there; 1 for anything that is no array.",
+    )
+
+
+class JsonAmountSpec(FactorSpec):
+    """An amount that is read from the JSON body."""
+
+    times: FactorSpec | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Multiply by another number of the body; `max` bounds the product as well.",
     )
 
 
@@ -189,7 +204,8 @@ class ChargingSpec(Spec):
     deny_status: DenyStatus = Field(default=429, description="Status of a refusal over quota.")
     body_limit: Annotated[int, Field(ge=1, le=64 << 20)] = Field(
         default=1 << 20,
-        description="Bytes of a body that is read for its amount; a longer one is refused (413).",
+        description="Bytes of a body that is read for its amount, once decoded; a longer one is "
+        "refused (413).",
     )
 
 

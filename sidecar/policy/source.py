@@ -15,7 +15,7 @@ from typing import Final
 import yaml
 
 from sidecar.policy.file import MAX_BYTES
-from sidecar.policy.problems import Problem
+from sidecar.policy.problems import Problem, Severity
 
 Where = tuple[str | int, ...]
 """The way to a value: keys and indices from the root."""
@@ -65,6 +65,18 @@ class Document:
         if value not in unless:
             self.add(self._keys.get(here, value) if key else value, message)
 
+    def warn(self, where: Where, message: str) -> None:
+        """Add a warning at a value: the policy can be used, but may not do what is meant."""
+        self._remark(where, message, Severity.WARNING)
+
+    def note(self, where: Where, message: str) -> None:
+        """Add what an author should know of a value, right as it is."""
+        self._remark(where, message, Severity.NOTE)
+
+    def _remark(self, where: Where, message: str, severity: Severity) -> None:
+        position = self._values.get(self.resolve(where), (1, 1))
+        self._add(Problem(self.file, *position, message, severity))
+
     def resolve(self, where: Where) -> Where:
         """Return `where` without what the document does not have: a validator's own names."""
         here: Where = ()
@@ -83,7 +95,9 @@ class Document:
 
     def add(self, position: Position, message: str) -> None:
         """Add a problem at a position; the same one twice (by an alias) is one."""
-        problem = Problem(self.file, *position, message)
+        self._add(Problem(self.file, *position, message))
+
+    def _add(self, problem: Problem) -> None:
         if problem not in self._seen:
             self._seen.add(problem)
             self.problems.append(problem)

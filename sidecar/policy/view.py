@@ -42,8 +42,12 @@ def amount_as_value(rule: AmountRule) -> int | dict[str, object]:
     match rule:
         case ConstantAmount(units=units):
             return units
-        case JsonAmount(pointer=pointer, scale=scale):
-            return {"json": pointer.text, **_scale(scale)}
+        case JsonAmount(pointer=pointer, scale=scale, count=count, times=times):
+            shown: dict[str, object] = {"json": pointer.text}
+            if count:
+                shown["count"] = True
+            shown |= _scale(scale)
+            return shown if times is None else {**shown, "times": amount_as_value(times)}
         case HeaderAmount(name=name, scale=scale):
             return {"header": name.decode("ascii"), **_scale(scale)}
         case _:

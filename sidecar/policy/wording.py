@@ -13,6 +13,7 @@ from sidecar.policy.schema import (
     FROM_JSON,
     BudgetSpec,
     DefaultsSpec,
+    FactorSpec,
     HeaderAmountSpec,
     IdentitySpec,
     JsonAmountSpec,
@@ -31,6 +32,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "meter": MeterSpec,
     "fail_open_budget": BudgetSpec,
     FROM_JSON: JsonAmountSpec,
+    "times": FactorSpec,
     FROM_HEADER: HeaderAmountSpec,
 }
 """The mapping that a part of an error's location stands for."""
@@ -68,7 +70,7 @@ def describe(error: ErrorDetails, here: Where) -> tuple[str, bool] | None:
         case "extra_forbidden":
             return _unknown_key(where), True
         case "missing":
-            either = " or `header`" if FROM_JSON in where else ""
+            either = " or `header`" if FROM_JSON in where and "times" not in where else ""
             return f"{name} needs `{where[-1]}`{either}", True
         case "value_error":
             return f"{name}: {error['ctx']['error']}", where[-1] == "[key]"

@@ -7,11 +7,9 @@ away. Bytes that follow the current request wait here, and past a bound the clie
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from typing import TYPE_CHECKING, Final, cast
 
-from sidecar.http1.delivery import acknowledged
+from sidecar.http1.delivery import reset_on_close, taken_so_far
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead, find_end, parse_request
 from sidecar.proxy.inbound import InboundBody
@@ -25,7 +23,6 @@ _LINGER_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 0.25
 _WRITE_HIGH_WATER: Final = 64 * 1024
 _FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ServerConnection:
@@ -33,11 +30,12 @@ class ServerConnection:
 
     `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `_deaf`: what still comes is thrown away. `_ended`: the client will send nothing more.
+    `_behind`: the buffer begins with a part of the open body.
     """
 
-    __slots__ = ("_body_due", "_body_full", "_buffer", "_deaf", "_ended", "_reader", "_reading",
-                 "_searched", "_server", "_taken", "_writing_paused", "answered", "body",
-                 "deadline", "exchange", "moved", "peer", "relay", "transport", "trusted",
+    __slots__ = ("_behind", "_body_due", "_body_full", "_buffer", "_deaf", "_ended", "_reader",
+                 "_reading", "_searched", "_server", "_taken", "_writing_paused", "answered",
+                 "body", "deadline", "exchange", "moved", "peer", "relay", "transport", "trusted",
                  "tunnel")  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -45,7 +43,7 @@ class ServerConnection:
         self._buffer = b""
         self._searched = 0
         self._body_due = _NEVER
-        self._body_full = self._deaf = self._ended = False
+        self._behind = self._body_full = self._deaf = self._ended = False
         self._reading = True
         self._reader: asyncio.ReadTransport | None = None
         self._writing_paused = False
@@ -81,7 +79,7 @@ class ServerConnection:
             self.tunnel.write(data)
             return
         body = self.body
-        if body is not None and not body.done:
+        if body is not None and not body.done and not self._behind:
             data = self._feed_body(body, data)
             if not data:
                 return
@@ -117,7 +115,7 @@ class ServerConnection:
     def pause_writing(self) -> None:
         """Stop reading the upstream: the client does not keep up."""
         self._writing_paused = True
-        self._taken = self._taken_so_far()
+        self._taken = taken_so_far(self.transport)
         if self._reader is not None and not self._reader.is_closing():
             self._reader.pause_reading()
         if self._ended:
@@ -146,7 +144,7 @@ class ServerConnection:
         if not self.transport.is_closing():
             self.transport.write(data)
         if self._writing_paused:
-            self._taken = self._taken_so_far()
+            self._taken = taken_so_far(self.transport)
 
     def write_interim(self, data: bytes) -> None:
         """Send a 1xx, which is no answer yet; the client may now be the one to go on."""
@@ -214,13 +212,9 @@ class ServerConnection:
             self._regulate()
 
     def abort(self) -> None:
-        """Cut the connection: the client must not take what it has for a whole answer.
-
-        Where only the end of the connection would tell the whole from a part, it is reset.
-        """
+        """Cut the connection, so that the client does not take what it has for a whole answer."""
         if self.relay is not None and self.relay.until_close:
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self.transport)
         self.transport.abort()
 
     def expire(self) -> None:
@@ -229,7 +223,7 @@ class ServerConnection:
         if self._writing_paused or (self._deaf and self.transport.get_write_buffer_size()):
             self._expect_reading()
         elif self._ended:
-            if self._taken_so_far() > self._taken:
+            if taken_so_far(self.transport) > self._taken:
                 self._start_grace()
             else:
                 self.abort()  # nobody was slow: most likely the client has left
@@ -296,7 +290,7 @@ class ServerConnection:
             self.body = body
             if self._buffer:
                 try:
-                    self._buffer = body.feed(self._buffer)
+                    self._buffer = self._fed(body, self._buffer)
                 except ProtocolError as error:
                     self._refuse(error)
                     return
@@ -309,7 +303,7 @@ class ServerConnection:
     def _feed_body(self, body: InboundBody, data: bytes) -> bytes:
         """Feed the open body; return what follows it."""
         try:
-            rest = body.feed(data)
+            rest = self._fed(body, data)
         except ProtocolError as error:
             self._body_broke(body, error)
             return b""
@@ -318,6 +312,21 @@ class ServerConnection:
         if self.answered or not body.done:
             self.watch()
         return rest
+
+    def _fed(self, body: InboundBody, data: bytes) -> bytes:
+        """Feed the body; what is left of it waits for the loop's next iteration in the buffer."""
+        rest = body.feed(data)
+        if rest and not body.done:
+            self._behind = True
+            self._regulate()
+            asyncio.get_running_loop().call_soon(self._catch_up)
+        return rest
+
+    def _catch_up(self) -> None:
+        data, self._buffer, self._behind = self._buffer, b"", False
+        if data and not self.transport.is_closing():
+            self.data_received(data)
+        self._regulate()
 
     def _body_broke(self, body: InboundBody, error: ProtocolError) -> None:
         """End the exchange with a 400: what follows cannot be told from a request."""
@@ -329,7 +338,7 @@ class ServerConnection:
 
     def _start_grace(self) -> None:
         """Give a client that has ended its side a moment to show that it is still there."""
-        self._taken = self._taken_so_far()
+        self._taken = taken_so_far(self.transport)
         self.deadline = self._server.now() + _GONE_SECONDS
         self._server.sweep_soon(_GONE_SECONDS)
 
@@ -351,20 +360,11 @@ class ServerConnection:
 
     def _expect_reading(self) -> None:
         """End a connection whose client took nothing since the last look; else look again."""
-        taken = self._taken_so_far()
-        if taken <= self._taken:
+        before, self._taken = self._taken, taken_so_far(self.transport)
+        if self._taken <= before:
             self._end("slow_reader")
-            return
-        self._taken = taken
-        self.deadline = self._server.now() + self._server.patience
-
-    def _taken_so_far(self) -> int:
-        """Return a number that grows while the client reads: what its kernel has acknowledged.
-
-        Where that cannot be told, what has left our own buffer has to do.
-        """
-        acked = acknowledged(self.transport)
-        return -self.transport.get_write_buffer_size() if acked is None else acked
+        else:
+            self.deadline = self._server.now() + self._server.patience
 
     def _end(self, cause: str) -> None:
         self._server.connection_closed(cause)
@@ -378,7 +378,7 @@ class ServerConnection:
         """
         self._buffer = b""
         self._deaf = True
-        self._taken = self._taken_so_far()
+        self._taken = taken_so_far(self.transport)
         unsent = self.transport.get_write_buffer_size()
         self.deadline = self._server.now() + (self._server.patience if unsent else _LINGER_SECONDS)
         if whole or not self.transport.can_write_eof():
@@ -390,7 +390,7 @@ class ServerConnection:
 
     def _regulate(self) -> None:
         """Read from the client exactly while there is room for what it sends."""
-        wanted = not self._body_full and len(self._buffer) <= self._server.room
+        wanted = not self._body_full and not self._behind and len(self._buffer) <= self._server.room
         if wanted is self._reading or self._ended or self.transport.is_closing():
             return
         self._reading = wanted

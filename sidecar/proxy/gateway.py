@@ -126,8 +126,8 @@ class Gateway:
         body = client.body
         if body is None:
             return await self._engine.decide(call, _NO_BODY)
+        body.room = self._room
         if not body.done:
-            body.room = self._room
             await body.prime()
         return await self._engine.decide(call, body)
 
@@ -143,37 +143,38 @@ class Gateway:
 
         Whatever happens, the permit is settled: as unreached until the first byte leaves.
         """
-        execution = Execution.UNREACHED
         upstream: ClientConnection | None = None
+        relay: Relay | None = None
         try:
             upstream = self._upstream.take() or await self._upstream.connect()
             stale = upstream.used  # it may have been closed by the upstream, and we not know yet
             relay = self._relay(client, upstream, head, decision)
             data, complete = self._request(client, head, decision, relay)
-            execution = Execution.DONE
             relay.start(data, complete=complete)
             self._observer.forwarded(decision.route, self._clock.monotonic() - started)
             ended = await relay.finished
             if relay.unreached and stale and complete:
-                upstream, execution = None, Execution.UNREACHED
+                upstream = relay = None
                 upstream = await self._upstream.connect()
                 relay = self._relay(client, upstream, head, decision)
-                execution = Execution.DONE
                 relay.start(data, complete=True)
                 ended = await relay.finished
-            execution = _execution(relay, ended)
             if ended is None:
                 return relay.status
             return self._cut(client, head, decision, ended)
         except ConnectFailedError as error:
             self._observer.upstream_failed(error.kind)
+            cause = {"kind": error.kind.value, "error": str(error)}
+            log.warning("upstream_unreachable", extra=cause)
             return self._answer(client, head, upstream_failure(decision, error.kind))
         except BaseException:
-            if upstream is not None:
-                _give_up(client, upstream, unused=execution is Execution.UNREACHED)
+            if relay is not None:
+                relay.abandon()
+            elif upstream is not None:
+                upstream.put_back()
             raise
         finally:
-            self._engine.settle(permit, execution)
+            self._engine.settle(permit, Execution.UNREACHED if relay is None else relay.execution)
 
     def _relay(
         self,
@@ -314,8 +315,8 @@ class Gateway:
 
     def _call(self, client: ServerConnection, head: RequestHead) -> Call:
         request_id, origin = self._request_id(client, head)
-        path = head.target.partition(b"?")[0].decode("ascii")
-        return Call(head.method, path, headers.decided_on(head), request_id, origin)
+        path, _, query = head.target.decode("ascii").partition("?")
+        return Call(head.method, path, query, headers.decided_on(head), request_id, origin)
 
     def _request_id(
         self, client: ServerConnection, head: RequestHead
@@ -343,22 +344,3 @@ def _denied(request_id: str, reason: Reason, status: int, detail: str) -> Decisi
         reason, UNROUTED, request_id, None, status=status, detail=detail,
         retry_after=retry_after,
     )  # fmt: skip
-
-
-def _execution(relay: Relay, ended: PeerFailure | ProtocolError | None) -> Execution:
-    """Say how an attempt went; a client that broke its own request has had what it paid for."""
-    if relay.unreached:
-        return Execution.UNREACHED
-    if isinstance(ended, PeerFailure) or relay.status >= 500:
-        return Execution.FAILED
-    return Execution.DONE
-
-
-def _give_up(client: ServerConnection, upstream: ClientConnection, *, unused: bool) -> None:
-    """Let go of the upstream when the client is gone: cut an exchange, flush a tunnel."""
-    if unused:
-        upstream.put_back()
-    elif client.tunnel is not None:
-        upstream.close()
-    else:
-        upstream.abort()

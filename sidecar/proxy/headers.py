@@ -30,6 +30,8 @@ _OURS_UPSTREAM: Final = frozenset(
     }
 )  # fmt: skip
 _COMMON_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"upgrade", b"te"})
+_WRITTEN_ANEW: Final = _OURS_UPSTREAM | {b"upgrade"}
+"""What a product gets although Connection names it."""
 _OURS_DOWNSTREAM: Final = frozenset({b"x-request-id", b"x-quota-decision"})
 _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 _FROM_TRUSTED: Final = frozenset({b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"})
@@ -121,13 +123,13 @@ def request_head(
 
 
 def decided_on(head: RequestHead) -> Fields:
-    """Return the fields that a call is decided by: what Connection takes away rules nothing.
+    """Return the fields that a call is decided by: those that Connection names do not count.
 
-    Else a client could show us one price or route and the product another.
+    Else a client could show one price or route to the sidecar and another to the product.
     """
     if head.connection <= _COMMON_OPTIONS:
         return head.fields
-    gone = head.connection - _OURS_UPSTREAM  # of those, what counts is written anew
+    gone = head.connection - _WRITTEN_ANEW
     return [field for field in head.fields if field[0] not in gone]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final, Protocol
 
+from sidecar.admission.turns import Turns
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody
 from sidecar.http1.heads import CHUNKED
@@ -14,6 +15,10 @@ _HOLD: Final = 64 * 1024
 _QUIET_SECONDS: Final = 0.25
 _PRIME_SECONDS: Final = 5.0
 _READ_AT_ONCE: Final = 128 * 1024 * 1024
+# Work is counted in line ends, of which each chunk has two: a slice takes up to 0.5 ms.
+_SLICE_WORK: Final = 512
+_PIECE: Final = 4 * 1024
+_PIECE_WORK: Final = 4
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -31,12 +36,16 @@ class Sender(Protocol):
 
 
 class ReadingRoom:
-    """Memory for the bodies that are read for their amounts, all of them together."""
+    """Memory for the bodies that are read for their amounts, all of them together.
 
-    __slots__ = ("left",)
+    Chunked ones are unframed in turns.
+    """
+
+    __slots__ = ("left", "turns")
 
     def __init__(self, size: int = _READ_AT_ONCE) -> None:
         self.left = size
+        self.turns = Turns()
 
 
 class InboundBody:
@@ -52,7 +61,7 @@ class InboundBody:
 
     def __init__(self, sender: Sender, length: int, *, owes_continue: bool) -> None:
         self._sender = sender
-        self._framing = ChunkedBody() if length == CHUNKED else CountedBody(length)
+        self._framing = ChunkedBody(bounded=True) if length == CHUNKED else CountedBody(length)
         self._held = bytearray()
         self._hold = _HOLD
         self._owes_continue = owes_continue
@@ -73,9 +82,13 @@ class InboundBody:
     # what the connection does
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes off the wire; return those after the body. ProtocolError if it is broken."""
+        """Take bytes off the wire; return those after the body. ProtocolError if it is broken.
+
+        What is returned while the body is not done costs too much at once: feed it again later.
+        """
         self.received += len(data)
         passed, rest = self._framing.feed(data)
+        self.received -= len(rest)
         self.done = done = self._framing.done
         if done and isinstance(self._framing, ChunkedBody):
             passed += self._framing.last_chunk()
@@ -168,8 +181,8 @@ class InboundBody:
         held = bytes(self._held)
         if isinstance(framing, CountedBody):
             return held
-        content = ChunkedBody(decode=True).feed(held)[0]
-        return content if len(content) <= limit else None
+        turns = Turns() if self.room is None else self.room.turns
+        return await turns.run(_unframed(held, limit))
 
     async def _wait(self) -> None:
         if self.error is None:
@@ -190,3 +203,20 @@ class InboundBody:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _unframed(framed: bytes, limit: int) -> Generator[None, None, bytes | None]:
+    """Take the content out of a whole chunked body, in slices; None over `limit` bytes."""
+    framing = ChunkedBody(decode=True)
+    content = bytearray()
+    work = 0
+    for start in range(0, len(framed), _PIECE):
+        piece = framed[start : start + _PIECE]
+        content += framing.feed(piece)[0]
+        if len(content) > limit:
+            return None
+        work += _PIECE_WORK + piece.count(b"\r\n")
+        if work >= _SLICE_WORK:
+            work = 0
+            yield
+    return bytes(content)

@@ -9,6 +9,7 @@ from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import Body, ChunkedBody
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from sidecar.model import Execution
 from sidecar.proxy import headers
 from sidecar.proxy.downstream import ServerConnection
 
@@ -26,8 +27,8 @@ class Relay:
     """
 
     __slots__ = ("_added", "_client", "_ending", "_first_byte", "_head", "_pending", "_rechunk",
-                 "_tells_quota", "decode", "finished", "keep", "status", "unreached", "until_close",
-                 "upstream")  # fmt: skip
+                 "_started", "_tells_quota", "decode", "finished", "keep", "status", "unreached",
+                 "until_close", "upstream")  # fmt: skip
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Relay:
         self._tells_quota = tells_quota
         self._pending = b""
         self._rechunk = False
+        self._started = False
         self._ending = b""
         self.decode = head.minor == 0  # HTTP/1.0 knows no chunks
         self._first_byte = first_byte_timeout
@@ -61,6 +63,7 @@ class Relay:
 
     def start(self, data: bytes, *, complete: bool) -> None:
         """Send the head, and what there is of the body."""
+        self._started = True
         self.upstream.start(self, self._head.method, data, complete=complete)
         if complete:
             self._await_answer()
@@ -68,22 +71,47 @@ class Relay:
     def _await_answer(self) -> None:
         """From now on the upstream owes the first byte of its answer."""
         if self._first_byte is not None and not self.status:
-            self.upstream.expire_after(self._first_byte)
+            self.upstream.expire_after(self, self._first_byte)
 
     def send_body(self, data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
         """Pass a part of the request's body on."""
         if self.finished.done():
             return
         if data:
-            self.upstream.write(data)
+            self.upstream.write(self, data)
         if done:
-            self.upstream.request_complete = True
+            self.upstream.complete_request(self)
             self._await_answer()
+
+    def abandon(self) -> None:
+        """Let go of the upstream, as the exchange ends early: cut the answer, flush a tunnel.
+
+        Where the answer has ended, its connection may serve another client by now, and is left.
+        """
+        if not self._started:
+            self.upstream.put_back()
+        elif self._client.tunnel is not None:
+            self.upstream.leave(self)
+        else:
+            self.upstream.abort(self)
+
+    @property
+    def execution(self) -> Execution:
+        """How the attempt went so far; a client that broke its own request is charged."""
+        if not self._started or self.unreached:
+            return Execution.UNREACHED
+        finished = self.finished
+        failed = (
+            finished.done()
+            and not finished.cancelled()
+            and isinstance(finished.result(), PeerFailure)
+        )
+        return Execution.FAILED if failed or self.status >= 500 else Execution.DONE
 
     def break_off(self, error: ProtocolError) -> None:
         """End the exchange because the client broke its own request."""
         if not self.finished.done():
-            self.upstream.abort()
+            self.upstream.abort(self)
             self.finished.set_result(error)
 
     def time_out(self) -> None:
@@ -94,7 +122,7 @@ class Relay:
         body = self._client.body
         stalled = self.status or (body is not None and not body.done)
         if stalled and self._client.tunnel is None and not self.finished.done():
-            self.upstream.expire(PeerFailure.IDLE_TIMEOUT)
+            self.upstream.fail(self, PeerFailure.IDLE_TIMEOUT)
 
     # the upstream's answer
 
@@ -117,7 +145,7 @@ class Relay:
         upgrade = self._head.upgrade
         if head.status == 101:
             if upgrade is None or not _same_protocol(head, upgrade):
-                self.upstream.abort()
+                self.upstream.abort(self)
                 self.finished.set_result(PeerFailure.PROTOCOL)
                 return
             connection = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"

@@ -24,7 +24,9 @@ Serve = Callable[[ServerConnection, RequestHead], Coroutine[None, None, None]]
 """Answers one request, whatever the end of it."""
 
 _SWEEP_SECONDS: Final = 0.5
-_BACKLOG: Final = 4096
+_TURNED_AWAY: Final = 64
+"""Clients over the cap that may linger, so that they read their 503; more are closed at once."""
+
 _PIPELINED: Final = 64 * 1024
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds, seconds and times: a client whose machine has vanished is noticed in two minutes."""
@@ -41,8 +43,12 @@ class Server:
         trusted: Sequence[Network],
         observer: RequestObserver,
         serve: Serve | None = None,
+        backlog: int = 128,
     ) -> None:
-        """Serve with the gateway, or with `serve`, which stands before it."""
+        """Serve with the gateway, or with `serve`, which stands before it.
+
+        At most `backlog` connections wait to be accepted, and may be so all at once.
+        """
         self._gateway = gateway
         self._serve: Serve = gateway.serve if serve is None else serve
         self._loop = asyncio.get_running_loop()
@@ -51,6 +57,8 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self._backlog = backlog
+        self._most = limits.max_connections + min(_TURNED_AWAY, backlog)
         self.limits = limits
         self.body_idle = limits.body_idle_timeout or float("inf")
         self.request_timeout = limits.request_timeout or float("inf")
@@ -70,7 +78,7 @@ class Server:
             lambda: cast("asyncio.Protocol", ServerConnection(self)),
             host,
             port,
-            backlog=_BACKLOG,
+            backlog=self._backlog,
             reuse_port=reuse_port or None,
         )
         for each in self._listener.sockets:
@@ -139,6 +147,8 @@ class Server:
         if len(self._connections) > self.limits.max_connections:
             self.connection_closed("over_limit")
             connection.turn_away()
+            if len(self._connections) > self._most:
+                connection.transport.close()
 
     def closed(self, connection: ServerConnection) -> None:
         """Count a connection out."""

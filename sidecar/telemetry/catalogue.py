@@ -34,13 +34,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; `name` as the interface writes it, without the prefix. Buckets in seconds."""
+    """One metric; `name` as the interface writes it, without the prefix. Buckets in seconds.
+
+    A gauge `of_file` describes what lies in a worker's file, and so outlives the worker.
+    """
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
+    of_file: bool = False
 
 
 _ANSWER: Final = (
@@ -50,6 +54,7 @@ _ADDED: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 )  # fmt: skip
 _CONSUME: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_LAG: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 def _counter(name: str, labels: tuple[str, ...], text: str) -> Metric:
@@ -98,10 +103,12 @@ FAIL_OPEN_SPENT = Metric(
 JOURNAL_PENDING = Metric(
     "journal_pending_units", Kind.GAUGE_SUM, (),
     "Units let through that the platform has not confirmed. Must fall once it answers again.",
+    of_file=True,
 )  # fmt: skip
 JOURNAL_OLDEST = Metric(
     "journal_oldest_seconds", Kind.GAUGE_MAX, (),
     "Age of the oldest of them. Near 86400 units are about to be dropped: restore the platform.",
+    of_file=True,
 )  # fmt: skip
 JOURNAL_REPLAYED = _counter(
     "journal_replayed_units_total", ("outcome",),
@@ -110,6 +117,14 @@ JOURNAL_REPLAYED = _counter(
 JOURNAL_DROPPED = _counter(
     "journal_dropped_units_total", (),
     "Units given up: used and never billed. Any rise is a loss to explain.",
+)  # fmt: skip
+JOURNAL_UNWRITABLE = Metric(
+    "journal_unwritable", Kind.GAUGE_MAX, (),
+    "1 while the journal takes no entries: nothing can fail open. Free or repair its disk.",
+)  # fmt: skip
+JOURNAL_DAMAGED = Metric(
+    "journal_damaged_bytes", Kind.GAUGE_SUM, (),
+    "Bytes of the journal that could not be read at the start. Above 0: see journal_damaged.",
 )  # fmt: skip
 LEASE_UNITS = Metric(
     "lease_units", Kind.GAUGE_SUM, ("state",),
@@ -122,6 +137,10 @@ LEASE_REQUESTS = _counter(
 CREDITS = Metric(
     "credits_units", Kind.GAUGE_SUM, (),
     "Units paid for attempts that failed, waiting for the next call. Growing: the product fails.",
+)  # fmt: skip
+CREDITS_LOST = _counter(
+    "credits_lost_units_total", ("cause",),
+    "Paid units given up unused. Rising as expired in the middle of a period: check the clock.",
 )  # fmt: skip
 REPLAYS = _counter(
     "replays_total", ("action",),
@@ -171,6 +190,11 @@ OPEN_CONNECTIONS = Metric(
     "open_connections", Kind.GAUGE_SUM, (),
     "Client connections. Near max-connections: calls will get 503.",
 )  # fmt: skip
+LOOP_LAG = Metric(
+    "loop_lag_seconds", Kind.HISTOGRAM, (),
+    "How late the event loop runs. Over 0.05: one call holds up the others, or the CPU is short.",
+    _LAG,
+)  # fmt: skip
 CONNECTIONS_CLOSED = _counter(
     "connections_closed_total", ("cause",),
     "Client connections that the sidecar closed of its own accord. A rise: slow or hostile peers.",
@@ -207,8 +231,9 @@ BUILD_INFO = Metric(
 METRICS: Final[tuple[Metric, ...]] = (
     REQUESTS, REQUEST_DURATION, OVERHEAD, UNITS, CONSUME_REQUESTS, CONSUME_DURATION, BREAKER_STATE,
     DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
-    LEASE_UNITS, LEASE_REQUESTS, CREDITS, REPLAYS, ATTEMPTS_SHARED, IDENTITY_FAILURES, JWKS_KEYS,
-    JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT, QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT,
-    OPEN_CONNECTIONS, CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD,
-    POLICY_SUCCESSFUL, POLICY_INFO, BUILD_INFO,
+    JOURNAL_UNWRITABLE, JOURNAL_DAMAGED, LEASE_UNITS, LEASE_REQUESTS, CREDITS, CREDITS_LOST,
+    REPLAYS, ATTEMPTS_SHARED, IDENTITY_FAILURES, JWKS_KEYS, JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT,
+    QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT, OPEN_CONNECTIONS, LOOP_LAG,
+    CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD, POLICY_SUCCESSFUL,
+    POLICY_INFO, BUILD_INFO,
 )  # fmt: skip

@@ -1,8 +1,8 @@
-"""A snapshot in the formats that Prometheus reads, with the process's own figures."""
+"""A snapshot in the formats that Prometheus reads, with the processes' own figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
@@ -10,71 +10,94 @@ from prometheus_client import (
     CollectorRegistry,
     GCCollector,
     PlatformCollector,
-    ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
-from typing_extensions import override
+from prometheus_client.utils import floatToGoString
 
 from sidecar.telemetry.catalogue import METRICS, PREFIX, Kind, Metric
-from sidecar.telemetry.snapshot import Buckets, Snapshot
+from sidecar.telemetry.process_figures import ProcessFigures
+from sidecar.telemetry.series import Labels
+from sidecar.telemetry.slices import in_slices
+from sidecar.telemetry.snapshot import Snapshot, merge_in_slices
 
 _OPENMETRICS: Final = "application/openmetrics-text"
+_ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 class Exposition:
     """The page behind /metrics. Its registry is its own: nothing global is read or written."""
 
-    def __init__(self, take: Callable[[], Snapshot]) -> None:
-        """Expose what `take` returns at each scrape."""
+    def __init__(
+        self,
+        parts: Callable[[], Iterable[Snapshot]],
+        workers: Callable[[], Iterable[int]] | None = None,
+    ) -> None:
+        """Expose what `parts` gives at each scrape, and the figures of the `workers`' processes."""
+        self._parts = parts
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Collector(take))
-        ProcessCollector(registry=self._registry)
+        self._registry.register(ProcessFigures(workers))
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type: OpenMetrics where `accept` names it, else text."""
-        if _OPENMETRICS in accept:
-            page: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # the library has no types there
-            return page, openmetrics.CONTENT_TYPE_LATEST
-        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        snapshot = await merge_in_slices(self._parts())
+        strict = _OPENMETRICS in accept
+        page = bytearray()  # a list of lines would be joined, encoded and freed at once
+        await in_slices(_writing(page, _lines(snapshot, strict=strict)))
+        if strict:
+            rest: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # the library has no types there
+            content_type = openmetrics.CONTENT_TYPE_LATEST
+        else:
+            rest, content_type = generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        page += rest
+        return bytes(page), content_type
 
 
-class _Collector(Collector):
-    def __init__(self, take: Callable[[], Snapshot]) -> None:
-        self._take = take
-
-    @override
-    def collect(self) -> Iterator[Family]:
-        snapshot = self._take()
-        for metric in METRICS:
-            yield _family(metric, snapshot)
+def _writing(page: bytearray, lines: Iterator[str]) -> Iterator[None]:
+    for line in lines:
+        page += line.encode()
+        yield
 
 
-def _family(metric: Metric, snapshot: Snapshot) -> Family:
-    name = PREFIX + metric.name
-    if metric.kind is Kind.HISTOGRAM:
-        histogram = HistogramMetricFamily(name, metric.help, labels=metric.labels)
-        for labels, buckets in snapshot.histograms.get(metric.name, {}).items():
-            histogram.add_metric(labels, _cumulative(metric, buckets), buckets.total)
-        return histogram
-    values = snapshot.values.get(metric.name, {})
-    if metric.kind is Kind.COUNTER:
-        counter = CounterMetricFamily(name, metric.help, labels=metric.labels)
-        for labels, value in values.items():
-            counter.add_metric(labels, value)
-        return counter
-    gauge = GaugeMetricFamily(name, metric.help, labels=metric.labels)
-    for labels, value in values.items():
-        gauge.add_metric(labels, value)
-    return gauge
+def _lines(snapshot: Snapshot, *, strict: bool) -> Iterator[str]:
+    """Give the page line by line. `strict` is OpenMetrics, in which a counter's name is shorter."""
+    for metric in METRICS:
+        name = PREFIX + metric.name
+        kind = "gauge" if metric.kind.gauge else metric.kind.value
+        family = name.removesuffix("_total") if strict else name
+        yield f"# HELP {family} {metric.help}\n# TYPE {family} {kind}\n"
+        if metric.kind is Kind.HISTOGRAM:
+            yield from _histogram_lines(metric, name, snapshot)
+            continue
+        for labels, value in snapshot.values.get(metric.name, {}).items():
+            yield f"{name}{_braced(_pairs(metric, labels))} {_number(value)}\n"
 
 
-def _cumulative(metric: Metric, buckets: Buckets) -> list[tuple[str, float]]:
+def _histogram_lines(metric: Metric, name: str, snapshot: Snapshot) -> Iterator[str]:
     bounds = [*(str(float(bound)) for bound in metric.buckets), "+Inf"]
-    return list(zip(bounds, accumulate(buckets.counts), strict=True))
+    for labels, buckets in snapshot.histograms.get(metric.name, {}).items():
+        pairs = _pairs(metric, labels)
+        count = 0
+        for bound, count in zip(bounds, accumulate(buckets.counts), strict=True):
+            told = _braced(sorted([*pairs, f'le="{bound}"']))
+            yield f"{name}_bucket{told} {_number(count)}\n"
+        told = _braced(pairs)
+        yield f"{name}_count{told} {_number(count)}\n"
+        yield f"{name}_sum{told} {_number(buckets.nanoseconds / 1e9)}\n"
+
+
+def _pairs(metric: Metric, labels: Labels) -> list[str]:
+    pairs = zip(metric.labels, labels, strict=True)
+    return sorted(f'{name}="{value.translate(_ESCAPED)}"' for name, value in pairs)
+
+
+def _number(value: float) -> str:
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # no types there
+    return text
+
+
+def _braced(pairs: list[str]) -> str:
+    return f"{{{','.join(pairs)}}}" if pairs else ""

@@ -6,14 +6,23 @@ scrape. Satisfies the observers of sidecar.ports. Single-threaded, as the event 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.model import (
+    Charge,
+    Decision,
+    FailureKind,
+    IdentityFailure,
+    Loss,
+    OnReplay,
+    Quota,
+    Reason,
+)
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
-from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries
-from sidecar.telemetry.snapshot import Buckets, Snapshot
+from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
+from sidecar.telemetry.snapshot import Buckets, Sample, Snapshot, in_parts, merge
 
 Reading = float | Mapping[Labels, float]
 """A gauge's value, or one for each of its label values."""
@@ -33,6 +42,15 @@ _CODES: Final = {
 }  # fmt: skip
 _CLASSES: Final = {1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 _CONSUMED: Final = (("granted",), ("refused",), *((kind.value,) for kind in FailureKind))
+_FREE_ROUTES: Final = "none"
+"""The route label under which the durations of all routes that meter nothing are counted."""
+_OF_ANY_ROUTE: Final = frozenset(
+    {
+        Reason.UNMETERED, Reason.BLOCKED, Reason.UNMATCHED, Reason.BAD_REQUEST, Reason.OVERLOADED,
+        Reason.DRAINING,
+    }
+)  # fmt: skip
+"""Reasons of decisions on routes that meter nothing; any other reason is of one that meters."""
 _GAUGES: Final = {metric.name: metric for metric in c.METRICS if metric.kind.gauge}
 
 
@@ -43,17 +61,21 @@ class Metrics:
         """Start at nought; `orgs` is how many orgs have quota gauges at a time."""
         self._version = version
         self._routes: dict[str, RouteSeries] = {}
-        self._other_route = _new_route()
+        self._free_times = _new_times()
+        self._other_route = RouteSeries(_SERIES_CAP, _new_times())
+        self._other_route.metered = True
         self._orgs = RecentOrgs(orgs)
         self._gauges: dict[str, Callable[[], Reading]] = {}
         self.keys = 0
         self._consume_seconds = Histogram(c.CONSUME_DURATION.buckets)
+        self._loop_lag = Histogram(c.LOOP_LAG.buckets)
         self._consumed = Counts(1, _SERIES_CAP, _CONSUMED)
         self._degraded = Counts(1, _SERIES_CAP, tuple((kind.value,) for kind in FailureKind))
         self._failures = Counts(1, _SERIES_CAP, tuple((kind.value,) for kind in IdentityFailure))
         self._replays = Counts(1, _SERIES_CAP, tuple((kind.value,) for kind in OnReplay))
         self._journal_replayed = Counts(1, _SERIES_CAP)
         self._journal_dropped = Counts(0, 1, ((),))
+        self._credits_lost = Counts(1, _SERIES_CAP, tuple((cause.value,) for cause in Loss))
         self._leases = Counts(1, _SERIES_CAP)
         self._refreshes = Counts(1, _SERIES_CAP)
         self._upstream_errors = Counts(1, _SERIES_CAP)
@@ -67,13 +89,15 @@ class Metrics:
     def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
         """Count one answer, `seconds` after its head was read; `code` 0 if none was sent."""
         series = self._routes.get(decision.route) or self._first(decision.route)
+        if not series.metered and decision.reason not in _OF_ANY_ROUTE:
+            _meters(series)
         told = _CODES.get(code) or _CLASSES.get(code // 100, OTHER)
         series.answers.add((decision.reason, told))
-        series.duration.observe(seconds)
+        series.times.answered.observe(seconds)
 
     def forwarded(self, route: str, seconds: float) -> None:
         """Count the time that was added before the upstream was called."""
-        (self._routes.get(route) or self._first(route)).overhead.observe(seconds)
+        (self._routes.get(route) or self._first(route)).times.added.observe(seconds)
 
     def connection_closed(self, cause: str) -> None:
         """Count a client connection that a deadline or a bound ended."""
@@ -92,14 +116,16 @@ class Metrics:
     def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
         """Count units that were let through to the product."""
         series = self._routes.get(route) or self._first(route)
+        if not series.metered:
+            _meters(series)
         series.units.add((resource, reason), amount)
 
     def platform_degraded(self, kind: FailureKind) -> None:
         """Count a call that was decided without an answer to trust."""
         self._degraded.add((kind,))
 
-    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
-        """Count nothing: `units_total` and `platform_degraded_total` tell it, the log who."""
+    def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        """Count nothing: `units_total` and `platform_degraded_total` have it, the log when."""
 
     def replay_seen(self, action: OnReplay) -> None:
         """Count a request ID that was seen again."""
@@ -117,8 +143,9 @@ class Metrics:
         """Count units that were given up."""
         self._journal_dropped.add((), units)
 
-    def credits_lost(self, units: int) -> None:
-        """Count nothing: `credits_units` was what there is, and the log has what was lost."""
+    def credits_lost(self, units: int, cause: Loss) -> None:
+        """Count paid units that were given up unused."""
+        self._credits_lost.add((cause,), units)
 
     def lease_requested(self, outcome: str) -> None:
         """Count a lease that was asked for."""
@@ -131,7 +158,7 @@ class Metrics:
         self._consumed.add((outcome,))
         self._consume_seconds.observe(seconds)
 
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:  # noqa: ARG002
         """Count a fetch of the key set, and keep how many keys are trusted now."""
         self._refreshes.add((outcome,))
         self.keys = keys
@@ -148,6 +175,10 @@ class Metrics:
         """Count a quota notice."""
         self._notices.add((outcome,))
 
+    def loop_lagged(self, seconds: float) -> None:
+        """Note how late the event loop came to a timer."""
+        self._loop_lag.observe(seconds)
+
     # The scrape
 
     def read_at_scrape(self, name: str, provider: Callable[[], Reading]) -> None:
@@ -161,76 +192,93 @@ class Metrics:
         self._gauges[name] = provider
 
     def snapshot(self) -> Snapshot:
-        """Take the state of all metrics as plain data, to expose or to merge with others."""
-        values: dict[str, dict[Labels, float]] = {
-            c.CONSUME_REQUESTS.name: self._consumed.values(),
-            c.DEGRADED.name: self._degraded.values(),
-            c.IDENTITY_FAILURES.name: self._failures.values(),
-            c.REPLAYS.name: self._replays.values(),
-            c.JOURNAL_REPLAYED.name: self._journal_replayed.values(),
-            c.JOURNAL_DROPPED.name: self._journal_dropped.values(),
-            c.LEASE_REQUESTS.name: self._leases.values(),
-            c.JWKS_REFRESH.name: self._refreshes.values(),
-            c.JWKS_KEYS.name: {(): self.keys},
-            c.UPSTREAM_ERRORS.name: self._upstream_errors.values(),
-            c.CONNECTIONS_CLOSED.name: self._closed.values(),
-            c.WEBHOOK_EVENTS.name: self._events.values(),
-            c.NOTICES.name: self._notices.values(),
-            c.POLICY_RELOAD.name: self._reloads.values(),
-            c.BUILD_INFO.name: {(self._version,): 1},
-        }
-        histograms: dict[str, dict[Labels, Buckets]] = {
-            c.CONSUME_DURATION.name: {(): _buckets(self._consume_seconds)}
-        }
-        self._add_routes(values, histograms)
-        self._add_orgs(values)
+        """Take the state of all metrics as plain data, at once."""
+        return merge(self.parts())
+
+    def parts(self) -> Iterator[Snapshot]:
+        """Take the state of all metrics in parts of one slice, each at the moment it is taken."""
+        return in_parts(self.samples())
+
+    def samples(self) -> Iterator[Sample]:
+        """Give each series with its value. Calls may be counted between two of them."""
+        for name, counts in self._counts():
+            for labels, count in counts.values().items():
+                yield name, labels, count
+        yield c.JWKS_KEYS.name, (), self.keys
+        yield c.BUILD_INFO.name, (self._version,), 1
+        yield c.CONSUME_DURATION.name, (), _buckets(self._consume_seconds)
+        yield c.LOOP_LAG.name, (), _buckets(self._loop_lag)
+        for route, series in (*self._routes.items(), (OTHER, self._other_route)):
+            yield from _route_samples(route, series)
+        yield from _time_samples(_FREE_ROUTES, self._free_times)
+        for org_id, quota in self._orgs.limited():
+            labels = (org_id, quota.resource)
+            yield c.QUOTA_LIMIT.name, labels, quota.limit
+            yield c.QUOTA_USED.name, labels, quota.used
+            yield c.QUOTA_REMAINING.name, labels, quota.remaining
+            yield c.QUOTA_RESET.name, labels, quota.reset_at
         for name, provider in self._gauges.items():
             reading = provider()
-            values[name] = {(): reading} if isinstance(reading, int | float) else dict(reading)
-        return Snapshot(values, histograms)
+            if isinstance(reading, int | float):
+                yield name, (), reading
+            else:
+                for labels, value in reading.items():
+                    yield name, labels, value
 
-    def _add_routes(
-        self,
-        values: dict[str, dict[Labels, float]],
-        histograms: dict[str, dict[Labels, Buckets]],
-    ) -> None:
-        requests: dict[Labels, float] = {}
-        units: dict[Labels, float] = {}
-        durations: dict[Labels, Buckets] = {}
-        overheads: dict[Labels, Buckets] = {}
-        for route, series in (*self._routes.items(), (OTHER, self._other_route)):
-            for (reason, code), count in series.answers.values().items():
-                verdict = OTHER if reason == OTHER else Reason(reason).verdict
-                requests[route, verdict, reason, code] = count
-            for (resource, reason), count in series.units.values().items():
-                units[resource, route, reason] = count
-            if any(series.duration.counts):
-                durations[(route,)] = _buckets(series.duration)
-            if any(series.overhead.counts):
-                overheads[(route,)] = _buckets(series.overhead)
-        values[c.REQUESTS.name] = requests
-        values[c.UNITS.name] = units
-        histograms[c.REQUEST_DURATION.name] = durations
-        histograms[c.OVERHEAD.name] = overheads
-
-    def _add_orgs(self, values: dict[str, dict[Labels, float]]) -> None:
-        told = [((org_id, quota.resource), quota) for org_id, quota in self._orgs.limited()]
-        values[c.QUOTA_LIMIT.name] = {labels: quota.limit for labels, quota in told}
-        values[c.QUOTA_USED.name] = {labels: quota.used for labels, quota in told}
-        values[c.QUOTA_REMAINING.name] = {labels: quota.remaining for labels, quota in told}
-        values[c.QUOTA_RESET.name] = {labels: quota.reset_at for labels, quota in told}
+    def _counts(self) -> tuple[tuple[str, Counts], ...]:
+        """Return the counters that are not of a route, by metric."""
+        return (
+            (c.CONSUME_REQUESTS.name, self._consumed),
+            (c.DEGRADED.name, self._degraded),
+            (c.IDENTITY_FAILURES.name, self._failures),
+            (c.REPLAYS.name, self._replays),
+            (c.JOURNAL_REPLAYED.name, self._journal_replayed),
+            (c.JOURNAL_DROPPED.name, self._journal_dropped),
+            (c.CREDITS_LOST.name, self._credits_lost),
+            (c.LEASE_REQUESTS.name, self._leases),
+            (c.JWKS_REFRESH.name, self._refreshes),
+            (c.UPSTREAM_ERRORS.name, self._upstream_errors),
+            (c.CONNECTIONS_CLOSED.name, self._closed),
+            (c.WEBHOOK_EVENTS.name, self._events),
+            (c.NOTICES.name, self._notices),
+            (c.POLICY_RELOAD.name, self._reloads),
+        )
 
     def _first(self, route: str) -> RouteSeries:
         """Make room for a route's first event, while there is room."""
         if len(self._routes) >= _ROUTES_CAP or route == OTHER:
             return self._other_route
-        series = self._routes[route] = _new_route()
+        series = self._routes[route] = RouteSeries(_SERIES_CAP, self._free_times)
+        series.metered = route == _FREE_ROUTES  # its times are the shared ones, whatever it does
         return series
 
 
-def _new_route() -> RouteSeries:
-    return RouteSeries(c.REQUEST_DURATION.buckets, c.OVERHEAD.buckets, _SERIES_CAP)
+def _meters(series: RouteSeries) -> None:
+    """Give a route that is seen to meter its own durations."""
+    series.metered = True
+    series.times = _new_times()
+
+
+def _new_times() -> Times:
+    return Times(c.REQUEST_DURATION.buckets, c.OVERHEAD.buckets)
+
+
+def _route_samples(route: str, series: RouteSeries) -> Iterator[Sample]:
+    for (reason, code), count in series.answers.values().items():
+        verdict = OTHER if reason == OTHER else Reason(reason).verdict
+        yield c.REQUESTS.name, (route, verdict, reason, code), count
+    for (resource, reason), count in series.units.values().items():
+        yield c.UNITS.name, (resource, route, reason), count
+    if series.metered and route != _FREE_ROUTES:
+        yield from _time_samples(route, series.times)
+
+
+def _time_samples(route: str, times: Times) -> Iterator[Sample]:
+    if any(times.answered.counts):
+        yield c.REQUEST_DURATION.name, (route,), _buckets(times.answered)
+    if any(times.added.counts):
+        yield c.OVERHEAD.name, (route,), _buckets(times.added)
 
 
 def _buckets(histogram: Histogram) -> Buckets:
-    return Buckets(tuple(histogram.counts), histogram.total)
+    return Buckets(tuple(histogram.counts), round(histogram.total * 1e9))

@@ -8,8 +8,9 @@ from typing import Final
 
 from typing_extensions import override
 
-from sidecar.model import FailureKind, Quota
+from sidecar.model import Charge, FailureKind, Loss, Quota
 from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.outage_log import OutageLog
 
 _log = logging.getLogger("sidecar.events")
 
@@ -35,16 +36,12 @@ class Observer(Metrics):
         """Start at nought, with nobody to tell of quotas."""
         super().__init__(version=version, orgs=orgs)
         self._tell_quota: Callable[[str, Quota], None] | None = None
+        self._outage = OutageLog()
+        self._ignored_keys = ""
 
     def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
         """Have `listener` hear of each quota that an answer to trust tells, by org."""
         self._tell_quota = listener
-
-    @override
-    def quota_seen(self, org_id: str, quota: Quota) -> None:
-        super().quota_seen(org_id, quota)
-        if self._tell_quota is not None:
-            self._tell_quota(org_id, quota)
 
     @override
     def platform_degraded(self, kind: FailureKind) -> None:
@@ -57,17 +54,16 @@ class Observer(Metrics):
             )
 
     @override
-    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
-        super().fail_open_started(org_id, resource, kind)
-        _log.warning(
-            "fail_open_started",
-            extra={
-                "org": org_id,
-                "resource": resource,
-                "kind": kind.value,
-                "repeat_key": (org_id, resource),
-            },
-        )
+    def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        self._outage.admitted(charge, kind, first=first)
+
+    @override
+    def quota_seen(self, org_id: str, quota: Quota) -> None:
+        super().quota_seen(org_id, quota)
+        if self._outage.open:
+            self._outage.answered()
+        if self._tell_quota is not None:
+            self._tell_quota(org_id, quota)
 
     @override
     def journal_replayed(self, outcome: str, units: int) -> None:
@@ -82,18 +78,28 @@ class Observer(Metrics):
         _log.error("journal_dropped", extra={"units": units, "repeat_key": ""})
 
     @override
-    def credits_lost(self, units: int) -> None:
-        super().credits_lost(units)
-        _log.warning("credits_lost", extra={"units": units, "repeat_key": ""})
+    def credits_lost(self, units: int, cause: Loss) -> None:
+        super().credits_lost(units, cause)
+        extra = {"units": units, "cause": cause.value, "repeat_key": cause.value}
+        _log.warning("credits_lost", extra=extra)
 
     @override
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
         before = self.keys
-        super().keys_refreshed(outcome, keys)
+        super().keys_refreshed(outcome, keys, detail)
         if outcome != _FETCHED:
             _log.warning(
                 "keys_not_refreshed",
-                extra={"outcome": str(outcome), "keys": keys, "repeat_key": str(outcome)},
+                extra={
+                    "outcome": str(outcome),
+                    "keys": keys,
+                    "detail": detail,
+                    "repeat_key": str(outcome),
+                },
             )
+        elif detail != self._ignored_keys:  # once for each change: a fetch comes every 10 min
+            self._ignored_keys = detail
+            if detail:
+                _log.warning("keys_ignored", extra={"keys": keys, "detail": detail})
         if keys != before:
             _log.info("keys_changed", extra={"keys": keys, "before": before})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from sidecar.model import Quota
 
@@ -28,11 +29,9 @@ class RecentOrgs:
         if len(self._orgs) > self._cap:
             self._orgs.popitem(last=False)
 
-    def limited(self) -> list[tuple[str, Quota]]:
-        """Return org and quota of each that has a limit: -1 as a number would read as a debt."""
-        return [
-            (org_id, quota)
-            for org_id, resources in self._orgs.items()
-            for quota in resources.values()
-            if not quota.unlimited
-        ]
+    def limited(self) -> Iterator[tuple[str, Quota]]:
+        """Give org and quota of each that has a limit: -1 as a number would read as a debt."""
+        for org_id, resources in list(self._orgs.items()):
+            for quota in list(resources.values()):
+                if not quota.unlimited:
+                    yield org_id, quota

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Final
 
 from sidecar.admin.readiness import Circumstances
+from sidecar.admin.state import View
 from sidecar.errors import SidecarError
-from sidecar.model import Quota
+from sidecar.model import Quota, Share
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import Problem
 from sidecar.settings import Settings
@@ -24,19 +25,18 @@ class LinkClosedError(SidecarError):
     """The process at the other end is gone."""
 
 
-class Ask(StrEnum):
-    """What the supervisor asks of a worker."""
+class Command(StrEnum):
+    """What the supervisor has a worker do, beside showing a `View` of itself."""
 
-    LOOK = "look"
     DRAIN = "drain"
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told at its start; `index` counts from 0, `policy` is the one in force."""
+    """What a worker receives at its start: its share of the limits, the policy in force."""
 
     settings: Settings
-    index: int
+    share: Share
     policy: Policy
 
 
@@ -57,19 +57,33 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A worker could not start, for a reason that a user can mend."""
+    """A worker could not start, for a reason that a user can fix."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a worker tells of itself when it is asked."""
+class Condition:
+    """How a worker is, and the policy that it has."""
 
-    snapshot: Snapshot
     circumstances: Circumstances
     policy_hash: str
-    quotas: tuple[tuple[str, Quota], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """What a worker knows of orgs."""
+
+    known: tuple[tuple[str, Quota], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Part `number`, from 0, of what a worker has counted; whole with the `last` one."""
+
+    number: int
+    part: Snapshot
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,8 @@ class Done:
     """A worker has done what it was asked."""
 
 
-Message = Ask | Orders | Found | Up | Failed | Look | Done
+Question = View | Command | Found
+Message = Question | Orders | Up | Failed | Condition | Quotas | Counts | Done
 
 
 class Link:
@@ -87,13 +102,20 @@ class Link:
         self._reader = reader
         self._writer = writer
 
-    async def send(self, message: Message) -> None:
-        """Send one message. Raises LinkClosedError."""
+    def post(self, message: Message) -> None:
+        """Send one message, without waiting until it has left. Raises LinkClosedError."""
         data = pickle.dumps(message)
         try:
             self._writer.write(len(data).to_bytes(_LENGTH_BYTES) + data)
+        except (OSError, RuntimeError) as error:  # uvloop: RuntimeError on a closed transport
+            raise LinkClosedError("the other process is gone") from error
+
+    async def send(self, message: Message) -> None:
+        """Send one message. Raises LinkClosedError."""
+        self.post(message)
+        try:
             await self._writer.drain()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise LinkClosedError("the other process is gone") from error
 
     async def receive(self) -> Message:
@@ -103,7 +125,7 @@ class Link:
             if size > _MOST_BYTES:
                 raise LinkClosedError(f"a message of {size} bytes is none of ours")
             data = await self._reader.readexactly(size)
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except (OSError, RuntimeError, asyncio.IncompleteReadError) as error:
             raise LinkClosedError("the other process is gone") from error
         try:
             message: Message = pickle.loads(data)  # noqa: S301 - from our own process

@@ -4,73 +4,134 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio.subprocess import Process
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-from sidecar.workers.link import Ask, Found, Link, LinkClosedError, Look, Message
+from sidecar.admin.state import View
+from sidecar.model import Quota
+from sidecar.telemetry.snapshot import Snapshot
+from sidecar.workers.link import (
+    Command,
+    Condition,
+    Counts,
+    Found,
+    Link,
+    LinkClosedError,
+    Message,
+    Question,
+    Quotas,
+)
 
 log = logging.getLogger("sidecar.workers")
 
 _ANSWER_SECONDS: Final = 2.0
+_LAST_WORDS_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A question that has not been answered; `asked_at` by the event loop's clock."""
+
+    question: Question
+    asked_at: float
+    answer: asyncio.Future[Message | None]
 
 
 class WorkerProcess:
-    """One worker, as its parent sees it. Questions go one at a time."""
+    """A worker that serves, and what it has said of itself last.
 
-    def __init__(self, index: int, process: asyncio.subprocess.Process, link: Link) -> None:
+    It answers in the order in which it was asked. What comes is kept whenever it comes: an answer
+    may be late, and a worker that ends sends its counts unasked.
+    """
+
+    def __init__(self, index: int, process: Process, link: Link) -> None:
+        """Take a worker that is up, and its end of the link."""
         self.index = index
         self.process = process
-        self.last: Look | None = None
+        self.condition: Condition | None = None
+        self.quotas: tuple[tuple[str, Quota], ...] = ()
+        self.counts: list[Snapshot] = []
         self._link = link
-        self._asking = asyncio.Lock()
-        self._receiving: asyncio.Task[Message] | None = None
-        self._owed = 0
+        self._loop = asyncio.get_running_loop()
+        self._pending: deque[_Pending] = deque()
+        self._incoming: list[Snapshot] = []
+        self._gone = False
+        self._receiving = asyncio.create_task(self._receive(), name=f"link of worker {index}")
 
-    async def ask(self, ask: Ask | Found) -> Message | None:
+    @property
+    def silent_seconds(self) -> float:
+        """For how long an answer is overdue; 0 while none is."""
+        if not self._pending:
+            return 0.0
+        waited = self._loop.time() - self._pending[0].asked_at
+        return waited if waited >= _ANSWER_SECONDS else 0.0
+
+    async def ask(self, question: Question) -> Message | None:
         """Ask, and wait a little for the answer; None from a worker that is gone or stuck.
 
-        An answer that comes too late is passed over by the next question: they come in order.
+        One that is stuck is not waited for again, and not asked again what it has not answered.
         """
-        async with self._asking:
-            self._owed += 1
-            try:
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    await self._link.send(ask)
-                    while True:
-                        answer = await self._receive()
-                        self._owed -= 1
-                        if not self._owed:
-                            return answer
-            except (LinkClosedError, TimeoutError):
-                return None
+        if self._gone:
+            return None
+        stuck = bool(self.silent_seconds)
+        if stuck and any(pending.question is question for pending in self._pending):
+            return None
+        try:
+            self._link.post(question)
+        except LinkClosedError:
+            return None
+        pending = _Pending(question, self._loop.time(), self._loop.create_future())
+        self._pending.append(pending)
+        if not stuck:
+            await asyncio.wait((pending.answer,), timeout=_ANSWER_SECONDS)
+        return pending.answer.result() if pending.answer.done() else None
 
-    async def _receive(self) -> Message:
-        """Receive in a task that outlives who waits, so that no message is read in halves."""
-        if self._receiving is None:
-            self._receiving = asyncio.ensure_future(self._link.receive())
-            self._receiving.add_done_callback(_heard)
-        await asyncio.wait((self._receiving,))
-        received, self._receiving = self._receiving, None
-        return received.result()
-
-    async def tell(self, ask: Ask | Found) -> None:
-        """Ask for what is answered by being done; one that does not answer is told in the log."""
-        if await self.ask(ask) is None:
-            asked = ask.value if isinstance(ask, Ask) else "policy"
+    async def tell(self, order: Command | Found) -> None:
+        """Have something done; a worker that does not answer is reported in the log."""
+        if await self.ask(order) is None and not self._gone:
+            asked = order.value if isinstance(order, Command) else "policy"
             log.warning("worker_silent", extra={"worker": self.index, "asked": asked})
 
-    async def look(self) -> None:
-        """Bring what is known of the worker up to date."""
-        answer = await self.ask(Ask.LOOK)
-        self.last = answer if isinstance(answer, Look) else None
+    async def last_words(self) -> None:
+        """Take in what the worker sent before it ended."""
+        await asyncio.wait((self._receiving,), timeout=_LAST_WORDS_SECONDS)
 
     def close(self) -> None:
         """Let go of the link."""
-        if self._receiving is not None:
-            self._receiving.cancel()
+        self._receiving.cancel()
         self._link.close()
 
+    async def _receive(self) -> None:
+        try:
+            while True:
+                self._keep(await self._link.receive())
+        except LinkClosedError:
+            pass
+        finally:
+            self._gone = True
+            while self._pending:
+                self._pending.popleft().answer.set_result(None)
 
-def _heard(received: asyncio.Task[Message]) -> None:
-    """Take note of how it ended, though maybe nobody waits for it any more."""
-    if not received.cancelled():
-        received.exception()
+    def _keep(self, message: Message) -> None:
+        """Keep what a worker says of itself, and hand an answer to the question that it is for."""
+        match message:
+            case Counts(number, part, last):
+                if number == 0:  # the one before may have been cut off by the worker's end
+                    self._incoming = []
+                self._incoming.append(part)
+                if not last:
+                    return
+                # All at once: with half of the parts exchanged, counters would go backwards.
+                self.counts, self._incoming = self._incoming, []
+            case Condition():
+                self.condition = message
+            case Quotas(known):
+                self.quotas = known
+            case _:
+                pass
+        if self._pending and not (
+            isinstance(message, Counts) and self._pending[0].question is not View.COUNTS
+        ):
+            self._pending.popleft().answer.set_result(message)

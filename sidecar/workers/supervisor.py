@@ -1,4 +1,4 @@
-"""The parent of the workers: starts them, replaces one that dies, answers the admin port for all.
+"""The parent of the workers: one policy, one admin port and one sum of counts for all of them.
 
 It serves no traffic itself. Workers share the port (SO_REUSEPORT): the kernel spreads connections.
 """
@@ -8,68 +8,58 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Final
 
 import uvloop
 
 from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
-from sidecar.admin.state import ReloadReport
+from sidecar.admin.state import ReloadReport, View
 from sidecar.errors import UserError
-from sidecar.model import Quota
+from sidecar.model import Quota, Share
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
-from sidecar.policy.reading import FirstReading, own_path, own_python, read_apart
+from sidecar.policy.reading import FirstReading, read_apart
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.serving import unless
 from sidecar.settings import Settings
+from sidecar.startup_warnings import log_startup_warnings
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
-from sidecar.telemetry.snapshot import Snapshot, merge
-from sidecar.workers.link import (
-    Ask,
-    Failed,
-    Found,
-    Link,
-    LinkClosedError,
-    Look,
-    Message,
-    Orders,
-    Up,
-)
+from sidecar.telemetry.snapshot import Snapshot
+from sidecar.workers.conditions import failure_of, workers_of, worst_of
+from sidecar.workers.fleet import Fleet
+from sidecar.workers.link import Command, Found, Orders
 from sidecar.workers.process import WorkerProcess
+from sidecar.workers.rounds import Rounds
 
 log = logging.getLogger("sidecar.workers")
 
-_START_SECONDS: Final = 30.0
-_RESTART_SECONDS: Final = 0.5
-_END_SECONDS: Final = 10.0
-"""Beyond the drain: how long a worker may take to end before it is killed."""
-
 
 class Supervisor:
-    """All workers as one: satisfies `AdminState` from what they told last."""
+    """All workers as one: satisfies `AdminState` from what they said last."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], policy: Policy) -> None:
         """Begin with a policy: each worker is given the one in force when it starts."""
         self._settings = settings
         read = read_apart(str(settings.policy), environ)
         self._policies = PolicyStore(settings.policy, policy, read, found=self._pass_on)
-        _look_for_left_journals(settings)
-        self._workers: dict[int, WorkerProcess] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._fleet = Fleet(settings.workers, self._orders, self._serves)
+        self._rounds = {
+            View.CONDITION: Rounds(self._ask_conditions),
+            View.QUOTAS: Rounds(lambda: self._ask_all(View.QUOTAS)),
+            View.COUNTS: Rounds(lambda: self._ask_all(View.COUNTS)),
+        }
         self._telling: set[asyncio.Task[None]] = set()
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
         self._watch: asyncio.Task[None] | None = None
-        self._gone: list[Snapshot] = []
+        self._known: tuple[Circumstances, ...] = ()
         self._ending = False
         self.draining = False
 
@@ -79,101 +69,77 @@ class Supervisor:
             listen = replace(self._settings.listen, port=port)
             self._settings = replace(self._settings, listen=listen)
             try:
-                for index in range(self._settings.workers):
-                    await self._spawn(index)
+                await self._fleet.start()
             except BaseException:
                 await self.stop()
                 raise
-        self._keepers = [
-            asyncio.create_task(self._keep(index), name=f"keeper {index}")
-            for index in range(self._settings.workers)
-        ]
         self._watch = asyncio.create_task(self._policies.watch(), name="policy watch")
         return port
 
     async def stop(self) -> None:
-        """Tell every worker to end, wait for the drain, and kill what has not ended then."""
-        self._ending = True
+        """Drain and end every worker; kill what does not end in time."""
+        self._ending = self.draining = True
         readings = [*self._reloads, *([] if self._watch is None else [self._watch])]
-        for task in (*readings, *self._keepers):  # keepers first: what they start ends with them
+        for task in readings:
             task.cancel()
-        await asyncio.gather(*readings, *self._keepers, return_exceptions=True)
-        for worker in self._workers.values():
-            _signal(worker.process, signal.SIGTERM)
-        patience = self._settings.drain_seconds + _END_SECONDS
-        ends = [asyncio.ensure_future(each.process.wait()) for each in self._workers.values()]
-        if ends:
-            _, late = await asyncio.wait(ends, timeout=patience)
-            for worker in self._workers.values():
-                if late:
-                    _signal(worker.process, signal.SIGKILL)
-            await asyncio.gather(*ends)
+        await asyncio.gather(*readings, return_exceptions=True)
+        await self._fleet.stop(self._settings.drain_seconds)
         await asyncio.gather(*self._telling, return_exceptions=True)
-        for worker in self._workers.values():
-            worker.close()
 
     def hurry(self) -> None:
         """Pass a second request to end on: the workers then drain no longer."""
-        for worker in self._workers.values():
-            _signal(worker.process, signal.SIGTERM)
+        self._fleet.hurry()
 
-    async def refresh(self) -> None:
-        """Ask every worker how it is, all at once; one with another policy is told it again."""
-        await asyncio.gather(*(worker.look() for worker in self._workers.values()))
-        current = self._policies.current
-        for worker in self._workers.values():
-            if worker.last is not None and worker.last.policy_hash != current.hash:
-                self._tell(Found(current), worker)
+    async def refresh(self, view: View) -> None:
+        """Ask every worker, all at once; whoever asks meanwhile shares the next round."""
+        await self._rounds[view].join()
 
-    def snapshot(self) -> Snapshot:
-        """Merge what the workers counted; what one that died had counted stays counted."""
-        return merge([*self._gone, *(look.snapshot for look in self._looks())])
+    def parts(self) -> Iterator[Snapshot]:
+        """Return what the workers have counted, the ones that are gone included."""
+        return self._fleet.tally.parts(each.counts for each in self._fleet.serving.values())
+
+    def pids(self) -> list[int]:
+        """Return the workers' process IDs."""
+        return self._fleet.pids()
 
     # AdminState
 
+    def failure(self) -> str:
+        """Say why only a restart helps: no worker has served for a minute. No worker is awaited."""
+        if self.draining:
+            return ""
+        self._rounds[View.CONDITION].begin()  # the next probe then knows of workers that are stuck
+        return failure_of(self._fleet.places(), time.time())
+
     def circumstances(self) -> Circumstances:
-        """Tell the worst that any worker tells; one that does not answer is not ready."""
-        looks = self._looks()
-        if not looks:
-            return _SILENT
-        told = [look.circumstances for look in looks]
-        silent = self._settings.workers - len(looks)
-        worst = min(told, key=lambda each: each.keys)
+        """Return the worst that any worker reports, and how the workers themselves are."""
+        places = self._fleet.places()
+        known = tuple(each.condition.circumstances for each in places if each.condition is not None)
+        self._known = known or self._known  # in a drain the last worker may have ended
+        worst = worst_of(self._known)
         return replace(
             worst,
-            draining=self.draining or any(each.draining for each in told),
-            policy_problem=self._policies.last_error
-            or next((each.policy_problem for each in told if each.policy_problem), ""),
-            platform_problem=next(
-                (each.platform_problem for each in told if each.platform_problem),
-                f"{silent} workers do not answer" if silent else "",
-            ),
-            platform_probe_due=not silent
-            and all(each.platform_probe_due for each in told if each.platform_problem),
-            journal_problem=next(
-                (each.journal_problem for each in told if each.journal_problem), ""
-            ),
-            redis_problem=next(
-                (each.redis_problem for each in told if each.redis_problem), worst.redis_problem
-            ),
+            draining=self.draining or worst.draining,
+            policy_problem=self._policies.last_error or worst.policy_problem,
+            workers=workers_of(places, draining=self.draining),
         )
 
     def policy_view(self) -> Mapping[str, object]:
-        """Tell what is in force: every worker was given it."""
+        """Return what is in force: every worker was given it."""
         return as_dict(self._policies.current)
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
-        """Tell the latest that any worker knows: within a period, use only grows."""
+        """Return the latest that any worker knows: within a period, use only grows."""
         latest: dict[tuple[str, str], Quota] = {}
-        for look in self._looks():
-            for org_id, quota in look.quotas:
+        for worker in self._fleet.serving.values():
+            for org_id, quota in worker.quotas:
                 before = latest.get((org_id, quota.resource))
                 if before is None or (quota.reset_at, quota.used) > (before.reset_at, before.used):
                     latest[org_id, quota.resource] = quota
         return [(org_id, quota) for (org_id, _), quota in latest.items()]
 
     async def reload(self) -> ReloadReport:
-        """Read the file again; every worker is told what was found."""
+        """Read the file again; every worker receives what was found."""
         outcome = await self._policies.reload()
         await asyncio.gather(*self._telling)
         rejected = outcome is ReloadOutcome.REJECTED
@@ -181,19 +147,34 @@ class Supervisor:
 
     def begin_reload(self) -> None:
         """Reload, without waiting for how it ends."""
+        if self._ending:
+            return
         task = asyncio.ensure_future(self.reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
     def drain(self) -> None:
-        """Have every worker refuse new requests."""
+        """Have every worker refuse new requests; one that is stuck does so when it goes on."""
         self.draining = True
-        self._tell(Ask.DRAIN)
+        self._tell(Command.DRAIN)
 
     # inside
 
-    def _looks(self) -> list[Look]:
-        return [worker.last for worker in self._workers.values() if worker.last is not None]
+    async def _ask_all(self, view: View) -> None:
+        await asyncio.gather(*(each.ask(view) for each in self._fleet.serving.values()))
+
+    async def _ask_conditions(self) -> None:
+        """Ask every worker how it is; one with another policy is given it again.
+
+        Not one that is stuck: what it is sent would pile up until it goes on.
+        """
+        await self._ask_all(View.CONDITION)
+        current = self._policies.current
+        for worker in self._fleet.serving.values():
+            if worker.condition is None or worker.silent_seconds:
+                continue
+            if worker.condition.policy_hash != current.hash:
+                self._tell(Found(current), worker)
 
     def _pass_on(self, found: Policy | PolicyError) -> None:
         if isinstance(found, PolicyError):
@@ -201,124 +182,28 @@ class Supervisor:
         else:
             self._tell(Found(found))
 
-    def _tell(self, ask: Ask | Found, *workers: WorkerProcess) -> None:
-        """Tell these workers, or all."""
+    def _tell(self, order: Command | Found, *workers: WorkerProcess) -> None:
+        """Pass an order to these workers, or to all."""
         if self._ending:
             return
-        for worker in workers or tuple(self._workers.values()):
-            task = asyncio.ensure_future(worker.tell(ask))
+        for worker in workers or tuple(self._fleet.serving.values()):
+            task = asyncio.ensure_future(worker.tell(order))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
-    async def _spawn(self, index: int) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *own_python("sidecar.workers.worker"), str(theirs.fileno()),
-                    pass_fds=(theirs.fileno(),),
-                    env={**os.environ, "PYTHONPATH": own_path()},
-                    start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone
-                )  # fmt: skip
-            except OSError as error:
-                ours.close()
-                why = f"--workers: worker {index} cannot be started: {error.strerror}"
-                raise UserError(f"{why}: give room for {self._settings.workers}") from error
-        link = Link(*await asyncio.open_connection(sock=ours))
-        settings, policy = _of_worker(self._settings, index), self._policies.current
-        answer: Message | None = None
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                await link.send(Orders(settings, index, policy))
-                answer = await link.receive()
-        except (LinkClosedError, TimeoutError) as error:
-            raise UserError(f"--workers: worker {index} did not start; its log says why") from error
-        finally:
-            if not isinstance(answer, Up):
-                link.close()
-                if answer is None:
-                    _signal(process, signal.SIGKILL)
-                await process.wait()
-        if not isinstance(answer, Up):
-            raise UserError(answer.text if isinstance(answer, Failed) else "it did not start")
-        worker = WorkerProcess(index, process, link)
-        self._workers[index] = worker
-        error_now = self._policies.error
-        changed = None if self._policies.current is policy else self._policies.current
-        if changed is not None or error_now is not None:  # or wrong since before it started
-            problems = () if error_now is None else error_now.problems
-            self._tell(Found(changed, problems), worker)
+    def _orders(self, index: int) -> Orders:
+        share = Share(index, self._settings.workers)
+        settings = replace(self._settings, workers=1)
+        return Orders(settings, share, self._policies.current)
+
+    def _serves(self, worker: WorkerProcess, orders: Orders) -> None:
+        """Give a worker what has changed while it started."""
+        error = self._policies.error
+        changed = None if self._policies.current is orders.policy else self._policies.current
+        if changed is not None or error is not None:  # or wrong since before it started
+            self._tell(Found(changed, () if error is None else error.problems), worker)
         if self.draining:
-            self._tell(Ask.DRAIN, worker)
-
-    async def _keep(self, index: int) -> None:
-        """Replace the worker at `index` whenever it dies."""
-        while True:
-            worker = self._workers[index]
-            status = await worker.process.wait()
-            if self._ending:
-                return
-            log.error("worker_died", extra={"worker": index, "exit_status": status})
-            if worker.last is not None:
-                self._gone.append(_counted(worker.last.snapshot))
-                self._gone = [merge(self._gone)]
-                worker.last = None
-            worker.close()
-            while not await self._replace(index):
-                pass
-
-    async def _replace(self, index: int) -> bool:
-        """Start a worker in the place of one that died; say whether there is one now."""
-        await asyncio.sleep(_RESTART_SECONDS)
-        try:
-            await self._spawn(index)
-        except UserError as error:
-            log.error("worker_not_started", extra={"worker": index, "why": str(error)})  # noqa: TRY400 - told, not a fault
-        except Exception:
-            log.exception("worker_not_started", extra={"worker": index, "why": "a fault"})
-        else:
-            return True
-        return False
-
-
-_SILENT: Final = Circumstances(
-    draining=False,
-    policy_problem="",
-    platform_problem="",
-    journal_problem="",
-    keys=0,
-    keys_problem="no worker answers",
-    keys_needed=True,
-    modes=frozenset(),
-)
-
-
-def _counted(snapshot: Snapshot) -> Snapshot:
-    """Keep of a dead worker what is counted, not what it held."""
-    return Snapshot(
-        {name: series for name, series in snapshot.values.items() if name.endswith("_total")},
-        snapshot.histograms,
-    )
-
-
-def _of_worker(settings: Settings, index: int) -> Settings:
-    """Give a worker a journal of its own; the first has the file that was named."""
-    journal: Path | None = settings.journal
-    if journal is not None and index:
-        journal = journal.with_name(f"{journal.name}.{index}")
-    return replace(settings, journal=journal, workers=1)
-
-
-def _look_for_left_journals(settings: Settings) -> None:
-    """Say loudly which journals of an earlier, larger number of workers nobody reports now."""
-    journal = settings.journal
-    if journal is None:
-        return
-    for path in sorted(journal.parent.glob(f"{journal.name}.*")):
-        index = path.name.removeprefix(f"{journal.name}.")
-        if index.isdecimal() and int(index) >= settings.workers and path.stat().st_size:
-            mend = f"start once with --workers {int(index) + 1}, so that it is reported"
-            log.error("journal_left_behind", extra={"journal": str(path), "mend": mend})
+            self._tell(Command.DRAIN, worker)
 
 
 @contextlib.contextmanager
@@ -336,11 +221,6 @@ def _reserved(settings: Settings) -> Iterator[int]:
                 " give a free address of this machine"
             ) from error
         yield int(held.getsockname()[1])
-
-
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
 
 
 async def supervise(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
@@ -368,15 +248,15 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
         return 0
     up.append(supervisor)
     listen = settings.listen.host
-    admin = AdminServer(supervisor, Exposition(supervisor.snapshot), refresh=supervisor.refresh)
+    page = Exposition(supervisor.parts, supervisor.pids)
+    admin = AdminServer(supervisor, page, refresh=supervisor.refresh)
     try:
-        await admin.start(settings.admin.host, settings.admin.port)
-        host, admin_port = admin.address
+        await admin.open(settings)
         log.info(
             "started",
             extra={
                 "listen": f"http://{'127.0.0.1' if listen == '0.0.0.0' else listen}:{port}",
-                "admin": f"http://{host}:{admin_port}",
+                **admin.urls(),
                 "workers": settings.workers,
                 "version": __version__,
             },
@@ -392,4 +272,6 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
 def run_workers(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
     """Run `settings.workers` workers; return the exit status. Raises UserError."""
     setup_logging(settings.log_level.value, settings.log_format.value)
+    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
+    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
     return uvloop.run(supervise(settings, environ, first))

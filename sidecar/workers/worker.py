@@ -13,29 +13,36 @@ import os
 import signal
 import socket
 import sys
+from typing import Final
 
 import uvloop
 
+from sidecar.admin.state import View
 from sidecar.app import App
 from sidecar.errors import UserError
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
 from sidecar.serving import run_until_asked, spare_what_stays
 from sidecar.telemetry.logs import setup_logging
+from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
-    Ask,
+    Command,
+    Condition,
+    Counts,
     Done,
     Failed,
     Found,
     Link,
     LinkClosedError,
-    Look,
     Message,
     Orders,
+    Quotas,
     Up,
 )
 
 log = logging.getLogger("sidecar.workers")
+
+_LAST_WORDS_SECONDS: Final = 2.0
 
 
 def main() -> int:
@@ -48,16 +55,20 @@ def main() -> int:
 
 async def _work(pair: socket.socket) -> int:
     link = Link(*await asyncio.open_connection(sock=pair))
-    orders = await link.receive()
+    try:
+        orders = await link.receive()
+    except LinkClosedError:  # the supervisor ended before this process had begun
+        link.close()
+        return 0
     if not isinstance(orders, Orders):
-        raise TypeError("a worker is told its orders first")
+        raise TypeError("a worker receives its orders first")
     settings = orders.settings
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
 
     async def given() -> Policy:
         return orders.policy
 
-    app = App(settings, os.environ, redactor, first=given, worker=True)
+    app = App(settings, os.environ, redactor, first=given, worker=True, share=orders.share)
     answering: asyncio.Task[None] | None = None
 
     async def started() -> None:
@@ -78,14 +89,19 @@ async def _work(pair: socket.socket) -> int:
     finally:
         if answering is not None:
             answering.cancel()
+            await asyncio.wait((answering,))
+            await _say_last_words(link, app)
         link.close()
 
 
 async def _answer(link: Link, app: App) -> None:
-    """Do what the supervisor asks, until it is gone; then end as if told to."""
+    """Do what the supervisor asks, until it is gone; then end as after SIGTERM."""
     try:
         while True:
             ask = await link.receive()
+            if ask is View.COUNTS:
+                await _send_counts(link, app)
+                continue
             answer: Message = Done()
             try:
                 answer = _answer_to(ask, app)
@@ -96,6 +112,26 @@ async def _answer(link: Link, app: App) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+async def _send_counts(link: Link, app: App) -> None:
+    """Send all that was counted, part by part: calls are served in between."""
+    held: Snapshot | None = None
+    number = 0
+    for part in app.parts():
+        if held is not None:
+            await link.send(Counts(number, held, last=False))
+            await asyncio.sleep(0)
+            number += 1
+        held = part
+    await link.send(Counts(number, held or Snapshot(), last=True))
+
+
+async def _say_last_words(link: Link, app: App) -> None:
+    """Send what was counted since the supervisor asked last."""
+    with contextlib.suppress(LinkClosedError, TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+            await _send_counts(link, app)
+
+
 def _answer_to(ask: Message, app: App) -> Message:
     match ask:
         case Found(policy, problems):
@@ -104,15 +140,11 @@ def _answer_to(ask: Message, app: App) -> Message:
             if problems:
                 app.adopt(PolicyError(problems))
             return Done()
-        case Ask.LOOK:
-            status = app.status
-            return Look(
-                app.snapshot(),
-                status.circumstances(),
-                status.policy_hash,
-                tuple(status.known_quotas()),
-            )
-        case Ask.DRAIN:
+        case View.CONDITION:
+            return Condition(app.status.circumstances(), app.status.policy_hash)
+        case View.QUOTAS:
+            return Quotas(tuple(app.status.known_quotas()))
+        case Command.DRAIN:
             app.status.drain()
             return Done()
         case _:

@@ -104,8 +104,8 @@ class Nobody:
     def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
         pytest.fail(f"a test made the denials of {org_id} stale ({resource}, {now})")
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        pytest.fail(f"a test made the limits of {org_id} stale ({now})")
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        pytest.fail(f"a test made the limits of {org_id} stale ({made_at})")
 
     def event_received(self, outcome: str) -> None:
         """Count nothing."""

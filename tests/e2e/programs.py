@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Any, Final
@@ -97,9 +97,9 @@ class ProcessStack(Stack):
 
     program: SidecarProgram
 
-    async def restart(self, **flags: Any) -> SidecarProgram:
+    async def restart(self, *, under: Sequence[str] = (), **flags: Any) -> SidecarProgram:
         """Start another sidecar in the same place; the caller ends it."""
-        return await start_sidecar(self.place.flags(**flags), self.place.environ)
+        return await start_sidecar(self.place.flags(**flags), self.place.environ, under=under)
 
 
 async def start(
@@ -140,9 +140,11 @@ async def running(*args: str, environ: Mapping[str, str] | None = None) -> Async
         await program.close()
 
 
-async def start_sidecar(flags: list[str], environ: Mapping[str, str]) -> SidecarProgram:
-    """Start `bb-sidecar run`, and wait until it says that it has started."""
-    program = await start(*SIDECAR, "run", *flags, environ=environ, kind=SidecarProgram)
+async def start_sidecar(
+    flags: list[str], environ: Mapping[str, str], *, under: Sequence[str] = ()
+) -> SidecarProgram:
+    """Start `bb-sidecar run`, by the command `under`, and wait until it has started."""
+    program = await start(*under, *SIDECAR, "run", *flags, environ=environ, kind=SidecarProgram)
     assert isinstance(program, SidecarProgram)
     try:
         event = await program.event("started")

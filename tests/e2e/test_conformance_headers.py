@@ -130,6 +130,29 @@ async def test_what_connection_takes_away_decides_nothing(
     assert sorted(name for name, _ in received.headers if name in seen) == decided_on
 
 
+@pytest.mark.parametrize(
+    ("connection", "upgrade", "decided"),
+    [
+        (b"Upgrade", b"WebSocket", [b"WebSocket"]),
+        (b"upgrade, x-n", b"websocket", [b"websocket"]),
+        (b"keep-alive", b"websocket", []),
+        (b"upgrade", b"websocket, h2c", []),
+        (b"upgrade", b"h2c", []),
+    ],
+)
+async def test_an_upgrade_decides_where_the_product_gets_it(
+    connection: bytes, upgrade: bytes, decided: list[bytes]
+) -> None:
+    """52: naming more in Connection hides no upgrade, and what is dropped opens no route."""
+    engine = AllowingEngine()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\nUpgrade: %b\r\nX-N: 1\r\n\r\n"
+    async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
+        await stage.ask(request % (connection, upgrade))
+        (call,), (received,) = engine.calls, upstream.requests
+    assert [value for name, value in call.headers if name == b"upgrade"] == decided
+    assert received.values(b"upgrade") == decided
+
+
 FORWARDED: Final = [
     b"X-Forwarded-For: 6.6.6.6", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: evil",
     b"X-Forwarded-Port: 666", b"X-Forwarded-Prefix: /evil", b"Forwarded: for=6.6.6.6",

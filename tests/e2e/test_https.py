@@ -56,5 +56,7 @@ async def test_a_stranger_gets_nothing(tmp_path: Path) -> None:
         assert (await s.call()).status_code == 401
         page = await s.metrics()
         assert page.by("upstream_errors_total", "kind").keys() == {"tls"}
+        line = await s.program.line(lambda line: "upstream_unreachable" in line, err=True)
+        assert "certificate verify failed" in line
         assert page.sum("jwks_keys") == 0
         assert (s.charges(), s.executions()) == (0, 0)

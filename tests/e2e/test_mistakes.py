@@ -145,6 +145,14 @@ async def test_run_with_a_key_file_that_cannot_be_used(place: Place, tmp_path: P
         assert "bbas_one" not in answer[2]
 
 
+async def test_run_with_a_key_in_quotes(place: Place) -> None:
+    """An env file keeps the quotes that a shell would take away."""
+    environ = {**place.environ, "PLATFORM_INTERNAL_KEY": f"'{KEY}'"}
+    answer = await run("run", *place.flags(), environ=environ)
+    assert_told(answer, ["PLATFORM_INTERNAL_KEY: the value is in quotes: give the bbas_ key"])
+    assert KEY not in answer[2]
+
+
 async def test_run_with_a_key_as_a_flag(place: Place) -> None:
     """A key is never a flag's value: other users can see those."""
     flags = [*place.flags(), "--key", "bbas_shown_to_all"]

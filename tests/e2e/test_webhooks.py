@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import json
 import logging
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,6 +25,7 @@ from tests.fakes.ingress import Ingress
 PATH = "/api/_sidecar/events"
 SECRET = "whsec_e2e_0123456789"
 API_KEY = "bbk_e2e_0123456789"
+DEFAULT_RULES = policy()
 
 
 class Stopped:
@@ -42,6 +46,7 @@ async def with_webhook(
     caplog: pytest.LogCaptureFixture,
     limit: int = 1,
     clock: Stopped | None = None,
+    rules: str = DEFAULT_RULES,
     **environ: str,
 ) -> AsyncIterator[tuple[Stack, Ingress]]:
     """Run a chain whose sidecar has a webhook, until it is registered where it registers itself."""
@@ -52,6 +57,7 @@ async def with_webhook(
             orgs={ORG: limit},
             clock=clock or Stopped(),
             environ=environ,
+            policy=rules,
             webhook_url=ingress.url + PATH,
         ) as chain,
     ):
@@ -157,6 +163,70 @@ async def test_a_secret_that_was_given_is_used_as_it_is(caplog: pytest.LogCaptur
         answer = await chain.client.post(PATH, content=body, headers=headers)
         assert (answer.status_code, answer.json()) == (200, {"outcome": "applied"})
         assert "webhook_registered" not in caplog.messages
+
+
+def signed(
+    event: str, *, name_in_body: bool = True, **members: Any
+) -> tuple[bytes, dict[str, str]]:
+    """Write a delivery of an event about the org; return its body and fields."""
+    named = {"event": event} if name_in_body else {}
+    body = json.dumps({**named, "org_id": ORG, **members}).encode()
+    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return body, {"X-Bizbasics-Event": event, "X-Bizbasics-Signature": f"sha256={signature}"}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "ends_the_doubt"),
+    [
+        (lambda now: signed("entitlement.granted"), False),
+        (lambda now: signed("entitlement.granted", created_at="not a time"), False),
+        (lambda now: signed("entitlement.granted", created_at=now - 10), False),
+        (lambda now: signed("entitlement.granted", created_at=now, name_in_body=False), False),
+        (lambda now: signed("org.updated", created_at=now), False),
+        (lambda now: signed("entitlement.granted", created_at=now), True),
+    ],
+    ids=["no time", "no such time", "older than the limit", "unsigned name", "another", "new"],
+)
+async def test_a_captured_delivery_makes_no_call_free_in_a_disguised_outage(
+    caplog: pytest.LogCaptureFixture,
+    delivery: Callable[[float], tuple[bytes, dict[str, str]]],
+    *,
+    ends_the_doubt: bool,
+) -> None:
+    """This process has never seen it, as after a restart; only news of its own time is believed."""
+    defaults = {"on_platform_error": "fail_closed"}
+    async with with_webhook(
+        caplog, 5, rules=policy(defaults=defaults), SIDECAR_WEBHOOK_SECRET=SECRET
+    ) as (chain, _):
+        assert (await chain.call()).status_code == 200
+        await chain.fault(store_down=True)
+        body, headers = delivery(time.time())
+        answer = await chain.client.post(PATH, content=body, headers=headers)
+        assert (answer.status_code, answer.json()) == (200, {"outcome": "applied"})
+        statuses = {(await chain.call()).status_code for _ in range(10)}
+        assert statuses == ({200} if ends_the_doubt else {503})
+
+
+@pytest.mark.parametrize("signature", ["", f"sha256={'0' * 64}"], ids=["none", "wrong"])
+async def test_slow_strangers_keep_no_signed_delivery_out(
+    caplog: pytest.LogCaptureFixture, signature: str
+) -> None:
+    """64 of them send a byte now and then; each signed delivery is taken meanwhile."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n"
+    if signature:
+        head += f"X-Bizbasics-Signature: {signature}\r\n"
+    async with (
+        with_webhook(caplog, SIDECAR_WEBHOOK_SECRET=SECRET) as (chain, _),
+        contextlib.AsyncExitStack() as crowd,
+    ):
+        port = urlsplit(chain.url).port
+        for _ in range(64):
+            stranger = crowd.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stranger.sendall(head.encode() + b"\r\nx")
+        for number in range(20):
+            body, headers = signed("org.updated", number=number)
+            answer = await chain.client.post(PATH, content=body, headers=headers)
+            assert (answer.status_code, answer.json()) == (200, {"outcome": "applied"})
 
 
 async def test_a_platform_that_is_away_at_the_start_keeps_nobody_from_starting() -> None:

@@ -29,6 +29,10 @@ class StaticState:
         self.quotas: list[tuple[str, Quota]] = []
         self.reloads = 0
         self.drains = 0
+        self.failed = ""
+
+    def failure(self) -> str:
+        return self.failed
 
     def circumstances(self) -> Circumstances:
         return self.now
@@ -58,5 +62,5 @@ class BrokenState(StaticState):
 class StaticMetrics:
     """A metrics page that repeats what it was asked for."""
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         return accept.encode(), "text/plain; version=0.0.4; charset=utf-8"

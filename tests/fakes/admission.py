@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sidecar.model import (
+    Charge,
     ErrorFormat,
     FailureKind,
     Headers,
     Identity,
     IdentityFailure,
     IdentitySource,
+    Loss,
     OnReplay,
     Quota,
     Reason,
@@ -38,8 +40,8 @@ class RememberingObserver:
     def platform_degraded(self, kind: FailureKind) -> None:
         self.told.append(("platform_degraded", kind))
 
-    def fail_open_started(self, org_id: str, resource: str, kind: FailureKind) -> None:
-        self.told.append(("fail_open_started", org_id, resource, kind))
+    def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        self.told.append(("admitted_unconfirmed", charge.org_id, charge.resource, kind, first))
 
     def replay_seen(self, action: OnReplay) -> None:
         self.told.append(("replay_seen", action))
@@ -53,8 +55,8 @@ class RememberingObserver:
     def journal_dropped(self, units: int) -> None:
         self.told.append(("journal_dropped", units))
 
-    def credits_lost(self, units: int) -> None:
-        self.told.append(("credits_lost", units))
+    def credits_lost(self, units: int, cause: Loss) -> None:
+        self.told.append(("credits_lost", units, cause))
 
     def lease_requested(self, outcome: str) -> None:
         self.told.append(("lease_requested", outcome))
@@ -88,7 +90,9 @@ class OnePagePolicy:
     def current(self) -> OnePagePolicy:
         return self
 
-    def route_for(self, method: str, path: str, headers: Headers) -> Route | UnsafePath:
+    def route_for(
+        self, method: str, path: str, headers: Headers, *, query: str = ""
+    ) -> Route | UnsafePath:
         return self.routes.get(path, self.unmatched)
 
 

@@ -101,7 +101,7 @@ class QuittingHandler(RecordingHandler):
     def _quit(self, at: str) -> None:
         if at == self.at:
             assert self.connection is not None
-            self.connection.abort()
+            self.connection.abort(self)
             self.ended.set()  # from now on anything told is a fault
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class FakeOrigin:
-    """`sidecar.http1.pool.Origin` on loopback; a test may move it to another port."""
+    """`sidecar.http1.dialling.Origin` on loopback; a test may move it to another port."""
 
     port: int
     host: str = "127.0.0.1"
@@ -187,17 +187,17 @@ async def silent(visit: Visit) -> None:
 
 
 @contextlib.contextmanager
-def never_accepting() -> Iterator[int]:
+def never_accepting(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Give a port whose queue is full: to connect to it takes for ever."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, port))
         listener.listen(0)
-        port: int = listener.getsockname()[1]
+        port = listener.getsockname()[1]
         for _ in range(3):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
+            filler.connect_ex((host, port))
         yield port
 
 

@@ -216,6 +216,24 @@ class DeafUpstream(_Listening):
         writer.write(OK)
 
 
+class HeldUpstream(_Listening):
+    """Answers its first request when `answer` is set, and every other at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, got: bytearray
+    ) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            got += head
+            self.asked.set()
+            await self.answer.wait()
+            writer.write(OK)
+
+
 class TunnellingUpstream(_Listening):
     """Switches protocols, then echoes in upper case until it reads `bye`, and closes."""
 

@@ -19,7 +19,7 @@ from sidecar.model import (
 from sidecar.platform.answers import read_answer
 from sidecar.refusals import refuse
 
-_CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key")
+_CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)
 _DENIALS: Final = [reason for reason in Reason if reason.verdict is Verdict.DENY]
 _FORMATS: Final = list(ErrorFormat)
 _NOW: Final = 1_760_000_000.0

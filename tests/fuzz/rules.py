@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from functools import lru_cache
 from typing import Final
@@ -13,7 +14,7 @@ from sidecar.policy.compiled import Policy, Route
 from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.load import find_problems, load_policy
 from sidecar.policy.paths import UnsafePath, normalise
-from sidecar.policy.problems import PolicyError
+from sidecar.policy.problems import PolicyError, Severity
 
 _POLICY: Final = b"""
 version: 1
@@ -24,6 +25,7 @@ routes:
   - {name: rest, match: {path: /**}, action: allow}
 unmatched: allow
 """
+_CODINGS: Final = frozenset({b"gzip", b"deflate", b"zstd"})
 _AMOUNT: Final = JsonAmount(JsonPointer.parse("/n"), Scale(default=1, maximum=16))
 
 
@@ -66,16 +68,27 @@ def policy(data: bytes) -> None:
     except PolicyError:
         assert problems
         return
-    assert not problems
+    assert {problem.severity for problem in problems} <= {Severity.WARNING}
     assert isinstance(loaded.route_for("POST", "/api/v1/chat", []), Route | UnsafePath)
 
 
 def amount(data: bytes) -> None:
-    """A body costs a whole number within bounds, or cannot be read. First line: content-type."""
+    """A body costs a whole number within bounds, or cannot be read; what costs is JSON to Python.
+
+    First line: its content coding, or its content-type.
+    """
     kind, _, body = data.partition(b"\n")
-    read = _AMOUNT.read([(b"content-type", kind)] if kind else [], body)
+    name = b"content-encoding" if kind in _CODINGS else b"content-type"
+    read = _AMOUNT.read([(name, kind)] if kind else [], body)
     if isinstance(read, UnreadableAmount):
         assert read.detail
-    else:
-        assert type(read) is int
-        assert 1 <= read <= 16
+        assert read.status in {413, 415, 422}
+        return
+    assert type(read) is int
+    assert 1 <= read <= 16
+    if body and name == b"content-type":
+        json.loads(body.decode(), parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> object:
+    raise AssertionError(f"{name} is not JSON")

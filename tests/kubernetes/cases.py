@@ -93,6 +93,8 @@ GOOD: Final[dict[str, Values]] = {
         "mode": "injector",
         "injector": {
             "failurePolicy": "Ignore",
+            "metricsPort": 9100,
+            "from": [{"ipBlock": {"cidr": "10.0.0.1/32"}}],
             "nodeSelector": {"kubernetes.io/os": "linux"},
             "tolerations": [{"key": "infra", "operator": "Exists"}],
             "priorityClassName": "system-cluster-critical",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from unittest.mock import patch
 
 import h11
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sidecar.http1 import framing
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody
 from tests.properties.http_messages import CHUNKED_BODIES, pieces
@@ -96,6 +98,31 @@ def test_what_we_pass_on_h11_reads_as_the_content(data: bytes) -> None:
 def test_no_cut_changes_anything(parts: list[bytes], decode: bool) -> None:  # noqa: FBT001
     """Refused whole, refused in pieces; else the same bytes go on, and the same are left."""
     assert ours(parts, decode=decode) == ours([b"".join(parts)], decode=decode)
+
+
+@settings(max_examples=200)
+@given(pieces(CHUNKED_BODIES), st.booleans())
+def test_feeding_what_is_left_over_changes_nothing(
+    parts: list[bytes],
+    decode: bool,  # noqa: FBT001
+) -> None:
+    """Looked at chunk by chunk, the same bytes go on, and the same are left."""
+    body = ChunkedBody(decode=decode, bounded=True)
+    passed = rest = b""
+    with patch.object(framing, "_CHUNKS_AT_ONCE", 1):
+        try:
+            for part in parts:
+                left = part
+                while left and not body.done:
+                    more, left = body.feed(left)
+                    passed += more
+                rest += left
+        except ProtocolError:
+            assert ours(parts, decode=decode) is None
+            return
+    whole = ours(parts, decode=decode)
+    read = Read(passed, rest, tuple(body.trailers), body.last_chunk()) if body.done else None
+    assert read == whole
 
 
 @settings(max_examples=200)

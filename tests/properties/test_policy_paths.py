@@ -10,10 +10,18 @@ from typing import Final
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
-from sidecar.policy.paths import Segments, UnsafePath, literal_segments, normalise, readings
+from sidecar.policy.paths import (
+    MAX_READINGS,
+    Segments,
+    UnsafePath,
+    literal_segments,
+    normalise,
+    readings,
+)
 from sidecar.policy.patterns import parse_pattern
-from sidecar.policy.routing import Match, Rank, Router
+from sidecar.policy.routing import Match, Router
 
 BITS: Final = st.sampled_from(
     ["/", "//", ".", "..", "/..", "/../", "/./", "%2e", "%2E", "%252e", ";", ";x", "%3b", "a", "A",
@@ -76,7 +84,7 @@ def test_readings_are_bounded_and_total(raw: str, case_sensitive: bool) -> None:
     if isinstance(found, UnsafePath):
         assert found.detail
     else:
-        assert len(found.others) <= 128
+        assert len(found.others) <= 2 * MAX_READINGS
         assert not any("/" in segment for segment in found.canonical)
 
 
@@ -84,7 +92,7 @@ def router(routes: list[tuple[Segments, Rank]], unmatched: Rank) -> Router:
     """Compile routes whose patterns are given as segments."""
     return Router(
         [Match(parse_pattern("/" + "/".join(pattern)), None, ()) for pattern, _ in routes],
-        [*(rank for _, rank in routes), unmatched],
+        [*(Effect(rank, number) for number, (_, rank) in enumerate(routes)), Effect(unmatched)],
         case_sensitive=False,
     )
 

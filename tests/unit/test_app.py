@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sidecar.admission.journal_records import FILE_HEAD
 from sidecar.app import App
 from sidecar.errors import UserError
 from sidecar.telemetry.logs import TextFormatter
@@ -197,8 +198,8 @@ async def test_a_damaged_journal_is_told(
     app = made(place, journal=journal)
     await app.start()
     await app.stop(0)
-    damage = bytes.fromhex("00000002 12345678") + b"[]"  # a record of another checksum
-    journal.write_bytes(journal.read_bytes() + damage)
+    damage = b"no record of ours" * 3
+    journal.write_bytes(FILE_HEAD + damage)
     app = made(place, journal=journal)
     with caplog.at_level(logging.ERROR, "sidecar.app"):
         await app.start()

@@ -19,7 +19,7 @@ product: acme-notes
 identity: [{cookie: bb_at}]
 routes:
   - name: chat
-    match: {path: /chat, methods: [POST]}
+    match: {path: /chat, methods: [GET, POST]}
     meter: {amount: {json: /n, default: 1}}
 unmatched: allow
 """
@@ -86,7 +86,7 @@ def test_ctrl_c_is_130(
 ) -> None:
     """As shells have it, and without a traceback."""
 
-    def interrupted(_path: Path) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sidecar.policy.check.check_file", interrupted)
@@ -95,11 +95,25 @@ def test_ctrl_c_is_130(
 
 def test_check(capsys: pytest.CaptureFixture[str], policy: str) -> None:
     """A good file is ok; a bad one has its problems on stdout, and 1."""
-    assert run(capsys, "check", policy) == (0, f"{policy}: ok\n", "")
+    status, out, err = run(capsys, "check", policy)
+    assert (status, out.splitlines()[-1], err) == (0, f"{policy}: ok", "")
+    assert ": note: while the platform does not answer, each replica" in out
     Path(policy).write_text("version: 2\n")
     status, out, err = run(capsys, "check", policy)
     assert (status, err) == (1, "")
     assert out.startswith(f"{policy}:1:")
+
+
+def test_check_with_a_warning_is_ok(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """A warning is printed, and the exit status is that of a good file."""
+    monkeypatch.setenv("SIDECAR_TRUSTED_PROXIES", "10.0.0.0/8")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    status, out, err = run(capsys, "check", policy)
+    assert (status, err) == (0, "")
+    assert ": warning: `refund: unreached`" in out
+    assert out.endswith(f"{policy}: ok, with 1 warning\n")
 
 
 def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -234,6 +248,30 @@ def test_run_starts_one_sidecar_or_several(
     assert (started, read) == ([workers], [policy, "given up"])
 
 
+def test_sigterm_while_the_policy_s_process_is_forked_ends_that_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """The signal waits until there is someone to end what was begun."""
+    begun: list[str] = []
+
+    class First:
+        """A reading that is cut short by a signal as it begins."""
+
+        def __init__(self, *_: object) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            begun.append("begun")
+
+        def give_up(self) -> None:
+            begun.append("given up")
+
+    monkeypatch.setattr("sidecar.policy.reading.FirstReading", First)
+    monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
+    argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1")
+    assert run(capsys, *argv) == (0, "", "")
+    assert begun == ["begun", "given up"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [("127.0.0.1:8092", ("127.0.0.1", 8092)), ("[::1]:80", ("::1", 80)), ("a.b:0", ("a.b", 0))],
@@ -269,7 +307,7 @@ def test_several_problems_are_several_lines(
 ) -> None:
     """A report of many problems stays one problem a line."""
 
-    def wrong(_path: Path) -> None:
+    def wrong(*_: object) -> None:
         raise UserError("one\ntwo")
 
     monkeypatch.setattr("sidecar.policy.check.check_file", wrong)

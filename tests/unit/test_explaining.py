@@ -95,14 +95,14 @@ def test_a_file_that_cannot_be_used_is_a_mistake(tmp_path: Path) -> None:
 def test_the_key_is_the_engines() -> None:
     """First attempt, no nonce: as for an ID that a trusted proxy chose."""
     parts = KeyParts(
-        product="p", org_id="o", user_id="u", route="r", method="POST", path="/x",
-        resource="ai_calls", request_id="id",
+        product="p", org_id="o", user_id="u", route="r", method="POST", path="/x", query="q",
+        resource="ai_calls", amount=2, request_id="id",
     )  # fmt: skip
     scope = scope_of(
         product="p", org_id="o", user_id="u", route="r", method="POST", path="/x",
         resource="ai_calls", request_id="id",
     )  # fmt: skip
-    assert _first_key(parts) == key_of(scope, 0, b"")
+    assert _first_key(parts) == key_of(scope, 0, b"", query="q", amount=2)
 
 
 @pytest.mark.parametrize("carrier", ["cookie: theme=dark; bb_at={}", "authorization: Bearer {}"])

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import UserError
-from sidecar.key_source import BBAS_KEY, BBK_KEY, KeySource, Secret, parse_key, read_key_file
+from sidecar.key_source import (
+    BBAS_KEY,
+    BBK_KEY,
+    WEBHOOK_SECRET,
+    KeySource,
+    Secret,
+    parse_key,
+    read_key_file,
+)
 from tests.fakes.clock import TurnedClock
 
 
@@ -53,7 +61,15 @@ def test_a_key_of_the_other_kind_is_told(what: str, other: str) -> None:
         parse_key(f"{other}0123", what)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a b", b"x" * 9000])
+@pytest.mark.parametrize("what", [BBAS_KEY, BBK_KEY, WEBHOOK_SECRET])
+@pytest.mark.parametrize("form", ["'{}'", '"{}"', "`{}`", "'{}", '{}"', " '{}'\n"])
+def test_a_key_in_quotes_is_refused(what: str, form: str) -> None:
+    """An env file or a YAML value that was quoted twice; the problem does not show the key."""
+    with pytest.raises(ValueError, match=f"^is in quotes: give the {what} without them$"):
+        parse_key(form.format("0123456789"), what)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a b", b"x" * 9000, b"'bbas_x'"])
 def test_a_bad_file_is_named_and_not_shown(tmp_path: Path, content: bytes) -> None:
     """One line with the path and the mend."""
     path = tmp_path / "key"

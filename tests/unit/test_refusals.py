@@ -29,7 +29,7 @@ NOW = 1_760_000_000.0
 MONTH_END = 1_761_955_200.0  # 2025-11-01T00:00:00Z
 SPENT = Quota("ai_calls", limit=25, used=25, remaining=0, period="month", reset_at=MONTH_END)
 LEFT = dataclasses.replace(SPENT, used=12, remaining=13)
-CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 1, "key")
+CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)
 
 
 def denied(reason: Reason, status: int, **more: object) -> Decision:
@@ -69,6 +69,9 @@ DENIALS = {
     "bad_request-400": denied(Reason.BAD_REQUEST, 400, detail="The path has an encoded slash."),
     "bad_request-413": denied(
         Reason.BAD_REQUEST, 413, detail="The body is longer than 1048576 bytes."
+    ),
+    "bad_request-415": denied(
+        Reason.BAD_REQUEST, 415, detail="Its content coding is not read here."
     ),
     "bad_request-422": denied(Reason.BAD_REQUEST, 422, detail="/n is -1: send 1 to 16."),
     "overloaded": denied(Reason.OVERLOADED, 503, retry_after=1.0),

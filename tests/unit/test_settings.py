@@ -87,6 +87,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "SIDECAR_HOST": "::1",
         "PORT": "81",
         "SIDECAR_ADMIN": "[::1]:82",
+        "SIDECAR_ADMIN_SOCKET": "/run/s",
+        "SIDECAR_METRICS": "[::1]:85",
         "PLATFORM_API_URL": "http://localhost:83/",
         "AUTH_SERVICE_URL": "http://localhost:84",
         "SIDECAR_ISSUER": "https://issuer",
@@ -152,6 +154,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
             WebhookUrl("https://notes.example/api/_sidecar/events", "/api/_sidecar/events"),
             key_file,
         ),
+        admin_socket=Path("/run/s"),
+        metrics=Address("::1", 85),
     )
 
 
@@ -287,7 +291,7 @@ def test_the_log_format_follows_the_terminal(
 )
 def test_the_admin_needs_a_port_of_its_own(flags: list[str]) -> None:
     """Found here rather than as a failed bind."""
-    assert "give the admin another one" in problems([*LEAST, *flags], KEY)[0]
+    assert "give it another one" in problems([*LEAST, *flags], KEY)[0]
 
 
 def test_the_upstream_must_not_be_the_sidecar_itself() -> None:
@@ -315,6 +319,21 @@ def test_help_shows_variable_and_default() -> None:
     text = " ".join(parser.format_help().split())
     for option in OPTIONS:
         assert f"(env {option.env}; default: {option.default_text})" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--metrics", "127.0.0.1:8080"], "--port"),
+        (["--metrics", "127.0.0.1:9901"], "--admin"),
+        (["--metrics", "0.0.0.0:9901"], "--admin"),
+    ],
+)
+def test_the_metrics_need_a_port_of_their_own(flags: list[str], named: str) -> None:
+    """Found here, with the name of the setting that has it already."""
+    [problem] = problems([*LEAST, *flags], KEY)
+    assert problem.startswith("--metrics: ")
+    assert f"is the port of {named}" in problem
 
 
 def test_the_docs_list_every_setting_as_it_is() -> None:

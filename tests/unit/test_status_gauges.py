@@ -63,7 +63,9 @@ class Scene:
 
     def let_through(self, org: str, units: int, resource: str = "ai_calls") -> None:
         """Admit units without an answer of the platform."""
-        charge = Charge(org, "acme-notes", resource, units, f"key-{org}-{len(self.books.journal)}")
+        charge = Charge(
+            org, "acme-notes", resource, units, f"key-{org}-{len(self.books.journal)}", private=True
+        )
         now = Moment.of(self.clock)
         self.books.let_through(charge, FailureKind.CONNECT, now, sent=False, limited=True)
 

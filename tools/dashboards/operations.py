@@ -192,6 +192,16 @@ def _leases(dashboard: Dashboard) -> None:
     )
     dashboard.with_panel(
         series_panel(
+            "The journal's disk",
+            "When unwritable is 1: nothing can fail open; free or repair the disk. When damaged is"
+            " above 0: bytes could not be read at the start, see journal_damaged in the log.",
+            Query(f"max by (pod) ({q.metric('journal_unwritable')})", "unwritable {{pod}}", "red"),
+            Query(f"sum by (pod) ({q.metric('journal_damaged_bytes')})", "damaged {{pod}}"),
+            width=6,
+        )
+    )
+    dashboard.with_panel(
+        series_panel(
             "Attempts counted over all replicas",
             "1 while Redis numbers the attempts of trusted request IDs, 0 while the pod counts"
             " alone; empty without --redis. When 0: GET /ready of the pod says why. Runbook:"

@@ -15,6 +15,9 @@ ORG: Final = {**JOB, "org": "org_acme", "resource": "ai_calls"}
 MONTH: Final = 30 * 86400
 LONG: Final = "x1600"
 
+INJECTOR: Final = "BbSidecarInjectorRefusing"
+ONE_REFUSED: Final = 'outcome="refused"'
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -177,4 +180,9 @@ CASES: Final[Sequence[Case]] = (
     Case("half refused as always", SPIKE, answers("0+50x1500", "0+50x1500"), "24h20m"),
     Case("two calls of four in a quarter of an hour", SPIKE,
          answers("0 0 0 0 0 0 1 1 2x30", "0 0 0 0 0 0 1 1 2x30"), "14m"),
+
+    Case("a pod is refused", INJECTOR, counted("inject_reviews_total", "0x5 1x20", ONE_REFUSED),
+         "8m", [{**severe("warning"), "outcome": "refused"}]),
+    Case("only reviews as usual", INJECTOR,
+         counted("inject_reviews_total", "0+5x20", 'outcome="patched"'), "8m"),
 )  # fmt: skip

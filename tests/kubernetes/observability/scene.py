@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -18,8 +20,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from sidecar.app import App
+from sidecar.inject.server import InjectorServer
 from tests.e2e.harness import LOCAL, Orgs, Stack, policy, stack
 from tests.kubernetes.observability.servers import Pod
+from tests.unit.inject.pods import config
+from tests.unit.inject.test_certificate import make_certificate
 
 ORGS: Final[Orgs] = {
     "org_acme": {"ai_calls": 5000, "storage_bytes": 1_000_000},
@@ -163,6 +168,7 @@ class Scene:
     crowd: Crowd
     clock: JumpingClock
     pods: Sequence[Pod]
+    injector: str
 
     async def prepare(self) -> None:
         """Let one org use most of its quota, before anybody looks."""
@@ -187,6 +193,7 @@ class Scene:
         async def wrong() -> None:
             crowd = self.crowd
             for turn in range(40):
+                await _ask_nonsense(self.injector)
                 await asyncio.gather(
                     crowd.call("/api/v1/chat", None),
                     crowd.call("/api/v1/chat", None, headers={"cookie": "bb_at=no.token.atall"}),
@@ -272,16 +279,29 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
-    """Set the stage: three pods; the auth host and the Redis of the last one are not there."""
+    """Set the stage: three pods, the last without its auth host and Redis, and an injector."""
     clock = JumpingClock()
     # The journal is tried again every second: its waits grow as windows do, and are shortened too.
     with patch("sidecar.admission.reporter.LONGEST_WAIT_SECONDS", 1.0):
-        async with _stage(clock) as running:
-            yield running
+        async with _injector() as (injector, metrics), _stage(clock, injector, metrics) as made:
+            yield made
 
 
 @contextlib.asynccontextmanager
-async def _stage(clock: JumpingClock) -> AsyncIterator[Scene]:
+async def _injector() -> AsyncIterator[tuple[str, str]]:
+    """Run an injector; give its URL, and the address of its metrics."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = InjectorServer(config(), make_certificate(Path(folder), "injector"))
+        try:
+            port = await server.start("127.0.0.1", 0)
+            plain = await server.start_plain("127.0.0.1", 0)
+            yield f"https://127.0.0.1:{port}", f"127.0.0.1:{plain}"
+        finally:
+            await server.close()
+
+
+@contextlib.asynccontextmanager
+async def _stage(clock: JumpingClock, injector: str, metrics: str) -> AsyncIterator[Scene]:
     async with stack(
         policy=POLICY,
         orgs=ORGS,
@@ -308,9 +328,16 @@ async def _stage(clock: JumpingClock) -> AsyncIterator[Scene]:
                 Pod(f"acme-notes-{index}", app.admin_url.removeprefix("http://"))
                 for index, app in enumerate(running.sidecars)
             ]
-            yield Scene(running, Crowd(running), clock, pods)
+            pods.append(Pod("bb-injector-0", metrics))
+            yield Scene(running, Crowd(running), clock, pods, injector)
         finally:
             await lost.stop(1.0)
+
+
+async def _ask_nonsense(injector: str) -> None:
+    """Ask the injector what no API server asks."""
+    async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 - any pod may ask like this
+        await client.post(f"{injector}/mutate", content=b"no review")
 
 
 @contextlib.contextmanager

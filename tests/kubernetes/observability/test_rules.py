@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from sidecar.inject.reviews import METRIC
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from tests.kubernetes.observability.expressions import ROOT, rule_files, rules, told_queries
 from tests.kubernetes.observability.rule_cases import CASES, Case
@@ -113,6 +114,7 @@ def test_group_names_are_used_once() -> None:
 def test_documents_ask_for_metrics_that_there_are() -> None:
     """A metric misspelt in a runbook finds nothing when it is needed most."""
     known = {PREFIX + metric.name for metric in METRICS}
+    known |= {METRIC}
     known |= {rule["record"] for rule in rules() if "record" in rule}
     asked = {
         name

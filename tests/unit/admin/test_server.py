@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import stat
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, UnixConnector
 
 from sidecar.admin.server import AdminServer
-from sidecar.admin.state import ReloadReport
+from sidecar.admin.state import Refresh, ReloadReport, View
 from sidecar.errors import UserError
 from sidecar.model import Quota
+from tests.e2e.harness import KEY, Place, policy
 from tests.fakes.admin import BrokenState, StaticMetrics, StaticState
 
 ACME = Quota("ai_calls", limit=25, used=12, remaining=13, period="month", reset_at=1_761_955_200.0)
@@ -19,9 +22,9 @@ ACME = Quota("ai_calls", limit=25, used=12, remaining=13, period="month", reset_
 class Admin:
     """A running admin port and a client for it."""
 
-    def __init__(self, state: StaticState) -> None:
+    def __init__(self, state: StaticState, refresh: Refresh | None = None) -> None:
         self.state = state
-        self.server = AdminServer(state, StaticMetrics())
+        self.server = AdminServer(state, StaticMetrics(), refresh=refresh)
 
     async def ask(
         self, method: str, path: str, headers: dict[str, str] | None = None
@@ -50,6 +53,14 @@ async def test_health_is_200_as_soon_as_the_process_is_up(admin: Admin) -> None:
     """Also while it drains: it must not be killed for that."""
     admin.state.now = dataclasses.replace(admin.state.now, draining=True)
     assert (await admin.ask("GET", "/health"))[:2] == (200, {"status": "ok"})
+
+
+async def test_health_is_503_where_only_a_restart_helps(admin: Admin) -> None:
+    """With the reason, for who reads the pod's events."""
+    admin.state.failed = "no worker serves since then"
+    assert (await admin.ask("GET", "/health"))[:2] == (
+        503, {"status": "failed", "detail": "no worker serves since then"},
+    )  # fmt: skip
 
 
 async def test_ready_tells_each_dependency(admin: Admin) -> None:
@@ -156,6 +167,108 @@ async def test_only_post_changes_state(admin: Admin, method: str, path: str) -> 
     assert (admin.state.reloads, admin.state.drains) == (0, 0)
 
 
+GUARDED = [("POST", "/reload"), ("POST", "/drain"), ("GET", "/quota"), ("GET", "/policy")]
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:9901", "127.0.0.1.evil.example"])
+async def test_a_host_of_another_name_is_refused(
+    admin: Admin, method: str, path: str, host: str
+) -> None:
+    """A page whose name was made to lead to this machine neither changes nor reads (rebinding)."""
+    status, body, _ = await admin.ask(method, path, {"Host": host})
+    assert status == 403
+    assert "Host" in str(body)
+    assert (admin.state.reloads, admin.state.drains) == (0, 0)
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:9901"])
+async def test_a_host_that_is_this_machine_is_answered(
+    admin: Admin, method: str, path: str, host: str
+) -> None:
+    """By any port: it may be a forwarded one."""
+    assert (await admin.ask(method, path, {"Host": host}))[0] in {200, 202}
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_probes_and_scrapers_come_by_any_host(admin: Admin, path: str) -> None:
+    """They come from other machines, by the pod's address or a name."""
+    assert (await admin.ask("GET", path, {"Host": "10.0.0.7:9901"}))[0] == 200
+
+
+async def test_a_socket_takes_changes_alone(admin: Admin, tmp_path: Path) -> None:
+    """Of mode 0600; from then on the admin port refuses changes, and still shows what it shows."""
+    path = tmp_path / "admin.sock"
+    await admin.server.start_socket(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for change in ("/reload", "/drain"):
+        status, body, _ = await admin.ask("POST", change)
+        assert (status, "--admin-socket" in str(body)) == (403, True)
+    assert (await admin.ask("GET", "/quota"))[0] == 200
+    assert (admin.state.reloads, admin.state.drains) == (0, 0)
+    async with ClientSession(connector=UnixConnector(str(path))) as session:
+        for change, expected in (("/reload", 200), ("/drain", 202)):
+            async with session.post(f"http://any{change}") as answer:
+                assert answer.status == expected
+    assert (admin.state.reloads, admin.state.drains) == (1, 1)
+    await admin.server.close()
+    assert not path.exists()
+
+
+async def test_the_port_for_scrapers_serves_nothing_else(admin: Admin) -> None:
+    """Neither a change, nor what names orgs beside the metrics, nor the policy."""
+    await admin.server.start_metrics("127.0.0.1", 0)
+    assert admin.server.metrics_address is not None
+    host, port = admin.server.metrics_address
+    async with ClientSession() as session:
+        for path in ("/metrics", "/health", "/ready"):
+            async with session.get(f"http://{host}:{port}{path}") as answer:
+                assert answer.status == 200
+        for method, path in GUARDED:
+            async with session.request(method, f"http://{host}:{port}{path}") as answer:
+                assert answer.status == 404
+    assert admin.server.urls() == {
+        "admin": "http://{}:{}".format(*admin.server.address), "metrics": f"http://{host}:{port}"
+    }  # fmt: skip
+
+
+async def test_it_opens_what_the_settings_say(tmp_path: Path) -> None:
+    """And nothing stays open where one of them cannot be had."""
+    path = tmp_path / "admin.sock"
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text(policy())
+    place = Place(policy_file, *("http://127.0.0.1:9",) * 3, {"PLATFORM_INTERNAL_KEY": KEY})
+    server = AdminServer(StaticState(), StaticMetrics())
+    await server.open(place.settings(admin_socket=path, metrics="127.0.0.1:0"))
+    assert path.exists()
+    assert server.metrics_address is not None
+    taken = "{}:{}".format(*server.address)
+    second = AdminServer(StaticState(), StaticMetrics())
+    with pytest.raises(UserError, match="--admin: "):
+        await second.open(place.settings(admin=taken, admin_socket=tmp_path / "second.sock"))
+    assert not (tmp_path / "second.sock").exists()
+    await server.close()
+
+
+async def test_what_is_shown_is_brought_up_to_date_and_nothing_else_waits() -> None:
+    """Health, drain, reload and policy wait for no worker."""
+    asked: list[View] = []
+
+    async def refresh(view: View) -> None:
+        asked.append(view)
+
+    running = Admin(StaticState(), refresh)
+    await running.server.start("127.0.0.1", 0)
+    for method, path in [("GET", "/health"), *GUARDED]:
+        await running.ask(method, path)
+    assert asked == [View.QUOTAS]
+    await running.ask("GET", "/ready")
+    await running.ask("GET", "/metrics")
+    assert asked == [View.QUOTAS, View.CONDITION, View.COUNTS]
+    await running.server.close()
+
+
 @pytest.mark.parametrize("path", ["/reload", "/drain"])
 @pytest.mark.parametrize("name", ["Origin", "X-Forwarded-For"])
 async def test_a_page_or_a_proxy_changes_nothing(admin: Admin, path: str, name: str) -> None:
@@ -209,7 +322,7 @@ async def test_no_answer_is_kept_or_names_a_version(admin: Admin, path: str) -> 
     assert (headers["Cache-Control"], headers["Server"]) == ("no-store", "bb-sidecar")
 
 
-async def test_an_address_that_is_taken_is_the_user_s_to_mend(admin: Admin) -> None:
+async def test_an_address_that_is_taken_is_the_user_s_to_fix(admin: Admin) -> None:
     """One line, no traceback."""
     host, port = admin.server.address
     second = AdminServer(StaticState(), StaticMetrics())

@@ -10,6 +10,7 @@ from sidecar.admission.engine import Engine
 from sidecar.admission.journal import JournalStore
 from sidecar.admission.lessor import Lessor
 from sidecar.model import (
+    ALONE,
     Accuracy,
     Action,
     Call,
@@ -23,6 +24,7 @@ from sidecar.model import (
     Quota,
     Refund,
     RequestIdOrigin,
+    Share,
 )
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
@@ -91,6 +93,7 @@ class Scene:
         journal: JournalStore | None = None,
         attempts: Attempts | None = None,
         leases: bool = False,
+        share: Share = ALONE,
         **meter: Any,
     ) -> None:
         self.meter = replace(METER, **meter)
@@ -128,6 +131,7 @@ class Scene:
             nonce=nonce,
             attempts=attempts,
             lessor=self.lessor if leases else None,
+            share=share,
         )
         self._ids = 0
 
@@ -139,7 +143,7 @@ class Scene:
     ) -> Call:
         """Make a call; its ID is fresh unless one is given."""
         self._ids += 1
-        return Call("POST", path, (), request_id or f"generated-{self._ids}", origin)
+        return Call("POST", path, "", (), request_id or f"generated-{self._ids}", origin)
 
     async def decide(
         self,

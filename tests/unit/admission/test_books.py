@@ -12,6 +12,7 @@ from sidecar.model import (
     Failed,
     FailureKind,
     Granted,
+    Loss,
     OnPlatformError,
     Reason,
 )
@@ -24,13 +25,15 @@ class RefusingStore:
     """Keeps nothing, and says so."""
 
     durable = True
+    problem = "no space"
+    damaged_bytes = 0
 
     def append(self, record: Record) -> None:
         raise JournalUnwritable("no space")
 
 
 def _charge(amount: int = 1) -> Charge:
-    return Charge(ORG, "p", RESOURCE, amount, "k")
+    return Charge(ORG, "p", RESOURCE, amount, "k", private=True)
 
 
 async def test_the_gauges_are_read_from_every_book() -> None:
@@ -40,8 +43,10 @@ async def test_the_gauges_are_read_from_every_book() -> None:
     await scene.decide()
     held = scene.books.leases.figures().held
     scene.books.refund(_charge(3), NOW + 100, NOW)
-    scene.books.owe(Charge(ORG, "p", RESOURCE, 2, "owed"), NOW, limited=False)
-    assert scene.books.figures(NOW + 7) == Figures(2, 7.0, 3, held, 0)
+    scene.books.owe(
+        Charge(ORG, "p", RESOURCE, 2, "owed", private=True), Moment(0.0, NOW), limited=False
+    )
+    assert scene.books.figures(Moment(7.0, NOW + 7)) == Figures(2, 7.0, 3, held, 0)
 
 
 async def test_what_is_known_of_an_org_is_its_last_trusted_answer() -> None:
@@ -52,13 +57,13 @@ async def test_what_is_known_of_an_org_is_its_last_trusted_answer() -> None:
     assert (known.org_id, known.quota, known.seen_at) == (ORG, quota(24), NOW)
 
 
-async def test_an_entitlement_event_is_felt_by_the_next_call() -> None:
-    """A raised limit within the five seconds of a cached denial."""
+async def test_a_raised_limit_is_felt_by_the_call_after_its_event() -> None:
+    """Within the five seconds of a cached denial."""
     scene = Scene(limit=0)
     await scene.decide()
     scene.store.default = 10
     scene.store.answers.clear()
-    scene.books.note_entitlement_event(ORG, NOW)
+    scene.books.forget_denial(ORG, NOW)
     assert (await scene.decide()).reason is Reason.WITHIN_QUOTA
 
 
@@ -103,7 +108,7 @@ def test_credits_that_cannot_be_kept_at_the_end_are_lost_aloud() -> None:
     books = Books(observer, RefusingStore())
     books.refund(_charge(3), NOW + 100, NOW)
     assert books.close(NOW) == 3
-    assert observer.of("credits_lost") == [(3,)]
+    assert observer.of("credits_lost") == [(3, Loss.STOPPED)]
 
 
 def test_credits_pushed_out_by_others_are_lost_aloud() -> None:
@@ -112,8 +117,8 @@ def test_credits_pushed_out_by_others_are_lost_aloud() -> None:
     books = Books(observer)
     books.credits._capacity = 1
     books.refund(_charge(3), NOW + 100, NOW)
-    books.refund(Charge("other", "p", RESOURCE, 1, "k2"), NOW + 100, NOW)
-    assert observer.of("credits_lost") == [(3,)]
+    books.refund(Charge("other", "p", RESOURCE, 1, "k2", private=True), NOW + 100, NOW)
+    assert observer.of("credits_lost") == [(3, Loss.DISPLACED)]
 
 
 def test_an_old_answer_under_an_old_key_tells_nothing_of_what_remains() -> None:

@@ -43,11 +43,22 @@ def test_another_org_or_resource_cannot_draw() -> None:
     assert book.draw(("org", "seats"), 1, 0.0) is None
 
 
-def test_a_full_book_says_how_many_units_it_gave_up() -> None:
+def test_a_full_book_counts_the_units_that_it_gave_up() -> None:
     """Nothing owed is dropped in silence."""
     book = CreditBook(capacity=1)
-    assert book.add(SLOT, 7, 100.0, 0.0) == 0
-    assert book.add(("other", "ai_calls"), 1, 100.0, 0.0) == 7
+    book.add(SLOT, 7, 100.0, 0.0)
+    assert book.displaced == 0
+    book.add(("other", "ai_calls"), 1, 100.0, 0.0)
+    assert book.displaced == 7
+
+
+def test_units_whose_period_has_ended_are_counted() -> None:
+    """When they are owed too late, and when they were not used in time."""
+    book = CreditBook()
+    book.add(SLOT, 2, 100.0, 100.0)
+    book.add(SLOT, 3, 100.0, 0.0)
+    assert book.draw(SLOT, 1, 100.0) is None
+    assert book.expired == 5
 
 
 def test_rolling_periods_keep_few_lots_and_every_unit() -> None:

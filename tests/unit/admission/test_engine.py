@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.admission.moment import Moment
 from sidecar.model import (
     UNLIMITED,
     Accuracy,
@@ -287,6 +288,9 @@ def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
     denying = Scene(limit=0)
     asyncio.run(_decide_once(denying))
     assert finish(scene, "/free").reason is Reason.UNMETERED
+    reading = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale(default=1)))
+    reading.books.credits.add(charge_slot, 1, scene.store.reset_at, scene.clock.time())
+    assert finish(reading).reason is Reason.CREDITED
     assert finish(scene).reason is Reason.CREDITED
     assert finish(denying).reason is Reason.OVER_QUOTA
 
@@ -295,7 +299,7 @@ async def _decide_once(scene: Scene) -> None:
     await scene.decide()
 
 
-@pytest.mark.parametrize("kind", sorted(FailureKind))
+@pytest.mark.parametrize("kind", sorted(set(FailureKind) - {FailureKind.OVERLOADED}))
 @pytest.mark.parametrize("on_error", sorted(OnPlatformError))
 async def test_each_failure_follows_the_policy(
     kind: FailureKind, on_error: OnPlatformError
@@ -316,6 +320,18 @@ async def test_each_failure_follows_the_policy(
     assert scene.observer.of("platform_degraded") == [(kind,)]
 
 
+@pytest.mark.parametrize("on_error", sorted(OnPlatformError))
+async def test_our_own_lateness_opens_nothing(on_error: OnPlatformError) -> None:
+    """It is no failure of the platform, and the unit that may have been counted comes back."""
+    scene = Scene(on_platform_error=on_error)
+    scene.platform.now = UnreachableQuotas(FailureKind.OVERLOADED)
+    decision = await scene.decide()
+    assert (decision.reason, decision.status) == (Reason.OVERLOADED, 503)
+    assert decision.retry_after == 1.0
+    assert scene.observer.of("platform_degraded") == []
+    assert [entry.purpose for entry in scene.books.journal.entries()] == ["settle"]
+
+
 async def test_fail_open_stops_at_its_units_and_is_renewed_by_an_answer() -> None:
     """The budget bounds an outage, not the day."""
     scene = Scene(fail_open_budget=FailOpenBudget(2, 900.0))
@@ -327,7 +343,7 @@ async def test_fail_open_stops_at_its_units_and_is_renewed_by_an_answer() -> Non
     assert (await scene.decide()).reason is Reason.WITHIN_QUOTA
     scene.platform.now = down
     assert (await scene.decide()).reason is Reason.FAIL_OPEN
-    assert len(scene.observer.of("fail_open_started")) == 2
+    assert [words[-1] for words in scene.observer.of("admitted_unconfirmed")].count(True) == 2
 
 
 async def test_fail_open_stops_after_its_seconds() -> None:
@@ -346,7 +362,7 @@ async def test_what_failed_open_is_in_the_journal_before_the_decision_under_its_
     decision = await scene.decide()
     assert decision.charge is not None
     assert decision.charge.key in scene.books.journal
-    assert scene.books.figures(scene.clock.time()).journal_pending_units == 1
+    assert scene.books.figures(Moment.of(scene.clock)).journal_pending_units == 1
 
 
 async def test_last_known_counts_down_what_it_lets_through() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.admission.journal import (
     MEMORY_SECONDS,
     Added,
+    Entry,
     Gone,
     Journal,
     JournalUnwritable,
@@ -15,6 +18,7 @@ from sidecar.admission.journal import (
     Sent,
     Turned,
 )
+from sidecar.admission.moment import Moment
 from sidecar.model import Charge
 
 
@@ -26,20 +30,28 @@ class FullStore:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.full = False
+        self.problem = ""
+        self.damaged_bytes = 0
 
     def append(self, record: Record) -> None:
+        self.problem = "no space" if self.full else ""
         if self.full:
-            raise JournalUnwritable("no space")
+            raise JournalUnwritable(self.problem)
         self.records.append(record)
 
 
+def at(seconds: float) -> Moment:
+    """Read both clocks, which go together."""
+    return Moment(seconds, seconds)
+
+
 def _charge(key: str = "k", amount: int = 1) -> Charge:
-    return Charge("org", "p", "ai_calls", amount, key)
+    return Charge("org", "p", "ai_calls", amount, key, private=True)
 
 
 def _opened(store: FullStore, *, sent: bool = False) -> Journal:
     journal = Journal(store)
-    journal.open(_charge(), now=0.0, sent=sent, limited=False)
+    journal.open(_charge(), now=at(0.0), sent=sent, limited=False)
     return journal
 
 
@@ -49,16 +61,16 @@ def test_an_entry_is_with_the_store_before_it_is_in_the_book() -> None:
     store.full = True
     journal = Journal(store)
     with pytest.raises(JournalUnwritable):
-        journal.open(_charge(), now=0.0, sent=False, limited=False)
+        journal.open(_charge(), now=at(0.0), sent=False, limited=False)
     assert len(journal) == 0
 
 
 def test_a_full_journal_takes_no_more() -> None:
     """Nothing owed is evicted for something new."""
     journal = Journal(FullStore(), capacity=1)
-    journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    journal.open(_charge("a"), now=at(0.0), sent=False, limited=False)
     with pytest.raises(JournalUnwritable, match="holds 1 entries"):
-        journal.open(_charge("b"), now=0.0, sent=False, limited=False)
+        journal.open(_charge("b"), now=at(0.0), sent=False, limited=False)
 
 
 def test_a_key_is_marked_as_sent_before_it_goes_out() -> None:
@@ -66,7 +78,7 @@ def test_a_key_is_marked_as_sent_before_it_goes_out() -> None:
     store = FullStore()
     journal = _opened(store)
     journal.close("k")
-    journal.take(5.0)
+    journal.take(at(5.0))
     assert store.records[-1] == Sent("k", 5.0)
 
 
@@ -77,7 +89,7 @@ def test_an_entry_whose_mark_cannot_be_kept_is_not_handed_out() -> None:
     journal.close("k")
     store.full = True
     with pytest.raises(JournalUnwritable):
-        journal.take(5.0)
+        journal.take(at(5.0))
     assert journal.pending == 1
 
 
@@ -85,18 +97,18 @@ def test_a_key_that_surely_did_not_arrive_is_unmarked() -> None:
     """Never seen by the platform, an entry stays good however old it gets."""
     journal = _opened(FullStore())
     journal.close("k")
-    entry = journal.take(5.0)
+    entry = journal.take(at(5.0))
     assert entry is not None
     journal.put_back(entry, sent=False)
-    assert journal.drop_expired(10 * MEMORY_SECONDS) == 0
+    assert journal.drop_expired(at(10 * MEMORY_SECONDS)) == 0
 
 
 def test_a_key_the_platform_may_have_counted_and_forgotten_is_given_up() -> None:
     """Sent again after 24 h it could count twice."""
     journal = _opened(FullStore(), sent=True)
     journal.close("k")
-    assert journal.drop_expired(MEMORY_SECONDS - 1) == 0
-    assert journal.drop_expired(MEMORY_SECONDS) == 1
+    assert journal.drop_expired(at(MEMORY_SECONDS - 1)) == 0
+    assert journal.drop_expired(at(MEMORY_SECONDS)) == 1
     assert len(journal) == 0
 
 
@@ -113,7 +125,7 @@ def test_a_withdrawn_entry_perhaps_sent_turns_into_one_to_settle() -> None:
     journal = _opened(store, sent=True)
     journal.withdraw("k")
     assert store.records[-1] == Turned("k")
-    entry = journal.take(1.0)
+    entry = journal.take(at(1.0))
     assert entry is not None
     assert entry.purpose is Purpose.SETTLE
 
@@ -123,11 +135,11 @@ def test_a_record_that_nobody_waits_for_is_kept_before_the_next() -> None:
     store = FullStore()
     journal = _opened(store)
     journal.close("k")
-    journal.take(1.0)
+    journal.take(at(1.0))
     store.full = True
     journal.resolve("k")
     store.full = False
-    journal.open(_charge("next"), now=2.0, sent=False, limited=False)
+    journal.open(_charge("next"), now=at(2.0), sent=False, limited=False)
     assert store.records[-2] == Gone("k")
     assert isinstance(store.records[-1], Added)
 
@@ -136,7 +148,7 @@ def test_a_key_known_from_before_a_restart_is_entered_once() -> None:
     """A trusted proxy's retry after our restart derives the key that is still owed."""
     store = FullStore()
     journal = _opened(store)
-    journal.open(_charge(), now=1.0, sent=False, limited=False)
+    journal.open(_charge(), now=at(1.0), sent=False, limited=False)
     assert (len(journal), journal.units, len(store.records)) == (1, 1, 1)
 
 
@@ -144,11 +156,11 @@ def test_what_is_put_back_goes_last() -> None:
     """One entry that never gets an answer does not hold up the others."""
     journal = Journal(FullStore())
     for key in ("a", "b"):
-        journal.owe(_charge(key), now=0.0, limited=False)
-    first = journal.take(1.0)
+        journal.owe(_charge(key), now=at(0.0), limited=False)
+    first = journal.take(at(1.0))
     assert first is not None
     journal.put_back(first, sent=True)
-    second = journal.take(1.0)
+    second = journal.take(at(1.0))
     assert second is not None
     assert second.charge.key == "b"
 
@@ -156,10 +168,10 @@ def test_what_is_put_back_goes_last() -> None:
 def test_the_oldest_entry_gives_the_age() -> None:
     """The gauge by which an operator sees that reports do not get through."""
     journal = Journal(FullStore())
-    assert journal.oldest_seconds(5.0) == 0.0
-    journal.owe(_charge("a"), now=2.0, limited=False)
-    journal.owe(_charge("b", amount=3), now=4.0, limited=False)
-    assert journal.oldest_seconds(5.0) == 3.0
+    assert journal.oldest_seconds(at(5.0)) == 0.0
+    journal.owe(_charge("a"), now=at(2.0), limited=False)
+    journal.owe(_charge("b", amount=3), now=at(4.0), limited=False)
+    assert journal.oldest_seconds(at(5.0)) == 3.0
     assert journal.units == 4
 
 
@@ -170,15 +182,45 @@ def test_a_store_that_refuses_is_told_until_it_keeps_again() -> None:
     assert journal.problem == ""
     store.full = True
     with pytest.raises(JournalUnwritable):
-        journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+        journal.open(_charge("a"), now=at(0.0), sent=False, limited=False)
     assert journal.problem == "no space"
     store.full = False
-    journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    journal.open(_charge("a"), now=at(0.0), sent=False, limited=False)
     assert journal.problem == ""
 
 
 def test_a_full_journal_tells_that_it_is() -> None:
     """Before anybody is refused for it."""
     journal = Journal(FullStore(), capacity=1)
-    journal.open(_charge("a"), now=0.0, sent=False, limited=False)
+    journal.open(_charge("a"), now=at(0.0), sent=False, limited=False)
     assert "holds 1 entries" in journal.problem
+
+
+def test_a_step_of_the_wall_clock_drops_nothing() -> None:
+    """An age goes by the clock that cannot be set: 40 days ahead, or back, change nothing."""
+    for step in (40 * 86400.0, -40 * 86400.0):
+        journal = _opened(FullStore(), sent=True)
+        journal.close("k")
+        assert journal.drop_expired(Moment(60.0, 60.0 + step)) == 0
+        assert journal.oldest_seconds(Moment(60.0, 60.0 + step)) == 60.0
+        assert journal.drop_expired(Moment(MEMORY_SECONDS, step)) == 1
+
+
+def test_an_entry_of_before_a_restart_is_as_old_as_the_wall_clock_says() -> None:
+    """The platform forgets its key by then; one from the future is taken for new."""
+    entry = Entry(_charge(), Purpose.REPORT, 1000.0, 1000.0, limited=False)
+    old = Journal(FullStore())
+    old.restore(entry, Moment(5.0, 1000.0 + MEMORY_SECONDS))
+    assert old.drop_expired(Moment(5.0, 0.0)) == 1
+    ahead = Journal(FullStore())
+    ahead.restore(entry, Moment(5.0, 0.0))
+    assert ahead.oldest_seconds(Moment(6.0, 1.0)) == 1.0
+
+
+def test_a_withdrawn_entry_under_a_shared_key_is_gone() -> None:
+    """Another process may have charged the key for a call that it executed: nothing is a credit."""
+    store = FullStore()
+    journal = Journal(store)
+    journal.open(replace(_charge(), private=False), now=at(0.0), sent=True, limited=False)
+    journal.withdraw("k")
+    assert (store.records[-1], len(journal)) == (Gone("k"), 0)

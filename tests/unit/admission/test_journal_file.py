@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import signal
-import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,33 +14,38 @@ import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Gone, JournalUnwritable, Kept, Purpose, Sent
+from sidecar.admission.journal import (
+    Added,
+    Entry,
+    Gone,
+    JournalUnwritable,
+    Kept,
+    Purpose,
+    Record,
+    Sent,
+    Turned,
+)
 from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
-from sidecar.admission.journal_records import MAGIC, encode
+from sidecar.admission.journal_records import FILE_HEAD, encode, encode_marks
+from sidecar.admission.moment import Moment
 from sidecar.errors import UserError
-from sidecar.model import Charge, Enforcement, OnPlatformError, Reason
+from sidecar.model import Charge, Loss
 from tests.fakes.admission import RememberingObserver
-from tests.fakes.quotas import UnreachableQuotas
-from tests.unit.admission.scene import NOW, Scene
+from tests.unit.admission.scene import NOW
 
 
 def _entry(key: str, *, sent_at: float | None = None) -> Entry:
-    return Entry(Charge("org", "p", "ai_calls", 1, key), Purpose.REPORT, NOW, sent_at, limited=True)
+    return Entry(
+        Charge("org", "p", "ai_calls", 1, key, private=True),
+        Purpose.REPORT,
+        NOW,
+        sent_at,
+        limited=True,
+    )
 
 
 def _keys(journal: JournalFile) -> list[str]:
     return [entry.charge.key for entry in journal.entries()]
-
-
-@contextmanager
-def _no_file_longer_than(size: int) -> Iterator[None]:
-    """Have the kernel refuse to let any file grow past `size`, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
@@ -56,6 +58,16 @@ def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
         journal.append(Sent("b", NOW + 1))
     with JournalFile(path) as journal:
         assert journal.entries() == [_entry("b", sent_at=NOW + 1), _entry("c")]
+
+
+def test_a_journal_that_owes_nothing_is_left_empty(tmp_path: Path) -> None:
+    """A sidecar of an earlier version can begin with it."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        journal.append(Gone("a"))
+        assert path.stat().st_size
+    assert path.stat().st_size == 0
 
 
 def test_credits_are_handed_over_once(tmp_path: Path) -> None:
@@ -73,8 +85,8 @@ def test_credits_are_handed_over_once(tmp_path: Path) -> None:
 def test_a_file_cut_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None:
     """Conformance 37: killed at any moment of a write."""
     whole = [encode(Added(_entry(key))) for key in ("a", "b", "c")]
-    data = MAGIC + b"".join(whole)
-    ends = [len(MAGIC) + sum(map(len, whole[: n + 1])) for n in range(3)]
+    data = FILE_HEAD + b"".join(whole)
+    ends = [len(FILE_HEAD) + sum(map(len, whole[: n + 1])) for n in range(3)]
     for cut in range(len(data) + 1):
         path = tmp_path / f"journal{cut}"
         path.write_bytes(data[:cut])
@@ -84,59 +96,29 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None
             journal.append(Added(_entry("new")))
         with JournalFile(path) as journal:
             assert _keys(journal)[-1] == "new"
+            assert journal.damaged_bytes == 0
 
 
-def test_damage_in_the_middle_is_kept_aside(tmp_path: Path) -> None:
-    """What cannot be read is for a person to look at, and not to be overwritten."""
-    path = tmp_path / "journal"
-    data = bytearray(MAGIC + encode(Added(_entry("a"))) + encode(Added(_entry("b"))))
-    data[-5] ^= 0xFF
-    path.write_bytes(data)
-    with JournalFile(path) as journal:
-        assert _keys(journal) == ["a"]
-        assert journal.damaged_bytes == len(encode(Added(_entry("b"))))
-    assert (tmp_path / "journal.damaged").read_bytes() == data[-journal.damaged_bytes :]
-
-
-def test_a_full_disk_fails_the_append_and_harms_nothing(tmp_path: Path) -> None:
-    """A half-written record is taken away, and the next one is whole."""
+def test_each_mark_is_there_after_opening_again(tmp_path: Path) -> None:
+    """The last word on an entry counts, and takes no room in the file."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
         journal.append(Added(_entry("a")))
-        with (
-            _no_file_longer_than(path.stat().st_size + 10),
-            pytest.raises(JournalUnwritable, match="free space"),
-        ):
-            journal.append(Added(_entry("b")))
-        journal.append(Added(_entry("c")))
-    with JournalFile(path) as journal:
-        assert _keys(journal) == ["a", "c"]
-        assert journal.damaged_bytes == 0
-
-
-async def test_a_call_that_cannot_be_journalled_does_not_fail_open(tmp_path: Path) -> None:
-    """A full disk closes what would have passed on trust."""
-    path = tmp_path / "journal"
-    with JournalFile(path) as journal:
-        scene = Scene(journal=journal, on_platform_error=OnPlatformError.FAIL_OPEN)
-        scene.platform.now = UnreachableQuotas()
-        with _no_file_longer_than(path.stat().st_size):
-            decision = await scene.decide()
-        assert (decision.reason, decision.permit) == (Reason.FAIL_CLOSED, None)
-        assert "free space" in decision.detail
-        assert len(scene.books.outages) == 0
-
-
-async def test_shadow_passes_without_a_journal_and_says_what_it_lost(tmp_path: Path) -> None:
-    """The trial week refuses nothing; what nobody will report is counted as dropped."""
-    path = tmp_path / "journal"
-    with JournalFile(path) as journal:
-        scene = Scene(journal=journal, enforcement=Enforcement.SHADOW)
-        scene.platform.now = UnreachableQuotas()
-        with _no_file_longer_than(path.stat().st_size):
-            decision = await scene.decide()
-        assert decision.reason is Reason.SHADOW
-        assert scene.observer.of("journal_dropped") == [(1,)]
+        size = path.stat().st_size
+        marks: list[tuple[Record, Entry]] = [
+            (Sent("a", NOW + 1), _entry("a", sent_at=NOW + 1)),
+            (Sent("a", None), _entry("a")),
+            (Sent("a", NOW + 2), _entry("a", sent_at=NOW + 2)),
+            (Turned("a"), replace(_entry("a", sent_at=NOW + 2), purpose=Purpose.SETTLE)),
+        ]
+    for mark, entry in marks:
+        with JournalFile(path) as journal:
+            journal.append(mark)
+            journal.append(Gone("another"))
+            assert journal.entries() == [entry]
+        with JournalFile(path) as journal:
+            assert journal.entries() == [entry]
+        assert path.stat().st_size == size
 
 
 def test_a_second_process_cannot_have_the_file(tmp_path: Path) -> None:
@@ -157,52 +139,132 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     assert path.read_text() == "my notes, not a journal"
 
 
-def test_a_directory_that_is_not_there_is_a_users_error(tmp_path: Path) -> None:
-    """It names the path and the mend."""
-    with pytest.raises(UserError, match="writable directory"):
-        JournalFile(tmp_path / "absent" / "journal")
+def test_a_path_that_cannot_be_a_journal_is_a_users_error(tmp_path: Path) -> None:
+    """It names the path and the fix."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("absent/journal", "fifo", "loop", "fifo/journal", "."):
+        with pytest.raises(UserError, match="writable directory"):
+            JournalFile(tmp_path / name)
 
 
-def test_a_record_of_another_version_is_a_users_error(tmp_path: Path) -> None:
+def test_a_record_of_an_unknown_kind_is_a_users_error(tmp_path: Path) -> None:
     """An older sidecar must not drop what a newer one owes."""
     path = tmp_path / "journal"
-    payload = b'["forgiven","k"]'
-    path.write_bytes(MAGIC + struct.pack(">II", len(payload), zlib.crc32(payload)) + payload)
+    frame = encode(Added(_entry("a")))
+    payload = frame[32:].replace(b'"added"', b'"later"')
+    head = frame[:8] + zlib.crc32(payload).to_bytes(4, "big")
+    seal = zlib.crc32(head)
+    marks = encode_marks(Added(_entry("a")), seal)
+    path.write_bytes(FILE_HEAD + head + seal.to_bytes(4, "big") + marks + payload)
+    with pytest.raises(UserError, match="unknown kind"):
+        JournalFile(path)
+    path.write_bytes(FILE_HEAD[:7] + b"\x09" + b"of tomorrow")
     with pytest.raises(UserError, match="another version"):
         JournalFile(path)
 
 
-def test_a_long_file_of_what_is_gone_is_written_anew(tmp_path: Path) -> None:
+def test_a_long_file_of_what_is_gone_is_rewritten(tmp_path: Path) -> None:
     """The file follows what is owed, not what has ever been."""
     path = tmp_path / "journal"
+    frame = len(encode(Added(_entry("k"))))
     with JournalFile(path) as journal:
         journal.append(Added(_entry("stays")))
-        pair = len(encode(Added(_entry("k")))) + len(encode(Gone("k")))
-        for _ in range(COMPACT_BYTES // pair + 1):
+        for _ in range(COMPACT_BYTES // frame + 1):
             journal.append(Added(_entry("k")))
             journal.append(Gone("k"))
-        assert path.stat().st_size < 10 * pair
+        assert path.stat().st_size < 20 * frame
     with JournalFile(path) as journal:
         assert _keys(journal) == ["stays"]
 
 
-def test_a_file_that_cannot_be_written_anew_goes_on_as_it_is(tmp_path: Path) -> None:
+def test_many_entries_are_rewritten_whole(tmp_path: Path) -> None:
+    """A long file is written in pieces."""
+    path = tmp_path / "journal"
+    keys = [f"k{number}" for number in range(4000)]
+    path.write_bytes(FILE_HEAD + b"".join(encode(Added(_entry(key))) for key in keys) + b"damage")
+    for damaged in (6, 0):
+        with JournalFile(path) as journal:
+            assert journal.damaged_bytes == damaged
+            assert _keys(journal) == keys
+            journal.append(Sent(keys[-1], NOW))
+    with JournalFile(path) as journal:
+        assert journal.entries()[-1] == _entry(keys[-1], sent_at=NOW)
+
+
+def test_a_file_that_cannot_be_rewritten_goes_on_as_it_is(tmp_path: Path) -> None:
     """The long file is as good as the short one."""
     path = tmp_path / "journal"
-    (tmp_path / "journal.new").mkdir()
-    with pytest.raises(UserError, match="mend the disk"):
-        JournalFile(path)
-    (tmp_path / "journal.new").rmdir()
     with JournalFile(path) as journal:
         (tmp_path / "journal.new").mkdir()
         journal._compact_at = 0
-        journal.append(Added(_entry("a")))
-        journal.append(Gone("a"))
-        journal.append(Added(_entry("b")))
-        assert _keys(journal) == ["b"]
+        journal.append(Added(_entry("stays")))
+        for number in range(9):
+            journal.append(Added(_entry(f"k{number}")))
+            journal.append(Gone(f"k{number}"))
+        assert _keys(journal) == ["stays"]
         (tmp_path / "journal.new").rmdir()
     with JournalFile(path) as journal:
-        assert _keys(journal) == ["b"]
+        assert _keys(journal) == ["stays"]
+
+
+@pytest.mark.parametrize("link", ["symlink", "hard link", "relative path"])
+def test_another_name_of_the_file_is_no_other_journal(
+    tmp_path: Path, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second sidecar on a symlink spent kept credits again."""
+    path, other = tmp_path / "journal", tmp_path / "other"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        if link == "symlink":
+            other.symlink_to(path)
+        elif link == "hard link":
+            other.hardlink_to(path)
+        else:
+            monkeypatch.chdir(tmp_path)
+            other = Path("journal")
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(other)
+        _fill_and_empty(journal)
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(other)
+        with pytest.raises(UserError, match="another process holds it"):
+            JournalFile(path)
+    with JournalFile(other) as journal:
+        assert _keys(journal) == ["a"]
+    assert other.samefile(path)
+
+
+def test_a_symlink_stays_one_when_its_file_is_rewritten(tmp_path: Path) -> None:
+    """The new file takes the place of the target."""
+    target, link = tmp_path / "disk" / "journal", tmp_path / "journal"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    with JournalFile(link) as journal:
+        journal.append(Added(_entry("a")))
+        inode = target.stat().st_ino
+        _fill_and_empty(journal)
+        assert target.stat().st_ino != inode
+    assert link.is_symlink()
+    with JournalFile(target) as journal:
+        assert _keys(journal) == ["a"]
+
+
+def _fill_and_empty(journal: JournalFile) -> None:
+    """Make it rewrite itself."""
+    journal._compact_at = 0
+    for number in range(9):
+        journal.append(Added(_entry(f"more{number}")))
+    for number in range(9):
+        journal.append(Gone(f"more{number}"))
+
+
+def test_a_key_has_one_entry(tmp_path: Path) -> None:
+    """The first one counts."""
+    with JournalFile(tmp_path / "journal") as journal:
+        journal.append(Added(_entry("a")))
+        journal.append(Added(_entry("a", sent_at=NOW)))
+        assert journal.entries() == [_entry("a")]
 
 
 def test_a_record_that_cannot_be_written_as_json_fails_its_append(tmp_path: Path) -> None:
@@ -210,7 +272,9 @@ def test_a_record_that_cannot_be_written_as_json_fails_its_append(tmp_path: Path
     with JournalFile(tmp_path / "journal") as journal:
         for org in ("x" * 100_000, "\ud800"):
             with pytest.raises(JournalUnwritable, match="record"):
-                journal.append(Added(replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k"))))
+                journal.append(
+                    Added(replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k", private=True)))
+                )
         assert _keys(journal) == []
 
 
@@ -224,7 +288,7 @@ def test_unspent_units_outlive_a_clean_shutdown(tmp_path: Path) -> None:
         assert books.close(NOW) == 0
     with JournalFile(path) as store:
         books = Books(RememberingObserver(), store)
-        books.restore(store.entries(), store.kept, NOW)
+        books.restore(store.entries(), store.kept, Moment(0.0, NOW))
         assert books.credits.units(NOW) == 3
 
 
@@ -233,9 +297,12 @@ def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
     observer = RememberingObserver()
     books = Books(observer)
     books.credits.add(("org", "ai_calls"), 3, NOW + 100, NOW)
-    books.owe(_entry("k").charge, NOW, limited=False)
+    books.owe(_entry("k").charge, Moment(0.0, NOW), limited=False)
     assert books.close(NOW) == 4
-    assert (observer.of("journal_dropped"), observer.of("credits_lost")) == ([(1,)], [(3,)])
+    assert (observer.of("journal_dropped"), observer.of("credits_lost")) == (
+        [(1,)],
+        [(3, Loss.STOPPED)],
+    )
 
 
 WRITER = """
@@ -248,7 +315,7 @@ from sidecar.model import Charge
 journal = JournalFile(Path(sys.argv[1]))
 n = 0
 while True:
-    charge = Charge("org", "p", "ai_calls", 1, f"k{n}")
+    charge = Charge("org", "p", "ai_calls", 1, f"k{n}", private=True)
     journal.append(Added(Entry(charge, Purpose.REPORT, 0.0, None, False)))
     sys.stdout.write(f"k{n}\\n")
     sys.stdout.flush()

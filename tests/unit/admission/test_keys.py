@@ -37,20 +37,22 @@ def test_moving_text_between_fields_makes_another_scope() -> None:
 
 def test_text_that_is_no_unicode_still_has_a_key() -> None:
     """A lone surrogate from a token or a path must not be an exception."""
-    assert len(key_of(scope_of(**{**FIELDS, "path": "/\udc80"}), 0, b"")) == 64
+    assert len(key_of(scope_of(**{**FIELDS, "path": "/\udc80"}), 0, b"", query="", amount=1)) == 64
 
 
-def test_attempt_nonce_and_purpose_make_other_keys() -> None:
-    """One scope, many attempts; one process, many keys."""
+def test_attempt_nonce_query_amount_and_purpose_make_other_keys() -> None:
+    """One scope, many attempts; one ID, many prices; one process, many keys."""
     scope = scope_of(**FIELDS)
     keys = {
-        key_of(scope, 0, b""),
-        key_of(scope, 1, b""),
-        key_of(scope, 0, b"n" * 32),
+        key_of(scope, 0, b"", query="", amount=1),
+        key_of(scope, 1, b"", query="", amount=1),
+        key_of(scope, 0, b"n" * 32, query="", amount=1),
+        key_of(scope, 0, b"", query="a", amount=1),
+        key_of(scope, 0, b"", query="", amount=2),
         lease_key_of(0, b"n" * 32),
         lease_key_of(0, b""),
     }
-    assert len(keys) == 5
+    assert len(keys) == 7
 
 
 @pytest.mark.parametrize("origin", sorted(RequestIdOrigin))

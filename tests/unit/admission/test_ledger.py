@@ -13,7 +13,7 @@ UNBOUND = quota(UNLIMITED, limit=UNLIMITED)
 
 
 def _charge(amount: int = 1, org: str = ORG) -> Charge:
-    return Charge(org, "acme-notes", RESOURCE, amount, "key")
+    return Charge(org, "acme-notes", RESOURCE, amount, "key", private=True)
 
 
 def _at(seconds: float) -> Moment:
@@ -52,11 +52,11 @@ def test_a_denial_ends_after_five_seconds_or_with_its_period(reset_in: float, la
     assert _denied(ledger, 1, lasts) is None
 
 
-def test_a_denial_is_dropped_by_an_entitlement_event() -> None:
+def test_a_denial_is_dropped_by_an_event() -> None:
     """A customer who has just paid does not wait."""
     ledger = Ledger()
     _learn(ledger, Refused(quota(0)))
-    ledger.note_entitlement_event(ORG, NOW + 1)
+    ledger.forget_denial(ORG, NOW + 1)
     assert _denied(ledger, 1, 1.0) is None
 
 
@@ -147,6 +147,32 @@ def test_a_limit_that_was_on_its_way_when_an_event_came_does_not_outweigh_it() -
     assert isinstance(_learn(ledger, Granted(UNBOUND), 1.6), Granted)
     _learn(ledger, Granted(quota(5)), 1 + LATE_SECONDS)
     assert isinstance(_learn(ledger, Granted(UNBOUND), 1.1 + LATE_SECONDS), Failed)
+
+
+@pytest.mark.parametrize(("made", "believed"), [(-LATE_SECONDS, False), (0.1 - LATE_SECONDS, True)])
+def test_an_event_counts_from_when_it_was_made(made: float, *, believed: bool) -> None:
+    """Sent again, it says nothing of a limit that was heard after it."""
+    ledger = Ledger()
+    _learn(ledger, Granted(quota(5)))
+    ledger.note_entitlement_event(ORG, NOW + made)
+    assert isinstance(_learn(ledger, Granted(UNBOUND), 1.0), Granted) is believed
+
+
+def test_an_older_event_undoes_no_newer_one() -> None:
+    """Deliveries may come in another order than the events were made in."""
+    ledger = Ledger()
+    _learn(ledger, Granted(quota(5)))
+    ledger.note_entitlement_event(ORG, NOW + 1)
+    ledger.note_entitlement_event(ORG, NOW - 100)
+    assert isinstance(_learn(ledger, Granted(UNBOUND), 2.0), Granted)
+
+
+def test_a_limit_that_a_later_token_names_counts_against_an_event() -> None:
+    """The token was issued after the event."""
+    ledger = Ledger()
+    ledger.note_entitlement_event(ORG, NOW)
+    later = Witness(limited=True, as_of=NOW + 1)
+    assert isinstance(_learn(ledger, Granted(UNBOUND), 2.0, later), Failed)
 
 
 def test_unlimited_is_believed_once_it_has_lasted_ten_minutes() -> None:

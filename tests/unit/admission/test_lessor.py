@@ -159,4 +159,4 @@ async def test_a_fill_cut_off_at_the_end_becomes_a_credit_when_it_was_granted() 
 
 async def test_without_a_fill_in_flight_nobody_waits() -> None:
     """It may have ended between the asking and the waiting."""
-    assert await _scene().lessor.filled((ORG, RESOURCE), 5.0) is None
+    assert await _scene().lessor.filled((ORG, RESOURCE), 5.0) == (None, 5.0)

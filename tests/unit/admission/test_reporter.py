@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.admission.journal import MEMORY_SECONDS, JournalUnwritable, Record, Sent
+from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.model import Charge, Execution, FailureKind, OnPlatformError, Outcome, Reason
 from tests.fakes.quotas import (
@@ -122,7 +123,9 @@ async def test_an_entry_refused_for_good_is_dropped_when_others_are_answered() -
     scene = Scene()
     scene.platform.now = PickyQuotas(scene.store)
     for key in ("unknown", "known"):
-        scene.books.owe(Charge(ORG, "p", RESOURCE, 2, key), scene.clock.time(), limited=False)
+        scene.books.owe(
+            Charge(ORG, "p", RESOURCE, 2, key, private=True), Moment.of(scene.clock), limited=False
+        )
     await _reporter(scene).report()
     assert len(scene.books.journal) == 0
     assert scene.observer.of("journal_dropped") == [(2,)]
@@ -199,6 +202,8 @@ async def test_an_entry_whose_mark_cannot_be_written_is_not_sent() -> None:
         """Takes what is let through, and no mark."""
 
         durable = True
+        problem = "no space"
+        damaged_bytes = 0
 
         def append(self, record: Record) -> None:
             if isinstance(record, Sent):

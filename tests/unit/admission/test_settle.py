@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.admission.moment import Moment
 from sidecar.admission.steps import IllegalStep
 from sidecar.model import Execution, OnReplay, Reason, Refund, RequestIdOrigin
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
@@ -71,7 +72,7 @@ async def test_a_journalled_call_that_may_have_been_counted_is_settled_instead()
     decision = await scene.decide()
     assert decision.permit is not None
     scene.engine.settle(decision.permit, Execution.UNREACHED)
-    entry = scene.books.journal.take(scene.clock.time())
+    entry = scene.books.journal.take(Moment.of(scene.clock))
     assert entry is not None
     assert entry.purpose == "settle"
 
@@ -123,7 +124,7 @@ async def test_a_trusted_ids_retry_after_a_restart_shares_the_entry_that_is_stil
     await before.decide(request_id="id", origin=RequestIdOrigin.TRUSTED)
     after = Scene()
     after.platform.now = UnreachableQuotas()
-    after.books.restore(before.books.journal.entries(), [], after.clock.time())
+    after.books.restore(before.books.journal.entries(), [], Moment.of(after.clock))
     retry = await after.decide(request_id="id", origin=RequestIdOrigin.TRUSTED)
     assert retry.permit is not None
     after.engine.settle(retry.permit, Execution.DONE)

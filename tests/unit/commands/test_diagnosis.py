@@ -56,7 +56,8 @@ def test_a_slow_answer_is_no_difference_of_clocks() -> None:
     ("keys", "level"),
     [
         ([SigningKey("k", "RSA", "RS256", "sig")], Level.OK),
-        ([SigningKey("k", "RSA", None, None)], Level.OK),
+        ([SigningKey("k", "RSA", None, "sig")], Level.FAILURE),
+        ([SigningKey("k", "RSA", "RS256", None)], Level.FAILURE),
         ([SigningKey("k", "EC", "ES256", "sig")], Level.FAILURE),
         ([], Level.FAILURE),
     ],

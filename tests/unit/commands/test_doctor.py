@@ -140,3 +140,27 @@ def test_a_platform_that_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     ran = run("doctor", "--json", PLATFORM_API_URL=away, AUTH_SERVICE_URL=away)
     assert ran.status == 1
     assert lines(ran)["key set"]["level"] == "failure"
+
+
+def test_a_url_in_clear_text_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the fix; whether anything answers there is another line's to say."""
+    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    ran = run("doctor", "--json", AUTH_SERVICE_URL="http://nowhere.invalid")
+    found = lines(ran)["settings"]
+    assert (found["level"], found["text"]) == (
+        "warning",
+        "http://nowhere.invalid is not encrypted",
+    )
+    assert "--auth-url" in found["mend"]
+
+
+def test_a_proxy_is_named_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is used, and what is not."""
+    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    away = {"AUTH_SERVICE_URL": "https://nowhere.invalid"}
+    ran = run("doctor", "--json", https_proxy="http://user:secret@127.0.0.1:9", **away)
+    assert lines(ran)["proxy"]["text"] == "http://127.0.0.1:9, from the environment"
+    assert "secret" not in ran.out + ran.err
+    ran = run("doctor", "--json", https_proxy="socks5://user:secret@127.0.0.1:9", **away)
+    assert lines(ran)["settings"]["text"].startswith("HTTPS_PROXY is set and not used")
+    assert "secret" not in ran.out + ran.err

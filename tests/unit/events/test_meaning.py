@@ -58,14 +58,55 @@ def test_an_org_that_is_none(org_id: object) -> None:
     [
         ("2025-10-09T08:53:20Z", 1_760_000_000.0),
         ("2025-10-09T10:53:20+02:00", 1_760_000_000.0),
+        (1_760_000_000, 1_760_000_000.0),
+        (1_760_000_000.25, 1_760_000_000.25),
+        (1_760_000_000_250, 1_760_000_000.25),
         ("2025-10-09T08:53:20", None),
+        ("1760000000", None),
         ("yesterday", None),
-        (1_760_000_000, None),
+        (True, None),
+        (0, None),
+        (-1_760_000_000, None),
+        (1_760_000_000_000_000, None),
+        (10**400, None),
+        ([1_760_000_000], None),
+        (None, None),
     ],
 )
 def test_the_time_it_was_made(when: object, at: float | None) -> None:
-    """With an offset from UTC, else it says no time."""
+    """ISO 8601 with an offset, or Unix seconds or milliseconds; anything else says no time."""
     assert read_event("org.updated", body(created_at=when)).at == at
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400"])
+def test_a_number_that_is_no_time(number: bytes) -> None:
+    """Python reads these, and JSON does not have them."""
+    assert read_event("org.updated", b'{"timestamp":%b}' % number).at is None
+
+
+@pytest.mark.parametrize(
+    ("times", "at"),
+    [
+        ({"created_at": 1_760_000_000, "triggered_at": "2025-10-09T08:53:25Z"}, 1_760_000_000.0),
+        ({"created_at": 1_760_000_005, "timestamp": 1_760_000_000}, 1_760_000_000.0),
+        ({"created_at": None, "timestamp": 1_760_000_000}, 1_760_000_000.0),
+        ({"created_at": 1_760_000_000, "timestamp": 1_760_000_061}, None),
+        ({"created_at": 1_700_000_000, "timestamp": 1_760_000_000}, None),
+        ({"created_at": 1_760_000_000, "timestamp": "soon"}, None),
+    ],
+)
+def test_several_times_of_one_body(times: dict[str, Any], at: float | None) -> None:
+    """The earliest counts; where they are not of one moment, or one is unreadable, none does."""
+    assert read_event("org.updated", body(**times)).at == at
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [({}, False), ({"data": {"event": "org.updated"}}, False), ({"type": "org.updated"}, True)],
+)
+def test_whether_the_signed_body_names_the_event(members: dict[str, Any], *, named: bool) -> None:
+    """The field is not signed: another name could stand there."""
+    assert read_event("org.updated", body(**members)).named is named
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ class Told:
     def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
         self.stale.append(("denials", org_id, now, resource))
 
-    def note_entitlement_event(self, org_id: str, now: float) -> None:
-        self.stale.append(("rights", org_id, now))
+    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
+        self.stale.append(("rights", org_id, made_at))
 
     def event_received(self, outcome: str) -> None:
         self.outcomes.append(outcome)
@@ -46,7 +46,7 @@ class Scene:
         **members: Any,
     ) -> tuple[int, str]:
         """Deliver an event of org_acme; return status and outcome."""
-        members = {"org_id": "org_acme", "created_at": MADE, **members}
+        members = {"event": event, "org_id": "org_acme", "created_at": MADE, **members}
         body = json.dumps(members).encode()
         given = headers(event, body) if fields is None else fields
         status, answer = self.receiver.receive(given, body)
@@ -58,19 +58,61 @@ def headers(event: str, body: bytes) -> Headers:
     return [(b"x-bizbasics-event", event.encode()), (b"x-bizbasics-signature", signature(body))]
 
 
+ASKED_AGAIN = ("denials", "org_acme", 1_760_000_000.0, None)
+BELIEVED = ("rights", "org_acme", 1_760_000_000.0)
+
+
 @pytest.mark.parametrize(
     ("event", "stale"),
     [
-        ("entitlement.updated", ("rights", "org_acme", 1_760_000_000.0)),
-        ("org.updated", ("denials", "org_acme", 1_760_000_000.0, None)),
-        ("member.removed", ("denials", "org_acme", 1_760_000_000.0, "seats")),
+        ("entitlement.updated", [ASKED_AGAIN, BELIEVED]),
+        ("org.updated", [ASKED_AGAIN]),
+        ("member.removed", [("denials", "org_acme", 1_760_000_000.0, "seats")]),
     ],
 )
-def test_an_event_drops_exactly_what_it_makes_stale(event: str, stale: tuple[Any, ...]) -> None:
+def test_an_event_drops_exactly_what_it_makes_stale(
+    event: str, stale: list[tuple[Any, ...]]
+) -> None:
     """Of that org alone."""
     scene = Scene()
     assert scene.send(event) == (200, "applied")
-    assert scene.told.stale == [stale]
+    assert scene.told.stale == stale
+
+
+@pytest.mark.parametrize("when", [None, "", "yesterday", "2025-10-09T08:53:20", [], 1e18])
+def test_an_entitlement_event_without_a_time_only_makes_the_platform_be_asked(when: Any) -> None:
+    """A captured one could be sent again after a restart, in any outage to come."""
+    scene = Scene()
+    assert scene.send("entitlement.granted", created_at=when) == (200, "applied")
+    assert scene.told.stale == [ASKED_AGAIN]
+
+
+def test_an_entitlement_event_that_only_the_field_names_ends_no_doubt() -> None:
+    """The field is not signed: any signed body could be sent again as such an event."""
+    scene = Scene()
+    body = json.dumps({"org_id": "org_acme", "created_at": MADE}).encode()
+    assert scene.receiver.receive(headers("entitlement.granted", body), body)[0] == 200
+    assert scene.told.stale == [ASKED_AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("made", "counts_from"),
+    [("2025-10-09T08:50:00Z", -200.0), ("2025-10-09T08:54:10Z", 0.0)],
+    ids=["before", "ahead, within the skew"],
+)
+def test_an_event_counts_from_when_it_was_made_and_never_from_later_than_now(
+    made: str, counts_from: float
+) -> None:
+    """Limits heard since then are not outweighed by it."""
+    scene = Scene()
+    scene.send("entitlement.granted", created_at=made)
+    assert scene.told.stale[1] == ("rights", "org_acme", 1_760_000_000.0 + counts_from)
+
+
+@pytest.mark.parametrize("when", [1_760_000_000 - 301, (1_760_000_000 - 301) * 1000])
+def test_a_time_that_is_a_number_grows_old_too(when: int) -> None:
+    """In seconds or milliseconds."""
+    assert Scene().send("entitlement.granted", created_at=when) == (400, "expired")
 
 
 @pytest.mark.parametrize("event", ["webhook.test", "invoice.paid"])
@@ -89,10 +131,12 @@ def test_a_repeat_has_no_effect() -> None:
 
 
 def test_a_repeat_under_another_name_has_no_effect() -> None:
-    """The name is not signed, so it makes no delivery new."""
+    """The field is not signed, so it makes no delivery new."""
     scene = Scene()
-    scene.send("org.updated")
-    assert scene.send("entitlement.granted") == (200, "repeated")
+    body = json.dumps({"org_id": "org_acme", "created_at": MADE}).encode()
+    scene.receiver.receive(headers("org.updated", body), body)
+    status, answer = scene.receiver.receive(headers("entitlement.granted", body), body)
+    assert (status, json.loads(answer)) == (200, {"outcome": "repeated"})
 
 
 def test_a_replay_after_the_memory_is_too_old() -> None:
@@ -157,9 +201,38 @@ def test_before_the_secret_is_known_a_delivery_is_asked_to_come_again() -> None:
     assert Scene(secret=None).send() == (503, "not_ready")
 
 
-def test_each_outcome_is_told() -> None:
-    """For the metric."""
+@pytest.mark.parametrize(
+    "field",
+    [b"", b"sha256=", b"sha256=" + b"0" * 63, b"sha256=" + b"A" * 64, b"sha1=" + b"0" * 64],
+)
+def test_what_no_body_can_make_a_delivery_is_refused_before_the_body(field: bytes) -> None:
+    """A stranger's body costs nothing."""
+    scene = Scene()
+    refused = scene.receiver.refuse_unread([(b"x-bizbasics-signature", field)])
+    assert refused is not None
+    assert (refused[0], json.loads(refused[1])) == (401, {"outcome": "unsigned"})
+    assert scene.told.outcomes == ["unsigned"]
+
+
+def test_a_head_that_could_be_a_deliverys_is_read_on() -> None:
+    """Whether the signature is right only the body tells."""
+    scene = Scene()
+    assert scene.receiver.refuse_unread(headers("org.updated", b"x")) is None
+    assert scene.told.outcomes == []
+
+
+def test_before_the_secret_is_known_no_body_is_read() -> None:
+    """None could be judged."""
+    refused = Scene(secret=None).receiver.refuse_unread(headers("org.updated", b"x"))
+    assert refused is not None
+    assert refused[0] == 503
+
+
+def test_each_outcome_is_counted() -> None:
+    """For the metric, also what the door found."""
     scene = Scene()
     scene.send()
     scene.send()
-    assert scene.told.outcomes == ["applied", "repeated"]
+    assert scene.receiver.too_slow()[0] == 408
+    assert scene.receiver.crowded_out()[0] == 503
+    assert scene.told.outcomes == ["applied", "repeated", "too_slow", "crowded_out"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.events.signature import is_signed
+from sidecar.events.signature import is_signed, is_well_formed
 
 SECRET = "whsec_0123"
 BODY = b'{"event":"org.updated"}'
@@ -49,3 +49,17 @@ def test_anything_else_is_none(given_: bytes) -> None:
 def test_no_bytes_break_it(body: bytes, field: bytes) -> None:
     """And none are a signature by accident."""
     assert not is_signed(body, field, SECRET)
+
+
+@pytest.mark.parametrize("given_", [signature(), signature(secret="other"), b"sha256=" + b"0" * 64])
+def test_what_could_be_a_signature(given_: bytes) -> None:
+    """By its form, which costs no body."""
+    assert is_well_formed(given_)
+
+
+@pytest.mark.parametrize(
+    "given_", [b"", b"sha256=", signature() + b"\n", signature().upper(), signature()[7:]]
+)
+def test_what_cannot_be_one(given_: bytes) -> None:
+    """`sha256=` and 64 hex digits in lower case, as the contract writes them."""
+    assert not is_well_formed(given_)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from sidecar.http1.client import ClientConnection
+from sidecar.http1.client import ClientConnection, ResponseHandler
 from sidecar.http1.errors import PeerFailure
 from tests.fakes.handlers import BrokenHandler, QuittingHandler, RecordingHandler
 from tests.unit.http1.answer_vectors import FAILED, HELLO, WHOLE
@@ -99,8 +101,8 @@ def test_a_request_finished_meanwhile_keeps_its_connection() -> None:
     """The owner says when the body is out."""
     line, handler = Line(), RecordingHandler()
     line.ask(handler, "POST", complete=False)
-    line.connection.write(b"body")
-    line.connection.request_complete = True
+    line.connection.write(handler, b"body")
+    line.connection.complete_request(handler)
     line.hear(HELLO)
     assert line.kept
 
@@ -213,18 +215,55 @@ def test_an_expired_exchange_ends_at_once() -> None:
 async def test_a_deadline_ends_with_the_head() -> None:
     """It is for the first byte of the answer; a stream may take as long as it likes."""
     line, handler = Line(), RecordingHandler()
-    line.connection.expire_after(60)
     line.ask(handler)
+    line.connection.expire_after(handler, 60)
     line.hear(HELLO[:-1])
     assert line.connection.deadline == float("inf")
 
 
-async def test_a_deadline_does_not_outlive_a_connection_put_back() -> None:
+async def test_a_deadline_does_not_outlive_its_exchange() -> None:
     """The next exchange sets its own, or has none."""
-    line = Line()
-    line.connection.expire_after(60)
-    line.connection.put_back()
+    line, handler = Line(), RecordingHandler()
+    line.ask(handler)
+    line.connection.expire_after(handler, 60)
+    line.hear(HELLO)
     assert (line.connection.deadline, line.released) == (float("inf"), 1)
+
+
+STEPS_OF_A_FORMER_HANDLER: dict[str, Callable[[ClientConnection, ResponseHandler], None]] = {
+    "abort": lambda connection, former: connection.abort(former),
+    "leave": lambda connection, former: connection.leave(former),
+    "fail": lambda connection, former: connection.fail(former, PeerFailure.IDLE_TIMEOUT),
+    "write": lambda connection, former: connection.write(former, b"x"),
+    "expire_after": lambda connection, former: connection.expire_after(former, 0.0),
+}
+
+
+@pytest.mark.parametrize("step", STEPS_OF_A_FORMER_HANDLER)
+async def test_a_former_handler_cannot_touch_the_exchange_of_another(step: str) -> None:
+    """Its exchange has ended, and the connection carries another one by now (conformance 58)."""
+    line, former, handler = Line(), RecordingHandler(), RecordingHandler()
+    line.ask(former)
+    line.hear(HELLO)
+    line.ask(handler)
+    written = line.transport.written
+    STEPS_OF_A_FORMER_HANDLER[step](line.connection, former)
+    assert line.transport.written == written
+    assert not line.transport.aborted
+    assert line.connection.deadline == float("inf")
+    line.hear(HELLO)
+    assert handler.whole
+
+
+async def test_a_former_handler_cannot_complete_the_request_of_another() -> None:
+    """A request of which a part is still unsent would let the connection be used again."""
+    line, former, handler = Line(), RecordingHandler(), RecordingHandler()
+    line.ask(former)
+    line.hear(HELLO)
+    line.ask(handler, complete=False)
+    line.connection.complete_request(former)
+    line.hear(HELLO)
+    assert line.released == 1  # by the former alone
 
 
 def test_nothing_can_be_sent_before_there_is_a_transport() -> None:

@@ -78,7 +78,7 @@ async def test_a_body_until_close_that_is_reset_is_cut_off() -> None:
         handler = ask(connection)
         while handler.content != b"ok":
             await handler.told()
-        connection.write(b"x" * 4_000_000)  # unread: closing resets, whatever the loop
+        connection.write(handler, b"x" * 4_000_000)  # unread: closing resets, whatever the loop
         heard.set()
         await handler.ended.wait()
         assert (handler.whole, handler.failure) == (False, PeerFailure.CUT_OFF)
@@ -110,7 +110,7 @@ async def test_a_server_that_does_not_read_holds_the_sender_back() -> None:
         connection = await pool.connect()
         handler = ask(connection, complete=False)
         while not handler.writable:
-            connection.write(b"x" * 65536)
+            connection.write(handler, b"x" * 65536)
             await asyncio.sleep(0)
         reads.set()
         while len(handler.writable) < 2:
@@ -127,7 +127,7 @@ async def test_a_connection_clogged_by_its_request_is_not_used_again() -> None:
         connection.start(handler, "POST", REQUEST + b"x" * 16_000_000, complete=True)
         await handler.ended.wait()
         assert (handler.whole, pool.take()) == (True, None)
-        connection.abort()
+        connection.transport.abort()
 
 
 async def test_a_client_that_gives_up_ends_the_connection_at_once() -> None:
@@ -135,7 +135,7 @@ async def test_a_client_that_gives_up_ends_the_connection_at_once() -> None:
     async with serving(silent) as server, pool_of(server) as pool:
         connection = await pool.connect()
         handler = ask(connection)
-        connection.abort()
+        connection.abort(handler)
         visit = await server.arrivals.get()
         await visit.ended.wait()
         assert (handler.ended.is_set(), pool.open_connections) == (False, 0)
@@ -149,9 +149,9 @@ async def test_a_tunnel_carries_bytes_both_ways() -> None:
         handler = ask(connection)
         while handler.head is None:
             await handler.told()
-        connection.write(b"\x00\r\n0\r\n\r\n")
+        connection.write(handler, b"\x00\r\n0\r\n\r\n")
         while handler.content != b"\x00\r\n0\r\n\r\n":
             await handler.told()
-        connection.write(b"bye")
+        connection.write(handler, b"bye")
         await handler.ended.wait()
         assert (handler.whole, pool.take()) == (True, None)

@@ -248,3 +248,34 @@ def test_a_body_until_close_ends_with_its_stream() -> None:
 def test_the_head_chooses_the_reader(length: int, kind: type[Body]) -> None:
     """Each framing has one reader."""
     assert type(body_of(length)) is kind
+
+
+ODD = {
+    "zeros before the size": b"01\r\nx\r\n",
+    "line ends in the data": b"2\r\n\r\n\r\n",
+    "an extension": b"1;a\r\nx\r\n",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("decode", [False, True])
+def test_one_feed_looks_at_a_bounded_number_of_chunks(name: str, *, decode: bool) -> None:
+    """What is left over is fed again, and the same bytes go on as from one feed."""
+    data = ODD[name] * 5000 + END + NEXT
+    whole, _, _ = accepted([data], decode=decode)
+    body = ChunkedBody(decode=decode, bounded=True)
+    passed, rest = b"", data
+    while not body.done:
+        more, left = body.feed(rest)
+        assert 0 < len(rest) - len(left) <= 1024 * len(ODD[name]) or body.done
+        passed += more
+        rest = left
+    assert (passed, rest) == (whole, NEXT)
+
+
+def test_plain_chunks_are_no_bounded_number() -> None:
+    """They are passed over by the burst: a large upload is not slowed down."""
+    data = b"1\r\nx\r\n" * 40_000
+    assert ChunkedBody(bounded=True).feed(b"1\r\nx\r\n") == (b"1\r\nx\r\n", b"")
+    body = ChunkedBody(bounded=True)
+    assert body.feed(data) == (data, b"")

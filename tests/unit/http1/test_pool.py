@@ -127,7 +127,7 @@ async def test_a_lost_connection_gives_its_place_to_who_waits() -> None:
     async with serving(silent) as server, pool_of(server, 1) as pool:
         connection = await pool.connect()
         (task,) = await waiting(pool)
-        connection.abort()
+        connection.transport.abort()
         assert await task is not connection
         assert pool.open_connections == 1
 
@@ -138,7 +138,7 @@ async def test_a_connection_that_dies_on_its_way_to_who_waits_is_not_used() -> N
         connection = await pool.connect()
         (task,) = await waiting(pool)
         connection.put_back()
-        connection.abort()
+        connection.transport.abort()
         taken = await task
         assert (taken is connection, taken.closing) == (False, False)
 
@@ -182,7 +182,7 @@ async def test_a_place_handed_to_a_cancelled_caller_is_passed_on() -> None:
         connection._lost(connection)
         first.cancel()
         assert await second is not connection
-        connection.abort()
+        connection.transport.abort()
 
 
 async def test_a_caller_cancelled_and_passed_over_is_no_fault() -> None:
@@ -307,8 +307,8 @@ async def test_an_answer_that_does_not_begin_in_time_is_given_up() -> None:
     """The exchange ends with its own kind of failure."""
     async with serving(silent) as server, pool_of(server) as pool:
         connection = await pool.connect()
-        connection.expire_after(0.0)
         handler = ask(connection)
+        connection.expire_after(handler, 0.0)
         await handler.ended.wait()
         assert handler.failure is PeerFailure.FIRST_BYTE_TIMEOUT
 
@@ -320,7 +320,7 @@ async def test_sweeping_ends_with_the_last_connection() -> None:
         for _ in range(2):
             connection = await pool.connect()
             assert pool._sweeper is not None
-            connection.abort()
+            connection.transport.abort()
             while pool._sweeper is not None:  # noqa: ASYNC110 - the pool tells nobody
                 await asyncio.sleep(0.005)
 
@@ -403,7 +403,7 @@ async def test_a_thousand_exchanges_in_a_small_pool_lose_no_place() -> None:
             try:
                 await handler.ended.wait()
             except asyncio.CancelledError:
-                connection.abort()
+                connection.transport.abort()
                 raise
 
         loop = asyncio.get_running_loop()

@@ -11,10 +11,12 @@ class Heard:
     def __init__(self) -> None:
         """Have heard nothing."""
         self.told: list[tuple[str, int]] = []
+        self.details: list[str] = []
         self._queue: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
 
-    def keys_refreshed(self, outcome: str, keys: int) -> None:
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
         """Keep one report."""
+        self.details.append(detail)
         self.told.append((outcome, keys))
         self._queue.put_nowait((outcome, keys))
 

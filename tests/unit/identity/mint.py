@@ -79,7 +79,7 @@ def trusted(*keys: SigningKey) -> dict[str, TrustedKey]:
     """Return the keys as they are after a fetch."""
     read = read_key_set(key_set(*(key.jwk() for key in keys)), {})
     assert read is not None
-    return read
+    return read.keys
 
 
 def coded(data: bytes) -> bytes:

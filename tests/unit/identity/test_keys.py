@@ -16,9 +16,9 @@ MODULUS = KEY.private.public_key().public_numbers().n
 
 def kids(*entries: dict[str, object]) -> list[str]:
     """Return the kids of a key set that are trusted."""
-    keys = read_key_set(key_set(*entries), {})
-    assert keys is not None
-    return list(keys)
+    read = read_key_set(key_set(*entries), {})
+    assert read is not None
+    return list(read.keys)
 
 
 def test_keys_of_the_contract() -> None:
@@ -61,6 +61,36 @@ def test_keys_of_the_contract() -> None:
 def test_bad_entry_is_ignored(changes: dict[str, object]) -> None:
     """An entry that is no public RSA key for RS256 of 2048 bits is left out; others stay."""
     assert kids(KEY.jwk(**changes), signing_key("two").jwk()) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"use": None}, "no 'use': 'sig' is needed"),
+        ({"alg": None}, "no 'alg': 'RS256' is needed"),
+        ({"kty": "EC"}, "another 'kty' than 'RSA'"),
+        ({"use": "enc"}, "another 'use' than 'sig'"),
+        ({"alg": "PS256"}, "another 'alg' than 'RS256'"),
+        ({"d": "c2VjcmV0"}, "a private key was published"),
+        ({"kid": None}, "no 'kid' of 1 to 200 characters"),
+        ({"n": number(MODULUS >> 1 | 1)}, "2047 bits: 2048 to 8192 are needed"),
+        ({"n": 5}, "'n' or 'e' is no Base64urlUInt"),
+        ({"e": number(1)}, "'n' or 'e' is no number of an RSA key"),
+    ],
+)
+def test_the_cause_is_named(changes: dict[str, object], cause: str) -> None:
+    """Why a key is not trusted, and of how many keys it is true; never what the key holds."""
+    read = read_key_set(key_set(KEY.jwk(**changes), KEY.jwk(**changes), KEY.jwk()), {})
+    assert read is not None
+    assert (list(read.keys), read.ignored) == (["one"], {cause: 2})
+    assert read.ignored_text() == f"2 ignored ({cause})"
+
+
+def test_a_dispute_is_named() -> None:
+    """By its kids, each once."""
+    read = read_key_set(key_set(KEY.jwk(), signing_key("two").jwk(kid="one"), KEY.jwk()), {})
+    assert read is not None
+    assert read.ignored_text() == "1 ignored (its kid is another key's too)"
 
 
 def test_small_key_is_ignored() -> None:
@@ -108,15 +138,15 @@ def test_known_key_stays_the_same() -> None:
     """A key that was known before is the same object, so what it verified stays verified."""
     known = read_key_set(key_set(KEY.jwk()), {})
     assert known is not None
-    again = read_key_set(key_set(KEY.jwk()), known)
+    again = read_key_set(key_set(KEY.jwk()), known.keys)
     assert again is not None
-    assert again["one"] is known["one"]
+    assert again.keys["one"] is known.keys["one"]
 
 
 def test_other_key_under_a_known_kid_is_new() -> None:
     """A kid that now names another key is another key."""
     known = read_key_set(key_set(KEY.jwk()), {})
     assert known is not None
-    again = read_key_set(key_set(signing_key("two").jwk(kid="one")), known)
+    again = read_key_set(key_set(signing_key("two").jwk(kid="one")), known.keys)
     assert again is not None
-    assert again["one"] is not known["one"]
+    assert again.keys["one"] is not known.keys["one"]

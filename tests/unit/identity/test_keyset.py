@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import pytest
 
 from sidecar.identity.keyset import FetchOutcome, KeySet, Pace
 from tests.fakes.clock import TurnedClock
+from tests.fakes.proxies import proxying
 from tests.unit.identity.auth_host import AuthHost
 from tests.unit.identity.heard import Heard
 from tests.unit.identity.mint import key_set, signing_key
@@ -177,6 +179,73 @@ async def test_last_good_keys_stay(host: AuthHost, name: str) -> None:
         assert list(keys.keys) == ["one"]
         assert str(keys.state().last_error).startswith(outcome)
         assert host.elsewhere == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("huge", "answered with more than 262144 bytes"),
+        ("bad keys", "1 ignored (another 'use' than 'sig')"),
+        ("no keys", "it is empty"),
+        ("500", "answered 500"),
+    ],
+)
+async def test_what_is_wrong_reaches_the_log(host: AuthHost, name: str, words: str) -> None:
+    """The observer is given the same words as readiness."""
+    spoil, _ = BROKEN[name]
+    spoil(host)
+    async with running(host.url) as (keys, heard):
+        await keys.renew()
+        assert words in heard.details[0]
+        assert words in str(keys.state().last_error)
+
+
+async def test_ignored_keys_of_a_good_set_reach_the_log(host: AuthHost) -> None:
+    """A new key without its `use` would otherwise be noticed by refused tokens alone."""
+    host.answer(key_set(ONE.jwk(), TWO.jwk(use=None)))
+    async with running(host.url) as (keys, heard):
+        await keys.renew()
+        assert (heard.told, list(keys.keys)) == ([("ok", 1)], ["one"])
+        assert heard.details == ["1 ignored (no 'use': 'sig' is needed)"]
+        assert keys.state().last_error is None
+
+
+async def test_a_slow_name_server_holds_up_no_other_lookup(
+    host: AuthHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetch is given up in time, and its lookup is in no thread that others wait for."""
+    release = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hang(*_: object, **__: object) -> list[object]:
+        threads.append(threading.current_thread())
+        release.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    pace = Pace(timeout=0.05, cooldown=0.0)
+    async with running("http://auth.test", pace=pace) as (keys, heard):
+        for _ in range(3):
+            await keys.renew()
+        assert heard.told == [("timeout", 0)] * 3
+        assert [thread.name for thread in threads] == ["lookup of auth.test"]
+        release.set()
+        threads[0].join()
+
+
+async def test_the_fetch_goes_through_the_proxy(
+    host: AuthHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The auth host's name is the proxy's to look up."""
+    async with proxying() as proxy:
+        proxy.answer = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+        monkeypatch.setenv("https_proxy", f"http://user:secret@127.0.0.1:{proxy.port}")
+        async with running("https://auth.test") as (keys, heard):
+            await keys.renew()
+            assert heard.told == [("unreachable", 0)]
+            assert "secret" not in heard.details[0] + str(keys.state().last_error)
+        assert proxy.heads[0].startswith("CONNECT auth.test:443 ")
+        assert "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=" in proxy.heads[0]
 
 
 async def test_slow_auth_host_keeps_the_last_good_keys(host: AuthHost) -> None:

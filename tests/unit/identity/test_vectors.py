@@ -33,9 +33,9 @@ def _outcome(token: bytes, trust: Trust) -> str:
 @pytest.mark.parametrize(("token", "wanted"), _cases("platform"))
 def test_platform_vector(token: bytes, wanted: str) -> None:
     """A token for a source of the platform's has the verdict that its vector names."""
-    keys = read_key_set(json.dumps({"keys": VECTORS["keys"]}).encode(), {})
-    assert keys is not None
-    assert _outcome(token, PlatformTrust(keys, VECTORS["issuer"])) == wanted
+    read = read_key_set(json.dumps({"keys": VECTORS["keys"]}).encode(), {})
+    assert read is not None
+    assert _outcome(token, PlatformTrust(read.keys, VECTORS["issuer"])) == wanted
 
 
 @pytest.mark.parametrize(("token", "wanted"), _cases("session"))
@@ -50,10 +50,10 @@ def test_published_vectors(source: str) -> None:
 
     Their payload is no claims set, so the genuine token fails too, but behind its signature.
     """
-    keys = read_key_set(json.dumps({"keys": PUBLISHED["keys"]}).encode(), {})
-    assert keys is not None
+    read = read_key_set(json.dumps({"keys": PUBLISHED["keys"]}).encode(), {})
+    assert read is not None
     trusts: dict[str, tuple[str, Trust]] = {
-        "platform": ("RS256", PlatformTrust(keys, "https://auth.example")),
+        "platform": ("RS256", PlatformTrust(read.keys, "https://auth.example")),
         "session": ("HS256", SessionTrust(bytes.fromhex(PUBLISHED["secret"]))),
     }
     algorithm, trust = trusts[source]

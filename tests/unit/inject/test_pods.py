@@ -162,6 +162,43 @@ def test_an_injected_pod_stays_as_it_is(native: bool) -> None:  # noqa: FBT001
     assert _changed(once, native=native) == once
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "bizbasics-sidecar:test",
+        "bizbasics-sidecar",
+        "mirror.example:5000/team/bizbasics-sidecar:2",
+        "bizbasics-sidecar@sha256:" + "0" * 64,
+    ],
+)
+def test_a_sidecar_of_the_products_own_chart_stays_as_it_is(image: str) -> None:
+    """It is known by its image's name, from any registry and of any version."""
+    given = pod()
+    given["spec"]["initContainers"] = [{"name": "bb-sidecar", "image": image}]
+    assert inject(given, config()) == (given, [])
+
+
+def test_an_injected_pod_stays_as_it_is_whatever_has_changed_its_image() -> None:
+    """Other webhooks lead images to a mirror under another name."""
+    once = _changed(pod())
+    container_of(once, "bb-sidecar")["image"] = "mirror.example/cached/1234"
+    assert _changed(once) == once
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["acme/proxy:1", "acme/bizbasics-sidecar/proxy", "x:5000/a:bizbasics-sidecar", "", None],
+)
+@pytest.mark.parametrize("where", ["containers", "initContainers"])
+def test_another_container_of_the_sidecars_name_is_refused(image: str | None, where: str) -> None:
+    """Let in as it is, the pod would serve calls that are not counted."""
+    given = pod()
+    other = {"name": "bb-sidecar", **({} if image is None else {"image": image})}
+    given["spec"][where] = [*given["spec"].get(where, []), other]
+    with pytest.raises(CannotInject, match=r"'bb-sidecar' is not the sidecar: .* another name"):
+        inject(given, config())
+
+
 def test_the_product_among_several_is_named() -> None:
     """Only the named container is told another port."""
     given = pod(annotations={words.CONTAINER: "app"})

@@ -130,3 +130,20 @@ def test_what_is_no_review_is_told(body: bytes) -> None:
     """A stray caller gets an error of its own, not a permission."""
     with pytest.raises(NotAReview):
         answer(body, config())
+
+
+def test_an_answer_larger_than_any_of_a_real_pod_is_not_made() -> None:
+    """A review of thousands of ports would otherwise cost many times its size."""
+    asked = {words.PRODUCT_PORT: "3000"}
+    many = pod(annotations=asked, env=[], ports=[{"containerPort": 3000}] * 3_000)
+    with pytest.raises(NotAReview, match="its changes would be more than 131072 bytes"):
+        _ask(many)
+
+
+def test_a_pod_with_another_container_of_the_sidecars_name_is_refused_with_a_reason() -> None:
+    """The message says what to do; let in without a word, its calls would not be counted."""
+    given = pod()
+    given["spec"]["containers"].append({"name": "bb-sidecar", "image": "acme/other:1"})
+    response = _ask(given)
+    assert response["allowed"] is False
+    assert "give it another name" in response["status"]["message"]

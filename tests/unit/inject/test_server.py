@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
+import gzip
 import io
-import ipaddress
 import json
 import logging
 import os
@@ -17,54 +16,50 @@ from pathlib import Path
 import aiohttp
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.errors import UserError
-from sidecar.inject.server import MAX_REVIEW_BYTES, Certificate, InjectorServer, run_injector
+from sidecar.inject.certificate import Certificate
+from sidecar.inject.reviews import METRIC
+from sidecar.inject.server import MAX_REVIEW_BYTES, InjectorServer, run_injector
+from sidecar.inject.words import INJECT
+from tests.e2e.harness import eventually
 from tests.unit.inject.pods import config, pod
-
-
-def make_certificate(folder: Path, name: str) -> Certificate:
-    """Write a self-signed certificate for 127.0.0.1 into a folder."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    certificate = Certificate(folder / "tls.crt", folder / "tls.key")
-    certificate.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    certificate.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate
+from tests.unit.inject.test_certificate import make_certificate
 
 
 class Webhook:
     """A running server and where it is."""
 
-    def __init__(self, server: InjectorServer, certificate: Certificate, port: int) -> None:
+    def __init__(
+        self, server: InjectorServer, certificate: Certificate, port: int, plain: int
+    ) -> None:
         self.server = server
         self.certificate = certificate
         self.port = port
+        self.plain = plain
         self.url = f"https://127.0.0.1:{port}"
+
+    async def counted(self) -> dict[str, float]:
+        """Return how many requests had which outcome, without those that none had."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.plain}/metrics") as answer,
+        ):
+            families = text_string_to_metric_families(await answer.text())
+        samples = [each for family in families for each in family.samples if each.name == METRIC]
+        return {each.labels["outcome"]: each.value for each in samples if each.value}
+
+    async def open(
+        self, length: int, start: bytes, *fields: bytes
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Begin a review of `length` bytes, and send the start of it."""
+        context = ssl.create_default_context(cafile=str(self.certificate.cert))
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
+        head = [b"POST /mutate HTTP/1.1", b"Host: h", b"Content-Length: %d" % length, *fields]
+        writer.write(b"\r\n".join(head) + b"\r\n\r\n" + start)
+        await writer.drain()
+        return reader, writer
 
     async def post(self, body: bytes | io.BytesIO) -> tuple[int, dict[str, object]]:
         """Ask as the API server does: the CA is the one certificate it was given."""
@@ -83,17 +78,27 @@ async def webhook(tmp_path: Path) -> AsyncIterator[Webhook]:
     certificate = make_certificate(tmp_path, "first")
     server = InjectorServer(config(), certificate)
     port = await server.start("127.0.0.1", 0)
-    yield Webhook(server, certificate, port)
+    plain = await server.start_plain("127.0.0.1", 0)
+    yield Webhook(server, certificate, port, plain)
     await server.close()
 
 
-def _review() -> bytes:
+async def status_of(reader: asyncio.StreamReader) -> int:
+    """Read the status of an answer."""
+    async with asyncio.timeout(10):
+        return int((await reader.readline()).split()[1])
+
+
+def _review(inject: str = "true", **spec: object) -> bytes:
+    asking = pod()
+    asking["metadata"]["labels"][INJECT] = inject
+    asking["spec"].update(spec)
     request = {
         "uid": "u",
         "kind": {"kind": "Pod"},
         "operation": "CREATE",
         "namespace": "acme",
-        "object": pod(),
+        "object": asking,
     }
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "request": request}).encode()
 
@@ -132,13 +137,75 @@ async def test_a_body_without_end_is_refused(webhook: Webhook) -> None:
     assert status == 413
 
 
+async def test_too_long_a_body_is_refused_before_it_comes(webhook: Webhook) -> None:
+    """By its Content-Length."""
+    reader, writer = await webhook.open(MAX_REVIEW_BYTES + 1, b"")
+    assert await status_of(reader) == 413
+    writer.close()
+    assert await webhook.counted() == {"too_large": 1}
+
+
+async def test_a_compressed_body_is_refused(webhook: Webhook) -> None:
+    """No API server compresses a review, and a small one may be of any size."""
+    body = gzip.compress(b" " * 1_000_000)
+    reader, writer = await webhook.open(len(body), body, b"Content-Encoding: gzip")
+    assert await status_of(reader) == 415
+    writer.close()
+    assert await webhook.counted() == {"encoded": 1}
+
+
+async def test_a_review_with_too_many_values_is_refused(webhook: Webhook) -> None:
+    """Each costs far more as an object than in JSON."""
+    status, found = await webhook.post(b"[" + b"{}," * 40_000 + b"1]")
+    assert (status, "values" in str(found["detail"])) == (400, True)
+
+
+async def test_bodies_that_do_not_come_keep_no_review_out(webhook: Webhook) -> None:
+    """The one that has been waited for longest ends for a new one."""
+    slow = [await webhook.open(MAX_REVIEW_BYTES, b"{") for _ in range(5)]
+    for _ in range(3):
+        assert (await webhook.post(_review()))[0] == 200
+    assert [await status_of(reader) for reader, _ in slow[:3]] == [503] * 3
+    assert await webhook.counted() == {"patched": 3, "crowded_out": 4}
+    for _, writer in slow:
+        writer.close()
+
+
+async def test_a_client_that_leaves_in_its_body_leaves_no_traceback(
+    webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted, and nothing more."""
+    _, writer = await webhook.open(100, b"{")
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    assert await eventually(webhook.counted, bool) == {"gone": 1}
+    assert [each for each in caplog.records if each.exc_info] == []
+
+
+async def test_what_became_of_reviews_is_counted(webhook: Webhook) -> None:
+    """By outcome, on the plain port."""
+    await webhook.post(_review())
+    await webhook.post(_review(hostNetwork=True))
+    await webhook.post(_review(inject="false"))
+    await webhook.post(b"{}")
+    assert await webhook.counted() == {"patched": 1, "refused": 1, "unchanged": 1, "malformed": 1}
+
+
 async def test_health_is_there_for_probes(webhook: Webhook) -> None:
-    """The kubelet asks over HTTPS and looks at no certificate."""
+    """Over HTTPS, and without TLS on the plain port."""
+    async with aiohttp.ClientSession() as session:
+        for url in (webhook.url, f"http://127.0.0.1:{webhook.plain}"):
+            async with session.get(f"{url}/health", ssl=False) as answer:
+                assert answer.status == 200
+
+
+async def test_the_plain_port_takes_no_review(webhook: Webhook) -> None:
+    """What is said there could be read and changed on its way."""
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"{webhook.url}/health", ssl=False) as answer,
+        session.post(f"http://127.0.0.1:{webhook.plain}/mutate", data=_review()) as answer,
     ):
-        assert answer.status == 200
+        assert answer.status == 404
 
 
 async def test_a_renewed_certificate_is_taken(webhook: Webhook, tmp_path: Path) -> None:
@@ -158,13 +225,6 @@ async def test_a_pair_that_does_not_fit_changes_nothing(webhook: Webhook, tmp_pa
     assert not webhook.server.renew()
     status, _ = await webhook.post(_review())
     assert status == 200
-
-
-async def test_a_missing_certificate_is_told(tmp_path: Path) -> None:
-    """The path and the mend are in one line."""
-    server = InjectorServer(config(), Certificate(tmp_path / "tls.crt", tmp_path / "tls.key"))
-    with pytest.raises(UserError, match=r"tls\.crt: is no file: mount"):
-        await server.start("127.0.0.1", 0)
 
 
 async def test_a_taken_port_is_told(webhook: Webhook) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +74,44 @@ def test_a_file_in_use_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"p\.db: database is locked"):
         Store(tmp_path / "p.db", busy_seconds=0.05)
     holder.close()
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Return the mode of each file in a folder."""
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_its_files_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask: they hold keys and secrets."""
+    before = os.umask(umask)
+    try:
+        store = Store(tmp_path / "p.db")
+        store.set_note("a", "1")
+    finally:
+        os.umask(before)
+    assert modes(tmp_path) == {"p.db": 0o600, "p.db-wal": 0o600, "p.db-shm": 0o600}
+    store.close()
+
+
+def test_files_that_others_could_read_are_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an earlier version, or copied: each is named once in the log."""
+    store = Store(tmp_path / "p.db")
+    store.set_note("a", "1")
+    for each in tmp_path.iterdir():
+        each.chmod(0o644)
+    second = Store(tmp_path / "p.db")
+    assert set(modes(tmp_path).values()) == {0o600}
+    assert second.note("a") == "1"
+    names = {name for name in modes(tmp_path) for line in caplog.messages if f"{name} " in line}
+    assert names == {"p.db", "p.db-wal", "p.db-shm"}
+    second.close()
+    store.close()
+
+
+def test_a_file_in_no_folder_is_named(tmp_path: Path) -> None:
+    """One line, with what to do."""
+    with pytest.raises(UserError, match=r"none/p\.db: No such file or directory; name a file"):
+        Store(tmp_path / "none" / "p.db")

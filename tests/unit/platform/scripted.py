@@ -12,13 +12,14 @@ import orjson
 from typing_extensions import override
 
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.pool import Origin, Pool, PoolLimits
+from sidecar.http1.dialling import Origin
+from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.model import Charge, Outcome
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from tests.fakes.servers import ScriptedServer, Visit, serving
 
-CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 2, "key-1")
+CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 2, "key-1", private=True)
 RESET_AT = "2099-01-01T00:00:00Z"
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from sidecar.model import (
 )
 from sidecar.platform.answers import read_answer
 
-CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key")
+CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)
 ANSWER: Final[dict[str, Any]] = {
     "allowed": True,
     "used": 12,

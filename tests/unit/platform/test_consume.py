@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from unittest import mock
 
 import pytest
 
 from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.platform.breaker import BreakerState
+from sidecar.stalls import LONGEST_SECONDS, LoopWatch
 from tests.unit.platform.scripted import (
     Step,
     bench,
@@ -402,7 +405,7 @@ async def test_close_ends_what_is_in_flight() -> None:
 async def test_any_org_and_amount_can_be_sent(org: str, amount: int) -> None:
     """What a token names is JSON on the wire, whatever is in it."""
     async with bench(granting()) as b:
-        await b.consume(charge=Charge(org, "p", "ai_calls", amount, "k"))
+        await b.consume(charge=Charge(org, "p", "ai_calls", amount, "k", private=True))
         assert (b.asked[0].body["org_id"], b.asked[0].body["amount"]) == (org, amount)
 
 
@@ -429,3 +432,37 @@ async def test_a_platform_that_keeps_no_connection_is_asked_over_new_ones() -> N
         for _ in range(3):
             assert isinstance(await b.consume(), Granted)
         assert len(b.server.visits) == 3
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["connecting", "connected"])
+async def test_a_loop_that_was_held_books_no_failure_of_the_platform(*, first: bool) -> None:
+    """300 ms of our own: the answer is here by then, and is read (conformance 48)."""
+    async with bench(granting(), granting(), threshold=1) as b:
+        watch = LoopWatch(lambda _: None)
+        b.consumer._lost = watch.lost
+        if not first:
+            await b.consume()
+        asking = b.begin(0.1)
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 - the stall
+        assert isinstance(await asking, Granted)
+        assert set(b.told) == {"granted"}
+        assert b.breaker.state is BreakerState.CLOSED
+        watch.close()
+
+
+async def test_a_loop_that_is_held_for_too_long_says_so() -> None:
+    """The wait ends as our own overload, and the breaker learns nothing."""
+    async with bench(silent, silent, threshold=1) as b:
+        lost = [0.0]
+        b.consumer._lost = lambda: lost[0]
+        asking = b.begin(0.05)
+        await b.asked.reach(1)
+        lost[0] = LONGEST_SECONDS + 1.0
+        b.consumer._lost = lambda: lost[0]
+        with mock.patch("sidecar.stalls.LONGEST_SECONDS", 0.0):
+            outcome = await asking
+        assert outcome == Failed(FailureKind.OVERLOADED)
+        assert "overloaded" in b.told
+        assert "timeout" not in b.told
+        assert b.breaker.state is BreakerState.CLOSED

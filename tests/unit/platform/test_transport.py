@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 
@@ -18,6 +19,7 @@ from sidecar.platform.errors import (
 from sidecar.platform.retrying import Backoff
 from sidecar.platform.transport import MAX_ANSWER, Patience, Request, Transport
 from tests.fakes.platforms import Said, WaywardPlatform
+from tests.fakes.proxies import proxying
 
 SECRET = "bbk_live_0123456789"
 
@@ -158,3 +160,35 @@ async def test_a_client_that_is_not_open_says_so() -> None:
     """And not that an attribute is missing."""
     with pytest.raises(ClientClosedError, match="async with"):
         await Transport(Patience()).ask(Request("GET", "http://127.0.0.1", "/", repeatable=True))
+
+
+async def test_calls_go_through_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To the platform by its name; no error repeats the proxy's password."""
+    async with proxying() as proxy:
+        proxy.answer = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+        monkeypatch.setenv("https_proxy", f"http://user:secret@127.0.0.1:{proxy.port}")
+        patience = Patience(deadline=0.1, backoff=Backoff(first=1.0))
+        with pytest.raises(UnavailableError) as failed:
+            await ask("https://platform.test", Waits(), patience=patience)
+        assert proxy.heads[0].startswith("CONNECT platform.test:443 ")
+        assert "secret" not in str(failed.value)
+
+
+async def test_a_slow_lookup_holds_no_thread_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is given up in time, and the lookup goes on in a thread of its own."""
+    release = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hang(*_: object, **__: object) -> list[object]:
+        threads.append(threading.current_thread())
+        release.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with pytest.raises(DeadlineError):
+        await ask("http://platform.test", Waits(), patience=Patience(attempt=0.05, deadline=0.05))
+    assert [thread.name for thread in threads] == ["lookup of platform.test"]
+    release.set()
+    threads[0].join()

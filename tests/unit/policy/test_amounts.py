@@ -14,6 +14,7 @@ from sidecar.policy.amounts import (
     UnreadableAmount,
 )
 from sidecar.policy.json_pointer import JsonPointer
+from tests.codings import compressed
 
 N = JsonAmount(JsonPointer.parse("/n"), Scale(default=1, maximum=16))
 N_REQUIRED = JsonAmount(JsonPointer.parse("/n"), Scale())
@@ -42,6 +43,8 @@ def test_only_json_needs_the_body() -> None:
         (b' {"n" : 4, "x": [1.5, "n"]} ', 4),
         (b"{}", 1),
         (b"[]", 1),
+        (b'{"n":null}', 1),
+        (b'{"n":7,"x":"\\ud800"}', 7),
         (b"", 1),
         (None, 1),
     ],
@@ -55,7 +58,7 @@ def test_number_in_body(body: bytes | None, units: int) -> None:
     "body",
     [
         b'{"n":0}', b'{"n":-1}', b'{"n":17}', b'{"n":1.5}', b'{"n":3.0}', b'{"n":1e1}',
-        b'{"n":"3"}', b'{"n":true}', b'{"n":null}', b'{"n":[1]}', b'{"n":{}}', b'{"n":NaN}',
+        b'{"n":"3"}', b'{"n":true}', b'{"n":[1]}', b'{"n":{}}', b'{"n":NaN}',
         b'{"n":99999999999999999999999}', b'{"n":1', b"n=1", b"\xff", b'{"n":1}{"n":2}',
         b'\xef\xbb\xbf{"n":1}', b'{"n":1,"n":1}', b'{"n":1,"N":9}', b'{"N":9}',
         b'{"n":1,"\\u006e":9}',
@@ -73,9 +76,141 @@ def test_number_without_maximum_has_the_cap_of_json() -> None:
     assert isinstance(N_REQUIRED.read((), b'{"n":%d}' % (MAX_UNITS + 1)), UnreadableAmount)
 
 
-def test_missing_without_default_is_unreadable() -> None:
-    """Leaving the amount out is no free call."""
-    assert isinstance(N_REQUIRED.read((), b"{}"), UnreadableAmount)
+@pytest.mark.parametrize("body", [b"{}", b'{"n":null}'])
+def test_missing_without_default_is_unreadable(body: bytes) -> None:
+    """Leaving the amount out, or null, is no free call."""
+    unreadable = N_REQUIRED.read((), body)
+    assert isinstance(unreadable, UnreadableAmount)
+    assert unreadable.detail == "/n of the body is missing, and the call is metered by it"
+
+
+LENGTH_OF_INPUT = JsonAmount(JsonPointer.parse("/input"), Scale(default=3, maximum=4), count=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "units"),
+    [
+        (b'{"input":["a","b"]}', 2),
+        (b'{"input":[[1],{},null,2]}', 4),
+        (b'{"input":"abc"}', 1),
+        (b'{"input":7}', 1),
+        (b'{"input":{"a":[1,2]}}', 1),
+        (b'{"input":false}', 1),
+        (b'{"input":null}', 3),
+        (b"{}", 3),
+        (b"", 3),
+    ],
+)
+def test_an_array_is_counted(body: bytes, units: int) -> None:
+    """Its length; 1 for anything that is no array; the default for what is missing."""
+    assert LENGTH_OF_INPUT.read((), body) == units
+
+
+@pytest.mark.parametrize("body", [b'{"input":[]}', b'{"input":[1,2,3,4,5]}'])
+def test_an_array_has_a_length_within_bounds(body: bytes) -> None:
+    """An empty one is no free call."""
+    unreadable = LENGTH_OF_INPUT.read((), body)
+    assert isinstance(unreadable, UnreadableAmount)
+    assert unreadable.detail.startswith("the length of /input of the body is ")
+
+
+PRODUCT = JsonAmount(
+    JsonPointer.parse("/n"),
+    Scale(default=1, maximum=10),
+    times=JsonAmount(JsonPointer.parse("/prompt"), Scale(), count=True),
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "units"),
+    [
+        (b'{"n":2,"prompt":["a","b","c"]}', 6),
+        (b'{"prompt":["a","b","c"],"n":3}', 9),
+        (b'{"n":null,"prompt":["a","b"]}', 2),
+        (b'{"n":4,"prompt":"a"}', 4),
+    ],
+)
+def test_an_amount_is_multiplied(body: bytes, units: int) -> None:
+    """So many answers to each prompt, in either order, each with its own default."""
+    assert PRODUCT.read((), body) == units
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"n":5,"prompt":["a","b","c"]}',
+         "/n times /prompt of the body is over the maximum of 10"),
+        (b'{"n":11,"prompt":["a"]}', "/n of the body is over the maximum of 10"),
+        (b'{"n":2}', "/prompt of the body is missing, and the call is metered by it"),
+        (b'{"n":2,"prompt":[]}', "the length of /prompt of the body is below 1"),
+        (b'{"n":2,"prompt":[1],"Prompt":[1]}',
+         ("/prompt of the body cannot be read: "
+          "the body has keys that differ from 'prompt' only in case")),
+    ],
+)  # fmt: skip
+def test_a_product_that_cannot_be_read(body: bytes, detail: str) -> None:
+    """Each factor and the product is within its bounds."""
+    assert PRODUCT.read((), body) == UnreadableAmount(detail)
+
+
+def test_a_weight_is_multiplied() -> None:
+    """A model's price, for each answer."""
+    n = JsonAmount(JsonPointer.parse("/n"), Scale(default=1))
+    rule = JsonAmount(JsonPointer.parse("/model"), Scale(weights={"big": 5}), times=n)
+    assert rule.read((), b'{"model":"big","n":3}') == 15
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"GZIP", b"deflate", b"zstd", b"identity", b""])
+def test_a_compressed_body_is_decoded(coding: bytes) -> None:
+    """The price is that of the text, in every coding that is read."""
+    body = compressed(b'{"n":4}', coding.lower().decode())
+    assert N.read([(b"content-encoding", coding)], body) == 4
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-encoding", b"br")],
+        [(b"content-encoding", b"gzip, gzip")],
+        [(b"content-encoding", b"gzip"), (b"content-encoding", b"zstd")],
+        [(b"content-encoding", b"gzip")],
+    ],
+    ids=["unknown", "a list", "two lines", "not gzip"],
+)
+def test_a_coding_that_is_not_read_is_a_415(headers: Headers) -> None:
+    """Another one, several, or bytes that are not what it says."""
+    unreadable = N.read(headers, b'{"n":2}')
+    assert isinstance(unreadable, UnreadableAmount)
+    assert unreadable.status == 415
+
+
+def test_a_body_that_is_too_long_once_decoded_is_a_413() -> None:
+    """However short it came."""
+    body = compressed(b'{"n":4,"x":"' + b"x" * 100_000 + b'"}', "gzip")
+    headers = [(b"content-encoding", b"gzip")]
+    unreadable = N.read(headers, body, 100_000)
+    assert isinstance(unreadable, UnreadableAmount)
+    assert unreadable.status == 413
+    assert N.read(headers, body, 100_014) == 4
+
+
+def test_a_form_is_looked_for_in_the_decoded_text() -> None:
+    """What hides in a compressed body is refused as well."""
+    headers = [
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"content-encoding", b"gzip"),
+    ]
+    assert N.read(headers, compressed(b'{"n":2}', "gzip")) == 2
+    hiding = compressed(b'{"n":1,"x":"&n=16"}', "gzip")
+    assert isinstance(N.read(headers, hiding), UnreadableAmount)
+
+
+def test_an_amount_is_read_in_slices() -> None:
+    """A large body gives way in between; a small one is read before the first yield."""
+    headers = [(b"content-encoding", b"zstd")]
+    large = compressed(b'{"x":[' + b"{}," * 50_000 + b'{}],"n":2}', "zstd")
+    assert sum(1 for _ in N.reading(headers, large)) > 50
+    assert sum(1 for _ in N.reading((), b'{"n":2}')) == 0
 
 
 @pytest.mark.parametrize(
@@ -136,7 +271,6 @@ def test_name_in_header_is_priced_by_map() -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        [(b"content-encoding", b"gzip")],
         [(b"content-type", b"application/json; charset=utf-7")],
         [(b"content-type", b'application/json; charset="UTF-16"')],
         [(b"content-type", b"application/json; charset*=utf-8''utf-7")],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sidecar.model import Action, ErrorFormat
-from sidecar.policy.compiled import Policy, Route, UnsafePath, rank_of
+from sidecar.policy.compiled import Policy, Route, UnsafePath, effect_of
+from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.load import load_policy
-from sidecar.policy.routing import Rank
 
 TEXT = b"""\
 version: 1
@@ -39,17 +39,32 @@ def test_route_for_falls_to_unmatched(policy: Policy) -> None:
 
 def test_route_for_refuses_unsafe_paths(policy: Policy) -> None:
     """The detail is what the caller is told."""
-    assert policy.route_for("GET", "/paid%2f", ()) == UnsafePath(
-        "the path has an encoded slash or backslash (%2f)"
+    assert policy.route_for("GET", "/open/../paid", ()) == UnsafePath(
+        "the path is spelt so that it could mean another route; send it in its normal form"
     )
 
 
-def test_ranks(policy: Policy) -> None:
+def test_effects(policy: Policy) -> None:
     """What a route does decides how it is guarded."""
-    assert [rank_of(route) for route in policy.routes] == [Rank.METERED, Rank.DENIED, Rank.FREE]
+    paid = policy.routes[0].meter
+    assert [effect_of(route) for route in policy.routes] == [
+        Effect(Rank.METERED, paid),
+        Effect(Rank.DENIED),
+        Effect(Rank.FREE),
+    ]
+
+
+def test_route_for_weighs_the_query() -> None:
+    """A method that the query asks for is one more reading of the call."""
+    text = (
+        b"version: 1\nproduct: a\nroutes:\n- {name: p, match: {path: /, methods: [PUT]}, meter: {}}"
+    )
+    policy = load_policy(text + b"\nunmatched: allow", file="p", environ={})
+    assert policy.route_for("POST", "/", (), query="a=1") is policy.unmatched
+    assert isinstance(policy.route_for("POST", "/", (), query="_method=PUT"), UnsafePath)
 
 
 def test_route_without_meter_and_action_cannot_be_compiled() -> None:
     """Nothing means "allow" by being absent."""
     with pytest.raises(ValueError, match="neither meter nor action"):
-        rank_of(Route("x", None, None, ErrorFormat.PROBLEM))
+        effect_of(Route("x", None, None, ErrorFormat.PROBLEM))

@@ -11,6 +11,7 @@ from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Policy
 from sidecar.policy.explain import Explanation, KeyParts, explain, render
 from sidecar.policy.load import load_policy
+from tests.codings import compressed
 
 POLICY = load_policy(
     b"""\
@@ -82,10 +83,29 @@ def test_amount(body: bytes, amount: int | None, reason: Reason, status: int) ->
         assert explanation.amount == amount
 
 
+def test_a_compressed_body_is_explained() -> None:
+    """As it would be decided: decoded, within the limit, or 413 and 415."""
+    policy = load_policy(
+        b"{version: 1, product: acme, routes: [{name: a, match: {path: /a}, meter: "
+        b"{body_limit: 100, amount: {json: /p, count: true}}}]}",
+        file="p",
+        environ={},
+    )
+
+    def asked(coding: bytes, body: bytes) -> tuple[object, int]:
+        headers = [(b"content-encoding", coding)]
+        explanation = explain(policy, "POST", "/a", headers, body)
+        return explanation.amount, explanation.consequences[0].status
+
+    assert asked(b"zstd", compressed(b'{"p":[1,2,3]}', "zstd")) == (3, 0)
+    assert asked(b"gzip", compressed(b'{"p":"%b"}' % (b"x" * 200), "gzip"))[1] == 413
+    assert asked(b"br", b"{}")[1] == 415
+
+
 def test_key_parts_and_key() -> None:
     """What the key is made from; the key itself is the admission's to derive."""
     explanation = explain(
-        POLICY, "POST", "/models/x", [], b"",
+        POLICY, "POST", "/models/x?a=1", [], b"",
         product="other", org_id="org_1", user_id="u", request_id="r",
         derive_key=lambda parts: parts.org_id + "!",
     )  # fmt: skip
@@ -96,7 +116,9 @@ def test_key_parts_and_key() -> None:
         route="model",
         method="POST",
         path="/models/x",
+        query="a=1",
         resource="ai_calls",
+        amount=1,
         request_id="r",
     )
     assert explanation.key == "org_1!"
@@ -116,11 +138,29 @@ def test_refused_path_shows_where_it_could_lead() -> None:
     assert [(c.reason, c.status) for c in explanation.consequences] == [(Reason.BAD_REQUEST, 400)]
 
 
+def test_an_encoded_slash_is_one_more_way_to_read_the_path() -> None:
+    """As it is, it is no model; decoded, it is one."""
+    explanation = told("GET", "/models%2fx")
+    assert explanation.detours == (("/models/x", "model"),)
+    assert "another route" in explanation.refused
+
+
+def test_an_override_is_one_more_way_to_read_the_call() -> None:
+    """From a header as from the query."""
+    explanation = told("GET", "/chat?_method=post")
+    assert explanation.detours == (("POST /chat", "chat"),)
+    assert explanation.refused.startswith("the call asks to be taken for POST")
+    header = [(b"x-http-method-override", b"GET")]
+    explanation = explain(POLICY, "POST", "/chat", header, b'{"n":2}')
+    assert explanation.detours == (("GET /chat", "unmatched"),)
+    assert explanation.route is not None
+
+
 def test_unsafe_path_has_no_steps() -> None:
     """It is refused before any route is tried."""
-    explanation = told("GET", "/models%2fx")
+    explanation = told("GET", "/models/%zz")
     assert (explanation.steps, explanation.detours) == ((), ())
-    assert "encoded slash" in explanation.refused
+    assert "starts no escape" in explanation.refused
 
 
 @pytest.mark.parametrize(
@@ -136,8 +176,9 @@ def test_unsafe_path_has_no_steps() -> None:
             routes, in order
               no   gold: no header x-tier with the value 'gold'
               yes  chat: the path matches /chat, the method is listed
-            other ways to read the path
+            other ways to read the call
               //chat would be unmatched
+              / would be unmatched
             route: chat
             cost: 2 units of ai_calls (amount: {"json": "/n", "max": 4})
             key: a digest over
@@ -147,7 +188,9 @@ def test_unsafe_path_has_no_steps() -> None:
               route: chat
               method: POST
               path: //chat
+              query:
               resource: ai_calls
+              amount: 2
               request_id: <request id>
               attempt: how often this ID was charged before
               nonce: of the process, unless a trusted proxy chose the ID
@@ -166,7 +209,7 @@ def test_unsafe_path_has_no_steps() -> None:
               no   chat: the path does not match /chat
               no   upload: the path does not match /files
               yes  list: the path matches /models/list
-            other ways to read the path
+            other ways to read the call
               /models/LIST would be model
             refused: the path is spelt so that it could mean another route; \
 send it in its normal form

@@ -21,6 +21,7 @@ from sidecar.model import (
 )
 from sidecar.policy.amounts import ConstantAmount, HeaderAmount, JsonAmount, Scale
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy
+from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.load import find_problems, load_policy
 from sidecar.policy.problems import PolicyError
 
@@ -134,6 +135,21 @@ def test_amounts_are_compiled() -> None:
     assert isinstance(model, JsonAmount)
     assert model.scale == Scale(weights={"gpt-big": 5, "gpt-small": 1}, default=1)
     assert upload == HeaderAmount(b"content-length", Scale(minimum=0))
+
+
+def test_counted_and_multiplied_amounts_are_compiled() -> None:
+    """Each factor with its own scale."""
+    text = b"""
+version: 1
+product: acme
+defaults:
+  amount: {json: /n, default: 1, max: 64, times: {json: /prompt, count: true, max: 8}}
+routes:
+  - {name: a, match: {path: /**}, meter: {}}
+"""
+    prompts = JsonAmount(JsonPointer.parse("/prompt"), Scale(maximum=8), count=True)
+    n = JsonAmount(JsonPointer.parse("/n"), Scale(default=1, maximum=64), times=prompts)
+    assert meter_of(text).amount == n
 
 
 def test_only_an_empty_upload_is_free() -> None:

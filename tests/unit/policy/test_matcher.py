@@ -64,3 +64,11 @@ def test_work_does_not_grow_with_the_routes() -> None:
     asked.clear()
     assert index.find(path) == [499]
     assert len(asked) <= 4
+
+
+def test_a_star_takes_an_empty_end_where_that_is_asked_for() -> None:
+    """Some routers serve `/a/` by the route of `/a/:id`; an empty segment before the end never."""
+    index = PathIndex([("a", "*"), ("a", "*", "b")])
+    assert index.find(("a", ""), empty_end=True) == [0]
+    assert index.find(("a", "")) == []
+    assert index.find(("a", "", "b"), empty_end=True) == []

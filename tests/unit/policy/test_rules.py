@@ -121,6 +121,25 @@ def test_amount_contradicts_itself(place: str) -> None:
     assert "`a` 4 is over `max` 3" in told
 
 
+def test_a_factor_contradicts_itself() -> None:
+    """What holds for an amount holds for the one that multiplies it."""
+    found = broken(
+        "defaults: {amount: {json: /n, times: "
+        "{json: /p, count: true, default: 5, max: 3, map: {a: 1}}}}"
+    )
+    told = [problem.partition(" ")[2] for problem in found]
+    assert "`default` 5 is over `max` 3" in told
+    assert "`map` prices a name, and `count` counts: take one of them" in told
+
+
+def test_an_amount_counts_or_prices_names() -> None:
+    """A length is no name."""
+    found = broken("defaults: {amount: {json: /n, count: true, map: {a: 4}}}")
+    assert [problem.partition(" ")[2] for problem in found] == [
+        "`map` prices a name, and `count` counts: take one of them"
+    ]
+
+
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [

@@ -81,6 +81,33 @@ def test_ai_calls_are_metered(name: str) -> None:
     assert (meter.resource, cost(name, "/api/v1/chat", b"")) == ("ai_calls", 1)
 
 
+@pytest.mark.parametrize("upgrade", [b"websocket", b"WebSocket", b"websocket/13"])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("default", "/api/v1/chat"),
+        ("default", "/ws"),
+        ("shadow", "/api/v1/chat"),
+        ("strict", "/api/v1/chat"),
+        ("openai", "/v1/realtime"),
+        ("openai", "/v1/responses"),
+        ("openai", "/v1/models"),
+        ("openai", "/realtime"),
+    ],
+)
+def test_a_websocket_is_metered(name: str, path: str, upgrade: bytes) -> None:
+    """Conformance 52: it is a GET that leads to a model."""
+    found = shipped(name).route_for("GET", path, [(b"upgrade", upgrade)])
+    assert isinstance(found, Route)
+    assert found.meter is not None
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/invocations", "/v2/rerank", "/v1/batches"])
+def test_every_post_of_an_openai_server_is_metered(path: str) -> None:
+    """Compatible servers have ways to a model beside /v1."""
+    assert route("openai", "POST", path).meter is not None
+
+
 @pytest.mark.parametrize(
     ("path", "body", "units"),
     [

@@ -22,6 +22,9 @@ routes:
   - {name: b, match: {path: /b}, action: deny}
   - {name: c, match: {path: /c}, meter: {amount: {json: /n, map: {x: 2}, default: 1, max: 9}}}
   - {name: d, match: {path: /d}, meter: {amount: {header: X-Units}}}
+  - name: e
+    match: {path: /e}
+    meter: {amount: {json: /n, default: 1, times: {json: /p, count: true, max: 9}}}
 """
 
 
@@ -82,4 +85,5 @@ def test_amounts_are_shown_as_the_file_writes_them() -> None:
         1,
         {"json": "/n", "map": {"x": 2}, "default": 1, "max": 9},
         {"header": "x-units"},
+        {"json": "/n", "default": 1, "times": {"json": "/p", "count": True, "max": 9}},
     ]

@@ -91,6 +91,16 @@ def test_good_policy() -> None:
             "an entry of `methods` must be text; put it in quotes, not 3",
         ),
         ({"routes": "[{name: a, match: {}, meter: {}}]"}, "`match` needs `path`"),
+        ({"defaults": "{amount: {json: /n, times: {count: true}}}"}, "`times` needs `json`"),
+        (
+            {"defaults": "{amount: {json: /n, times: {json: /p, cuont: true}}}"},
+            "unknown key `cuont`; did you mean `count`?",
+        ),
+        (
+            {"defaults": "{amount: {json: /n, times: {json: /p, times: {json: /q}}}}"},
+            "unknown key `times`; known here: map, default, max, json, count",
+        ),
+        ({"defaults": "{amount: {json: /n, count: 1}}"}, "`count` must be true or false, not 1"),
         (
             {"routes": "[{name: a, match: {path: /a}, meter: ~}]"},
             "nothing is given here: give a value, or leave out the key",

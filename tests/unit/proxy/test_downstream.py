@@ -216,3 +216,37 @@ async def test_without_a_limit_bodies_may_stand_still() -> None:
         parts = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"a", b"b"]
         await client.send(*parts, pause=0.8)
         assert (await client.answer()).status == 200
+
+
+ODD_CHUNKS = b"01\r\nx\r\n" * 30_000 + b"0\r\n\r\n"
+CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_a_read_full_of_chunks_is_fed_over_several_iterations() -> None:
+    """None takes more than 1,024 of them; nothing is lost, and the next request is read."""
+    async with ScriptedUpstream() as upstream, staged(upstream=upstream) as stage:
+        talking = asyncio.ensure_future(stage.talk(CHUNKED_POST + ODD_CHUNKS + LAST))
+        behind = 0
+        while not talking.done():
+            behind += any(connection._behind for connection in stage.server._connections)
+            await asyncio.sleep(0)
+        assert statuses(await talking) == (200, 200)
+        assert [request.body for request in upstream.requests] == [b"x" * 30_000, b""]
+        assert behind > 20
+
+
+async def test_a_body_that_breaks_after_many_chunks_is_a_400() -> None:
+    """Also where that is found in a later iteration."""
+    async with ScriptedUpstream() as upstream, staged(upstream=upstream) as stage:
+        broken = ODD_CHUNKS[:-5] + b"oops\r\n" + LAST
+        assert statuses(await stage.talk(CHUNKED_POST + broken)) == (400,)
+
+
+async def test_a_client_that_goes_away_with_chunks_to_be_fed_leaves_nothing() -> None:
+    """What was not fed yet is dropped."""
+    async with ScriptedUpstream() as upstream, staged(upstream=upstream) as stage:
+        async with stage.client() as client:
+            client.writer.write(CHUNKED_POST + ODD_CHUNKS[:-5])
+            await eventually(lambda: bool(upstream.requests))
+            client.reset()
+        await eventually(lambda: stage.gateway.inflight == 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from sidecar.model import Headers
-from sidecar.proxy.event_door import AT_ONCE, EventDoor
+from sidecar.proxy.event_door import AT_ONCE, BODY_SECONDS, EventDoor
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Limits
@@ -20,13 +21,25 @@ PATH = "/api/_sidecar/events"
 
 
 class Remembering:
-    """Takes every delivery, or fails at each."""
+    """Takes every delivery with a signature, or fails at each."""
 
     max_body = 16
 
     def __init__(self, *, fails: bool = False) -> None:
         self.bodies: list[bytes | None] = []
+        self.lost: list[str] = []
         self._fails = fails
+
+    def refuse_unread(self, fields: Headers) -> tuple[int, bytes] | None:
+        return None if (b"signature", b"good") in fields else (401, b"{}")
+
+    def too_slow(self) -> tuple[int, bytes]:
+        self.lost.append("too_slow")
+        return 408, b"{}"
+
+    def crowded_out(self) -> tuple[int, bytes]:
+        self.lost.append("crowded_out")
+        return 503, b"{}"
 
     def receive(self, fields: Headers, body: bytes | None) -> tuple[int, bytes]:
         assert dict(fields)[b"host"] == b"h"
@@ -37,7 +50,9 @@ class Remembering:
 
 
 @contextlib.asynccontextmanager
-async def door(receiver: Remembering) -> AsyncIterator[tuple[Stage, ScriptedUpstream]]:
+async def door(
+    receiver: Remembering, body_seconds: float = BODY_SECONDS
+) -> AsyncIterator[tuple[Stage, ScriptedUpstream]]:
     """Run a data plane with a door, before an upstream that says ok."""
     async with ScriptedUpstream() as upstream:
         stage = Stage(AllowingEngine(), upstream.port, Limits(), ())
@@ -47,7 +62,7 @@ async def door(receiver: Remembering) -> AsyncIterator[tuple[Stage, ScriptedUpst
             limits=Limits(),
             trusted=(),
             observer=RememberingRequests(),
-            serve=EventDoor(gateway, PATH, receiver).serve,
+            serve=EventDoor(gateway, PATH, receiver, body_seconds=body_seconds).serve,
         )
         stage.port = await stage.server.start("127.0.0.1", 0)
         try:
@@ -57,11 +72,14 @@ async def door(receiver: Remembering) -> AsyncIterator[tuple[Stage, ScriptedUpst
             await stage.pool.close()
 
 
+HEAD = b"POST %b HTTP/1.1\r\nhost: h\r\nsignature: good\r\n" % PATH.encode()
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+
+
 def post(path: str, body: bytes = b"{}", method: str = "POST") -> bytes:
     """Write a request."""
-    return b"%b %b HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n%b" % (
-        method.encode(), path.encode(), len(body), body,
-    )  # fmt: skip
+    head = b"%b %b HTTP/1.1\r\nhost: h\r\nsignature: good\r\n" % (method.encode(), path.encode())
+    return head + b"content-length: %d\r\n\r\n%b" % (len(body), body)
 
 
 async def test_a_delivery_is_taken_and_the_product_sees_nothing() -> None:
@@ -70,7 +88,8 @@ async def test_a_delivery_is_taken_and_the_product_sees_nothing() -> None:
     async with door(receiver) as (stage, upstream), stage.client() as client:
         for number in range(2):
             await client.send(post(PATH, b"{%d}" % number))
-            assert (await client.answer()).status == 200
+            answer = await client.answer()
+            assert (answer.status, answer.reason) == (200, b"OK")
         assert receiver.bodies == [b"{0}", b"{1}"]
         assert upstream.requests == []
 
@@ -100,7 +119,7 @@ async def test_a_chunked_delivery_is_read_unframed() -> None:
     receiver = Remembering()
     async with door(receiver) as (stage, _), stage.client() as client:
         await client.send(
-            b"POST %b HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode(),
+            CHUNKED,
             b'3\r\n{"a\r\n',
             b'4\r\n":1}\r\n0\r\n\r\n',
         )
@@ -122,8 +141,7 @@ async def test_a_broken_body_is_no_delivery() -> None:
     """400, and nobody hears of it."""
     receiver = Remembering()
     async with door(receiver) as (stage, _):
-        head = b"POST %b HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n" % PATH.encode()
-        assert statuses(await stage.talk(head + b"zz\r\n")) == (400,)
+        assert statuses(await stage.talk(CHUNKED + b"zz\r\n")) == (400,)
     assert receiver.bodies == []
 
 
@@ -146,8 +164,33 @@ async def test_a_sender_that_goes_away_leaves_nothing() -> None:
     assert receiver.bodies == []
 
 
-async def test_strangers_cannot_hold_memory_without_end() -> None:
-    """Beyond a few at once a delivery is asked to come again; the slow ones keep their place."""
+async def test_a_delivery_refused_by_its_head_is_not_read() -> None:
+    """401 at once, though its body has not come, and the connection closes."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, _), stage.client() as client:
+        await client.send(
+            b"POST %b HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n"
+            b"expect: 100-continue\r\n\r\n" % PATH.encode()
+        )
+        answer = await client.answer()
+        assert (answer.status, answer.values(b"connection")) == (401, [b"close"])
+    assert receiver.bodies == []
+
+
+async def test_a_body_has_seconds() -> None:
+    """However it trickles in: 408, and the connection closes."""
+    receiver = Remembering()
+    async with door(receiver, body_seconds=0.2) as (stage, _), stage.client() as client:
+        sending = asyncio.ensure_future(
+            client.send(post(PATH, b"x" * 10)[:-9], *[b"x"] * 8, pause=0.05)
+        )
+        assert statuses(await client.rest()) == (408,)
+        sending.cancel()
+    assert (receiver.bodies, receiver.lost) == ([], ["too_slow"])
+
+
+async def test_slow_strangers_keep_no_delivery_out() -> None:
+    """A whole one needs no place, and one that has to be waited for takes the oldest one's."""
     receiver = Remembering()
     async with door(receiver) as (stage, _), contextlib.AsyncExitStack() as clients:
         slow = post(PATH, b"x" * 10)[:-5]
@@ -155,8 +198,15 @@ async def test_strangers_cannot_hold_memory_without_end() -> None:
         for client in crowd:
             await client.send(slow)
         await eventually(lambda: stage.server.open_connections == AT_ONCE)
-        async with stage.client() as late:
-            await late.send(post(PATH))
-            assert (await late.answer()).status == 503
-        await crowd[0].send(b"x" * 5)
-        assert (await crowd[0].answer()).status == 200
+        async with stage.client() as whole, stage.client() as halved:
+            await whole.send(post(PATH))
+            assert (await whole.answer()).status == 200
+            assert receiver.lost == []
+            await halved.send(slow)
+            assert (await crowd[0].answer()).status == 503
+            await halved.send(b"y" * 5)
+            assert (await halved.answer()).status == 200
+        await crowd[1].send(b"x" * 5)
+        assert (await crowd[1].answer()).status == 200
+    assert receiver.bodies == [b"{}", b"x" * 5 + b"y" * 5, b"x" * 10]
+    assert receiver.lost == ["crowded_out"]

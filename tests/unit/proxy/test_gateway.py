@@ -7,7 +7,10 @@ import logging
 
 import pytest
 
+from sidecar.http1.framing import Body
 from sidecar.model import Call, Decision, Execution, Reason, RequestIdOrigin
+from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.relay import Relay
 from sidecar.settings import Limits
 from tests.fakes.engines import (
     AllowingEngine,
@@ -18,7 +21,15 @@ from tests.fakes.engines import (
     RefusingEngine,
     UnsettlingEngine,
 )
-from tests.fakes.upstreams import OK, Ending, Received, RefusingPort, ScriptedUpstream, Step
+from tests.fakes.upstreams import (
+    OK,
+    Ending,
+    HeldUpstream,
+    Received,
+    RefusingPort,
+    ScriptedUpstream,
+    Step,
+)
 from tests.plane import PROVABLE, eventually, staged, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -34,6 +45,7 @@ async def test_the_engine_sees_the_call_as_it_came() -> None:
     assert call == Call(
         "PUT",
         "/a%2f",
+        "b=c",
         [(b"host", b"a"), (b"x-a", b"1"), (b"x-a", b"2")],
         "stage-1",
         RequestIdOrigin.GENERATED,
@@ -154,6 +166,37 @@ async def test_a_client_that_leaves_before_is_told_without_a_code() -> None:
         assert [code for _, code in stage.observer.of("finished")] == [0]
 
 
+async def test_a_client_that_leaves_as_its_answer_ends_takes_no_connection_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection is another exchange's by then: that one is answered (conformance 58)."""
+    limits = Limits(upstream_connections=1, connect_timeout=5.0)
+    leaver: list[ServerConnection] = []
+    on_end = Relay.on_end
+
+    def leaves_as_it_ends(self: Relay, data: bytes, body: Body) -> None:
+        on_end(self, data, body)
+        if not leaver:  # as `connection_lost` does, in the same turn of the loop
+            leaver.append(self._client)
+            assert self._client.exchange is not None
+            self._client.exchange.cancel()
+
+    monkeypatch.setattr(Relay, "on_end", leaves_as_it_ends)
+    async with (
+        HeldUpstream() as upstream,
+        staged(upstream=upstream, limits=limits) as stage,
+        stage.client() as first,
+        stage.client() as second,
+    ):
+        await first.send(GET)
+        await upstream.asked.wait()
+        await second.send(GET)
+        await eventually(lambda: stage.gateway.inflight == 2)
+        upstream.answer.set()
+        assert (await second.answer()).status == 200
+        assert stage.engine.executions == [Execution.DONE, Execution.DONE]
+
+
 async def test_a_client_that_leaves_while_connecting_reaches_nobody() -> None:
     """The permit ends as unreached: not a byte of the request has left."""
     limits = Limits(upstream_connections=1, connect_timeout=5.0)
@@ -260,6 +303,17 @@ async def test_an_upstream_that_is_gone_for_good_is_told() -> None:
         assert (await asked).status == 502
         second = Execution.UNREACHED if PROVABLE else Execution.FAILED
         assert stage.engine.executions == [Execution.DONE, second]
+
+
+async def test_why_the_product_cannot_be_reached_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line with the kind of failure and its cause."""
+    async with RefusingPort() as refusing, staged(upstream=refusing) as stage:
+        assert (await stage.ask(GET)).status == 502
+    (record,) = [each for each in caplog.records if each.message == "upstream_unreachable"]
+    assert (record.levelname, record.__dict__["kind"]) == ("WARNING", "connect")
+    assert str(refusing.port) in record.__dict__["error"]
 
 
 async def test_nobody_there_keeps_the_connection() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED
-from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.inbound import InboundBody, ReadingRoom
 
 HELD = 64 * 1024
 
@@ -37,6 +37,12 @@ def body_of(length: int, *, owes_continue: bool = False) -> tuple[InboundBody, R
     """Return a body of this length and the connection that it comes from."""
     sender = RecordingSender()
     return InboundBody(sender, length, owes_continue=owes_continue), sender
+
+
+def feed_all(body: InboundBody, data: bytes) -> None:
+    """Feed a body and what is left over of it, as the connection does in several iterations."""
+    while data:
+        data = body.feed(data)
 
 
 async def test_what_comes_early_is_held_and_then_passed_on() -> None:
@@ -78,6 +84,43 @@ async def test_too_long_a_body_is_none_and_still_there(length: int) -> None:
     body.feed(data)
     assert await body.read(3) is None
     assert body.attach(lambda _data, _done: None) == data
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"1\r\nx\r\n", b"2\r\n\r\n\r\n", b"01;a\r\nx\r\n"], ids=["one", "CRLF", "odd"]
+)
+async def test_many_small_chunks_are_unframed_in_slices(chunk: bytes) -> None:
+    """The loop has its turn in between; what came stays as it came."""
+    body, _ = body_of(CHUNKED)
+    reading = asyncio.ensure_future(body.read(100_000))
+    await asyncio.sleep(0)
+    feed_all(body, chunk * 15_000 + b"0\r\n\r\n")
+    iterations = 0
+    while not reading.done():
+        iterations += 1
+        await asyncio.sleep(0)
+    assert iterations > 15_000 * 2 / 2048
+    content = chunk.split(b"\r\n", 1)[1][:-2]
+    assert await reading == content * 15_000
+    framed = b"%x\r\n%b\r\n" % (len(content), content)
+    assert body.attach(lambda _data, _done: None) == framed * 15_000 + b"0\r\n\r\n"
+
+
+async def test_bodies_are_unframed_in_turns() -> None:
+    """However many are whole at the same moment, they share the loop's iterations."""
+    room = ReadingRoom()
+    readings = []
+    for _ in range(5):
+        body, _ = body_of(CHUNKED)
+        body.room = room
+        readings.append(asyncio.ensure_future(body.read(100_000)))
+        await asyncio.sleep(0)
+        feed_all(body, b"1\r\nx\r\n" * 5_000 + b"0\r\n\r\n")
+    iterations = 0
+    while not all(reading.done() for reading in readings):
+        iterations += 1
+        await asyncio.sleep(0)
+    assert iterations > 5 * (5_000 * 2 / 2048 - 1)
 
 
 async def test_an_endless_chunked_body_is_not_read_for_ever() -> None:

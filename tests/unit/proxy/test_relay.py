@@ -58,16 +58,19 @@ class RecordingUpstream:
     def start(self, handler: object, method: str, data: bytes, *, complete: bool) -> None:
         self.sent.append(data)
 
-    def write(self, data: bytes) -> None:
+    def write(self, handler: object, data: bytes) -> None:
         self.sent.append(data)
 
-    def abort(self) -> None:
+    def complete_request(self, handler: object) -> None:
+        self.request_complete = True
+
+    def abort(self, handler: object) -> None:
         self.told.append("abort")
 
-    def expire(self, kind: PeerFailure) -> None:
+    def fail(self, handler: object, kind: PeerFailure) -> None:
         self.told.append(kind.value)
 
-    def expire_after(self, seconds: float) -> None:
+    def expire_after(self, handler: object, seconds: float) -> None:
         self.told.append(f"within {seconds}")
 
     def never_arrived(self) -> bool:

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.model import (
+    Charge,
+    Decision,
+    FailureKind,
+    IdentityFailure,
+    Loss,
+    OnReplay,
+    Quota,
+    Reason,
+)
 from sidecar.ports import (
     AdmissionObserver,
     IdentityObserver,
@@ -14,6 +23,7 @@ from sidecar.telemetry.catalogue import METRICS
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.series import Labels
+from sidecar.telemetry.slices import SLICE
 
 
 def decided(reason: Reason, route: str = "chat") -> Decision:
@@ -62,10 +72,60 @@ def test_a_code_outside_the_known_ones_is_its_class(code: int, label: str) -> No
 
 
 def test_added_time_is_counted_by_route() -> None:
-    """Before the upstream was called."""
+    """Before the upstream was called; in whole nanoseconds, which add up exactly."""
     metrics = Metrics(version="0")
+    metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 1)
     metrics.forwarded("chat", 0.0004)
-    assert metrics.snapshot().histograms["overhead_seconds"]["chat",].total == 0.0004
+    overhead = metrics.snapshot().histograms["overhead_seconds"]
+    assert {route: each.nanoseconds for route, each in overhead.items()} == {("chat",): 400_000}
+
+
+def test_routes_that_meter_nothing_share_their_durations() -> None:
+    """A thousand of them are a thousand series and not 38,000; each still counts its answers."""
+    metrics = Metrics(version="0")
+    for number in range(1000):
+        metrics.forwarded(f"free{number}", 0.1)
+        metrics.request_finished(decided(Reason.UNMETERED, f"free{number}"), 200, 0.1)
+    snapshot = metrics.snapshot()
+    assert len(snapshot.values["requests_total"]) == 1000
+    for name in ("overhead_seconds", "request_duration_seconds"):
+        assert list(snapshot.histograms[name]) == [("none",)]
+        assert sum(snapshot.histograms[name]["none",].counts) == 1000
+
+
+@pytest.mark.parametrize("reason", [Reason.WITHIN_QUOTA, Reason.OVER_QUOTA, Reason.FAIL_CLOSED])
+def test_a_route_that_meters_has_durations_of_its_own(reason: Reason) -> None:
+    """From its first such decision on, also where an unreadable request came before."""
+    metrics = Metrics(version="0")
+    metrics.request_finished(decided(Reason.BAD_REQUEST), 400, 0.1)
+    metrics.request_finished(decided(reason), 200, 0.1)
+    metrics.request_finished(decided(Reason.BAD_REQUEST), 400, 0.1)
+    durations = metrics.snapshot().histograms["request_duration_seconds"]
+    assert {route: sum(each.counts) for (route,), each in durations.items()} == {
+        "none": 1, "chat": 2,
+    }  # fmt: skip
+
+
+def test_a_metered_route_of_that_name_is_counted_with_them() -> None:
+    """Two series cannot have one name."""
+    metrics = Metrics(version="0")
+    metrics.request_finished(decided(Reason.UNMETERED, "free"), 200, 0.1)
+    metrics.request_finished(decided(Reason.WITHIN_QUOTA, "none"), 200, 0.1)
+    durations = metrics.snapshot().histograms["request_duration_seconds"]
+    assert {route: sum(each.counts) for (route,), each in durations.items()} == {"none": 2}
+
+
+def test_parts_are_of_one_slice_and_calls_may_come_in_between() -> None:
+    """A snapshot of many routes holds the loop for one slice at a time."""
+    metrics = Metrics(version="0")
+    for number in range(1000):
+        metrics.request_finished(decided(Reason.WITHIN_QUOTA, f"r{number}"), 200, 0.1)
+    sizes = []
+    for part in metrics.parts():
+        sizes.append(len(list(part.samples())))
+        metrics.request_finished(decided(Reason.WITHIN_QUOTA, f"new{len(sizes)}"), 200, 0.1)
+    assert max(sizes) == SLICE
+    assert sum(sizes) > 2000
 
 
 def test_units_are_counted_by_resource_route_and_reason() -> None:
@@ -83,7 +143,9 @@ def test_each_verb_moves_its_own_counter() -> None:
     metrics.upstream_failed("connect")
     metrics.identity_failed(IdentityFailure.EXPIRED)
     metrics.platform_degraded(FailureKind.TIMEOUT)
-    metrics.fail_open_started("org", "ai_calls", FailureKind.TIMEOUT)
+    charge = Charge("org", "p", "ai_calls", 1, "k", private=True)
+    metrics.admitted_unconfirmed(charge, FailureKind.TIMEOUT, first=True)
+    metrics.credits_lost(4, Loss.EXPIRED)
     metrics.replay_seen(OnReplay.REJECT)
     metrics.journal_replayed("counted", 7)
     metrics.journal_dropped(5)
@@ -103,6 +165,7 @@ def test_each_verb_moves_its_own_counter() -> None:
         "replays_total": {("reject",): 1},
         "journal_replayed_units_total": {("counted",): 7},
         "journal_dropped_units_total": {(): 5},
+        "credits_lost_units_total": {("expired",): 4},
         "lease_requests_total": {("granted",): 1},
         "consume_requests_total": {("granted",): 1},
         "jwks_refresh_total": {("ok",): 1},
@@ -142,7 +205,7 @@ def test_only_gauges_can_be_read_from_an_owner(name: str) -> None:
         Metrics(version="0").read_at_scrape(name, lambda: 1)
 
 
-def test_the_number_of_series_stays_bounded() -> None:
+async def test_the_number_of_series_stays_bounded() -> None:
     """Conformance 45: 10,000 routes, orgs, codes and kinds, though none of them should come."""
     metrics = Metrics(version="0", orgs=100)
     for number in range(10_000):
@@ -151,7 +214,7 @@ def test_the_number_of_series_stays_bounded() -> None:
         metrics.quota_seen(name, Quota(name, 25, 1, 24, "month", 0.0))
         metrics.upstream_failed(name)
         metrics.units_admitted(name, "chat", Reason.LEASED, 1)
-    page = Exposition(metrics.snapshot).render("")[0].decode()
+    page = (await Exposition(metrics.parts).render(""))[0].decode()
     orgs = [line for line in page.splitlines() if line.startswith("bb_sidecar_quota_used_units{")]
     assert len(orgs) == 100
     assert 'upstream_errors_total{kind="other"} 9600.0' in page
@@ -162,6 +225,7 @@ def test_routes_past_the_bound_are_counted_together() -> None:
     """Nothing is lost, only its name."""
     metrics = Metrics(version="0")
     for number in range(2100):
+        metrics.units_admitted("ai_calls", f"n{number}", Reason.LEASED, 1)
         metrics.forwarded(f"n{number}", 0.1)
     assert sum(metrics.snapshot().histograms["overhead_seconds"]["other",].counts) == 100
 

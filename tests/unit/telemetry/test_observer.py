@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.model import Decision, FailureKind, OnReplay, Reason
+from sidecar.model import Charge, Decision, FailureKind, Loss, OnReplay, Reason
 from sidecar.telemetry.observer import Observer
 
 
@@ -26,9 +26,12 @@ def test_a_request_is_no_event(events: Callable[[], list[tuple[str, str]]]) -> N
     assert events() == []
 
 
-def test_fail_open_is_an_event(events: Callable[[], list[tuple[str, str]]]) -> None:
-    """Units are being used on trust."""
-    Observer(version="0").fail_open_started("org", "ai_calls", FailureKind.TIMEOUT)
+def test_an_outage_is_one_event(events: Callable[[], list[tuple[str, str]]]) -> None:
+    """However many orgs it meets."""
+    observer = Observer(version="0")
+    for org in ("a", "b", "c"):
+        charge = Charge(org, "p", "ai_calls", 1, "k", private=True)
+        observer.admitted_unconfirmed(charge, FailureKind.TIMEOUT, first=True)
     assert events() == [("WARNING", "fail_open_started")]
 
 
@@ -59,7 +62,7 @@ def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]])
     observer = Observer(version="0")
     observer.journal_replayed("counted", 5)
     observer.journal_dropped(2)
-    observer.credits_lost(3)
+    observer.credits_lost(3, Loss.DISPLACED)
     assert events() == [
         ("INFO", "journal_replayed"), ("ERROR", "journal_dropped"), ("WARNING", "credits_lost"),
     ]  # fmt: skip
@@ -74,3 +77,17 @@ def test_keys_are_told_when_they_change_or_cannot_be_had(
     observer.keys_refreshed("ok", 2)
     observer.keys_refreshed("timeout", 2)
     assert events() == [("INFO", "keys_changed"), ("WARNING", "keys_not_refreshed")]
+
+
+def test_what_is_wrong_with_the_key_set_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A failed fetch with its cause; ignored keys once for each change."""
+    observer = Observer(version="0")
+    observer.keys_refreshed("too_large", 2, "answered with more than 262144 bytes")
+    for detail in ("1 ignored (no 'use')", "1 ignored (no 'use')", "", "1 ignored (no 'use')"):
+        observer.keys_refreshed("ok", 2, detail)
+    told = [(record.message, record.__dict__["detail"]) for record in caplog.records]
+    assert told == [
+        ("keys_not_refreshed", "answered with more than 262144 bytes"),
+        ("keys_ignored", "1 ignored (no 'use')"),
+        ("keys_ignored", "1 ignored (no 'use')"),
+    ]

@@ -17,7 +17,7 @@ def test_the_last_word_counts() -> None:
     orgs = RecentOrgs(10)
     orgs.seen("a", quota(used=1))
     orgs.seen("a", quota(used=2))
-    assert orgs.limited() == [("a", quota(used=2))]
+    assert list(orgs.limited()) == [("a", quota(used=2))]
 
 
 def test_an_org_that_is_told_of_again_is_kept() -> None:
@@ -33,7 +33,7 @@ def test_an_unlimited_org_has_no_numbers() -> None:
     orgs = RecentOrgs(2)
     orgs.seen("a", quota())
     orgs.seen("a", quota(limit=-1))
-    assert orgs.limited() == []
+    assert list(orgs.limited()) == []
 
 
 @given(st.lists(st.text(max_size=3)), st.integers(0, 5))
@@ -42,4 +42,4 @@ def test_there_are_never_more_than_the_cap(names: list[str], cap: int) -> None:
     orgs = RecentOrgs(cap)
     for name in names:
         orgs.seen(name, quota())
-    assert len(orgs.limited()) == min(cap, len(set(names)))
+    assert len(list(orgs.limited())) == min(cap, len(set(names)))

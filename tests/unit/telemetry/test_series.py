@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.telemetry.series import Counts, Histogram, RouteSeries
+from sidecar.telemetry.series import Counts, Histogram, RouteSeries, Times
 
 
 def test_counts_add_up() -> None:
@@ -55,8 +55,9 @@ def test_a_histogram_sums_its_seconds() -> None:
 
 
 def test_a_route_starts_at_nought() -> None:
-    """Each with its own counts."""
-    series = RouteSeries((1.0,), (0.1,), 5)
-    assert (series.answers.values(), series.duration.counts, series.overhead.counts) == (
-        {}, [0, 0], [0, 0],
-    )  # fmt: skip
+    """With counts of its own, and the times of all routes that meter nothing."""
+    times = Times((1.0,), (0.1,))
+    series = RouteSeries(5, times)
+    assert (series.answers.values(), series.units.values(), series.metered) == ({}, {}, False)
+    assert series.times is times
+    assert (times.answered.counts, times.added.counts) == ([0, 0], [0, 0])

@@ -4,8 +4,18 @@ import pickle
 
 import pytest
 
+from sidecar.telemetry.catalogue import METRICS
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.snapshot import Buckets, Snapshot, merge
+from sidecar.telemetry.series import Labels
+from sidecar.telemetry.slices import SLICE
+from sidecar.telemetry.snapshot import (
+    Buckets,
+    Snapshot,
+    in_parts,
+    lasting,
+    merge,
+    merge_in_slices,
+)
 
 
 def test_counters_add_up() -> None:
@@ -35,12 +45,12 @@ def test_histograms_add_up() -> None:
     """Bucket by bucket."""
     name = "overhead_seconds"
     snapshots = [
-        Snapshot(histograms={name: {("r",): Buckets((1, 2), 0.5)}}),
-        Snapshot(histograms={name: {("r",): Buckets((3, 0), 1.0), ("s",): Buckets((1, 0), 0.1)}}),
+        Snapshot(histograms={name: {("r",): Buckets((1, 2), 5)}}),
+        Snapshot(histograms={name: {("r",): Buckets((3, 0), 10), ("s",): Buckets((1, 0), 1)}}),
     ]
     assert merge(snapshots).histograms[name] == {
-        ("r",): Buckets((4, 2), 1.5),
-        ("s",): Buckets((1, 0), 0.1),
+        ("r",): Buckets((4, 2), 15),
+        ("s",): Buckets((1, 0), 1),
     }
 
 
@@ -63,3 +73,33 @@ def test_a_metric_of_another_version_is_a_fault() -> None:
     """Workers of one process tree run one version."""
     with pytest.raises(KeyError, match="no_such"):
         merge([Snapshot({"no_such": {(): 1}})])
+
+
+async def test_merging_in_slices_gives_the_same() -> None:
+    """Only the loop has its turn in between."""
+    snapshots = [
+        Snapshot({"units_total": {(str(at),): at for at in range(1000)}}),
+        Snapshot({"units_total": {("5",): 10}}),
+    ]
+    assert await merge_in_slices(snapshots) == merge(snapshots)
+
+
+def test_samples_divide_into_parts_of_one_slice() -> None:
+    """None is lost, and the last part may be small."""
+    whole = Snapshot({"units_total": {(str(at),): at for at in range(SLICE * 2 + 1)}})
+    parts = list(in_parts(whole.samples()))
+    assert [len(list(part.samples())) for part in parts] == [SLICE, SLICE, 1]
+    assert merge(parts) == whole
+
+
+@pytest.mark.parametrize("with_files", [False, True])
+def test_what_lasts_is_what_was_counted(*, with_files: bool) -> None:
+    """A gauge goes with its process, but for one of its file."""
+    histograms: dict[str, dict[Labels, Buckets]] = {"overhead_seconds": {("r",): Buckets((1,), 1)}}
+    gauges = [metric.name for metric in METRICS if metric.kind.gauge]
+    counters: dict[str, dict[Labels, float]] = {"units_total": {("a",): 2.0}}
+    snapshot = Snapshot({**counters, **{name: {(): 1.0} for name in gauges}}, histograms)
+    kept = lasting(snapshot, with_files=with_files)
+    assert kept.histograms == histograms
+    files = {"journal_pending_units", "journal_oldest_seconds"} if with_files else set()
+    assert kept.values == {**counters, **{name: {(): 1.0} for name in files}}

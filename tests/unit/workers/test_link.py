@@ -6,8 +6,10 @@ import asyncio
 import socket
 
 import pytest
+import uvloop
 
-from sidecar.workers.link import Ask, Done, Failed, Link, LinkClosedError
+from sidecar.admin.state import View
+from sidecar.workers.link import Command, Done, Failed, Link, LinkClosedError
 
 
 async def _pair() -> tuple[Link, Link]:
@@ -21,10 +23,10 @@ async def _pair() -> tuple[Link, Link]:
 async def test_a_message_arrives_as_it_was_sent() -> None:
     """Values go over whole, in order, both ways."""
     ours, theirs = await _pair()
-    await ours.send(Ask.LOOK)
-    await ours.send(Ask.DRAIN)
+    await ours.send(View.COUNTS)
+    await ours.send(Command.DRAIN)
     await theirs.send(Failed("no"))
-    assert [await theirs.receive(), await theirs.receive()] == [Ask.LOOK, Ask.DRAIN]
+    assert [await theirs.receive(), await theirs.receive()] == [View.COUNTS, Command.DRAIN]
     assert await ours.receive() == Failed("no")
     ours.close()
     theirs.close()
@@ -48,6 +50,25 @@ async def test_a_closed_end_is_told_as_such() -> None:
     with pytest.raises(LinkClosedError):
         await ours.receive()
     ours.close()
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_sending_on_a_closed_link_is_one_error(loop: str) -> None:
+    """Whatever the event loop raises: uvloop has a RuntimeError for a closed transport."""
+
+    async def send() -> None:
+        ours, theirs = await _pair()
+        theirs.close()
+        ours.close()
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            with pytest.raises(LinkClosedError):
+                await ours.send(Failed("x" * 1_000_000))
+
+    if loop == "uvloop":
+        uvloop.run(send())
+    else:
+        asyncio.run(send())
 
 
 async def test_a_message_that_is_not_understood_ends_the_link() -> None:

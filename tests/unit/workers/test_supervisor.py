@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -12,8 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from sidecar.errors import UserError
+from sidecar.admin.state import View
+from sidecar.model import Share
 from sidecar.policy.load import load_policy
+from sidecar.workers.conditions import UNKNOWN
+from sidecar.workers.link import Condition, Found
 from sidecar.workers.supervisor import Supervisor
 from tests.e2e.harness import Stack, eventually, policy, scrape, stack
 from tests.e2e.programs import SIDECAR, SidecarProgram, process_stack, start
@@ -145,25 +149,45 @@ async def test_sigterm_cuts_the_start_short() -> None:
             await program.close()
 
 
-async def test_a_worker_that_cannot_be_replaced_is_tried_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_stuck_worker_is_not_sent_the_policy_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever the reason: a keeper that ends would leave a worker less for good."""
+    """It has it once; each probe would add another until it goes on."""
+    async with stack() as around:
+        text = around.place.policy_file.read_bytes()
+        loaded = load_policy(text, file="p", environ=around.place.environ)
+        supervisor = Supervisor(around.place.settings(workers=2), {}, loaded)
+        sent: list[object] = []
+
+        class Worker:
+            """One with another policy."""
+
+            def __init__(self, silent_seconds: float) -> None:
+                self.silent_seconds = silent_seconds
+                self.condition = Condition(UNKNOWN, "another")
+
+            async def ask(self, _: object) -> None:
+                """Answer nothing."""
+
+            async def tell(self, order: object) -> None:
+                """Keep the order."""
+                sent.append((self.silent_seconds, order))
+
+        monkeypatch.setattr(supervisor._fleet, "serving", {0: Worker(9.0), 1: Worker(0.0)})
+        await supervisor.refresh(View.CONDITION)
+        await asyncio.gather(*supervisor._telling)
+    assert sent == [(0.0, Found(loaded))]
+
+
+async def test_each_worker_has_its_share_of_the_limits() -> None:
+    """Its number and how many there are, so that a limit for all can be divided."""
     async with stack() as around:
         loaded = load_policy(
             around.place.policy_file.read_bytes(), file="p", environ=around.place.environ
         )
-        supervisor = Supervisor(around.place.settings(workers=2), {}, loaded)
-        reasons: list[Exception] = [OSError("no room"), UserError("--workers: no"), ValueError()]
-
-        async def spawn(_: int) -> None:
-            if reasons:
-                raise reasons.pop()
-
-        monkeypatch.setattr(supervisor, "_spawn", spawn)
-        monkeypatch.setattr("sidecar.workers.supervisor._RESTART_SECONDS", 0.001)
-        assert [await supervisor._replace(0) for _ in range(4)] == [False, False, False, True]
-    assert caplog.messages.count("worker_not_started") == 3
+        supervisor = Supervisor(around.place.settings(workers=3), {}, loaded)
+        shares = [supervisor._orders(index).share for index in range(3)]
+    assert shares == [Share(0, 3), Share(1, 3), Share(2, 3)]
 
 
 async def test_it_ends_at_once_in_the_middle_of_a_reading() -> None:
@@ -230,10 +254,3 @@ async def test_each_worker_has_a_journal_of_its_own(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     async with supervised(journal=journal):
         assert {"journal", "journal.1"} <= set(os.listdir(tmp_path))  # noqa: PTH208
-
-
-async def test_a_journal_that_no_worker_reports_is_told(tmp_path: Path) -> None:
-    """Fewer workers than before would leave one behind in silence."""
-    (tmp_path / "journal.7").write_bytes(b"something")
-    async with supervised(journal=tmp_path / "journal") as (_, program):
-        assert "--workers 8" in program.events("journal_left_behind")[0]["mend"]

@@ -9,15 +9,31 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from signal import SIGTERM
 
 import httpx
+import pytest
 
+from sidecar.admin.state import View
+from sidecar.model import ALONE
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
 from sidecar.policy.problems import Problem
 from sidecar.setting_values import Address
 from sidecar.settings import Settings
-from sidecar.workers.link import Ask, Done, Failed, Found, Link, Look, Orders, Up
+from sidecar.telemetry.snapshot import Snapshot, merge
+from sidecar.workers.link import (
+    Command,
+    Condition,
+    Counts,
+    Done,
+    Failed,
+    Found,
+    Link,
+    LinkClosedError,
+    Orders,
+    Up,
+)
 from tests.e2e.harness import SESSION_SECRET, policy, stack
 
 SECRET_NAME = "APP_SESSION_SECRET"
@@ -37,13 +53,25 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subpro
     try:
         data = read_policy_file(settings.policy)
         loaded = load_policy(data, file="policy.yaml", environ={SECRET_NAME: SESSION_SECRET})
-        await link.send(Orders(settings, 0, loaded))
+        await link.send(Orders(settings, ALONE, loaded))
         yield link, process
     finally:
         link.close()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def counts_of(link: Link) -> Snapshot:
+    """Receive all parts of what a worker has counted."""
+    parts: list[Snapshot] = []
+    while True:
+        message = await link.receive()
+        assert isinstance(message, Counts)
+        assert message.number == len(parts)
+        parts.append(message.part)
+        if message.last:
+            return merge(parts)
 
 
 async def test_a_worker_tells_its_port_and_looks_at_itself() -> None:
@@ -53,23 +81,53 @@ async def test_a_worker_tells_its_port_and_looks_at_itself() -> None:
         assert isinstance(up, Up)
         async with httpx.AsyncClient() as client:
             await client.get(f"http://127.0.0.1:{up.port}/health")
-        await link.send(Ask.LOOK)
-        look = await link.receive()
-        assert isinstance(look, Look)
-        assert sum(look.snapshot.values["requests_total"].values()) == 1
-        assert not look.circumstances.draining
+        await link.send(View.COUNTS)
+        counts = await counts_of(link)
+        assert sum(counts.values["requests_total"].values()) == 1
+        await link.send(View.CONDITION)
+        condition = await link.receive()
+        assert isinstance(condition, Condition)
+        assert not condition.circumstances.draining
+
+
+async def test_a_worker_that_ends_sends_its_counts_unasked() -> None:
+    """What it served since the supervisor asked last stays counted."""
+    async with stack() as around, worker(around.place.settings()) as (link, process):
+        up = await link.receive()
+        assert isinstance(up, Up)
+        async with httpx.AsyncClient() as client:
+            await client.get(f"http://127.0.0.1:{up.port}/elsewhere")
+        process.send_signal(SIGTERM)
+        counts = await counts_of(link)
+        assert sum(counts.values["requests_total"].values()) == 1
+        with pytest.raises(LinkClosedError):
+            await link.receive()
+
+
+async def test_a_worker_without_orders_ends_quietly() -> None:
+    """Its supervisor ended while it began."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sidecar.workers.worker", str(theirs.fileno()),
+            pass_fds=(theirs.fileno(),), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        theirs.close()
+        ours.close()
+        _, said = await asyncio.wait_for(process.communicate(), 10)
+    assert (process.returncode, said) == (0, b"")
 
 
 async def test_a_worker_does_as_it_is_asked() -> None:
     """A drain is on once it is answered."""
     async with stack() as around, worker(around.place.settings()) as (link, _):
         await link.receive()
-        await link.send(Ask.DRAIN)
+        await link.send(Command.DRAIN)
         assert await link.receive() == Done()
-        await link.send(Ask.LOOK)
-        look = await link.receive()
-        assert isinstance(look, Look)
-        assert look.circumstances.draining
+        await link.send(View.CONDITION)
+        condition = await link.receive()
+        assert isinstance(condition, Condition)
+        assert condition.circumstances.draining
 
 
 async def test_a_worker_takes_the_policy_that_it_is_told() -> None:
@@ -87,11 +145,12 @@ async def test_a_worker_takes_the_policy_that_it_is_told() -> None:
                 await link.send(found)
                 assert await link.receive() == Done()
                 assert (await client.get(elsewhere)).status_code == 403
-        await link.send(Ask.LOOK)
-        look = await link.receive()
-        assert isinstance(look, Look)
-        assert look.circumstances.policy_problem == "p:1:1: it is bad"
-        reloads = look.snapshot.values["policy_reload_total"]
+        await link.send(View.CONDITION)
+        condition = await link.receive()
+        assert isinstance(condition, Condition)
+        assert condition.circumstances.policy_problem == "p:1:1: it is bad"
+        await link.send(View.COUNTS)
+        reloads = (await counts_of(link)).values["policy_reload_total"]
         assert (reloads["loaded",], reloads["rejected",]) == (1, 1)
 
 

@@ -1,0 +1,101 @@
+"""A JSON body, taken in pieces, as text in which only quotation marks end strings.
+
+What holds for single bytes is checked here: UTF-8 and escapes. The reader of the structure then
+needs no look inside a string.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+PIECE: Final = 8 * 1024
+"""Bytes of a body that are taken at once: checking them takes up to 0.2 ms, all of them escapes."""
+
+_FILL: Final = b"\xff\xff"  # in no UTF-8, so it is seen wherever it stands
+# Finds what could hide the end of a string, and the backslash of what is no escape of JSON's. An
+# escape that the end of the piece cuts off is left alone.
+_HIDING: Final = re.compile(rb'\\(?:["\\]|(?![/bfnrt]|u[0-9A-Fa-f]{4}|(?:u[0-9A-Fa-f]{0,3})?\Z))')
+_CUT_OFF: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+_LONGEST_CUT: Final = 5
+_BYTES, _ESCAPES = 200, 4  # so many are checked in the time that one member takes
+_CONTROLS: Final = bytes(range(0x20))
+
+
+class Piece(NamedTuple):
+    """A part of a body. `work`: what it cost to make, in the reader's measure."""
+
+    data: bytes
+    last: bool
+    work: int = 0
+
+
+class NotJsonError(Exception):
+    """The body is not what it must be; the message says why."""
+
+
+def pieces_of(body: bytes, size: int = PIECE) -> Iterator[Piece]:
+    """Cut a body that is all there."""
+    if len(body) <= size:
+        return iter((Piece(body, last=True),))
+    cuts = range(0, len(body), size)
+    return (Piece(body[start : start + size], last=start + size >= len(body)) for start in cuts)
+
+
+class JsonText:
+    """What is at hand of a body, from where the reader is.
+
+    `data` is the text with every escape blotted out by bytes that JSON has nowhere, and `raw` the
+    bytes themselves; a place in one is the same place in the other. `whole`: nothing more comes.
+    `spaced`: control characters are among them.
+    """
+
+    __slots__ = ("_cut", "_escape", "_source", "data", "pos", "raw", "spaced", "whole")
+
+    def __init__(self, source: Iterator[Piece]) -> None:
+        self._source = source
+        self._cut = b""
+        self._escape = b""
+        self.data = b""
+        self.raw = b""
+        self.pos = 0
+        self.whole = False
+        self.spaced = False
+
+    def refill(self) -> int:
+        """Take the next piece and let go of what was read; return what it cost, in members.
+
+        Raises NotJsonError for bytes that are not UTF-8 and for escapes that are not JSON's.
+        """
+        piece, self.whole, work = next(self._source)
+        if self._cut or not piece.isascii():
+            self._check_utf8(piece)
+        text = self._escape + piece
+        escapes = text.count(b"\\")
+        if escapes:
+            text = self._blot_out(text)
+        if not self.spaced and len(text.translate(None, _CONTROLS)) != len(text):
+            self.spaced = True
+        self.data = self.data[self.pos :] + text
+        self.raw = self.raw[self.pos :] + piece
+        self.pos = 0
+        return work + len(piece) // _BYTES + escapes // _ESCAPES
+
+    def _check_utf8(self, piece: bytes) -> None:
+        data = self._cut + piece
+        try:
+            _, read = codecs.utf_8_decode(data, "strict", self.whole)
+        except UnicodeDecodeError:
+            raise NotJsonError("the body is not valid JSON in UTF-8") from None
+        self._cut = data[read:]
+
+    def _blot_out(self, text: bytes) -> bytes:
+        size = len(text)
+        text = _HIDING.sub(_FILL, text)
+        cut = _CUT_OFF.search(text, max(0, len(text) - _LONGEST_CUT))
+        if len(text) != size or (cut and self.whole):  # a backslash alone has become two bytes
+            raise NotJsonError("the body is not valid JSON in UTF-8")
+        self._escape = b"" if cut is None else cut[0]
+        return text if cut is None else text[: cut.start()]

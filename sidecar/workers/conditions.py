@@ -1,0 +1,106 @@
+"""How a sidecar of several workers is, from how each of them is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from sidecar.admin.readiness import Circumstances, Workers
+from sidecar.workers.link import Condition
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long there may be no worker that serves before the whole sidecar counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why a worker does not serve: since when (Unix seconds), and what is known of the cause."""
+
+    since: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One worker's place: `absent` while there is none, `silent_since` while it is stuck.
+
+    `condition` is what it said last; None of one that has not been asked yet.
+    """
+
+    index: int
+    condition: Condition | None = None
+    absent: Absence | None = None
+    silent_since: float | None = None
+
+
+UNKNOWN: Final = Circumstances(
+    draining=False,
+    policy_problem="",
+    platform_problem="",
+    journal_problem="",
+    keys=0,
+    keys_problem="no worker has said anything yet",
+    keys_needed=False,
+    modes=frozenset(),
+)
+"""Before any worker has answered: nothing is known to be wrong."""
+
+
+def workers_of(places: Sequence[Place], *, draining: bool) -> Workers:
+    """Judge the workers. Where they end because all is ending, that is nothing to report."""
+    absent = [place for place in places if place.absent is not None]
+    silent = [place for place in places if place.absent is None and place.silent_since is not None]
+    told = [
+        *(
+            f"worker {place.index} is gone since {_moment(place.absent.since)}: {place.absent.why}"
+            for place in absent
+            if place.absent is not None and not draining
+        ),
+        *(
+            f"worker {place.index} has not answered since {_moment(place.silent_since)}: "
+            "calls that it takes wait"
+            for place in silent
+            if place.silent_since is not None
+        ),
+    ]
+    serving = len(places) - len(absent) - len(silent)
+    # The kernel gives a stuck worker its share of the calls; one that is gone gets none.
+    ok = draining or (not silent and serving > 0)
+    return Workers(ok, f"{serving} of {len(places)} serve" + "".join(f"; {each}" for each in told))
+
+
+def failure_of(places: Sequence[Place], now: float) -> str:
+    """Say why only a restart helps: no worker has served for long. Empty while that is not so."""
+    since = [each.absent.since if each.absent else each.silent_since for each in places]
+    moments = [moment for moment in since if moment is not None]
+    if len(moments) < len(places) or now - max(moments) < PATIENCE_SECONDS:
+        return ""
+    return f"no worker serves since {_moment(max(moments))}"
+
+
+def worst_of(known: Sequence[Circumstances]) -> Circumstances:
+    """Return the worst that any worker reports of each dependency."""
+    if not known:
+        return UNKNOWN
+    worst = min(known, key=lambda each: each.keys)
+    return replace(
+        worst,
+        draining=any(each.draining for each in known),
+        policy_problem=_first(each.policy_problem for each in known),
+        platform_problem=_first(each.platform_problem for each in known),
+        platform_probe_due=all(each.platform_probe_due for each in known if each.platform_problem),
+        journal_problem=_first(each.journal_problem for each in known),
+        journal_damaged_bytes=sum(each.journal_damaged_bytes for each in known),
+        redis_problem=_first(each.redis_problem or "" for each in known) or worst.redis_problem,
+    )
+
+
+def _first(problems: Iterable[str]) -> str:
+    return next((each for each in problems if each), "")
+
+
+def _moment(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

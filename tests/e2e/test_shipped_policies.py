@@ -1,0 +1,92 @@
+"""The shipped policies before a product that answers on WebSockets: no unmetered way to a model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import InvalidStatus
+
+from tests.e2e.harness import ORG, PRODUCT, Stack, stack
+
+FOLDER: Final = Path(__file__).parents[2] / "policies"
+ANSWERED: Final = "an expensive answer"
+PATHS: Final = {
+    "default": ["/api/v1/chat", "/api/v1", "/api/v1/", "/ws", "/v1/realtime"],
+    "strict": ["/api/v1/chat", "/api/v1", "/api/v1/"],
+    "openai": [
+        "/v1/realtime?model=gpt-big", "/v1/realtime/", "/v1//realtime", "/v1/responses",
+        "/v1/chat/completions", "/v1/models", "/v1/models/x", "/v1/batches", "/v1/threads/runs",
+        "/realtime", "/openai/realtime", "/",
+    ],
+}  # fmt: skip
+FIELDS: Final = [{}, {"Connection": "X-Other"}, {"X-HTTP-Method-Override": "PATCH"}]
+
+
+@contextlib.asynccontextmanager
+async def model(name: str) -> AsyncIterator[tuple[Stack, list[str]]]:
+    """Run a shipped policy before a product that answers on every path; yield what it served."""
+    served: list[str] = []
+
+    async def answer(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        served.append(socket.request.path)
+        await socket.send(ANSWERED)
+
+    async with serve(answer, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        text = (FOLDER / f"{name}.yaml").read_text().replace("my-product", PRODUCT)
+        async with stack(
+            policy=text, upstream_url=f"http://127.0.0.1:{port}", orgs={ORG: 1000}
+        ) as s:
+            yield s, served
+
+
+def address(s: Stack, path: str) -> str:
+    """Return the URL of a WebSocket through the sidecar."""
+    return s.url.replace("http:", "ws:") + path
+
+
+@pytest.mark.parametrize("name", PATHS)
+async def test_no_websocket_is_free(name: str) -> None:
+    """52: without a token there is none, with one each costs a call, however it is asked for."""
+    async with model(name) as (s, served):
+        for path in PATHS[name]:
+            for fields in FIELDS:
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(address(s, path), additional_headers=fields)
+                assert refused.value.response.status_code in {400, 401}, (path, fields)
+        assert served == []
+        for path in PATHS[name]:
+            for fields in FIELDS:
+                before = s.charges()
+                headers = {**fields, **s.cookie()}
+                async with connect(address(s, path), additional_headers=headers) as socket:
+                    assert await socket.recv() == ANSWERED
+                assert s.charges() == before + 1, (path, fields)
+        assert len(served) == s.charges()
+
+
+async def test_in_shadow_a_websocket_is_counted() -> None:
+    """Nothing is refused, but what passes without a token is marked."""
+    async with model("shadow") as (s, served):
+        async with connect(address(s, "/api/v1/chat")) as socket:
+            assert socket.response is not None
+            assert socket.response.headers["X-Quota-Decision"] == "shadow"
+        async with connect(address(s, "/ws"), additional_headers=s.cookie()) as socket:
+            assert await socket.recv() == ANSWERED
+        assert (s.charges(), len(served)) == (1, 2)
+
+
+async def test_strict_opens_no_other_socket() -> None:
+    """What is not listed is denied, by an upgrade as well."""
+    async with model("strict") as (s, served):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(address(s, "/ws"), additional_headers=s.cookie())
+        assert refused.value.response.status_code == 403
+        assert served == []

@@ -1,0 +1,139 @@
+"""Warnings of `bb-sidecar check`: a policy can be used, but may not do what is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.policy.load import find_problems
+from sidecar.policy.problems import Severity
+from sidecar.policy.risks import Deployment
+
+ROOT = Path(__file__).parents[3]
+POLICY = """\
+version: 1
+product: acme
+identity:
+  - bearer: true
+routes:
+  - {name: paid, match: {path: /paid/**}, meter: {refund: %s}}
+  - {name: free, match: {path: /**}, action: allow}
+"""
+
+
+def warnings(text: str, deployment: Deployment | None = None) -> list[str]:
+    """Return the warnings for a policy; there are no errors."""
+    found = find_problems(text.encode(), file="p.yaml", environ=None, deployment=deployment)
+    assert not any(problem.severity is Severity.ERROR for problem in found)
+    return [str(problem) for problem in found if problem.severity is Severity.WARNING]
+
+
+def test_a_refund_under_trusted_ids_without_redis_is_warned_about() -> None:
+    """Another replica may have charged the same key, so nothing is given back."""
+    (warning,) = warnings(POLICY % "unreached", Deployment(trusted_proxies=True))
+    assert warning.startswith("p.yaml:6:12: warning: `refund: unreached` of `paid` gives nothing")
+    assert warning.endswith("set REDIS_URL (--redis)")
+
+
+def test_a_refund_with_redis_or_without_trusted_ids_is_not_warned_about() -> None:
+    """Keys are then this process's own."""
+    both = Deployment(trusted_proxies=True, shared_attempts=True)
+    assert warnings(POLICY % "unreached", both) == []
+    assert warnings(POLICY % "unreached") == []
+    assert warnings(POLICY % "never", Deployment(trusted_proxies=True)) == []
+
+
+def test_a_budget_is_noted_as_that_of_each_replica() -> None:
+    """Once for each budget, not for each route; nothing where no route fails open."""
+    two = POLICY.replace(
+        "  - {name: free",
+        "  - {name: more, match: {path: /more}, meter: {fail_open_budget: {units: 5}}}\n"
+        "  - {name: same, match: {path: /same}, meter: {}}\n  - {name: free",
+    )
+    found = find_problems(
+        (two % "never").encode(), file="p.yaml", environ=None, deployment=Deployment()
+    )
+    assert [(problem.severity, problem.line) for problem in found] == [
+        (Severity.NOTE, 6),
+        (Severity.NOTE, 7),
+    ]
+    assert "each replica lets through up to 1000 units of ai_calls per org in 900 s" in str(
+        found[0]
+    )
+    assert "up to 5 units" in str(found[1])
+    closed = POLICY.replace("refund: %s", "on_platform_error: fail_closed")
+    assert (
+        find_problems(closed.encode(), file="p.yaml", environ=None, deployment=Deployment()) == []
+    )
+
+
+def routes(*lines: str) -> list[str]:
+    """Return the warnings for routes; the first of them is on line 4."""
+    head = ["version: 1", "product: acme", "routes:"]
+    return warnings("\n".join([*head, *(f"  - {line}" for line in lines), "unmatched: allow"]))
+
+
+POST = "{name: chat, match: {path: /chat, methods: [POST]}, meter: {}}"
+
+
+def test_a_free_websocket_on_a_metered_path_is_warned_about() -> None:
+    """It is a GET, and the route names POST alone; one warning names all such routes."""
+    others = [POST.replace("chat", name) for name in "abcd"]
+    (warning,) = routes(POST, *others)
+    assert warning.startswith(
+        "p.yaml:4:25: warning: a WebSocket on the paths of `chat`, `a`, `b` and"
+    )
+    assert " and 2 more is not metered: " in warning
+    assert warning.endswith("`headers: {upgrade: websocket}`")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "{name: s, match: {path: /**, headers: {upgrade: websocket}}, meter: {}}",
+        "{name: s, match: {path: /**, headers: {Upgrade: WebSocket}}, action: deny}",
+        "{name: s, match: {path: /chat, methods: [GET]}, action: deny}",
+    ],
+)
+def test_a_websocket_that_is_metered_or_denied_is_not_warned_about(before: str) -> None:
+    """By its header, or as a GET."""
+    assert routes(before, POST) == []
+
+
+def test_a_route_of_every_method_takes_the_websocket() -> None:
+    """So does one of GET, and one that meters bytes is no way to a model."""
+    assert routes("{name: a, match: {path: /a}, meter: {}}") == []
+    assert routes("{name: a, match: {path: /a, methods: [GET, POST]}, meter: {}}") == []
+    bytes_ = "meter: {resource: storage_bytes, amount: {header: content-length}}"
+    assert routes(f"{{name: a, match: {{path: /a, methods: [POST, PUT]}}, {bytes_}}}") == []
+
+
+@pytest.mark.parametrize("effect", ["meter: {resource: seats}", "action: deny"])
+def test_a_free_post_beside_a_stricter_method_is_warned_about(effect: str) -> None:
+    """A form with `_method=PUT` would run the stricter handler."""
+    (warning,) = routes(f"{{name: doc, match: {{path: /doc/*, methods: [PUT]}}, {effect}}}")
+    assert "a POST on the paths of `doc` is free" in warning
+
+
+@pytest.mark.parametrize("methods", ["[PUT, POST]", "[POST]"])
+def test_a_post_of_the_same_route_is_not_warned_about(methods: str) -> None:
+    """It is charged already."""
+    lines = (
+        f"{{name: doc, match: {{path: /doc/*, methods: {methods}}}, meter: {{resource: seats}}}}",
+        "{name: rest, match: {path: /**}, action: allow}",
+    )
+    assert routes(*lines) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *Path(__file__).parents[3].glob("policies/*.yaml"),
+        *Path(__file__).parents[3].glob("sidecar/**/*.yaml"),
+    ],
+    ids=lambda path: path.name,
+)
+def test_the_policies_that_are_shipped_have_no_risk(path: Path) -> None:
+    """What users start from warns of nothing."""
+    assert warnings(path.read_text()) == []
