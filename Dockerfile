@@ -43,7 +43,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     && if [ "${BUILD}" = compiled ]; then export HATCH_BUILD_HOOK_ENABLE_MYPYC=1; fi \
     && /opt/sidecar/bin/python -m pip wheel --no-deps --wheel-dir /dist . \
     && wheel=$(echo /dist/bizbasics_sidecar-*.whl) \
-    && /opt/sidecar/bin/python -m pip install --no-compile "${wheel}" \
+    && /opt/sidecar/bin/python -m pip install --no-compile "${wheel}[redis]" \
     && file=$(/opt/sidecar/bin/python -IBc "import sidecar.proxy.gateway as g; print(g.__file__)") \
     && case "${BUILD} ${file}" in \
         compiled*.so | pure*.py) ;; \

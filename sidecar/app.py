@@ -39,13 +39,12 @@ from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
-from sidecar.ports import Clock
+from sidecar.ports import Attempts, Clock
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
 from sidecar.stalls import LoopWatch
 from sidecar.status import Status
-from sidecar.storage.redis_attempts import RedisAttempts
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
@@ -350,11 +349,17 @@ class App:
             observer=observer,
         )
 
-    async def _shared_attempts(self) -> RedisAttempts | None:
+    async def _shared_attempts(self) -> Attempts | None:
         """Count the attempts of trusted request IDs in Redis, where there is one."""
         redis = self._settings.redis
         if redis is None:
             return None
+        try:
+            from sidecar.storage.redis_attempts import RedisAttempts  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise UserError(
+                "--redis: the package redis is missing: pip install 'bizbasics-sidecar[redis]'"
+            ) from error
         attempts = RedisAttempts.at(redis.reveal())
         self._owned.push_async_callback(attempts.close)
         await attempts.start()

@@ -44,7 +44,6 @@ NO_LIMITS: Final = {
         "http1.delivery._TCP_INFO", "http1.delivery._TCP_CLOSE", "identity.jws._SEGMENTS",
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "workers.link._LENGTH_BYTES",
-        "storage.redis_servers._SLOTS",
         "refusals._MAX_SF_INTEGER", "telemetry.logs._EVENT_WIDTH", "setting_options._SHOWN_CHARS",
         "admission.journal_lock._READ", "admission.journal_lock._WRITE",
         "admission.journal_records.UNIT", "admission.journal_records._GONE",

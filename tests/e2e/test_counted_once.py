@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.storage import redis_link
-from sidecar.storage.redis_attempts import RedisAttempts
-from sidecar.storage.redis_servers import LINKS
+from sidecar.storage import redis_attempts
+from sidecar.storage.redis_attempts import CONNECTIONS, RedisAttempts
 from tests.e2e.harness import CHAT, LOCAL, ORG, Stack, eventually, policy, soon, stack
 from tests.e2e.programs import redis
 from tests.e2e.raw_client import post
@@ -171,7 +170,7 @@ async def test_a_failover_of_redis_loses_no_charge(
     """The name leads to another server, and the old one refuses writes: both replicas follow."""
     at = RedisAttempts.at
     monkeypatch.setattr(RedisAttempts, "at", lambda url: at(url, timeout=5.0))
-    monkeypatch.setattr(redis_link, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(redis_attempts, "CHECK_SECONDS", 0.1)
     async with (
         redis_server(tmp_path) as old,
         redis_server(tmp_path) as new,
@@ -187,7 +186,7 @@ async def test_a_failover_of_redis_loses_no_charge(
         await old.cli("REPLICAOF", "127.0.0.1", str(new.port))
         await eventually(
             lambda: new.cli("CLIENT", "LIST", "TYPE", "normal"),
-            lambda found: len(found.splitlines()) == 2 * LINKS + 1,  # redis-cli is one
+            lambda found: len(found.splitlines()) == 2 * CONNECTIONS + 1,  # redis-cli is one
         )
         for app in s.sidecars:
             await eventually(

@@ -12,10 +12,9 @@ import pytest
 
 from sidecar.errors import UserError
 from sidecar.model import RequestIdOrigin
-from sidecar.storage import redis_link
-from sidecar.storage.redis_attempts import TIMEOUT_SECONDS, RedisAttempts
-from sidecar.storage.redis_link import EXPIRY_SECONDS
-from sidecar.storage.redis_servers import LINKS
+from sidecar.storage import redis_attempts
+from sidecar.storage.redis_attempts import CONNECTIONS, TIMEOUT_SECONDS, RedisAttempts
+from sidecar.storage.redis_client import EXPIRY_SECONDS
 from tests.redis_server import RedisServer, free_port, redis_server
 from tests.unit.admission.scene import Scene
 from tests.unit.storage.counting import PATIENCE, SCOPE, counting, problem_of, until, well
@@ -53,7 +52,7 @@ async def test_a_count_is_kept_as_long_as_the_platform_remembers(server: RedisSe
     async with counting(server.url) as attempts:
         await attempts.next(SCOPE)
     left = (await server.cli("EVAL", TIMES_LEFT, "0")).splitlines()
-    assert len(left) == 2  # that of the scope, and that of the test of the connection
+    assert len(left) == 1 + CONNECTIONS  # that of the scope, and those of the tests
     assert all(0 < int(seconds) <= EXPIRY_SECONDS for seconds in left)
 
 
@@ -98,7 +97,8 @@ async def test_a_redis_that_never_answers(tmp_path: Path) -> None:
     silent = await asyncio.start_unix_server(lambda _, writer: accepted.append(writer), path)
     async with counting(f"unix://{path}", timeout=TIMEOUT_SECONDS) as attempts:
         assert await attempts.next(SCOPE) is None
-        assert attempts.problem == "no answer within 50 ms"
+        assert attempts.problem != ""
+        await problem_of(attempts, lambda problem: problem == "no answer within 1 s")
     silent.close()
     for writer in accepted:
         writer.transport.abort()
@@ -126,23 +126,13 @@ async def test_a_redis_that_hangs_costs_one_wait(server: RedisServer) -> None:
         await well(attempts)
         with server.halted():
             assert await asyncio.gather(*(attempts.next(SCOPE) for _ in range(20))) == [None] * 20
-            await attempts.next(SCOPE)  # on the other connection
             before = time.monotonic()
             for _ in range(1000):
                 assert await attempts.next(SCOPE) is None
             assert time.monotonic() - before < 1000 * TIMEOUT_SECONDS / 10
-            assert attempts.problem == "no answer within 50 ms"
+            assert attempts.problem.startswith("no answer within ")
         await well(attempts)
         assert await attempts.next(SCOPE) is not None
-
-
-async def test_a_call_without_time_left_doubts_no_connection(server: RedisServer) -> None:
-    """It was late on one connection: the other one is not to blame."""
-    async with counting(server.url) as attempts:
-        past = asyncio.get_running_loop().time() - 1
-        assert await attempts._servers.number(b"key", deadline=past) is None
-        assert attempts.problem == ""
-        assert await attempts.next(SCOPE) == 0
 
 
 async def test_a_failover_behind_one_name_is_followed(tmp_path: Path, server: RedisServer) -> None:
@@ -169,7 +159,7 @@ async def test_a_failover_is_found_without_a_call(
     tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connections are tested while they are idle; the problem is that of the demoted one."""
-    monkeypatch.setattr(redis_link, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(redis_attempts, "CHECK_SECONDS", 0.1)
     async with (
         redis_server(tmp_path) as promoted,
         wire(server.port) as name,
@@ -185,9 +175,9 @@ async def test_connections_that_are_cut_are_replaced(server: RedisServer) -> Non
     """By a proxy, a firewall or an idle timeout."""
     async with wire(server.port) as name, counting(name.url) as attempts:
         assert await attempts.next(SCOPE) == 0
-        await until(name.connections, lambda found: found == (LINKS, LINKS))
+        await until(name.connections, lambda found: found == (CONNECTIONS, CONNECTIONS))
         name.cut()
-        await until(name.connections, lambda found: found == (LINKS, 2 * LINKS))
+        await until(name.connections, lambda found: found == (CONNECTIONS, 2 * CONNECTIONS))
         await well(attempts)
         assert await attempts.next(SCOPE) == 1
 
@@ -202,7 +192,7 @@ async def test_a_redis_that_is_far_away_counts(tmp_path: Path) -> None:
                 await well(attempts)
                 numbers = await asyncio.gather(*(attempts.next(SCOPE) for _ in range(500)))
                 assert sorted(n for n in numbers if n is not None) == list(range(500))
-                assert far.accepted == LINKS  # no call made a connection
+                assert far.accepted == CONNECTIONS  # no call made a connection
 
 
 async def test_a_redis_that_is_too_far_away_costs_no_call_its_time(server: RedisServer) -> None:
@@ -228,7 +218,7 @@ async def test_a_cancelled_call_shifts_no_answer(server: RedisServer) -> None:
                 await calls[0]
             assert await calls[1] in {0, 1}
             assert await attempts.next(scope) == (await calls[1] or 0) + 1
-        assert far.accepted == LINKS  # and no connection was lost by it
+        assert far.accepted == CONNECTIONS  # and no connection was lost by it
 
 
 async def test_a_password_that_is_changed_is_named_as_the_cause(
@@ -275,8 +265,8 @@ async def test_a_login_that_fails_is_named(tmp_path: Path, login: str, cause: st
 
 
 async def test_a_user_with_few_rights_counts(tmp_path: Path) -> None:
-    """MULTI, INCR, EXPIRE and EXEC on the numbers' keys are enough; its password has all signs."""
-    rights = ("~bb-sidecar:attempts:*", "+multi", "+exec", "+incr", "+expire")
+    """INCR and EXPIRE on the numbers' keys are enough; its password has all signs."""
+    rights = ("~bb-sidecar:attempts:*", "+incr", "+expire")
     async with redis_server(tmp_path, "--user", "counter", "on", ">p#/@?%", *rights) as server:
         login = "counter:p%23%2F%40%3F%25@"
         async with counting(server.url.replace("//", f"//{login}")) as attempts:

@@ -8,12 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
-from sidecar.storage import redis_servers
+from sidecar.storage import redis_attempts
 from sidecar.storage.redis_attempts import RedisAttempts
-from sidecar.storage.redis_link import PREFIX
-from sidecar.storage.redis_servers import read_ranges, slot_of
-from sidecar.storage.resp import ReplyError
 from tests.redis_server import RedisServer, free_port, redis_server
 from tests.unit.storage.counting import counting, problem_of, until, well
 
@@ -73,19 +71,16 @@ async def test_a_cluster_of_one_node_is_counted_at_the_url(tmp_path: Path) -> No
         assert attempts.problem == ""
 
 
-async def test_a_slot_that_moves_is_followed(tmp_path: Path) -> None:
-    """While it migrates the key is asked for at the new node (ASK), afterwards by MOVED."""
+async def test_a_slot_that_has_moved_is_followed(tmp_path: Path) -> None:
+    """The old node says where it is now (MOVED)."""
     async with cluster(tmp_path, 3) as nodes, counting(nodes[0].url) as attempts:
-        slot = slot_of(PREFIX + SCOPES[0][:16])
+        slot = key_slot(b"bb-sidecar:attempts:" + SCOPES[0][:16])
         at = next(n for n, (first, last) in enumerate(THIRDS) if first <= slot <= last)
-        source, target = nodes[at], nodes[(at + 1) % 3]
-        ids = {node: await node.cli("CLUSTER", "MYID") for node in nodes}
-        await target.cli("CLUSTER", "SETSLOT", str(slot), "IMPORTING", ids[source])
-        await source.cli("CLUSTER", "SETSLOT", str(slot), "MIGRATING", ids[target])
+        target = nodes[(at + 1) % 3]
+        new = await target.cli("CLUSTER", "MYID")
+        for node in (target, nodes[at]):
+            await node.cli("CLUSTER", "SETSLOT", str(slot), "NODE", new)
         assert [await attempts.next(SCOPES[0]) for _ in range(2)] == [0, 1]
-        for node in (target, source):
-            await node.cli("CLUSTER", "SETSLOT", str(slot), "NODE", ids[target])
-        assert [await attempts.next(SCOPES[0]) for _ in range(2)] == [2, 3]
 
 
 async def test_a_node_that_is_lost_is_the_problem(tmp_path: Path) -> None:
@@ -96,16 +91,16 @@ async def test_a_node_that_is_lost_is_the_problem(tmp_path: Path) -> None:
         async with counting(nodes[0].url) as attempts:
             await nodes[1].stop()
             await problem_of(attempts, lambda problem: "Connection refused" in problem)
-            assert attempts.problem == "1 of 3 cluster nodes: Connection refused"
+            assert attempts.problem == "a part of the cluster: Connection refused"
             taken = await numbers(attempts)
-            assert {0, None} == set(taken)
+            assert {0, None} <= set(taken)
 
 
 async def test_a_replica_that_takes_over_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The map is read again while the old node is away."""
-    monkeypatch.setattr(redis_servers, "CHECK_SECONDS", 0.2)
+    """The map is read again when a node is away."""
+    monkeypatch.setattr(redis_attempts, "CHECK_SECONDS", 0.2)
     async with cluster(tmp_path, 3) as nodes:
         words = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
         async with redis_server(tmp_path, *words, "--cluster-node-timeout", "500") as replica:
@@ -120,38 +115,22 @@ async def test_a_replica_that_takes_over_is_followed(
                 assert await numbers(attempts) == [0] * len(SCOPES)
                 await replica.cli("CLUSTER", "FAILOVER", "TAKEOVER")
                 await nodes[1].stop()
-                await problem_of(attempts, bool)
+                await until(lambda: numbers(attempts), lambda found: None not in found)
                 await well(attempts)
-                assert None not in await numbers(attempts)
 
 
 async def test_a_map_that_may_not_be_read_is_the_problem(tmp_path: Path) -> None:
     """A user of a cluster needs CLUSTER SLOTS; with it, the rights that settings.md names do."""
-    rights = ("on", ">pw", "~bb-sidecar:attempts:*", "+multi", "+exec", "+incr", "+expire")
+    rights = ("on", ">pw", "~bb-sidecar:attempts:*", "+incr", "+expire")
     async with cluster(tmp_path, 3) as nodes:
         for node in nodes:
             await node.cli("ACL", "SETUSER", "few", *rights)
-            await node.cli("ACL", "SETUSER", "enough", *rights, "+cluster|slots", "+asking")
+            await node.cli(
+                "ACL", "SETUSER", "enough", *rights, "+cluster|slots", "+asking", "+command"
+            )
         async with counting(nodes[0].url.replace("//", "//few:pw@")) as attempts:
             await numbers(attempts)
-            await problem_of(attempts, lambda problem: "(MOVED)" in problem)
+            await problem_of(attempts, lambda problem: "(NOPERM)" in problem)
         async with counting(nodes[0].url.replace("//", "//enough:pw@")) as attempts:
             assert attempts.problem == ""
             assert None not in await numbers(attempts)
-
-
-@pytest.mark.parametrize(
-    ("key", "slot"),
-    [(b"123456789", 12739), (b"foo{bar}baz", 5061), (b"bar", 5061), (b"a{}b", 13694)],
-)
-def test_the_slot_of_a_key(key: bytes, slot: int) -> None:
-    """As `CLUSTER KEYSLOT` has it."""
-    assert slot_of(key) == slot
-
-
-def test_a_node_without_a_host_has_that_of_the_url() -> None:
-    """So a cluster says when it does not know its own name; what is no map has no nodes."""
-    reply = [[10, 20, [None, 7001, b"id"], [b"replica", 7002]], [0, 9, [b"h", 7000, b"id", []]]]
-    assert read_ranges(reply, "url") == [(0, 9, ("h", 7000)), (10, 20, ("url", 7001))]  # type: ignore[arg-type]
-    assert read_ranges(ReplyError("NOPERM x"), "url") == []
-    assert read_ranges([b"x"], "url") == []
