@@ -187,7 +187,7 @@ class App:
         reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
         self._owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
         own_task(self._owned, reporter.run(), "journal reporter")
-        attempts = self._shared_attempts()
+        attempts = await self._shared_attempts()
         engine = Engine(
             policies=policies,
             product=settings.product,
@@ -349,7 +349,7 @@ class App:
             observer=observer,
         )
 
-    def _shared_attempts(self) -> Attempts | None:
+    async def _shared_attempts(self) -> Attempts | None:
         """Count the attempts of trusted request IDs in Redis, where there is one."""
         redis = self._settings.redis
         if redis is None:
@@ -362,6 +362,7 @@ class App:
             ) from error
         attempts = RedisAttempts.at(redis.reveal())
         self._owned.push_async_callback(attempts.close)
+        await attempts.start()
         return attempts
 
     async def _listen(self, server: Server) -> None:

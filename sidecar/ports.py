@@ -64,10 +64,10 @@ class Attempts(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why the last count could not be had; empty when it could, and before the first."""
+        """Why attempts cannot be counted over all replicas now; empty while they are."""
 
     async def next(self, scope: bytes) -> int | None:
-        """Take the next attempt number of `scope`, from 0; None when the count cannot be had.
+        """Take the next attempt number of `scope`, from 0, counted over every replica; None if not.
 
         Never raises for what the store does, and never takes longer than its own short timeout.
         """

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
+from sidecar.redis_url import parse_redis_url
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST_NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
@@ -215,15 +217,8 @@ def parse_issuer(text: str) -> str:
 
 
 def parse_redis(text: str) -> str:
-    """Read a Redis URL; it may hold a password, so no error repeats it."""
-    try:
-        parts = urlsplit(text)
-        named = bool(parts.hostname) if parts.scheme != "unix" else bool(parts.path)
-        _ = parts.port
-    except ValueError:
-        named, parts = False, urlsplit("")
-    if parts.scheme not in {"redis", "rediss", "unix"} or not named:
-        raise ValueError("is not a Redis URL: give redis://host:6379/0, rediss:// or unix://")
+    """Check a Redis URL; it may hold a password, so no error repeats it."""
+    parse_redis_url(text)
     return text
 
 

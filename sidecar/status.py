@@ -66,6 +66,8 @@ class Status:
         read("jwks_age_seconds", self._keys_age)
         read("policy_last_reload_successful", self._policy_successful)
         read("policy_info", self._policy_info)
+        if self._attempts is not None:
+            read("attempts_shared", self._attempts_shared)
 
     def failure(self) -> str:
         """Report no failure: a process that can answer serves."""
@@ -149,6 +151,9 @@ class Status:
     def _keys_age(self) -> float | Mapping[tuple[str, ...], float]:
         age = self._keys.state().age
         return {} if age is None else age
+
+    def _attempts_shared(self) -> float:
+        return float(self._attempts is not None and not self._attempts.problem)
 
     def _policy_successful(self) -> float:
         return float(self._policies.last_error is None)

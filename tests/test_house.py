@@ -40,7 +40,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "refusal_words": frozenset({"model"}),
     "refusals": frozenset({"model", "refusal_words", "values"}),
     "key_source": frozenset({"errors"}),
-    "setting_values": frozenset({"errors"}),
+    "redis_url": frozenset(),
+    "setting_values": frozenset({"errors", "redis_url"}),
     "setting_options": frozenset({"errors", "setting_values"}),
     "settings": (SETTINGS - {"settings"}) | {"errors", "model"},
     "processes": frozenset(),
@@ -63,7 +64,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "platform": LEAVES | {"quota_wire", "http1", "key_source", "outbound", "stalls"},
     "events": LEAVES | {"key_source"},
     "notices": LEAVES,
-    "storage": LEAVES,
+    "storage": LEAVES | {"redis_url"},
     "telemetry": LEAVES,
     # frontends: what asks the engine
     "proxy": FRONTENDS,
@@ -95,7 +96,7 @@ EDGES["demo"] = frozenset(EDGES)
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
 
-PURE: Final = LEAVES | REFUSALS | {"quota_wire", "setting_values"}
+PURE: Final = LEAVES | REFUSALS | {"quota_wire", "redis_url", "setting_values"}
 IMPURE_MODULES: Final = frozenset(
     {"aiohttp", "asyncio", "logging", "os", "socket", "sqlite3", "time", "uvloop"}
 )

@@ -37,6 +37,7 @@ NO_LIMITS: Final = {
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "identity.credentials._SEMICOLON",
         "identity.credentials._EQUALS", "settings._DAY", "setting_values._MAX_PORT",
+        "redis_url._DEFAULT_PORT",
     ),
     "a format": (
         "http1.delivery._BYTES_ACKED_AT", "http1.delivery._BYTES_SENT_AT",

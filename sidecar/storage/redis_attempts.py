@@ -2,113 +2,205 @@
 
 A replica that cannot reach Redis counts for itself, as it does without one: a trusted proxy's
 retry at another replica then shares the key, and is charged once for two executions.
+
+Connections are opened, tested and replaced by a task of our own. Calls use them only while the last
+test has succeeded, so none waits for a connection to a Redis that is away.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import time
-from collections.abc import Callable
+import ssl
 from typing import Final, Self
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
+from redis.asyncio import RedisCluster
+from redis.exceptions import MovedError
 
 from sidecar.errors import UserError
-
-EXPIRY_SECONDS: Final = 24 * 3600
-"""How long a count is kept after its last use: as long as the platform remembers a key."""
+from sidecar.redis_url import RedisUrl, parse_redis_url
+from sidecar.storage.causes import LateError, cause_of
+from sidecar.storage.redis_client import Client, close, connect, context_of, count
 
 TIMEOUT_SECONDS: Final = 0.05
 """The longest a call waits for its number; then it goes on without."""
 
-PAUSE_SECONDS: Final = 5.0
-"""How long Redis is left alone after a failure, so that an outage costs no call its latency."""
+START_SECONDS: Final = 1.0
+"""The longest that the start waits for the first connections."""
 
-_CONNECTIONS: Final = 32
+CONNECTIONS: Final = 16
+"""Kept open to a Redis; each serves one call at a time."""
+
+CHECK_SECONDS: Final = 5.0
+"""How often idle connections are tested: a failover or an outage shows before a call needs them."""
+
+FIRST_PAUSE_SECONDS: Final = 0.1
+"""Between the second attempt to connect and the third; the second follows the first at once."""
+
+LONGEST_PAUSE_SECONDS: Final = 5.0
+"""Each pause is twice the one before, up to this."""
+
 _PREFIX: Final = b"bb-sidecar:attempts:"
 _SCOPE_BYTES: Final = 16  # of the digest: enough to be unique, and half the memory in Redis
+_LATE_ANSWERS: Final = 3
+_STARTING: Final = "not connected yet"
 
 _log = logging.getLogger("sidecar.storage")
 
 
 class RedisAttempts:
-    """`sidecar.ports.Attempts` over one Redis. Nothing is connected before the first use."""
+    """`sidecar.ports.Attempts` over one Redis, or over a cluster."""
 
-    def __init__(
-        self,
-        client: Redis,
-        *,
-        timeout: float,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Count in `client`, giving it `timeout` seconds for each number."""
-        self._client = client
+    def __init__(self, url: RedisUrl, context: ssl.SSLContext | None, *, timeout: float) -> None:
+        """Count in the Redis of `url`, which has `timeout` seconds for each number."""
+        self._url = url
+        self._context = context
         self._timeout = timeout
-        self._monotonic = monotonic
-        self._asked_again_at = 0.0
-        self._failing = ""
-
-    @property
-    def problem(self) -> str:
-        """Why the last number could not be had; empty when it could."""
-        return self._failing
+        self._client: Client | None = None  # while calls may use it
+        self._free = asyncio.Semaphore(CONNECTIONS)
+        self._taking: set[asyncio.Task[int | None]] = set()
+        self._doubted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        self._logged = ""
+        self.problem = _STARTING
+        """Why numbers are not counted over all replicas now; empty while they are."""
 
     @classmethod
-    def at(cls, url: str, *, timeout: float = TIMEOUT_SECONDS) -> Self:
-        """Count in the Redis at `url` (redis://, rediss:// or unix://); UserError when it is none.
+    def at(cls, text: str, *, timeout: float = TIMEOUT_SECONDS) -> Self:
+        """Count in the Redis of a URL; UserError when it cannot be used as it is.
 
-        A number, and a connection before it, may take `timeout` seconds each. The URL may hold a
-        password, so no error repeats it.
+        Nothing is connected before `start`. The URL may hold a password, so no error repeats it.
         """
         try:
-            pool = BlockingConnectionPool.from_url(
-                url,
-                max_connections=_CONNECTIONS,
-                timeout=timeout,
-                socket_connect_timeout=timeout,
-            )
-        except ValueError:
-            raise UserError(
-                "--redis: not the URL of a Redis; give redis://host:6379/0, rediss:// or unix://"
-            ) from None
-        return cls(Redis(connection_pool=pool), timeout=timeout)
+            url = parse_redis_url(text)
+        except ValueError as problem:
+            raise UserError(f"--redis: the value {problem}") from None
+        made = cls(url, context_of(url), timeout=timeout)
+        connect(url, made._context)  # what redis-py does not accept is found now
+        return made
 
-    async def next(self, scope: bytes) -> int | None:
-        """Take the next attempt number of `scope`, from 0; None when Redis does not answer."""
-        if self._failing and self._monotonic() < self._asked_again_at:
-            return None
-        key = _PREFIX + scope[:_SCOPE_BYTES]
-        try:
-            async with asyncio.timeout(self._timeout):
-                async with self._client.pipeline(transaction=True) as pipe:
-                    pipe.incr(key)
-                    pipe.expire(key, EXPIRY_SECONDS)
-                    count, _ = await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            self._failed(error)
-            return None
-        if self._failing:
-            self._failing = ""
-            _log.info("redis_back", extra={"meaning": "attempts are counted over replicas again"})
-        return int(count) - 1
+    async def start(self) -> None:
+        """Connect in the background; wait a little, so that the first calls are counted too."""
+        self._keeping = asyncio.ensure_future(self._keep())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._settled.wait()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait((self._keeping,))
 
-    def _failed(self, error: Exception) -> None:
-        self._asked_again_at = self._monotonic() + PAUSE_SECONDS
-        if self._failing:
-            return
-        # The error's text may hold the URL; its kind says enough.
-        self._failing = type(error).__name__
-        _log.warning(
-            "redis_lost",
-            extra={
-                "kind": self._failing,
-                "meaning": "attempts are counted in this process alone until it answers",
-            },
+    async def next(self, scope: bytes) -> int | None:
+        """Take the next attempt number of `scope`, from 0; None when Redis does not answer.
+
+        A number is counted over all replicas, None is not. Never raises but when cancelled. The
+        command goes on when its call does not: only the one who sent it reads its answer.
+        """
+        if self._client is None:
+            return None
+        task = asyncio.ensure_future(self._take(self._client, _PREFIX + scope[:_SCOPE_BYTES]))
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+        done, _ = await asyncio.wait((task,), timeout=self._timeout)
+        if not done:
+            self._doubt(LateError(self._timeout))
+        return task.result() if done and not task.cancelled() else None
+
+    async def _take(self, client: Client, key: bytes) -> int | None:
+        try:
+            async with self._free:
+                return await count(client, key) - 1
+        except Exception as error:  # noqa: BLE001 - a call never fails for what the store does
+            self._doubt(error)
+            return None
+
+    def _doubt(self, error: Exception) -> None:
+        """Let no call use the connections before they are tested; a known problem stands."""
+        if not self.problem:
+            self._client = None
+            self._set(cause_of(error))
+            self._doubted.set()
+
+    async def _keep(self) -> None:
+        """Connect, and connect again when a test fails. A cluster is found by its MOVED."""
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        cluster = False
+        while True:
+            since = loop.time()
+            try:
+                client = connect(self._url, self._context, cluster=cluster)
+                try:
+                    await self._serve(client)
+                finally:
+                    await self._leave(client)
+            except MovedError as error:
+                cluster = not cluster
+                if cluster:
+                    continue
+                self._set(cause_of(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                cluster = False
+                self._set(cause_of(error))
+            self._settled.set()
+            if loop.time() - since > CHECK_SECONDS:
+                pause = 0.0
+            await asyncio.sleep(pause)
+            pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+
+    async def _leave(self, client: Client) -> None:
+        self._client = None
+        for task in tuple(self._taking):
+            task.cancel()
+        if self._taking:
+            await asyncio.wait(self._taking)
+        await close(client)
+
+    async def _serve(self, client: Client) -> None:
+        """Test the connections, at once when a call doubts them; raise why they cannot be used."""
+        while True:
+            self._doubted.clear()
+            self._set(await self._test(client))
+            self._client = client
+            self._settled.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_PAUSE_SECONDS if self.problem else CHECK_SECONDS):
+                    await self._doubted.wait()
+
+    async def _test(self, client: Client) -> str:
+        """Take a number over each connection, and one in a call's time; return a part's problem.
+
+        The keys are in many slots: at every node of a small cluster, of which a part may fail.
+        """
+        keys = [_PREFIX + b"probe-%d" % n for n in range(CONNECTIONS)]
+        results = await asyncio.gather(
+            *(count(client, key) for key in keys), return_exceptions=True
         )
+        errors = [error for error in results if isinstance(error, Exception)]
+        if errors and not (isinstance(client, RedisCluster) and len(errors) < len(results)):
+            raise next((each for each in errors if isinstance(each, MovedError)), errors[0])
+        if errors:
+            return f"a part of the cluster: {cause_of(errors[0])}"
+        now = asyncio.get_running_loop().time
+        for key in keys[:_LATE_ANSWERS]:  # two may be late because this process was busy
+            began = now()
+            await count(client, key)
+            if now() - began <= self._timeout:
+                return ""
+        raise LateError(self._timeout)
+
+    def _set(self, problem: str) -> None:
+        """Keep the problem; log that counting has stopped, each new cause, and that it goes on."""
+        self.problem = problem
+        if problem == self._logged:
+            return
+        self._logged = problem
+        if problem:
+            meaning = "attempts are counted in this process alone until it answers"
+            _log.warning("redis_lost", extra={"cause": problem, "meaning": meaning})
+        else:
+            _log.info("redis_back", extra={"meaning": "attempts are counted over replicas again"})

@@ -6,15 +6,18 @@ import asyncio
 import socket
 import struct
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sidecar.storage.redis_attempts import RedisAttempts
+from sidecar.storage import redis_attempts
+from sidecar.storage.redis_attempts import CONNECTIONS, RedisAttempts
 from tests.e2e.harness import CHAT, LOCAL, ORG, Stack, eventually, policy, soon, stack
 from tests.e2e.programs import redis
 from tests.e2e.raw_client import post
 from tests.e2e.relay import Relay
+from tests.redis_server import redis_server
 
 REPEATS = 100
 
@@ -158,6 +161,40 @@ async def test_a_trusted_id_is_charged_each_time_by_two(
         urls = tuple(sidecar.url for sidecar in s.sidecars)
         assert await repeat(s, at_once=at_once, urls=urls) == {200: REPEATS}
         assert (s.charges(), s.executions()) == (REPEATS, REPEATS)
+        assert (await s.metrics()).sum("attempts_shared") == 1
+
+
+async def test_a_failover_of_redis_loses_no_charge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name leads to another server, and the old one refuses writes: both replicas follow."""
+    at = RedisAttempts.at
+    monkeypatch.setattr(RedisAttempts, "at", lambda url: at(url, timeout=5.0))
+    monkeypatch.setattr(redis_attempts, "CHECK_SECONDS", 0.1)
+    async with (
+        redis_server(tmp_path) as old,
+        redis_server(tmp_path) as new,
+        Relay(f"127.0.0.1:{old.port}") as name,
+        stack(
+            orgs={ORG: 1000},
+            replicas=2,
+            trusted_proxies=LOCAL,
+            redis=name.url.replace("http:", "redis:"),
+        ) as s,
+    ):
+        name.target = f"127.0.0.1:{new.port}"
+        await old.cli("REPLICAOF", "127.0.0.1", str(new.port))
+        await eventually(
+            lambda: new.cli("CLIENT", "LIST", "TYPE", "normal"),
+            lambda found: len(found.splitlines()) == 2 * CONNECTIONS + 1,  # redis-cli is one
+        )
+        for app in s.sidecars:
+            await eventually(
+                partial(s.metrics_of, app), lambda page: page.sum("attempts_shared") == 1
+            )
+        urls = tuple(sidecar.url for sidecar in s.sidecars)
+        assert await repeat(s, at_once=False, urls=urls) == {200: REPEATS}
+        assert (s.charges(), s.executions()) == (REPEATS, REPEATS)
 
 
 async def test_without_its_redis_a_sidecar_counts_for_itself() -> None:
@@ -167,7 +204,12 @@ async def test_without_its_redis_a_sidecar_counts_for_itself() -> None:
         assert (s.charges(), s.executions()) == (25, 25)
         answer = await s.client.get(f"{s.admin}/ready")
         assert answer.status_code == 200
-        assert "in this process alone" in answer.json()["dependencies"]["redis"]["detail"]
+        detail = answer.json()["dependencies"]["redis"]["detail"]
+        assert detail.endswith("in this process alone: Connection refused")
+        page = await s.metrics()
+        assert "\nbb_sidecar_attempts_shared 0.0\n" in page.text
+    async with stack() as s:
+        assert "\nbb_sidecar_attempts_shared " not in (await s.metrics()).text
 
 
 async def test_a_repeated_id_is_refused_where_the_policy_says_so() -> None:

@@ -98,6 +98,22 @@ async def test_run_with_many_bad_values(place: Place) -> None:
     assert_told(await run("run", *flags, environ=environ), told, lines=5)
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://:secret@h?tls=true", "REDIS_URL: the value has the unknown parameter 'tls'"),
+        ("redis://:sec#ret@h", "'#' as %23"),
+        ("rediss://:secret@h?ssl_ca_certs=/nowhere", "ssl_ca_certs"),
+    ],
+)
+async def test_run_with_a_redis_that_cannot_be_used(place: Place, url: str, told: str) -> None:
+    """Found at the start; the password is not repeated."""
+    environ = {**place.environ, "REDIS_URL": url}
+    answer = await run("run", *place.flags(), environ=environ)
+    assert_told(answer, [told])
+    assert "sec" not in answer[2].replace("second", "")
+
+
 async def test_run_without_its_policy(place: Place) -> None:
     """A policy file that is not there is named."""
     flags = place.flags(policy="/nowhere/policy.yaml")

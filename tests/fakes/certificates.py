@@ -14,12 +14,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 
-def loopback_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return a server's context with a new certificate, and a client's that trusts no other."""
+def loopback_contexts(
+    folder: Path, address: str = "127.0.0.1"
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server's context with a new certificate, and a client's that trusts no other.
+
+    The certificate and its key are in `loopback.pem`; `address` is what it is a certificate of.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = datetime.now(UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    named = x509.IPAddress(ipaddress.ip_address(address))
     usage = x509.KeyUsage(
         digital_signature=True, content_commitment=False, key_encipherment=False,
         data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
@@ -33,7 +38,7 @@ def loopback_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([named]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -200,6 +200,17 @@ def _leases(dashboard: Dashboard) -> None:
             width=6,
         )
     )
+    dashboard.with_panel(
+        series_panel(
+            "Attempts counted over all replicas",
+            "1 while Redis numbers the attempts of trusted request IDs, 0 while the pod counts"
+            " alone; empty without --redis. When 0: GET /ready of the pod says why. Runbook:"
+            " BbSidecarSharedCountingLost.",
+            Query(f"min by (pod) ({q.metric('attempts_shared')})", "{{pod}}"),
+            width=24,
+            height=4,
+        )
+    )
 
 
 def _identity(dashboard: Dashboard) -> None:

@@ -86,6 +86,7 @@ REFUSED, TRUST = "BbSidecarCredentialRefused", "BbSidecarFailingOpen"
 BUDGET, CLOSED = "BbSidecarFailOpenBudgetLow", "BbSidecarFailingClosed"
 BREAKER, DISGUISED = "BbSidecarBreakerOpen", "BbSidecarPlatformDisguised"
 OLD, DROPPING = "BbSidecarJournalOld", "BbSidecarJournalDropping"
+SHARED = "BbSidecarSharedCountingLost"
 KEYS, POLICY = "BbSidecarKeySetStale", "BbSidecarPolicyReloadFailed"
 NEAR, AT, OUT = "BbSidecarOrgNearLimit", "BbSidecarOrgAtLimit", "BbSidecarOrgRunningOut"
 LATENCY, SPIKE = "BbSidecarAddedLatency", "BbSidecarDenialSpike"
@@ -133,6 +134,10 @@ CASES: Final[Sequence[Case]] = (
          [LASTING]),
     Case("five units given up yesterday", DROPPING,
          counted("journal_dropped_units_total", "5x60"), "50m"),
+
+    Case("Redis cannot be used", SHARED, counted("attempts_shared", "1 0x20"), "10m",
+         [severe("warning", POD)]),
+    Case("a failover of Redis", SHARED, counted("attempts_shared", "1 0 0 1x20"), "10m"),
 
     Case("not confirmed for half an hour", KEYS,
          {**counted("jwks_age_seconds", "1900x20"), **counted("jwks_keys", "2x20")}, "10m", [WORN]),

@@ -279,7 +279,7 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
-    """Set the stage: three pods, of which the last has no auth host, and an injector."""
+    """Set the stage: three pods, the last without its auth host and Redis, and an injector."""
     clock = JumpingClock()
     # The journal is tried again every second: its waits grow as windows do, and are shortened too.
     with patch("sidecar.admission.reporter.LONGEST_WAIT_SECONDS", 1.0):
@@ -313,7 +313,10 @@ async def _stage(clock: JumpingClock, injector: str, metrics: str) -> AsyncItera
     ) as running:
         lost = App(
             running.place.settings(
-                auth_url="http://127.0.0.1:9", trusted_proxies=LOCAL, log_level="error"
+                auth_url="http://127.0.0.1:9",
+                redis="redis://127.0.0.1:9",
+                trusted_proxies=LOCAL,
+                log_level="error",
             ),
             running.place.environ,
             clock=clock,

@@ -52,6 +52,7 @@ def busy() -> Metrics:
     metrics.read_at_scrape("fail_open_budget_spent_ratio", lambda: 0.25)
     metrics.read_at_scrape("jwks_age_seconds", lambda: 12.5)
     metrics.read_at_scrape("policy_last_reload_successful", lambda: 1)
+    metrics.read_at_scrape("attempts_shared", lambda: 1)
     metrics.read_at_scrape("policy_info", lambda: {("1", "abc123"): 1})
     return metrics
 
