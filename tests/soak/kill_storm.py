@@ -25,7 +25,7 @@ import uvloop
 
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.leases import HELD_PART, LEAST_HELD
-from tests.e2e.harness import CHAT, eventually, policy, scrape
+from tests.e2e.harness import CHAT, eventually, policy, scrape, soon
 from tests.e2e.programs import ProcessStack, SidecarProgram, process_stack
 from tests.e2e.raw_client import Answer, RawClient, post
 from tests.fakes.obedient_product import Act, ObedientProduct
@@ -33,6 +33,9 @@ from tests.fakes.obedient_product import Act, ObedientProduct
 LEASED: Final = "/api/v1/leased"
 CALLERS: Final = 8
 LOAD_SECONDS: Final = (0.05, 0.4)
+WORKER_KILLS: Final = 4
+"""At most so many workers are killed before their parent is."""
+
 KINDS: Final = {
     "org_exact": (1_000_000, (CHAT,)),
     "org_lease": (500_000, (LEASED,)),
@@ -181,8 +184,10 @@ class Load:
             self.unreached[org] += 1
 
 
-async def storm(kills: int, number: int, *, workers: Sequence[int] = (1, 2)) -> Storm:
-    """Kill so many times; `number` seeds every choice."""
+async def storm(
+    kills: int, number: int, *, workers: Sequence[int] = (1, 2), seconds: float = 86_400.0
+) -> Storm:
+    """Kill so many times, or as often as fits into `seconds`; `number` seeds every choice."""
     random.seed(number)
     found = Storm()
     limits = {org: limit for org, (limit, _) in KINDS.items()}
@@ -193,17 +198,17 @@ async def storm(kills: int, number: int, *, workers: Sequence[int] = (1, 2)) -> 
         await s.program.close()
         load = Load({org: s.token(org, ttl=7 * 86_400) for org in KINDS}, product, found)
         journal = s.place.policy_file.with_name("journal")
-        began = asyncio.get_running_loop().time()
-        while found.kills.total() < kills:
-            count = workers[found.kills.total() % len(workers)]
+        now = asyncio.get_running_loop().time
+        began = now()
+        for count in itertools.cycle(workers):
+            if found.kills.total() >= kills or now() > began + seconds:
+                break
             program = await s.restart(under=("setsid",), journal=journal, workers=count)
             try:
-                await _round(s, program, load, product, found, count)
+                await _round(s, program, load, product, found, workers=count)
             finally:
                 await program.close()
-            if found.kills.total() % 50 == 0:
-                passed = asyncio.get_running_loop().time() - began
-                print(f"{found.kills.total()} kills after {passed:.0f} s", flush=True)
+            print(f"{found.kills.total()} kills in {now() - began:.0f} s", flush=True)
         await s.fault()
         await product.listen()
         await _report_all(s, journal, found)
@@ -218,6 +223,7 @@ async def _round(
     load: Load,
     product: ObedientProduct,
     found: Storm,
+    *,
     workers: int,
 ) -> None:
     """Put one sidecar under load, and kill it: perhaps a worker first, in the end all of it."""
@@ -225,11 +231,11 @@ async def _round(
     async with load.on(program.url):
         flaky = asyncio.create_task(_flaky(product, found))
         await asyncio.sleep(random.uniform(*LOAD_SECONDS))
-        if workers > 1 and random.random() < 0.5:
-            pids = _children(program.pid)
-            os.kill(random.choice(pids), SIGKILL)
-            found.kills["one worker"] += 1
-            found.replicas += 1
+        for _ in range(random.randrange(WORKER_KILLS + 1) if workers > 1 else 0):
+            if pids := _children(program.pid):
+                os.kill(random.choice(pids), SIGKILL)
+                found.kills["one worker"] += 1
+                found.replicas += 1
             await asyncio.sleep(random.uniform(*LOAD_SECONDS))
         os.killpg(program.pid, SIGKILL)
         found.kills["workers and their parent" if workers > 1 else "the process"] += 1
@@ -272,8 +278,8 @@ async def _report_all(s: ProcessStack, journal: Path, found: Storm) -> None:
             return (await scrape(last.admin_url)).sum("journal_pending_units")
 
         await eventually(pending, lambda units: units == 0, seconds=120.0)
-        # Twice as long as the search for files that no process holds.
-        await asyncio.sleep(10.0)
+        # A file that no process holds is found within seconds, and deleted when it is reported.
+        await soon(lambda: _others(journal), lambda sizes: not sum(sizes), seconds=30.0)
         await eventually(pending, lambda units: units == 0, seconds=120.0)
         page = await scrape(last.admin_url)
         for name in ("journal_dropped_units_total", "journal_damaged_bytes", "journal_unwritable"):
@@ -289,6 +295,12 @@ async def _report_all(s: ProcessStack, journal: Path, found: Storm) -> None:
         with JournalFile(path) as file:
             if file.entries():
                 found.wrong.append(f"{path.name} still holds {len(file.entries())} entries")
+
+
+def _others(journal: Path) -> list[int]:
+    """Return the sizes of the files that other processes left."""
+    paths = set(journal.parent.glob("journal*")) - {journal}
+    return [path.stat().st_size for path in paths if path.exists()]
 
 
 def _balance(s: ProcessStack, load: Load, product: ObedientProduct, found: Storm) -> None:
@@ -323,11 +335,12 @@ def main() -> int:
     """Kill, and report; status 1 where the books do not agree."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.kill_storm", description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=86_400.0, help="end after that time")
     parser.add_argument("--number", type=int, help="repeats the choices of an earlier storm")
     args = parser.parse_args()
     number = random.randrange(1 << 32) if args.number is None else args.number
     print(f"storm {number}: {args.kills} kills", flush=True)
-    found = uvloop.run(storm(args.kills, number))
+    found = uvloop.run(storm(args.kills, number, seconds=args.seconds))
     for title, counts in (("kills", found.kills), ("answers", found.answers)):
         print(f"{title}: " + ", ".join(f"{counts[each]} {each}" for each in sorted(counts)))
     print(f"the product stopped listening {found.closings} times\n\n{found.table()}\n")

@@ -146,9 +146,7 @@ async def leaving(calls: int, *, seconds: float = 3600.0, under: Sequence[str] =
     report = Report()
     async with (
         CountingUpstream(split=True) as product,
-        process_stack(
-            orgs={STEADY: _LIMIT, LEAVING: _LIMIT}, upstream_url=product.url
-        ) as s,
+        process_stack(orgs={STEADY: _LIMIT, LEAVING: _LIMIT}, upstream_url=product.url) as s,
     ):
         await s.program.close()
         journal = s.place.policy_file.with_name("journal")
