@@ -55,7 +55,7 @@ def test_a_port_that_is_open_is_taken(namespace: str, port: int) -> None:
 @pytest.mark.parametrize(("port", "name"), [("9901", "admin"), ("9902", "metrics")])
 def test_a_product_on_a_port_of_the_sidecars_own_is_refused(port: str, name: str) -> None:
     """The sidecar could not listen there, and its probes would fail."""
-    given = pod(env=[{"name": "PORT", "value": port}])
+    given = pod(env=[{"name": "PORT", "value": port}], ports=[{"containerPort": int(port)}])
     with pytest.raises(CannotInject, match=f"port {port} is the sidecar's {name} port"):
         inject(given, config())
 
