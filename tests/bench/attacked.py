@@ -75,6 +75,7 @@ class Sidecar:
 def run_attacked(
     setting: Setting, platform: str, ports: Stubs, folder: Path, *, compiled: bool
 ) -> Iterator[Sidecar]:
+    """Run a sidecar with its usual limits, in front of a platform of this URL."""
     policy = folder / "isolation.yaml"
     policy.write_text(_policy(setting.routes))
     port, admin = free_port(), free_port()

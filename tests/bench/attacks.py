@@ -1,7 +1,7 @@
 """What hostile callers send, for `isolation`: run as `python -m tests.bench.attacks NAME ...`.
 
-Prints "attacking" once the attack has begun, and continues until it is ended. Bodies are made before
-that, so that the attacker takes little from the load core.
+Prints "attacking" once the attack has begun, and continues until the process is ended. Bodies are
+made before that, so that the attacker takes little from the load core.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def refused_bodies() -> dict[str, bytes]:
 
 def bombs() -> dict[str, bytes]:
     """Return small gzip members that grow a thousandfold."""
-    spaces = b"{" + b" " * (100 * MIB) + b'"n":1}'
+    spaces = b"{" + b" " * (20 * MIB) + b'"n":1}'
     nested = b'{"x":"' + b"a" * (MIB - 20) + b'","n":99}'
     return {"spaces": gzip.compress(spaces), "just within": gzip.compress(nested)}
 
@@ -124,7 +124,7 @@ async def _bombs(attacker: Attacker) -> None:
 
 
 async def _admin_bombs(attacker: Attacker) -> None:
-    body = gzip.compress(b" " * (1024 * MIB), 6)
+    body = gzip.compress(b" " * (16 * MIB)) * 64  # members of one file: 1 MB that grows to 1 GiB
     raw = attacker.head("POST", "/reload", "Content-Encoding: gzip", length=len(body)) + body
     loops = (attacker.repeat(itertools.repeat(raw), port=attacker.admin) for _ in range(40))
     await asyncio.gather(*loops)

@@ -1,8 +1,8 @@
 """Whether one caller or dependency slows the others: their p99 quiet and under attack, in one run.
 
-For each attack a sidecar starts with its usual limits. Honest callers call a metered and an unmetered
-route at a steady pace, first alone and then beside the attack. The attacker runs on the load core
-with the lowest priority: the little time that it takes there is part of the ratio.
+For each attack a sidecar starts with its usual limits. Honest callers call a metered and an
+unmetered route at a steady pace, first alone and then beside the attack. The attacker runs on the
+load core with the lowest priority: the little time that it takes there is part of the ratio.
 """
 
 from __future__ import annotations
@@ -222,9 +222,9 @@ class _Bench:
         lag = quantile(before, read_buckets(sidecar.get("/metrics"), _LAG), 0.99)
         return [
             Isolation(
-                setting.title, calls, quiet[calls]["p50"], quiet[calls]["p99"], now["p99"],
-                ratio_of(quiet[calls]["p99"], now["p99"]), probe, peak, lag,
-                int(now["sent"] - now["ok"]),
+                setting.title, calls, quiet[calls]["p50"], quiet[calls]["p99"], p99,
+                ratio_of(quiet[calls]["p99"], p99), probe, peak, lag, int(now["sent"] - now["ok"]),
             )
             for calls, now in attacked.items()
+            for p99 in (now["p99"] or float(self.seconds),)  # no answer in all that time
         ]  # fmt: skip
