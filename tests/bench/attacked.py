@@ -138,5 +138,7 @@ def attacking(setting: Setting, sidecar: Sidecar, token: str) -> Iterator[None]:
             raise RuntimeError(f"the attack did not begin: {setting.title}")
         try:
             yield
+            if process.poll() is not None:
+                raise RuntimeError(f"the attack ended early: {setting.title}")
         finally:
             process.terminate()

@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import itertools
 import resource
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +43,7 @@ class Attacker:
     admin: int
     token: str
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: Counter[str] = field(default_factory=Counter)
     held: list[asyncio.StreamWriter] = field(default_factory=list)
 
     def head(self, method: str, path: str, *fields: str, length: int | None = None) -> bytes:
@@ -54,14 +56,18 @@ class Attacker:
         return "\r\n".join([*lines, "", ""]).encode()
 
     async def ask(self, raw: bytes, *, port: int | None = None) -> None:
-        """Send one request on a connection of its own, and read what comes back."""
+        """Send one request on a connection of its own, and read the answer to its end.
+
+        With "Connection: close"; otherwise the beginning of it, which is all of a refusal.
+        """
         self.begun.set()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(10):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port or self.port)
                 try:
                     writer.write(raw)
-                    await reader.read(65536)
+                    answer = await reader.read(-1 if b"Connection: close" in raw else 65536)
+                    self.answers[answer[9:12].decode("latin-1")] += 1
                 finally:
                     writer.close()
 
@@ -189,14 +195,23 @@ async def _tokens(attacker: Attacker) -> None:
 
 
 async def _trickle(attacker: Attacker) -> None:
-    raw = attacker.head("POST", WEBHOOK, "Cookie: none=1", length=60_000) + b"{"
-    for _ in range(1000):
-        await attacker.hold(raw)
-    while True:
-        for writer in attacker.held:
-            if not writer.is_closing():
-                writer.write(b" ")
-        await asyncio.sleep(0.5)
+    forged = f"X-Bizbasics-Signature: sha256={'0' * 64}"
+    raw = attacker.head("POST", WEBHOOK, "Cookie: none=1", forged, length=60_000)
+
+    async def stranger() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", attacker.port)
+                writer.write(raw)
+                attacker.begun.set()
+                answer = asyncio.ensure_future(reader.read(65536))
+                while not answer.done():
+                    writer.write(b" ")
+                    await asyncio.wait([answer], timeout=0.5)
+                writer.close()
+                attacker.answers[answer.result()[9:12].decode("latin-1")] += 1
+
+    await asyncio.gather(*(stranger() for _ in range(1000)))
 
 
 async def _idle(attacker: Attacker) -> None:
