@@ -3,6 +3,9 @@
 A sidecar with a journal is killed at random moments and restarted, while the platform and the
 product fail. Nothing that was executed may end uncounted, and nothing may be counted twice. What
 kills lose (counted, not executed) is reported, and bounded.
+
+Where the sidecar believes the request IDs, each call's key is known: there every single execution
+is looked up. Elsewhere the sums are compared, since credits and leases pay for any call.
 """
 
 from __future__ import annotations
@@ -25,25 +28,46 @@ import uvloop
 
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.leases import HELD_PART, LEAST_HELD
-from tests.e2e.harness import CHAT, eventually, policy, scrape, soon
+from tests.e2e.harness import CHAT, LOCAL, eventually, policy, scrape, soon
 from tests.e2e.programs import ProcessStack, SidecarProgram, process_stack
 from tests.e2e.raw_client import Answer, RawClient, post
 from tests.fakes.obedient_product import Act, ObedientProduct
+from tests.soak.storm_books import Call, Row, by_key
 
 LEASED: Final = "/api/v1/leased"
+FRAGILE: Final = "/api/v1/fragile"
 CALLERS: Final = 8
 LOAD_SECONDS: Final = (0.05, 0.4)
 WORKER_KILLS: Final = 4
 """At most so many workers are killed before their parent is."""
 
+AMOUNT: Final = 4
+"""At most so many units are one call's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an org calls; `keyed`: with request IDs that the sidecar believes."""
+
+    limit: int
+    paths: tuple[str, ...]
+    keyed: bool = False
+
+
 KINDS: Final = {
-    "org_exact": (1_000_000, (CHAT,)),
-    "org_lease": (500_000, (LEASED,)),
-    "org_mixed": (200_000, (CHAT, LEASED)),
-    "org_free": (-1, (CHAT,)),
-    "org_tight": (1_500, (CHAT,)),
-    "org_tight_lease": (1_500, (LEASED,)),
+    "org_keyed": Kind(1_000_000, (CHAT,), keyed=True),
+    "org_exact": Kind(1_000_000, (CHAT,)),
+    "org_lease": Kind(500_000, (LEASED,)),
+    "org_mixed": Kind(200_000, (CHAT, LEASED)),
+    "org_refund": Kind(1_000_000, (FRAGILE,)),
+    "org_free": Kind(-1, (CHAT,), keyed=True),
+    "org_tight": Kind(1_500, (CHAT,)),
+    "org_tight_lease": Kind(1_500, (LEASED,)),
 }
+UNLIMITED: Final = frozenset(org for org, kind in KINDS.items() if kind.limit < 0)
+STORE_DOWN: Final[dict[str, Any]] = {"store_down": True}
+"""Of an unlimited org this looks like the truth: only in the second half, when none calls."""
+
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {},
@@ -58,50 +82,36 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"malformed": "html", "error_rate": 0.5},
     {"malformed": "wrong_types"},
 )
-ACTS: Final = (*[Act.OK] * 12, Act.CHUNKED, Act.ERROR, Act.RESET, Act.CLOSE, Act.CUT)
+BROKEN: Final = (Act.ERROR, Act.RESET, Act.CLOSE, Act.CUT)
+"""Acts after which `refund: failed` gives the units back."""
+
+ACTS: Final = (*[Act.OK] * 12, Act.CHUNKED, Act.STREAM, *BROKEN)
+_PRICE: Final = {"amount": {"json": "/n", "default": 1, "max": AMOUNT}}
 POLICY: Final = policy(
     defaults={
         "platform_timeout": "200ms",
         "fail_open_budget": {"units": 10**6, "seconds": 86_400},
     },
-    routes=[{"name": "leased", "match": {"path": LEASED}, "meter": {"accuracy": "lease"}}],
+    routes=[
+        {
+            "name": "leased",
+            "match": {"path": LEASED},
+            "meter": {"accuracy": "lease", **_PRICE},
+        },
+        {
+            "name": "fragile",
+            "match": {"path": FRAGILE},
+            "meter": {"refund": "failed", **_PRICE},
+        },
+        {"name": "chat", "match": {"path": CHAT}, "meter": _PRICE},
+    ],
 )
+REPEATS: Final = 0.1
+"""The share of calls that repeat a request ID."""
+
+USER: Final = "usr_storm"
 _DENIALS: Final = frozenset({401, 403, 429, 503})
 _WRONG_EVENTS: Final = frozenset({"fault", "task_failed", "journal_damaged", "journal_dropped"})
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The books of one org, in units; `unreached` are calls that the product never got."""
-
-    org: str
-    limit: int
-    begun: int
-    executed: int
-    charged: int
-    repeated: int
-    unreached: int
-    bound: int
-
-    @property
-    def refused(self) -> int:
-        """Executed in an outage, and refused in the report since the limit had been reached."""
-        return max(0, self.executed - self.charged) if self.charged == self.limit else 0
-
-    @property
-    def free(self) -> int:
-        """Executed, and neither counted nor refused."""
-        return max(0, self.executed - self.charged - self.refused)
-
-    @property
-    def double(self) -> int:
-        """Keys counted twice, and charges beyond what calls and lost leases explain."""
-        return self.repeated + max(0, self.charged - self.begun - self.bound)
-
-    @property
-    def lost(self) -> int:
-        """Charged, and not executed."""
-        return max(0, self.charged - self.executed)
 
 
 @dataclass
@@ -119,8 +129,8 @@ class Storm:
 
     def table(self) -> str:
         """Write the books."""
-        names = ("org", "limit", "begun", "executed", "charged", "refused", "free", "double",
-                 "lost", "unreached", "bound")  # fmt: skip
+        names = ("org", "limit", "begun", "executed", "charged", "refused", "again", "free",
+                 "double", "lost", "unreached", "bound")  # fmt: skip
         lines = [names, *(tuple(str(getattr(row, name)) for name in names) for row in self.rows)]
         widths = [max(len(line[at]) for line in lines) for at in range(len(names))]
         return "\n".join(
@@ -137,8 +147,12 @@ class Load:
         self._product = product
         self._storm = storm
         self._serial = itertools.count()
+        self.orgs = sorted(tokens)
         self.begun: Counter[str] = Counter()
         self.unreached: Counter[str] = Counter()
+        self.refunded: Counter[str] = Counter()
+        self.sent: dict[str, list[Call]] = {org: [] for org, kind in KINDS.items() if kind.keyed}
+        """The calls of keyed orgs."""
 
     @contextlib.asynccontextmanager
     async def on(self, url: str) -> AsyncIterator[None]:
@@ -161,27 +175,41 @@ class Load:
             await asyncio.sleep(0.01)
 
     async def _call(self, client: RawClient) -> None:
-        org = random.choice(sorted(KINDS))
-        path = random.choice(KINDS[org][1])
-        act = random.choice(ACTS)
-        marker = f"m{next(self._serial)}"
-        self.begun[org] += 1
-        request = post(path, self._tokens[org], x_act=act.value, x_marker=marker)
+        org = random.choice(self.orgs)
+        path = random.choice(KINDS[org].paths)
+        act = random.choice(ACTS if path != FRAGILE else (Act.OK, Act.OK, *BROKEN))
+        number = next(self._serial)
+        call = Call(f"m{number}", f"r{number}", random.randint(1, AMOUNT))
+        fields = {"x_act": act.value, "x_marker": call.marker}
+        # What comes to nothing on the route that refunds it costs nothing.
+        fields["x_units"] = str(0 if path == FRAGILE and act in BROKEN else call.amount)
+        if org in self.sent:
+            if self.sent[org] and random.random() < REPEATS:
+                before = random.choice(self.sent[org][-20:])
+                call = Call(call.marker, before.request_id, before.amount)
+                fields["x_units"] = str(call.amount)
+            self.sent[org].append(call)
+            fields["x_request_id"] = call.request_id
+        body = b'{"n": %d}' % call.amount
+        self.begun[org] += call.amount
         try:
-            answer = await client.send(request)
+            answer = await client.send(post(path, self._tokens[org], body, **fields))
         except KeyError:  # an answer in chunks, which the plain client does not read
             return
         self._storm.answers[f"{answer.status} {answer.mark}".strip()] += 1
-        self._check(org, marker, answer)
+        self._check(org, call, answer)
+        if path == FRAGILE and act is Act.OK and answer.status >= 500:
+            executed = call.marker in self._product.markers
+            self.refunded[org] += call.amount if executed else 0
 
-    def _check(self, org: str, marker: str, answer: Answer) -> None:
-        executed = marker in self._product.markers
+    def _check(self, org: str, call: Call, answer: Answer) -> None:
+        marker, executed = call.marker, call.marker in self._product.markers
         if answer.status == 200 and not executed:
             self._storm.wrong.append(f"{marker} was answered and never executed")
         if answer.status in _DENIALS and executed:
             self._storm.wrong.append(f"{marker}: {answer.status}, yet executed: {answer.body!r}")
         if answer.status in {502, 504} and not executed:
-            self.unreached[org] += 1
+            self.unreached[org] += call.amount
 
 
 async def storm(
@@ -190,35 +218,40 @@ async def storm(
     """Kill so many times, or as often as fits into `seconds`; `number` seeds every choice."""
     random.seed(number)
     found = Storm()
-    limits = {org: limit for org, (limit, _) in KINDS.items()}
+    limits = {org: kind.limit for org, kind in KINDS.items()}
     async with (
         ObedientProduct(keep=False) as product,
         process_stack(policy=POLICY, orgs=limits, upstream_url=product.url) as s,
     ):
         await s.program.close()
-        load = Load({org: s.token(org, ttl=7 * 86_400) for org in KINDS}, product, found)
+        tokens = {org: s.token(org, user_id=USER, ttl=7 * 86_400) for org in KINDS}
+        load = Load(tokens, product, found)
         journal = s.place.policy_file.with_name("journal")
         now = asyncio.get_running_loop().time
         began = now()
-        for count in itertools.cycle(workers):
-            if found.kills.total() >= kills or now() > began + seconds:
-                break
-            program = await s.restart(under=("setsid",), journal=journal, workers=count)
-            try:
-                await _round(s, program, load, product, found, workers=count)
-            finally:
-                await program.close()
-            print(f"{found.kills.total()} kills in {now() - began:.0f} s", flush=True)
-        await s.fault()
-        await product.listen()
-        await _report_all(s, journal, found)
+        for half, faults in ((1, FAULTS), (2, (*FAULTS, STORE_DOWN, STORE_DOWN))):
+            load.orgs = [org for org in KINDS if half == 1 or org not in UNLIMITED]
+            for count in itertools.cycle(workers):
+                if found.kills.total() * 2 >= kills * half or now() > began + seconds * half / 2:
+                    break
+                await s.fault(**random.choice(faults))
+                program = await s.restart(
+                    under=("setsid",), journal=journal, workers=count, trusted_proxies=LOCAL
+                )
+                try:
+                    await _round(program, load, product, found, workers=count)
+                finally:
+                    await program.close()
+                print(f"{found.kills.total()} kills in {now() - began:.0f} s", flush=True)
+            await s.fault()
+            await product.listen()
+            await _report_all(s, journal, found)
         await asyncio.sleep(0.5)
         _balance(s, load, product, found)
     return found
 
 
 async def _round(
-    s: ProcessStack,
     program: SidecarProgram,
     load: Load,
     product: ObedientProduct,
@@ -227,7 +260,6 @@ async def _round(
     workers: int,
 ) -> None:
     """Put one sidecar under load, and kill it: perhaps a worker first, in the end all of it."""
-    await s.fault(**random.choice(FAULTS))
     async with load.on(program.url):
         flaky = asyncio.create_task(_flaky(product, found))
         await asyncio.sleep(random.uniform(*LOAD_SECONDS))
@@ -237,8 +269,14 @@ async def _round(
                 found.kills["one worker"] += 1
                 found.replicas += 1
             await asyncio.sleep(random.uniform(*LOAD_SECONDS))
-        os.killpg(program.pid, SIGKILL)
-        found.kills["workers and their parent" if workers > 1 else "the process"] += 1
+        if workers > 1 and random.random() < 0.5:
+            pids = _children(program.pid)
+            program.send(SIGKILL)
+            found.kills["the parent alone"] += 1
+            await soon(lambda: [pid for pid in pids if _runs(pid)], lambda left: not left)
+        else:
+            os.killpg(program.pid, SIGKILL)
+            found.kills["workers and their parent" if workers > 1 else "the process"] += 1
         found.replicas += workers
         status = await program.ended()
         flaky.cancel()
@@ -251,6 +289,14 @@ async def _round(
 def _children(pid: int) -> list[int]:
     words = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return [int(word) for word in words]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return words[0] not in {"Z", "X"}
 
 
 async def _flaky(product: ObedientProduct, found: Storm) -> None:
@@ -271,7 +317,7 @@ async def _flaky(product: ObedientProduct, found: Storm) -> None:
 
 async def _report_all(s: ProcessStack, journal: Path, found: Storm) -> None:
     """Start once more, wait until all is reported, and stop as Kubernetes does."""
-    last = await s.restart(journal=journal)
+    last = await s.restart(journal=journal, trusted_proxies=LOCAL)
     try:
 
         async def pending() -> float:
@@ -304,29 +350,36 @@ def _others(journal: Path) -> list[int]:
 
 
 def _balance(s: ProcessStack, load: Load, product: ObedientProduct, found: Storm) -> None:
-    for org, (limit, paths) in KINDS.items():
+    for org, kind in KINDS.items():
         consumes = s.platform.consumes(org)
         keys = Counter(each.key for each in consumes)
-        held = max(limit // HELD_PART, LEAST_HELD) if LEASED in paths else 0
-        unreached = load.unreached[org]
+        held = max(kind.limit // HELD_PART, LEAST_HELD) if LEASED in kind.paths else 0
+        strange, keyless, again = (
+            by_key(org, USER, load.sent[org], product.markers, set(keys))
+            if kind.keyed
+            else (0, 0, 0)
+        )
         row = Row(
             org=org,
-            limit=limit,
+            limit=kind.limit,
             begun=load.begun[org],
-            executed=product.executions[org],
+            executed=product.units[org, "ai_calls"] - load.refunded[org],
             charged=sum(each.amount for each in consumes),
-            repeated=sum(count - 1 for count in keys.values()),
-            unreached=unreached,
+            repeated=sum(count - 1 for count in keys.values()) + strange,
+            unreached=load.unreached[org],
             bound=found.replicas * held,
+            keyless=keyless,
+            again=again,
         )
         found.rows.append(row)
-        allowed = row.bound + unreached + CALLERS * (found.kills.total() + found.closings)
+        in_flight = AMOUNT * CALLERS * (found.kills.total() + found.closings)
+        allowed = row.bound + row.unreached + in_flight
         for name in ("free", "double"):
             if units := getattr(row, name):
                 found.wrong.append(f"{org}: {units} units {name}")
         if row.lost > allowed:
             found.wrong.append(f"{org}: {row.lost} units lost, {allowed} are explained")
-        if 0 <= limit < row.charged:
+        if 0 <= kind.limit < row.charged:
             found.wrong.append(f"{org}: {row.charged} charged, beyond the limit")
     found.wrong += [f"{marker} was executed twice" for marker in product.twice]
 
