@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import itertools
 import os
 import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, Final
@@ -30,40 +28,14 @@ from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.leases import HELD_PART, LEAST_HELD
 from tests.e2e.harness import CHAT, LOCAL, eventually, policy, scrape, soon
 from tests.e2e.programs import ProcessStack, SidecarProgram, process_stack
-from tests.e2e.raw_client import Answer, RawClient, post
-from tests.fakes.obedient_product import Act, ObedientProduct
-from tests.soak.storm_books import Call, Row, by_key
+from tests.fakes.obedient_product import ObedientProduct
+from tests.soak.storm_books import Row, Storm, by_key
+from tests.soak.storm_load import AMOUNT, CALLERS, FRAGILE, KINDS, LEASED, USER, Load
 
-LEASED: Final = "/api/v1/leased"
-FRAGILE: Final = "/api/v1/fragile"
-CALLERS: Final = 8
 LOAD_SECONDS: Final = (0.05, 0.4)
 WORKER_KILLS: Final = 4
 """At most so many workers are killed before their parent is."""
 
-AMOUNT: Final = 4
-"""At most so many units are one call's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What an org calls; `keyed`: with request IDs that the sidecar believes."""
-
-    limit: int
-    paths: tuple[str, ...]
-    keyed: bool = False
-
-
-KINDS: Final = {
-    "org_keyed": Kind(1_000_000, (CHAT,), keyed=True),
-    "org_exact": Kind(1_000_000, (CHAT,)),
-    "org_lease": Kind(500_000, (LEASED,)),
-    "org_mixed": Kind(200_000, (CHAT, LEASED)),
-    "org_refund": Kind(1_000_000, (FRAGILE,)),
-    "org_free": Kind(-1, (CHAT,), keyed=True),
-    "org_tight": Kind(1_500, (CHAT,)),
-    "org_tight_lease": Kind(1_500, (LEASED,)),
-}
 UNLIMITED: Final = frozenset(org for org, kind in KINDS.items() if kind.limit < 0)
 STORE_DOWN: Final[dict[str, Any]] = {"store_down": True}
 """Of an unlimited org this looks like the truth: only in the second half, when none calls."""
@@ -82,10 +54,6 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"malformed": "html", "error_rate": 0.5},
     {"malformed": "wrong_types"},
 )
-BROKEN: Final = (Act.ERROR, Act.RESET, Act.CLOSE, Act.CUT)
-"""Acts after which `refund: failed` gives the units back."""
-
-ACTS: Final = (*[Act.OK] * 12, Act.CHUNKED, Act.STREAM, *BROKEN)
 _PRICE: Final = {"amount": {"json": "/n", "default": 1, "max": AMOUNT}}
 POLICY: Final = policy(
     defaults={
@@ -106,110 +74,7 @@ POLICY: Final = policy(
         {"name": "chat", "match": {"path": CHAT}, "meter": _PRICE},
     ],
 )
-REPEATS: Final = 0.1
-"""The share of calls that repeat a request ID."""
-
-USER: Final = "usr_storm"
-_DENIALS: Final = frozenset({401, 403, 429, 503})
 _WRONG_EVENTS: Final = frozenset({"fault", "task_failed", "journal_damaged", "journal_dropped"})
-
-
-@dataclass
-class Storm:
-    """What a storm did, and what it found; `wrong` is empty where all is well."""
-
-    kills: Counter[str] = field(default_factory=Counter)
-    replicas: int = 0
-    """Processes with books of their own that were killed."""
-    closings: int = 0
-    """How often the product stopped listening: what waited there is lost."""
-    answers: Counter[str] = field(default_factory=Counter)
-    rows: list[Row] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-    def table(self) -> str:
-        """Write the books."""
-        names = ("org", "limit", "begun", "executed", "charged", "refused", "again", "free",
-                 "double", "lost", "unreached", "bound")  # fmt: skip
-        lines = [names, *(tuple(str(getattr(row, name)) for name in names) for row in self.rows)]
-        widths = [max(len(line[at]) for line in lines) for at in range(len(names))]
-        return "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-            for line in lines
-        )
-
-
-class Load:
-    """Callers of all orgs; they connect again until they are stopped."""
-
-    def __init__(self, tokens: dict[str, str], product: ObedientProduct, storm: Storm) -> None:
-        self._tokens = tokens
-        self._product = product
-        self._storm = storm
-        self._serial = itertools.count()
-        self.orgs = sorted(tokens)
-        self.begun: Counter[str] = Counter()
-        self.unreached: Counter[str] = Counter()
-        self.refunded: Counter[str] = Counter()
-        self.sent: dict[str, list[Call]] = {org: [] for org, kind in KINDS.items() if kind.keyed}
-        """The calls of keyed orgs."""
-
-    @contextlib.asynccontextmanager
-    async def on(self, url: str) -> AsyncIterator[None]:
-        """Call while the block lasts."""
-        ended = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CALLERS):
-                group.create_task(self._call_until(ended, url))
-            try:
-                yield
-            finally:
-                ended.set()
-
-    async def _call_until(self, ended: asyncio.Event, url: str) -> None:
-        while not ended.is_set():
-            with contextlib.suppress(OSError, EOFError):
-                async with RawClient(url) as client:
-                    while not ended.is_set():
-                        await self._call(client)
-            await asyncio.sleep(0.01)
-
-    async def _call(self, client: RawClient) -> None:
-        org = random.choice(self.orgs)
-        path = random.choice(KINDS[org].paths)
-        act = random.choice(ACTS if path != FRAGILE else (Act.OK, Act.OK, *BROKEN))
-        number = next(self._serial)
-        call = Call(f"m{number}", f"r{number}", random.randint(1, AMOUNT))
-        fields = {"x_act": act.value, "x_marker": call.marker}
-        # What comes to nothing on the route that refunds it costs nothing.
-        fields["x_units"] = str(0 if path == FRAGILE and act in BROKEN else call.amount)
-        if org in self.sent:
-            if self.sent[org] and random.random() < REPEATS:
-                before = random.choice(self.sent[org][-20:])
-                call = Call(call.marker, before.request_id, before.amount)
-                fields["x_units"] = str(call.amount)
-            self.sent[org].append(call)
-            fields["x_request_id"] = call.request_id
-        body = b'{"n": %d}' % call.amount
-        self.begun[org] += call.amount
-        try:
-            answer = await client.send(post(path, self._tokens[org], body, **fields))
-        except KeyError:  # an answer in chunks, which the plain client does not read
-            return
-        self._storm.answers[f"{answer.status} {answer.mark}".strip()] += 1
-        self._check(org, call, answer)
-        if path == FRAGILE and act is Act.OK and answer.status >= 500:
-            executed = call.marker in self._product.markers
-            self.refunded[org] += call.amount if executed else 0
-
-    def _check(self, org: str, call: Call, answer: Answer) -> None:
-        marker, executed = call.marker, call.marker in self._product.markers
-        if answer.status == 200 and not executed:
-            self._storm.wrong.append(f"{marker} was answered and never executed")
-        if answer.status in _DENIALS and executed:
-            self._storm.wrong.append(f"{marker}: {answer.status}, yet executed: {answer.body!r}")
-        if answer.status in {502, 504} and not executed:
-            self.unreached[org] += call.amount
 
 
 async def storm(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.admission.idempotency import key_of, scope_of
 from tests.e2e.harness import CHAT, PRODUCT
@@ -58,6 +59,31 @@ class Call:
     marker: str
     request_id: str
     amount: int
+
+
+@dataclass
+class Storm:
+    """What a storm did, and what it found; `wrong` is empty where all is well."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    replicas: int = 0
+    """Processes with books of their own that were killed."""
+    closings: int = 0
+    """How often the product stopped listening: what waited there is lost."""
+    answers: Counter[str] = field(default_factory=Counter)
+    rows: list[Row] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """Write the books."""
+        names = ("org", "limit", "begun", "executed", "charged", "refused", "again", "free",
+                 "double", "lost", "unreached", "bound")  # fmt: skip
+        lines = [names, *(tuple(str(getattr(row, name)) for name in names) for row in self.rows)]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(names))]
+        return "\n".join(
+            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+            for line in lines
+        )
 
 
 def keys_of(org: str, user_id: str, request_id: str, amount: int, times: int) -> set[str]:
