@@ -210,6 +210,7 @@ async def _trickle(attacker: Attacker) -> None:
                     await asyncio.wait([answer], timeout=0.5)
                 writer.close()
                 attacker.answers[answer.result()[9:12].decode("latin-1")] += 1
+            await asyncio.sleep(1)  # a flood of new connections would be another attack
 
     await asyncio.gather(*(stranger() for _ in range(1000)))
 
