@@ -148,7 +148,7 @@ async def _admin_bodies(attacker: Attacker) -> None:
 
 async def _scrapes(attacker: Attacker) -> None:
     for number in range(ROUTES):
-        await attacker.ask(attacker.head("GET", f"/r/{number}", "Connection: close"))
+        await attacker.ask(attacker.head("POST", f"/r/{number}", length=0))
     raw = attacker.head("GET", "/metrics", "Connection: close")
     await asyncio.gather(
         *(attacker.repeat(itertools.repeat(raw), port=attacker.admin) for _ in range(4))
