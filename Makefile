@@ -10,6 +10,9 @@ BENCH ?=
 # How long to fuzz (3600) or to soak (300), in seconds.
 fuzz: SECONDS ?= 3600
 soak: SECONDS ?= 300
+# How often to kill, and how many calls to make beside clients that leave.
+KILLS ?= 500
+CALLS ?= 1000000
 # How many calls the differential test makes, and from which seed.
 PROBES ?= 100000
 SEED ?= 1
@@ -18,7 +21,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -47,8 +50,18 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
 
+stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
+	BB_BOOKS_EXAMPLES=25000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py
+	BB_STATEFUL_EXAMPLES=3000 $(VENV)/bin/python -m pytest -q tests/stateful
+
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
+
+kill-storm: $(VENV)/.dev ## kill the sidecar KILLS (500) times under load with faults, then balance the books
+	$(VENV)/bin/python -m tests.soak.kill_storm --kills $(KILLS)
+
+leaving-clients: $(VENV)/.dev ## make CALLS (1000000) calls beside clients that leave at every step (Linux)
+	$(VENV)/bin/python -m tests.soak.leaving --calls $(CALLS)
 
 resources: $(VENV)/.dev ## measure memory with 2,000 streams and slow readers, 10,000 aborts, 200 reloads
 	BB_RESOURCES=full $(VENV)/bin/python -m pytest tests/resources -s

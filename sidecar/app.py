@@ -29,6 +29,7 @@ from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.journal_keeper import JournalKeeper
 from sidecar.key_source import KeySource, Secret
+from sidecar.memory_limit import body_memory
 from sidecar.model import ALONE, CookieSource, Share
 from sidecar.open_files import room_for
 from sidecar.outbound import usable_proxy_for
@@ -40,6 +41,7 @@ from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.ports import Attempts, Clock
+from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings import Settings
@@ -220,6 +222,7 @@ class App:
             max_inflight=limits.max_inflight,
             first_byte_timeout=limits.first_byte_timeout,
             nonce=secrets.token_hex(6),
+            memory=BodyMemory(body_memory(limits.body_memory, self._share)),
         )
         webhook = await self._side_jobs(policies, books, key)
         server = Server(

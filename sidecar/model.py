@@ -33,6 +33,11 @@ class Share:
         """Return this process's part of `units`; the parts of all processes add up to them."""
         return units // self.of + (self.index < units % self.of)
 
+    @override
+    def __reduce__(self) -> tuple[type[Share], tuple[object, ...]]:
+        """Go to another process as what it was made of: compiled, it has no way of its own."""
+        return Share, (self.index, self.of)
+
 
 ALONE: Final = Share(0, 1)
 """The share of a sidecar that is one process."""

@@ -76,9 +76,10 @@ class Attempts(Protocol):
 class BodySource(Protocol):
     """The body of a call, for an amount that is read from it."""
 
-    async def read(self, limit: int) -> bytes | None:
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         """Return the whole body; None when it is longer than `limit` bytes.
 
+        Memory for it, and for a `decoder` of so many bytes, is reserved for `holder`, an org.
         What was read is kept for forwarding either way: in shadow, too long a body passes.
         Raises ConnectionError when the caller goes away first.
         """

@@ -74,7 +74,8 @@ class Limits:
     `max_inflight` counts requests, streams included; `head_timeout` runs from the first byte of a
     head to its last; `idle_timeout` between requests of one connection; `body_idle_timeout`
     without progress of a body in either direction; `request_timeout` from the end of a head to that
-    of its body; `upstream_connections` are kept idle.
+    of its body; `upstream_connections` are kept idle; `body_memory` is for all workers together,
+    None derives it from the memory limit.
     """
 
     max_connections: int = 10_000
@@ -88,6 +89,7 @@ class Limits:
     body_idle_timeout: float | None = 60.0
     request_timeout: float | None = 300.0
     upstream_connections: int = 256
+    body_memory: int | None = None
 
 
 def _member(kind: type[E]) -> Callable[[str], E]:
@@ -209,6 +211,11 @@ UPSTREAM_CONNECTIONS = _ours(
     "--upstream-connections", whole(0, 100_000), _L.upstream_connections,
     "idle connections kept to the upstream",
 )  # fmt: skip
+BODY_MEMORY: Option[int] = Option(
+    "--body-memory", "SIDECAR_BODY_MEMORY", whole(1 << 20, 1 << 40), None,
+    "bytes of request bodies held at once, by all workers together",
+    shown="a part of the memory limit", ours=True,
+)  # fmt: skip
 METRICS_ORGS = _ours(
     "--metrics-orgs", whole(0, 100_000), 100, "orgs, the most recent ones, with quota gauges"
 )
@@ -234,7 +241,7 @@ OPTIONS: Final[tuple[Option[Any], ...]] = (
     KEY_FILE, PRODUCT, JOURNAL, REDIS, WORKERS, LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS,
     TRUSTED_PROXIES, MAX_CONNECTIONS, MAX_INFLIGHT, MAX_HEAD_BYTES, MAX_FIELDS, HEAD_TIMEOUT,
     IDLE_TIMEOUT, CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, BODY_IDLE_TIMEOUT, REQUEST_TIMEOUT,
-    UPSTREAM_CONNECTIONS, METRICS_ORGS, API_KEY_FILE, WEBHOOK_URL, WEBHOOK_SECRET_FILE,
+    UPSTREAM_CONNECTIONS, BODY_MEMORY, METRICS_ORGS, API_KEY_FILE, WEBHOOK_URL, WEBHOOK_SECRET_FILE,
 )  # fmt: skip
 
 
@@ -320,6 +327,7 @@ class Settings:
                 body_idle_timeout=given.optional(BODY_IDLE_TIMEOUT),
                 request_timeout=given.optional(REQUEST_TIMEOUT),
                 upstream_connections=given[UPSTREAM_CONNECTIONS],
+                body_memory=given.optional(BODY_MEMORY),
             ),
             api_key=api_key,
             webhook=webhook,

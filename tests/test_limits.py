@@ -60,7 +60,7 @@ NO_LIMITS: Final = {
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",
         "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
         "http1.framing._WORTH_A_SPLIT", "platform.consume._SHARED_DEADLINES",
-        "policy.amounts._LIMIT",
+        "policy.amounts._LIMIT", "memory_limit._PART", "memory_limit._NO_LIMIT",
         "policy.content_coding._WORK", "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
         "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
     ),

@@ -5,9 +5,9 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- define "bizbasics-sidecar.containerBody" -}}
 {{- $v := include "bizbasics-sidecar.values" .root | fromJson -}}
 {{- $facts := .facts -}}
-{{- $ports := list (int $v.ports.http) (int $v.ports.product) (int $v.ports.admin) -}}
-{{- if ne (len (uniq $ports)) 3 -}}
-{{- fail (printf "ports: http, product and admin are %v: give three numbers that differ" $ports) -}}
+{{- $ports := list (int $v.ports.http) (int $v.ports.product) (int $v.ports.admin) (int $v.ports.metrics) -}}
+{{- if ne (len (uniq $ports)) 4 -}}
+{{- fail (printf "ports: http, product, admin and metrics are %v: give four numbers that differ" $ports) -}}
 {{- end -}}
 {{- if and $v.settings.webhookUrl (not $v.secretKeys.webhookSecret) -}}
 {{- fail "settings.webhookUrl: every pod would register the URL anew: register it once with `bb-sidecar webhooks register`, put the secret into the Secret and its key into secretKeys.webhookSecret" -}}
@@ -18,6 +18,7 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- fail (printf "extraEnv: %s: the chart has a value of its own for it: see README.md under settings, platform, ports and secretKeys" .name) -}}
 {{- end -}}
 {{- end -}}
+{{- include "bizbasics-sidecar.checkMemory" $v -}}
 name: bb-sidecar
 image: {{ include "bizbasics-sidecar.image" .root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
@@ -26,8 +27,8 @@ ports:
   - name: bb-http
     containerPort: {{ int $v.ports.http }}
     protocol: TCP
-  - name: bb-admin
-    containerPort: {{ int $v.ports.admin }}
+  - name: bb-metrics
+    containerPort: {{ int $v.ports.metrics }}
     protocol: TCP
 env:
   - name: PORT
@@ -39,7 +40,12 @@ env:
   - name: SIDECAR_HOST
     value: {{ $v.listenAddress | quote }}
   - name: SIDECAR_ADMIN
-    value: {{ printf "%s:%d" (ternary "[::]" $v.listenAddress (eq $v.listenAddress "::")) (int $v.ports.admin) | quote }}
+    value: {{ printf "%s:%d" (ternary "[::1]" "127.0.0.1" (eq $v.listenAddress "::")) (int $v.ports.admin) | quote }}
+  # In a mesh calls of other pods arrive from loopback too: only who has the file may drain.
+  - name: SIDECAR_ADMIN_SOCKET
+    value: /run/bb-sidecar/admin.sock
+  - name: SIDECAR_METRICS
+    value: {{ printf "%s:%d" (ternary "[::]" $v.listenAddress (eq $v.listenAddress "::")) (int $v.ports.metrics) | quote }}
   - name: SIDECAR_POLICY
     value: /etc/bb-sidecar/policy/policy.yaml
   - name: SIDECAR_KEY_FILE
@@ -104,6 +110,8 @@ volumeMounts:
   - name: bb-no-token
     mountPath: /var/run/secrets/kubernetes.io/serviceaccount
     readOnly: true
+  - name: bb-run
+    mountPath: /run/bb-sidecar
   {{- if $v.journal.enabled }}
   - name: bb-journal
     mountPath: /var/lib/bb-sidecar
@@ -115,21 +123,45 @@ lifecycle:
   preStop:
     exec:
       # A native sidecar hears SIGTERM only when the product has ended: the hook drains it before.
-      command: [bb-sidecar, drain, --after, {{ int $v.drain.preStopSeconds | quote }}]
+      command: [bb-sidecar, drain, --admin-socket, /run/bb-sidecar/admin.sock, --after, {{ int $v.drain.preStopSeconds | quote }}]
 startupProbe:
-  httpGet: {path: /health, port: bb-admin}
+  httpGet: {path: /health, port: bb-metrics}
   periodSeconds: 1
   failureThreshold: 30
 livenessProbe:
-  httpGet: {path: /health, port: bb-admin}
+  httpGet: {path: /health, port: bb-metrics}
   periodSeconds: 10
   timeoutSeconds: 3
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /ready, port: bb-admin}
+  httpGet: {path: /ready, port: bb-metrics}
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 2
+{{- end -}}
+
+{{/*
+Refuses a memory limit that the workers do not fit into. Takes the values. The same numbers as
+sidecar/memory_limit.py: 64Mi for each process, and twice the least of 8Mi for request bodies.
+*/}}
+{{- define "bizbasics-sidecar.checkMemory" -}}
+{{- $limit := dig "limits" "memory" "" .resources -}}
+{{- $limit = kindIs "float64" $limit | ternary (int64 $limit | toString) ($limit | toString) -}}
+{{- if $limit -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $limit -}}
+{{- $unit := trimPrefix $number $limit -}}
+{{- $workers := int (.settings.workers | default 1) -}}
+{{- $processes := ternary 1 (add $workers 1) (eq $workers 1) -}}
+{{- $wanted := add (mul 64 $processes) (mul 16 $workers) -}}
+{{- if hasKey $units $unit -}}
+{{- if lt (mulf (float64 $number) (float64 (get $units $unit))) (mulf (float64 $wanted) 1048576.0) -}}
+{{- fail (printf "resources.limits.memory: %s is too little for settings.workers %d: raise it to %dMi at least, or run fewer workers" $limit $workers $wanted) -}}
+{{- end -}}
+{{- else if eq $unit "m" -}}
+{{- fail (printf "resources.limits.memory: %s is thousandths of a byte: write it like 256Mi" $limit) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "bizbasics-sidecar.securityContext" -}}
@@ -172,6 +204,9 @@ sysctls:
         path: {{ . | quote }}
       {{- end }}
 - name: bb-no-token
+  emptyDir:
+    sizeLimit: 1Mi
+- name: bb-run
   emptyDir:
     sizeLimit: 1Mi
 {{- if $v.journal.enabled }}

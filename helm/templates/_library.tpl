@@ -57,7 +57,7 @@ initContainers:
 {{- if $v.monitoring.annotations -}}
 prometheus.io/scrape: "true"
 prometheus.io/path: /metrics
-prometheus.io/port: {{ int $v.ports.admin | quote }}
+prometheus.io/port: {{ int $v.ports.metrics | quote }}
 {{- end -}}
 {{- end -}}
 

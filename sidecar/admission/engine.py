@@ -167,7 +167,7 @@ class Engine:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
 
         # Price: how many units.
-        amount = await self._price(call, meter, body)
+        amount = await self._price(call, meter, body, identity.org_id)
         if not isinstance(amount, int):
             return self._uncharged(amount, call, route, meter, identity)
 
@@ -255,12 +255,14 @@ class Engine:
             self._books.replays.release(scope, self._clock.monotonic())
 
     async def _price(
-        self, call: Call, meter: Meter, body: BodySource
+        self, call: Call, meter: Meter, body: BodySource, org: str
     ) -> int | TooLong | Unpriced | Free:
         """Price a call; a body that sets the amount is read in turns with other bodies."""
         source = meter.amount
         if isinstance(source, JsonAmount):
-            content = await body.read(meter.body_limit)
+            compressed = any(name == b"content-encoding" for name, _ in call.headers)
+            decoder = meter.body_limit if compressed else 0
+            content = await body.read(meter.body_limit, org, decoder)
             if content is None:
                 return TooLong(meter.body_limit)
             reading = source.reading(call.headers, content, meter.body_limit)

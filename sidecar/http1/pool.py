@@ -17,7 +17,7 @@ from sidecar.http1.resolving import Lookup
 from sidecar.http1.tunnel import Proxy
 
 _SWEEP_SECONDS: Final = 0.5
-_WRITE_HIGH_WATER: Final = 256 * 1024
+_WRITE_HIGH_WATER: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class InjectorConfig(BaseModel):
     port: Port = 8080
     product_port: Port = 18080
     admin_port: Port = 9901
+    metrics_port: Port = 9902
     product_sleep: Annotated[int, Field(ge=1, le=3600)] | None = None
     grace_seconds: Annotated[int, Field(ge=1, le=7200)] = 35
     excluded_namespaces: frozenset[str] = frozenset()

@@ -68,16 +68,18 @@ def _told_port(container: Object, asked: dict[str, str]) -> int | None:
 
 def check_free(spec: Object, product: Object, ports: Ports, config: InjectorConfig) -> None:
     """See that nobody else in the pod has a port that the sidecar or the product now takes."""
-    taken = {ports.sidecar, ports.product, config.admin_port}
-    if len(taken) < 3:  # noqa: PLR2004 - one for each of the three
-        raise CannotInject(
-            f"port {config.admin_port} is the sidecar's admin port: set {words.PORT} or"
-            f" {words.PRODUCT_PORT} to another"
-        )
+    own = {config.admin_port: "admin", config.metrics_port: "metrics"}
+    for number in (ports.sidecar, ports.product):
+        if number in own:
+            raise CannotInject(
+                f"port {number} is the sidecar's {own[number]} port: set {words.PORT} or"
+                f" {words.PRODUCT_PORT} to another"
+            )
+    taken = {ports.sidecar, ports.product, *own}
     for each in all_containers(spec):
         for entry in tcp_ports(each):
             number = entry["containerPort"]
-            if number in taken and (each is not product or number == config.admin_port):
+            if number in taken and (each is not product or number in own):
                 raise CannotInject(
                     f"container {each.get('name')!r} has port {number}, which the sidecar needs"
                     f" here: set {words.PORT} or {words.PRODUCT_PORT}, or move that container"

@@ -279,9 +279,12 @@ class Consumer:
         started = self.loop.time()
         connecting = self.loop.create_task(self._pool.connect())
         failed = Failed(FailureKind.CONNECT)
+        taken = False
         try:
             if await ends_within(patience, connecting):
-                return connecting.result()
+                connection = connecting.result()
+                taken = True
+                return connection
             if patience.overloaded:
                 failed = Failed(FailureKind.OVERLOADED)
         except ConnectFailedError:
@@ -290,7 +293,7 @@ class Consumer:
             self.breaker.release(ticket)
             raise
         finally:
-            if not connecting.done():
+            if not taken:  # it may come, or have come, in the very moment in which it is given up
                 connecting.cancel()
                 connecting.add_done_callback(_put_back)
         self._tell(failed, ticket, started)
@@ -325,7 +328,7 @@ class Consumer:
 
 
 def _put_back(connecting: asyncio.Task[ClientConnection]) -> None:
-    """Return a connection that came in the moment in which it was given up."""
+    """Return a connection that its asker no longer takes."""
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().put_back()
 

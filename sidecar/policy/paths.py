@@ -139,6 +139,8 @@ def _refuse_hazards(raw: str) -> None:
     """Refuse what no list of readings can bound."""
     if not raw.startswith("/"):
         raise _RefusedError("the path does not start with '/'")
+    if len(raw) > _MAX_READ:
+        raise _RefusedError(f"the path is odd and has more than {_MAX_READ} characters")
     if found := _NOT_IN_A_PATH.search(raw):
         raise _RefusedError(f"the path has the character {found[0]!a}, which must be encoded")
     if _BAD_ESCAPE.search(raw):

@@ -111,6 +111,8 @@ class ServerConnection:
         self._server.closed(self)
         if self.exchange is not None:
             self.exchange.cancel()
+        if self.body is not None:  # a task that never ran does not end its exchange
+            self.body.let_go()
 
     def pause_writing(self) -> None:
         """Stop reading the upstream: the client does not keep up."""
@@ -193,6 +195,8 @@ class ServerConnection:
         self.moved = False
         self.feeds_from(None)
         body, self.body = self.body, None
+        if body is not None:
+            body.let_go()
         self.answered = False
         self._body_full = False
         server = self._server
@@ -286,12 +290,15 @@ class ServerConnection:
             self.deadline = _NEVER
         self._body_due = _NEVER
         if head.length:
-            body = InboundBody(self, head.length, owes_continue=head.expects_continue)
+            body = InboundBody(
+                self, head.length, self._server.memory, owes_continue=head.expects_continue
+            )
             self.body = body
             if self._buffer:
                 try:
                     self._buffer = self._fed(body, self._buffer)
                 except ProtocolError as error:
+                    body.let_go()
                     self._refuse(error)
                     return
             if not body.done:

@@ -22,9 +22,9 @@ from sidecar.model import (
 from sidecar.ports import BodySource, Clock, RequestObserver
 from sidecar.proxy import headers
 from sidecar.proxy.answering import serialise
+from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.failures import fault, upstream_failure
-from sidecar.proxy.inbound import ReadingRoom
 from sidecar.proxy.relay import Relay
 from sidecar.refusals import Refusal, quota_headers, refuse
 
@@ -49,11 +49,14 @@ class Admission(Protocol):
 class _NoBody:
     """The body of a call that has none."""
 
-    async def read(self, limit: int) -> bytes | None:  # noqa: ARG002 - nothing is within any limit
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
+        """Return nothing, which fits anywhere."""
+        del limit, holder, decoder
         return b""
 
 
 _NO_BODY: Final = _NoBody()
+_NO_MEMORY: Final = "Too many request bodies are under way."
 
 
 class Gateway:
@@ -69,6 +72,7 @@ class Gateway:
         max_inflight: int,
         first_byte_timeout: float | None,
         nonce: str,
+        memory: BodyMemory | None = None,
     ) -> None:
         self._engine = engine
         self._upstream = upstream
@@ -78,7 +82,7 @@ class Gateway:
         self._first_byte_timeout = first_byte_timeout
         self._nonce = nonce
         self._serial = 0
-        self._room = ReadingRoom()
+        self.memory = BodyMemory() if memory is None else memory
         # Bound once: in Python 3.11 each get_running_loop() is a system call.
         self._new_future = asyncio.get_running_loop().create_future
         self.inflight = 0
@@ -93,7 +97,7 @@ class Gateway:
         code = 0
         self.inflight += 1
         try:
-            decision = self._at_the_door(call) or await self._decide(client, call)
+            decision = self._check_capacity(call, client) or await self._decide(client, call)
             if decision.permit is None:
                 code = self._refuse(client, head, decision)
             else:
@@ -110,8 +114,6 @@ class Gateway:
             code = self._answer_fault(client, head, decision)
         finally:
             self.inflight -= 1
-            if client.body is not None:
-                client.body.let_go()
             if self.draining and self.inflight == 0:
                 self.idle.set()
             if not code and client.relay is not None:
@@ -126,7 +128,6 @@ class Gateway:
         body = client.body
         if body is None:
             return await self._engine.decide(call, _NO_BODY)
-        body.room = self._room
         if not body.done:
             await body.prime()
         return await self._engine.decide(call, body)
@@ -147,17 +148,21 @@ class Gateway:
         relay: Relay | None = None
         try:
             upstream = self._upstream.take() or await self._upstream.connect()
-            stale = upstream.used  # it may have been closed by the upstream, and we not know yet
             relay = self._relay(client, upstream, head, decision)
-            data, complete = self._request(client, head, decision, relay)
-            relay.start(data, complete=complete)
+            # No name for the request here: it would keep a large body until the answer has ended.
+            relay.start(
+                self._request(client, head, decision, relay),
+                complete=client.body is None or client.body.done,
+            )
             self._observer.forwarded(decision.route, self._clock.monotonic() - started)
             ended = await relay.finished
-            if relay.unreached and stale and complete:
+            if relay.unreached and relay.resend:
+                again = relay.resend
                 upstream = relay = None
                 upstream = await self._upstream.connect()
                 relay = self._relay(client, upstream, head, decision)
-                relay.start(data, complete=True)
+                relay.start(again, complete=True)
+                del again
                 ended = await relay.finished
             if ended is None:
                 return relay.status
@@ -202,8 +207,8 @@ class Gateway:
 
     def _request(
         self, client: ServerConnection, head: RequestHead, decision: Decision, relay: Relay
-    ) -> tuple[bytes, bool]:
-        """Return the head for the upstream with what is here of the body, and if that is all."""
+    ) -> bytes:
+        """Return the head for the upstream with what is here of the body."""
         body = client.body
         host = head.host or self._upstream.origin.authority.encode("ascii")
         data = headers.request_head(
@@ -217,10 +222,10 @@ class Gateway:
             expect=body is not None and body.owes_continue,
         )
         if body is None:
-            return data, True
-        return data + body.attach(relay.send_body), body.done
+            return data
+        return data + body.attach(relay.send_body)
 
-    def _at_the_door(self, call: Call) -> Decision | None:
+    def _check_capacity(self, call: Call, client: ServerConnection) -> Decision | None:
         """Refuse what there is no room for, before anything is asked or charged."""
         if self.draining:
             return _denied(call.request_id, Reason.DRAINING, 503, "The sidecar is shutting down.")
@@ -228,6 +233,8 @@ class Gateway:
             return _denied(
                 call.request_id, Reason.OVERLOADED, 503, "Too many requests are under way."
             )
+        if client.body is not None and self.memory.is_full:
+            return _denied(call.request_id, Reason.OVERLOADED, 503, _NO_MEMORY)
         return None
 
     def _cut(

@@ -1,4 +1,4 @@
-"""A request's body on its way in: held until somebody wants it, then passed on as it comes."""
+"""A request's body on its way in: held until it is forwarded, then passed on as it comes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import Final, Protocol
 
-from sidecar.admission.turns import Turns
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody
 from sidecar.http1.heads import CHUNKED
+from sidecar.proxy.body_memory import BodyMemory
 
 _HOLD: Final = 64 * 1024
 _QUIET_SECONDS: Final = 0.25
 _PRIME_SECONDS: Final = 5.0
-_READ_AT_ONCE: Final = 128 * 1024 * 1024
 # Work is counted in line ends, of which each chunk has two: a slice takes up to 0.5 ms.
 _SLICE_WORK: Final = 512
 _PIECE: Final = 4 * 1024
@@ -35,39 +34,30 @@ class Sender(Protocol):
         """Send a 1xx."""
 
 
-class ReadingRoom:
-    """Memory for the bodies that are read for their amounts, all of them together.
-
-    Chunked ones are unframed in turns.
-    """
-
-    __slots__ = ("left", "turns")
-
-    def __init__(self, size: int = _READ_AT_ONCE) -> None:
-        self.left = size
-        self.turns = Turns()
-
-
 class InboundBody:
     """One request's body, with its framing checked; a `BodySource` for the engine.
 
-    Bytes are held (64 KiB, then the client is paused) until `attach` names where they go. A body
-    that is read for an amount stays held, and is passed on as it came; what comes while it is read
-    takes from `room`, where there is one.
+    Bytes are held (64 KiB, then the client is paused; earlier where `memory` is full) until
+    `attach` names where they go. A body that is read for an amount stays held, and is passed on as
+    it came. `memory` counts what is held, what is read, and what the upstream has not taken.
     """
 
-    __slots__ = ("_framing", "_held", "_hold", "_owes_continue", "_reading", "_sender", "_sink",
-                 "_taken", "_waiter", "done", "error", "received", "room")  # fmt: skip
+    __slots__ = ("_counted", "_framing", "_held", "_hold", "_holder", "_memory", "_owes_continue",
+                 "_reading", "_sender", "_sink", "_waiter", "done", "error",
+                 "received")  # fmt: skip
 
-    def __init__(self, sender: Sender, length: int, *, owes_continue: bool) -> None:
+    def __init__(
+        self, sender: Sender, length: int, memory: BodyMemory, *, owes_continue: bool
+    ) -> None:
         self._sender = sender
         self._framing = ChunkedBody(bounded=True) if length == CHUNKED else CountedBody(length)
-        self._held = bytearray()
+        self._memory = memory
+        self._counted = 0
+        self._holder = ""
+        self._held: bytes | bytearray = b""  # bytes where it came in one piece: no copy is made
         self._hold = _HOLD
         self._owes_continue = owes_continue
         self._reading = False
-        self._taken = 0
-        self.room: ReadingRoom | None = None
         self._sink: Callable[[bytes, bool], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.done = self._framing.done
@@ -98,12 +88,10 @@ class InboundBody:
                 sink(passed, done)
             return rest
         if passed:
-            self._held += passed
-            if self._reading and self.room is not None:
-                self._take(self.room, len(passed))
+            self._keep(passed)
         if done:
             self._wake()
-        elif len(self._held) >= self._hold:
+        elif len(self._held) >= self._hold or (self._memory.is_full and not self._reading):
             self._sender.pause_body()
             self._wake()
         return rest
@@ -123,19 +111,23 @@ class InboundBody:
         if self.error is not None:
             raise self.error
         held = bytes(self._held)
-        self.let_go()
+        self._held = b""
         self._sink = sink
         if not self.done:
             self._sender.resume_body()
         return held
 
+    def count_unsent(self, size: int) -> None:
+        """Count, instead of what was held, the `size` bytes that the upstream has not taken."""
+        if self._sink is not None and size != self._counted:
+            self._memory.add(size - self._counted, self._holder)
+            self._counted = size
+
     def let_go(self) -> None:
-        """Hold nothing more, and give back the room that it took."""
-        self._held.clear()
-        self._reading = False
-        if self.room is not None:
-            self.room.left += self._taken
-            self._taken = 0
+        """Hold nothing more, and count nothing more."""
+        self._held = b""
+        self._memory.add(-self._counted, self._holder)
+        self._counted = 0
 
     async def prime(self) -> None:
         """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
@@ -157,18 +149,24 @@ class InboundBody:
                 continue
             return
 
-    async def read(self, limit: int) -> bytes | None:
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         """Return the whole content, unframed; None when it is longer than `limit` bytes.
 
-        Raises ProtocolError when the body is broken; cancelled when the client goes away.
+        The memory for it, and for a `decoder` of so many bytes, is reserved for `holder`. Raises
+        ProtocolError when the body is broken, or with 503 when it does not fit; cancelled when the
+        client goes away.
         """
         framing = self._framing
+        self._name_holder(holder)
         self._reading = True
         if isinstance(framing, CountedBody):
-            if framing.left + len(self._held) > limit:
+            whole = framing.left + len(self._held)
+            if whole > limit:
                 return None
+            self._reserve(whole + decoder - self._counted)
             self._hold = limit + 1
         else:
+            self._reserve(decoder)
             self._hold = 2 * limit + _HOLD  # the framing counts as well
         if self.owes_continue:
             self._owes_continue = False
@@ -178,11 +176,11 @@ class InboundBody:
                 return None
             self._sender.resume_body()
             await self._wait()
-        held = bytes(self._held)
+        self._held = held = bytes(self._held)
         if isinstance(framing, CountedBody):
             return held
-        turns = Turns() if self.room is None else self.room.turns
-        return await turns.run(_unframed(held, limit))
+        self._reserve(len(held))
+        return await self._memory.turns.run(_unframed(held, limit))
 
     async def _wait(self) -> None:
         if self.error is None:
@@ -194,11 +192,32 @@ class InboundBody:
         if self.error is not None:
             raise self.error
 
-    def _take(self, room: ReadingRoom, size: int) -> None:
-        room.left -= size
-        self._taken += size
-        if room.left < 0:
-            raise ProtocolError("too many large bodies are being read at once", 503)
+    def _keep(self, data: bytes) -> None:
+        """Hold a piece. A body of unknown length is counted as it comes, also while it is read."""
+        framing = self._framing
+        if not (self._reading and isinstance(framing, CountedBody)):
+            if self._reading:
+                self._reserve(len(data))
+            else:
+                self._memory.add(len(data), self._holder)
+                self._counted += len(data)
+        if isinstance(self._held, bytearray):
+            self._held += data
+        else:
+            self._held = bytearray(self._held) + data if self._held else data
+
+    def _name_holder(self, holder: str) -> None:
+        """Count for `holder` from now on."""
+        self._memory.add(-self._counted, self._holder)
+        self._holder = holder
+        self._memory.add(self._counted, holder)
+
+    def _reserve(self, size: int) -> None:
+        """Count `size` more bytes. ProtocolError with 503 where they do not fit."""
+        if size > 0:
+            if not self._memory.reserve(size, self._holder):
+                raise ProtocolError("too many large bodies are being read at once", 503)
+            self._counted += size
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -23,12 +23,13 @@ class Relay:
     The head waits for the first bytes of the body, which come at once, so that both leave in one
     write. `status` is 0 until a head was passed on; `until_close` says that the client can tell the
     whole answer only by the end of the connection; `unreached` that, provably, not one byte of the
-    request has arrived.
+    request has arrived. `resend` is the whole request while it may have to be sent again, because
+    the upstream may have closed its connection meanwhile.
     """
 
     __slots__ = ("_added", "_client", "_ending", "_first_byte", "_head", "_pending", "_rechunk",
-                 "_started", "_tells_quota", "decode", "finished", "keep", "status", "unreached",
-                 "until_close", "upstream")  # fmt: skip
+                 "_started", "_tells_quota", "decode", "finished", "keep", "resend", "status",
+                 "unreached", "until_close", "upstream")  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Relay:
         self.keep = keep
         self.status = 0
         self.unreached = False
+        self.resend = b""
         self.until_close = False
         self.upstream = upstream
         self.finished: asyncio.Future[PeerFailure | ProtocolError | None] = finished
@@ -64,9 +66,17 @@ class Relay:
     def start(self, data: bytes, *, complete: bool) -> None:
         """Send the head, and what there is of the body."""
         self._started = True
+        self.resend = data if complete and self.upstream.used else b""
         self.upstream.start(self, self._head.method, data, complete=complete)
+        self._count_unsent()
         if complete:
             self._await_answer()
+
+    def _count_unsent(self) -> None:
+        """Count the part of the request that the upstream has not taken."""
+        body = self._client.body
+        if body is not None and not self.resend:
+            body.count_unsent(self.upstream.transport.get_write_buffer_size())
 
     def _await_answer(self) -> None:
         """From now on the upstream owes the first byte of its answer."""
@@ -128,6 +138,7 @@ class Relay:
 
     def on_writable(self, *, writable: bool) -> None:
         """Let the client send only as fast as the upstream takes it."""
+        self._count_unsent()
         if writable:
             self._client.resume_body()
         else:
@@ -142,6 +153,9 @@ class Relay:
 
     def on_head(self, head: ResponseHead) -> None:
         """Write the head anew, framed for this client."""
+        if self.resend:
+            self.resend = b""
+            self._count_unsent()
         upgrade = self._head.upgrade
         if head.status == 101:
             if upgrade is None or not _same_protocol(head, upgrade):

@@ -50,6 +50,7 @@ class Server:
         At most `backlog` connections wait to be accepted, and may be so all at once.
         """
         self._gateway = gateway
+        self.memory = gateway.memory
         self._serve: Serve = gateway.serve if serve is None else serve
         self._loop = asyncio.get_running_loop()
         self._observer = observer

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import bodies, flames, latency, startup, streaming, throughput, workers
+from tests.bench import bodies, flames, isolation, latency, startup, streaming, throughput, workers
 from tests.bench.peer import Peer
 from tests.bench.peers import all_peers, stubs_alone
 from tests.bench.report import Report
 
 _PARTS: Final = (
     "throughput", "alone", "denied", "latency", "streaming", "idle", "bodies", "startup",
-    "workers", "flames",
+    "workers", "isolation", "flames",
 )  # fmt: skip
 _RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "performance"
 
@@ -34,10 +34,11 @@ def main() -> None:
     unknown = set(args.parts) - set(_PARTS)
     if unknown:
         sys.exit(f"bench: no part {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
-    for program in ("wrk", "nginx", "taskset"):
+    parts = args.parts or list(_PARTS)
+    programs = ("nginx", "taskset") if parts == ["isolation"] else ("wrk", "nginx", "taskset")
+    for program in programs:
         if shutil.which(program) is None:
             sys.exit(f"bench: {program} is missing: install it (Debian: apt-get install {program})")
-    parts = args.parts or list(_PARTS)
     report = Report()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         _run(report, parts, Path(folder), args.rounds, args.seconds)
@@ -56,6 +57,8 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
         report.startup = startup.measure(folder, rounds=max(rounds, 5), compiled=compiled)
     if "workers" in parts:
         report.workers = workers.measure(folder, rounds=rounds, seconds=seconds, compiled=compiled)
+    if "isolation" in parts:
+        report.isolation = isolation.measure(folder, seconds=seconds, compiled=compiled)
 
 
 def _of(peers: Mapping[str, Peer], *names: str) -> list[Peer]:

@@ -91,12 +91,14 @@ def _at_once() -> tuple[str, ...]:
     return ()
 
 
-def offer(port: int, request: Path, rate: float, seconds: float) -> dict[str, float]:
+def offer(
+    port: int, request: Path, rate: float, seconds: float, *, connections: int = 64
+) -> dict[str, float]:
     """Offer a constant rate from the load core; return what came of it."""
     command = [
         *_at_once(), "taskset", "-c", LOAD_CORE, sys.executable, "-m", "tests.bench.openloop",
         "--port", str(port), "--request", str(request), "--rate", str(rate),
-        "--seconds", str(seconds),
+        "--seconds", str(seconds), "--connections", str(connections),
     ]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=seconds + 60, check=True, cwd=_ROOT

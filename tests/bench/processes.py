@@ -77,6 +77,17 @@ def resident_bytes(pid: int) -> int:
     return total
 
 
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process had resident since `forget_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak of a process's resident memory begin again."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process and its children have used."""
     total = 0

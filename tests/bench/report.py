@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.bench import chart
 from tests.bench.bodies import Bodies
+from tests.bench.isolation import Isolation
 from tests.bench.latency import Latency
 from tests.bench.peers import COMPILED
 from tests.bench.startup import Startup
@@ -46,6 +47,7 @@ class Report:
     bodies: list[Bodies] = field(default_factory=list)
     workers: list[Workers] = field(default_factory=list)
     startup: list[Startup] = field(default_factory=list)
+    isolation: list[Isolation] = field(default_factory=list)
 
     def targets(self) -> list[Target]:
         """Return each target that can be told, of these sources and of the compiled build."""
@@ -171,6 +173,17 @@ class Report:
         parts.append(_table(
             ("workers, on two cores with the load", "requests/s", "cores that they used"),
             [(str(x.workers), f"{x.rate:,.0f}", f"{x.cores:.2f}") for x in self.workers],
+        ))  # fmt: skip
+        parts.append(_table(
+            ("beside", "calls", "quiet p50 ms", "quiet p99 ms", "p99 ms", "ratio",
+             "slowest probe ms", "peak RSS MiB", "loop lag p99 ms", "failed", ""),
+            [
+                (x.attack, x.calls, f"{x.quiet_p50 * 1e3:.2f}", f"{x.quiet_p99 * 1e3:.2f}",
+                 f"{x.p99 * 1e3:.2f}", f"{x.ratio:.1f}", f"{x.probe * 1e3:.0f}",
+                 f"{x.peak / 2**20:.0f}", f"{x.lag * 1e3:.1f}", str(x.failed),
+                 "met" if x.met else "missed")
+                for x in self.isolation
+            ],
         ))  # fmt: skip
         return "\n".join(part for part in parts if part)
 

@@ -63,7 +63,7 @@ http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s; tcp_nodelay on;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  client_max_body_size 0;
+  client_max_body_size 0; large_client_header_buffers 8 64k;
   server {{ listen 127.0.0.1:{stubs.upstream} backlog=4096; default_type application/json;
     location / {{ return 200 '{page}'; }}
     location /large {{ root {folder}; }}

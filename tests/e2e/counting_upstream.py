@@ -8,17 +8,23 @@ from typing import Final, Self, cast
 
 from typing_extensions import override
 
-_ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b"
 _ORG: Final = b"x-bb-org-id:"
 _LENGTH: Final = b"content-length:"
+_MARKER: Final = b"x-marker:"
 
 
 class CountingUpstream:
-    """Answers every request `delay` seconds after it came; `executions` counts them by org."""
+    """Answers every request `delay` seconds after it came; `executions` counts them by org.
 
-    def __init__(self, *, delay: float = 0.0) -> None:
+    A request counts as soon as its head is whole. The answer is the field `x-marker`, else "ok".
+    With `split`, the last byte of every second answer is sent by itself.
+    """
+
+    def __init__(self, *, delay: float = 0.0, split: bool = False) -> None:
         self.executions: Counter[str] = Counter()
         self.delay = delay
+        self.split = split
         self.url = ""
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Transport] = set()
@@ -47,6 +53,8 @@ class _Connection(asyncio.Protocol):
         self._open = open_
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
+        self._fields: dict[bytes, bytes] | None = None
+        self._turn = 0
         self._transport: asyncio.Transport | None = None
 
     @override
@@ -65,17 +73,29 @@ class _Connection(asyncio.Protocol):
         head, found, body = self._buffer.partition(b"\r\n\r\n")
         if not found:
             return
-        fields = {b"": b""}
-        for line in head.split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            fields[name.lower() + b":"] = value.strip()
-        if len(body) < int(fields.get(_LENGTH, b"0")):
+        if self._fields is None:
+            self._fields = _fields_of(head)
+            self._upstream.executions[self._fields.get(_ORG, b"").decode()] += 1
+        if len(body) < int(self._fields.get(_LENGTH, b"0")):
             return
-        self._buffer = b""
-        self._upstream.executions[fields.get(_ORG, b"").decode()] += 1
-        self._loop.call_later(self._upstream.delay, self._answer)
+        words = self._fields.get(_MARKER, b"ok")
+        self._buffer, self._fields = b"", None
+        self._loop.call_later(self._upstream.delay, self._answer, _ANSWER % (len(words), words))
 
-    def _answer(self) -> None:
+    def _answer(self, answer: bytes) -> None:
+        self._turn += 1
+        if self._upstream.split and self._turn % 2:
+            self._write(answer[:-1])
+            self._loop.call_soon(self._write, answer[-1:])
+        else:
+            self._write(answer)
+
+    def _write(self, data: bytes) -> None:
         assert self._transport is not None
         if not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+            self._transport.write(data)
+
+
+def _fields_of(head: bytes) -> dict[bytes, bytes]:
+    pairs = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    return {name.lower() + b":": value.strip() for name, _, value in pairs}

@@ -28,11 +28,14 @@ orgs:
 
 
 async def test_check_passes_a_good_policy(tmp_path: Path) -> None:
-    """A good policy is ok, in one line, with status 0."""
+    """A good policy is ok, with status 0; notes say what it means for each replica."""
     file = tmp_path / "policy.yaml"
     file.write_text(policy())
     environ = {"APP_SESSION_SECRET": "x" * 32}
-    assert await run("check", str(file), environ=environ) == (0, f"{file}: ok", "")
+    status, out, err = await run("check", str(file), environ=environ)
+    *notes, ok = out.splitlines()
+    assert (status, ok, err) == (0, f"{file}: ok", "")
+    assert all(": note: " in note for note in notes)
 
 
 async def test_check_tells_every_problem(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Final
 import pytest
 
 from sidecar.model import Execution, Reason
-from sidecar.proxy.inbound import ReadingRoom
 from sidecar.settings import Limits
 from tests.fakes.engines import HeldEngine, ReadingEngine
 from tests.fakes.upstreams import (
@@ -267,22 +266,70 @@ async def test_too_large_a_head_is_a_431(head: bytes, cut: int) -> None:
         assert upstream.untouched
 
 
-async def test_bodies_that_are_read_share_a_bounded_room() -> None:
-    """39: however many clients stop short of the end of a large body, memory is bounded."""
+async def test_bodies_that_are_read_share_bounded_memory() -> None:
+    """39: what does not fit gets 503 before it is read; what was admitted is served to its end."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n"
     engine = ReadingEngine(limit=100_000)
     async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
-        stage.gateway._room = ReadingRoom(100_000)
+        memory = stage.gateway.memory
+        memory.limit = 100_000
         async with stage.client() as first:
-            await first.send(head, b"x" * 80_000)
-            await eventually(lambda: stage.gateway._room.left <= 20_000)
-            assert statuses(await stage.talk(head, b"x" * 80_000)) == (503,)
+            await first.send(head, b"x" * 1_000)
+            await eventually(lambda: memory.used == 90_000)
+            refused = await stage.ask(head, b"x" * 5_000)
+            assert refused.status == 503
+            assert refused.values(b"retry-after") == [b"1"]
             assert upstream.untouched
-            await first.send(b"x" * 10_000)
+            await first.send(b"x" * 89_000)
             assert (await first.answer()).status == 200
         assert (await stage.ask(head, b"x" * 90_000)).status == 200
-        assert stage.gateway._room.left == 100_000
+        assert memory.used == 0
         assert stage.observer.of("finished")[0] == (Reason.OVERLOADED, 503)
+
+
+async def test_a_chunked_body_counts_as_it_comes() -> None:
+    """39: its length is unknown: the piece that does not fit ends it, before the decision."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    engine = ReadingEngine(limit=100_000)
+    async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
+        stage.gateway.memory.limit = 50_000
+        came = await stage.talk(head, *[b"3e8\r\n" + b"x" * 1_000 + b"\r\n"] * 60)
+        assert statuses(came) == (503,)
+        assert upstream.untouched
+        assert engine.read == []
+        assert stage.gateway.memory.used == 0
+
+
+async def test_held_bodies_count_and_a_full_memory_refuses_new_ones() -> None:
+    """39: bodies that wait for their decision; requests without a body are served."""
+    engine = HeldEngine()
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n"
+    async with staged(engine) as stage:
+        memory = stage.gateway.memory
+        memory.limit = 50_000
+        async with stage.client() as first, stage.client() as second:
+            sending = asyncio.ensure_future(first.send(head, b"x" * 90_000))
+            await eventually(lambda: memory.is_full)
+            assert memory.used <= 90_000
+            assert (await stage.ask(head, b"x" * 1_000)).status == 503
+            await second.send(GET)
+            await eventually(lambda: stage.gateway.inflight == 2)
+            engine.release.set()
+            await sending
+            assert (await first.answer()).status == 200
+            assert (await second.answer()).status == 200
+        assert memory.used == 0
+
+
+async def test_a_product_that_reads_nothing_keeps_the_bodies_counted() -> None:
+    """39: what it has not taken is in memory, and is counted until the client leaves."""
+    async with DeafUpstream() as upstream, staged(upstream=upstream) as stage:
+        memory = stage.gateway.memory
+        async with stage.client() as client:
+            client.writer.write(UPLOAD + BLOCK * 400)
+            await eventually(lambda: memory.used > 0)
+            client.reset()
+        await eventually(lambda: memory.used == 0)
 
 
 def held_by(stage: Stage) -> int:

@@ -103,7 +103,7 @@ class KnownBody:
         self.content = content
         self.reads = 0
 
-    async def read(self, limit: int) -> bytes | None:
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         self.reads += 1
         return self.content if len(self.content) <= limit else None
 
@@ -111,5 +111,5 @@ class KnownBody:
 class VanishingBody:
     """A caller that goes away while its body is read."""
 
-    async def read(self, limit: int) -> bytes | None:
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         raise ConnectionResetError("the caller went away")

@@ -281,7 +281,7 @@ class _Connection(asyncio.Protocol):
         task.add_done_callback(self._product.tasks.discard)
 
     async def _answer(self, arrival: Arrival) -> None:  # noqa: C901, PLR0912, PLR0915 - a row for each act
-        write, body = self.transport.write, body_of(arrival.marker)
+        write, body = self._write, body_of(arrival.marker)
         half = len(body) // 2
         counted = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -336,19 +336,25 @@ class _Connection(asyncio.Protocol):
                 return
         if arrival.act in _LEAVING:
             self._mute = True
-            self.transport.write_eof()
+            if not self.transport.is_closing():
+                self.transport.write_eof()
         elif closes:
             self.transport.close()
         self._arrival = None
 
+    def _write(self, data: bytes) -> None:
+        # uvloop raises RuntimeError on a closed transport
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
     async def _stream(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked"
-        self.transport.write(head + b"\r\n\r\n")
+        self._write(head + b"\r\n\r\n")
         for start in range(0, len(body), len(body) // 4 + 1):
             part = body[start : start + len(body) // 4 + 1]
-            self.transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+            self._write(b"%x\r\n%b\r\n" % (len(part), part))
             await asyncio.sleep(self._product.pause)
-        self.transport.write(b"0\r\n\r\n")
+        self._write(b"0\r\n\r\n")
 
     async def _pour(self) -> None:
         self.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

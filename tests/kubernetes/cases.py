@@ -231,4 +231,21 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
         "valueFrm",
     ),
     "ports that are one": ({**_GATEWAY, "ports": {"http": 8080, "product": 8080}}, "ports"),
+    "the metrics at the admin port": ({**_GATEWAY, "ports": {"metrics": 9901}}, "metrics"),
+    "more workers than memory": (
+        {**_GATEWAY, "settings": {"workers": 4}},
+        "resources.limits.memory: 256Mi is too little for settings.workers 4: raise it to 384Mi",
+    ),
+    "memory that no process fits into": (
+        {"mode": "injector", "resources": {"limits": {"memory": "64M"}}},
+        "64M is too little for settings.workers 1",
+    ),
+    "memory in bytes that are too few": (
+        {**_GATEWAY, "resources": {"limits": {"memory": 60000000}}},
+        "60000000 is too little for settings.workers 1: raise it to 80Mi",
+    ),
+    "memory in thousandths of a byte": (
+        {**_GATEWAY, "resources": {"limits": {"memory": "256m"}}},
+        "write it like 256Mi",
+    ),
 }

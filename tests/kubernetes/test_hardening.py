@@ -121,7 +121,7 @@ def test_the_product_cannot_be_called_past_the_sidecar() -> None:
     assert spec["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "acme-notes"}
     assert spec["policyTypes"] == ["Ingress"]
     opened = [entry["port"] for rule in spec["ingress"] for entry in rule["ports"]]
-    assert sorted(opened) == [8080, 9000, 9901]
+    assert sorted(opened) == [8080, 9000, 9902]
 
 
 def test_a_rollout_takes_no_pod_before_another_is_ready() -> None:
@@ -131,7 +131,8 @@ def test_a_rollout_takes_no_pod_before_another_is_ready() -> None:
     hook = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     env = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-    assert hook == ["bb-sidecar", "drain", "--after", "5"]
+    socket = ["--admin-socket", env["SIDECAR_ADMIN_SOCKET"]]
+    assert hook == ["bb-sidecar", "drain", *socket, "--after", "5"]
     drains = int(hook[-1]) + int(env["SIDECAR_DRAIN_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > drains
 

@@ -109,7 +109,7 @@ def test_the_injector_knows_what_the_network_policy_opens(tmp_path: Path) -> Non
     opened = {entry["port"] for rule in policy["ingress"] for entry in rule["ports"]}
     config = _config(tmp_path, "1.34", "injector-everything")
     assert config.protected_namespaces == {"acme", "other"}
-    assert config.open_ports | {config.admin_port} == opened
+    assert config.open_ports | {config.metrics_port} == opened
 
 
 def test_nothing_of_the_template_is_left_open(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ all is quiet.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -46,6 +48,12 @@ from tests.fakes.quotas import (
 from tests.unit.admission.scene import RESOURCE, Scene, identity, quota, route
 
 T = TypeVar("T")
+
+OWN_WISH = "BB_BOOKS_EXAMPLES" in os.environ
+EXAMPLES = int(os.environ.get("BB_BOOKS_EXAMPLES", "250"))
+STEPS = 40
+"""25,000 examples of 40 steps are a million operations: `BB_BOOKS_EXAMPLES=25000`."""
+
 ORGS = st.sampled_from(["org_a", "org_b"])
 LIMIT = 120
 BUDGET = 30
@@ -219,5 +227,10 @@ class Books(RuleBasedStateMachine):
         assert scene.observer.of("journal_dropped") == []
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
+TestBooks = pytest.mark.timeout(0 if OWN_WISH else 60)(Books.TestCase)
+TestBooks.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=list(HealthCheck) if OWN_WISH else (),
+)

@@ -107,6 +107,8 @@ def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
     if theirs.target.startswith(b"/"):
         assert theirs.target == head.target
     named = [(bytes(name), bytes(value)) for name, value in theirs.headers]
+    if head.upgrade is None:  # what the product never gets decides nothing: it is not a field
+        named = [(name, value) for name, value in named if name != b"upgrade"]
     assert unframed(named) == unframed(head.fields)
     framing = dict(named)
     if head.length == CHUNKED:

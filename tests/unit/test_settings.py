@@ -112,6 +112,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "SIDECAR_BODY_IDLE_TIMEOUT": "none",
         "SIDECAR_REQUEST_TIMEOUT": "30s",
         "SIDECAR_UPSTREAM_CONNECTIONS": "0",
+        "SIDECAR_BODY_MEMORY": "100000000",
         "SIDECAR_METRICS_ORGS": "0",
         "SIDECAR_API_KEY_FILE": str(api_key_file),
         "SIDECAR_WEBHOOK_URL": "https://notes.example/api/_sidecar/events",
@@ -148,6 +149,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
             body_idle_timeout=None,
             request_timeout=30.0,
             upstream_connections=0,
+            body_memory=100_000_000,
         ),
         api_key=api_key_file,
         webhook=WebhookSettings(

@@ -55,8 +55,8 @@ class Scene:
 
     @property
     def admin(self) -> str:
-        """The sidecar's admin port."""
-        return f"http://{self.address}:9901"
+        """The sidecar's port for scrapers and probes."""
+        return f"http://{self.address}:9902"
 
     def caller(self, org: str) -> dict[str, str]:
         """Return the header of somebody of an org: `org_acme` has little, `org_beta` enough."""

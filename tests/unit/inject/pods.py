@@ -20,7 +20,7 @@ def config(**change: Any) -> InjectorConfig:
                 "image": "bizbasics-sidecar:test",
                 "ports": [
                     {"name": "bb-http", "containerPort": 8080},
-                    {"name": "bb-admin", "containerPort": 9901},
+                    {"name": "bb-metrics", "containerPort": 9902},
                 ],
                 "env": [
                     {"name": "PORT", "value": "<port>"},
@@ -32,7 +32,7 @@ def config(**change: Any) -> InjectorConfig:
                 {"name": "bb-policy", "configMap": {"name": "<policy>"}},
                 {"name": "bb-keys", "secret": {"secretName": "<secret>", "defaultMode": 292}},
             ],
-            "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "9901"},
+            "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "9902"},
             "native": True,
             "product_sleep": 5,
             **change,

@@ -143,7 +143,7 @@ def test_scraping_of_the_product_stays() -> None:
 def test_scraping_is_ours_where_the_pod_has_none() -> None:
     """Metrics are found without a line of configuration."""
     annotations = _changed(pod())["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == "9901"
+    assert annotations["prometheus.io/port"] == "9902"
 
 
 def test_the_given_pod_is_not_changed() -> None:

@@ -50,3 +50,22 @@ def test_a_port_that_is_open_is_taken(namespace: str, port: int) -> None:
     opened = config(protected_namespaces=["shop"], open_ports=[8080, 3000])
     changed, _ = inject(given, opened, namespace)
     assert env_of(changed, "bb-sidecar")["PORT"] == str(port)
+
+
+@pytest.mark.parametrize(("port", "name"), [("9901", "admin"), ("9902", "metrics")])
+def test_a_product_on_a_port_of_the_sidecars_own_is_refused(port: str, name: str) -> None:
+    """The sidecar could not listen there, and its probes would fail."""
+    given = pod(env=[{"name": "PORT", "value": port}], ports=[{"containerPort": int(port)}])
+    with pytest.raises(CannotInject, match=f"port {port} is the sidecar's {name} port"):
+        inject(given, config())
+
+
+@pytest.mark.parametrize("port", [9901, 9902])
+def test_a_neighbour_on_a_port_of_the_sidecars_own_is_refused(port: int) -> None:
+    """Two containers of a pod cannot listen on one port."""
+    given = pod(annotations={words.CONTAINER: "app"}, env=[{"name": "PORT", "value": "8080"}])
+    given["spec"]["containers"].append(
+        {"name": "other", "image": "x", "ports": [{"containerPort": port}]}
+    )
+    with pytest.raises(CannotInject, match=f"'other' has port {port}"):
+        inject(given, config())

@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 
+from sidecar.http1.client import ClientConnection
 from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.platform.breaker import BreakerState
 from sidecar.stalls import LONGEST_SECONDS, LoopWatch
@@ -466,3 +467,26 @@ async def test_a_loop_that_is_held_for_too_long_says_so() -> None:
         assert "overloaded" in b.told
         assert "timeout" not in b.told
         assert b.breaker.state is BreakerState.CLOSED
+
+
+async def test_a_connection_that_comes_as_its_caller_leaves_goes_to_the_pool() -> None:
+    """It is open, and nobody would close it."""
+    async with bench(granting()) as b:
+        opened = asyncio.Event()
+        connect = b.pool.connect
+
+        async def connected() -> ClientConnection:
+            connection = await connect()
+            opened.set()
+            return connection
+
+        with mock.patch.object(b.pool, "connect", connected):
+            asking = b.begin()
+            await opened.wait()  # the caller has not run since
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        await asyncio.sleep(0)
+        assert (b.pool.open_connections, b.told) == (1, [])
+        assert isinstance(await b.consume(), Granted)
+        assert len(b.server.visits) == 1

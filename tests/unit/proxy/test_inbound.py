@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED
-from sidecar.proxy.inbound import InboundBody, ReadingRoom
+from sidecar.proxy.body_memory import BodyMemory
+from sidecar.proxy.inbound import InboundBody
 
 HELD = 64 * 1024
 
@@ -33,10 +34,12 @@ class RecordingSender:
         self.interim += data
 
 
-def body_of(length: int, *, owes_continue: bool = False) -> tuple[InboundBody, RecordingSender]:
+def body_of(
+    length: int, *, owes_continue: bool = False, memory: BodyMemory | None = None
+) -> tuple[InboundBody, RecordingSender]:
     """Return a body of this length and the connection that it comes from."""
     sender = RecordingSender()
-    return InboundBody(sender, length, owes_continue=owes_continue), sender
+    return InboundBody(sender, length, memory or BodyMemory(), owes_continue=owes_continue), sender
 
 
 def feed_all(body: InboundBody, data: bytes) -> None:
@@ -108,11 +111,10 @@ async def test_many_small_chunks_are_unframed_in_slices(chunk: bytes) -> None:
 
 async def test_bodies_are_unframed_in_turns() -> None:
     """However many are whole at the same moment, they share the loop's iterations."""
-    room = ReadingRoom()
+    memory = BodyMemory()
     readings = []
     for _ in range(5):
-        body, _ = body_of(CHUNKED)
-        body.room = room
+        body, _ = body_of(CHUNKED, memory=memory)
         readings.append(asyncio.ensure_future(body.read(100_000)))
         await asyncio.sleep(0)
         feed_all(body, b"1\r\nx\r\n" * 5_000 + b"0\r\n\r\n")

@@ -1,0 +1,16 @@
+"""A short run of clients that leave beside steady ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.leaving import Step, leaving
+
+
+@pytest.mark.timeout(120)
+async def test_no_other_call_is_touched_by_clients_that_leave() -> None:
+    """3,000 calls are answered whole and in order, and the books agree to the unit."""
+    report = await leaving(3000)
+    assert report.wrong == [], report.table()
+    assert (report.answered, report.unanswered) == (3000, 0)
+    assert len(report.left) == 2 * len(Step)
