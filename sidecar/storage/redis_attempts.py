@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from itertools import zip_longest
 from typing import Final, Self
 
 from redis.asyncio import RedisCluster
@@ -30,7 +31,7 @@ START_SECONDS: Final = 1.0
 """The longest that the start waits for the first connections."""
 
 CONNECTIONS: Final = 16
-"""Kept open to a Redis; each serves one call at a time."""
+"""Kept open to a Redis; each carries all the calls that wait for one, in a cluster one call."""
 
 CHECK_SECONDS: Final = 5.0
 """How often idle connections are tested: a failover or an outage shows before a call needs them."""
@@ -59,7 +60,10 @@ class RedisAttempts:
         self._timeout = timeout
         self._client: Client | None = None  # while calls may use it
         self._free = asyncio.Semaphore(CONNECTIONS)
-        self._taking: set[asyncio.Task[int | None]] = set()
+        self._waiting: list[tuple[bytes, asyncio.Future[int | None]]] = []
+        self._sending = False  # a task will take all that wait
+        self._seconds = 0.0  # of the last answer
+        self._taking: set[asyncio.Task[None]] = set()
         self._doubted = asyncio.Event()
         self._settled = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -102,21 +106,46 @@ class RedisAttempts:
         """
         if self._client is None:
             return None
-        task = asyncio.ensure_future(self._take(self._client, _PREFIX + scope[:_SCOPE_BYTES]))
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
-        done, _ = await asyncio.wait((task,), timeout=self._timeout)
+        answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((_PREFIX + scope[:_SCOPE_BYTES], answer))
+        if not self._sending:
+            self._sending = not isinstance(self._client, RedisCluster)
+            task = asyncio.ensure_future(self._take(self._client))
+            self._taking.add(task)
+            task.add_done_callback(self._taking.discard)
+        done, _ = await asyncio.wait((answer,), timeout=self._timeout)
         if not done:
             self._doubt(LateError(self._timeout))
-        return task.result() if done and not task.cancelled() else None
+        return answer.result() if done else None
 
-    async def _take(self, client: Client, key: bytes) -> int | None:
+    async def _take(self, client: Client) -> None:
+        """Take the numbers of all calls that wait, in one pipeline, once a connection is free.
+
+        Each connection waits for its turn, a share of an answer's time, so that one is soon free.
+        In a cluster each number has its own: a node that is away would fail those of the others.
+        """
+        batch: list[tuple[bytes, asyncio.Future[int | None]]] = []
+        found: list[int | Exception] = []
+        now = asyncio.get_running_loop().time
         try:
             async with self._free:
-                return await count(client, key) - 1
+                if self._sending and len(self._taking) > 1:
+                    await asyncio.sleep(self._seconds / CONNECTIONS)
+                size = 1 if isinstance(client, RedisCluster) else len(self._waiting)
+                batch, self._waiting = self._waiting[:size], self._waiting[size:]
+                self._sending = False
+                began = now()
+                found = await count(client, *(key for key, _ in batch))
+                self._seconds = now() - began
         except Exception as error:  # noqa: BLE001 - a call never fails for what the store does
             self._doubt(error)
-            return None
+        finally:
+            for (_, answer), each in zip_longest(batch, found):
+                if not answer.done():
+                    answer.set_result(each - 1 if isinstance(each, int) else None)
+        for each in found:
+            if isinstance(each, Exception):
+                self._doubt(each)
 
     def _doubt(self, error: Exception) -> None:
         """Let no call use the connections before they are tested; a known problem stands."""
@@ -158,6 +187,10 @@ class RedisAttempts:
             task.cancel()
         if self._taking:
             await asyncio.wait(self._taking)
+        for _, answer in self._waiting:
+            if not answer.done():
+                answer.set_result(None)
+        self._waiting, self._sending = [], False
         await close(client)
 
     async def _serve(self, client: Client) -> None:
@@ -177,9 +210,8 @@ class RedisAttempts:
         The keys are in many slots: at every node of a small cluster, of which a part may fail.
         """
         keys = [_PREFIX + b"probe-%d" % n for n in range(CONNECTIONS)]
-        results = await asyncio.gather(
-            *(count(client, key) for key in keys), return_exceptions=True
-        )
+        taken = await asyncio.gather(*(count(client, key) for key in keys), return_exceptions=True)
+        results = [each[0] if isinstance(each, list) else each for each in taken]
         errors = [error for error in results if isinstance(error, Exception)]
         if errors and not (isinstance(client, RedisCluster) and len(errors) < len(results)):
             raise next((each for each in errors if isinstance(each, MovedError)), errors[0])

@@ -75,13 +75,17 @@ def context_of(url: RedisUrl) -> ssl.SSLContext | None:
         ) from None
 
 
-async def count(client: Client, key: bytes) -> int:
-    """Take the next number of `key`, from 1, and keep it for another day."""
+async def count(client: Client, *keys: bytes) -> list[int | Exception]:
+    """Take the next number of each key, from 1, and keep it for another day.
+
+    All go in one pipeline. A key that fails alone, as in a part of a cluster, gets its error.
+    """
     pipe = client.pipeline(transaction=False)
-    pipe.execute_command("INCR", key)  # incr() would send INCRBY, which few users may
-    pipe.expire(key, EXPIRY_SECONDS)
-    number, _ = await pipe.execute()
-    return int(number)
+    for key in keys:
+        pipe.execute_command("INCR", key)  # incr() would send INCRBY, which few users may
+        pipe.expire(key, EXPIRY_SECONDS)
+    found = await pipe.execute(raise_on_error=False)
+    return [each if isinstance(each, Exception) else int(each) for each in found[::2]]
 
 
 async def close(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Final
@@ -36,15 +37,34 @@ class Exposition:
     ) -> None:
         """Expose what `parts` gives at each scrape, and the figures of the `workers`' processes."""
         self._parts = parts
+        self._turn = asyncio.Lock()
+        self._at_work: dict[bool, asyncio.Task[tuple[bytes, str]]] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(ProcessFigures(workers))
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
     async def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the page and its content type: OpenMetrics where `accept` names it, else text."""
-        snapshot = await merge_in_slices(self._parts())
+        """Return the page and its content type: OpenMetrics where `accept` names it, else text.
+
+        Scrapes that meet share one page, and pages are written one after another: each page at work
+        would add a slice to every turn of the event loop.
+        """
         strict = _OPENMETRICS in accept
+        page = self._at_work.get(strict)
+        if page is None:
+            page = self._at_work[strict] = asyncio.create_task(self._in_turn(strict=strict))
+        return await asyncio.shield(page)  # other scrapes wait for it too
+
+    async def _in_turn(self, *, strict: bool) -> tuple[bytes, str]:
+        try:
+            async with self._turn:
+                return await self._write(strict=strict)
+        finally:
+            del self._at_work[strict]
+
+    async def _write(self, *, strict: bool) -> tuple[bytes, str]:
+        snapshot = await merge_in_slices(self._parts())
         page = bytearray()  # a list of lines would be joined, encoded and freed at once
         await in_slices(_writing(page, _lines(snapshot, strict=strict)))
         if strict:

@@ -49,7 +49,7 @@ def _policy(routes: int) -> str:
         "routes:",
         f"  - {{name: counted, match: {{path: {COUNTED}, {post}}}, meter: {{amount: {amount}}}}}",
         f"  - {{name: chat, match: {{path: {CONSTANT}, {post}}}, meter: {{}}}}",
-        *(f"  - {{name: r{n}, match: {{path: /r/{n}}}, action: allow}}" for n in range(routes)),
+        *(f"  - {{name: r{n}, match: {{path: /r/{n}}}, meter: {{}}}}" for n in range(routes)),
         "  - {name: rest, match: {path: /**}, action: allow}",
         "unmatched: allow",
     ]

@@ -148,7 +148,7 @@ async def _admin_bodies(attacker: Attacker) -> None:
 
 async def _scrapes(attacker: Attacker) -> None:
     for number in range(ROUTES):
-        await attacker.ask(attacker.head("GET", f"/r/{number}", "Connection: close"))
+        await attacker.ask(attacker.head("POST", f"/r/{number}", length=0))
     raw = attacker.head("GET", "/metrics", "Connection: close")
     await asyncio.gather(
         *(attacker.repeat(itertools.repeat(raw), port=attacker.admin) for _ in range(4))
@@ -210,6 +210,7 @@ async def _trickle(attacker: Attacker) -> None:
                     await asyncio.wait([answer], timeout=0.5)
                 writer.close()
                 attacker.answers[answer.result()[9:12].decode("latin-1")] += 1
+            await asyncio.sleep(1)  # a flood of new connections would be another attack
 
     await asyncio.gather(*(stranger() for _ in range(1000)))
 

@@ -195,6 +195,15 @@ async def test_a_redis_that_is_far_away_counts(tmp_path: Path) -> None:
                 assert far.accepted == CONNECTIONS  # no call made a connection
 
 
+async def test_a_burst_counts_at_a_redis_that_is_far_away(server: RedisServer) -> None:
+    """More calls at once than connections go in one pipeline: all get numbers, and none is late."""
+    async with wire(server.port, delay=0.1) as far, counting(far.url, timeout=0.9) as attempts:
+        await well(attempts)
+        numbers = await asyncio.gather(*(attempts.next(SCOPE) for _ in range(200)))
+        assert sorted(n for n in numbers if n is not None) == list(range(200))
+        assert attempts.problem == ""
+
+
 async def test_a_redis_that_is_too_far_away_costs_no_call_its_time(server: RedisServer) -> None:
     """A number that always comes too late is not asked for, and the problem says why."""
     async with (

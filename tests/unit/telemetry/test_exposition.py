@@ -167,3 +167,30 @@ async def test_the_parts_of_several_workers_are_one_page() -> None:
     page = (await Exposition(parts).render(""))[0].decode()
     assert "bb_sidecar_journal_dropped_units_total 2.0" in page
     assert "bb_sidecar_jwks_keys 2.0" in page
+
+
+async def test_scrapes_that_meet_share_one_page() -> None:
+    """However many scrape at once, the series are gone through once; the next scrape is new."""
+    taken = 0
+
+    def parts() -> list[Snapshot]:
+        nonlocal taken
+        taken += 1
+        return [busy().snapshot()]
+
+    exposition = Exposition(parts)
+    pages = await asyncio.gather(*(exposition.render("text/plain") for _ in range(20)))
+    assert taken == 1
+    assert len(set(pages)) == 1
+    await exposition.render("text/plain")
+    assert taken == 2
+
+
+async def test_a_scrape_that_is_given_up_takes_no_page_from_the_others() -> None:
+    """A client that hangs up is cancelled alone."""
+    exposition = Exposition(lambda: [busy().snapshot()])
+    first, second = (asyncio.ensure_future(exposition.render("text/plain")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    page, _ = await second
+    assert page.startswith(b"# HELP")
