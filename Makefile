@@ -51,7 +51,7 @@ differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls 
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
 
 stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
-	BB_BOOKS_EXAMPLES=28000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py
+	BB_BOOKS_EXAMPLES=29000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py
 	BB_STATEFUL_EXAMPLES=3000 $(VENV)/bin/python -m pytest -q tests/stateful
 
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)

@@ -52,7 +52,7 @@ T = TypeVar("T")
 OWN_WISH = "BB_BOOKS_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("BB_BOOKS_EXAMPLES", "250"))
 STEPS = 40
-"""Examples take 36 steps on average, so `BB_BOOKS_EXAMPLES=28000` is a million operations."""
+"""Examples take 35 steps on average, so `BB_BOOKS_EXAMPLES=29000` is a million operations."""
 
 ORGS = st.sampled_from(["org_a", "org_b"])
 LIMIT = 120
