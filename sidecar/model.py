@@ -35,7 +35,7 @@ class Share:
 
     @override
     def __reduce__(self) -> tuple[type[Share], tuple[object, ...]]:
-        """Go to another process as what it was made of: compiled, it has no way of its own."""
+        # Compiled, it has no way of its own to another process.
         return Share, (self.index, self.of)
 
 
@@ -174,7 +174,7 @@ class CookieSource:
 
     @override
     def __reduce__(self) -> tuple[type[CookieSource], tuple[object, ...]]:
-        """Go to another process as what it was made of: compiled, it has no way of its own."""
+        # Compiled, it has no way of its own to another process.
         return CookieSource, (self.name, self.secret)
 
 
@@ -184,7 +184,7 @@ class BearerSource:
 
     @override
     def __reduce__(self) -> tuple[type[BearerSource], tuple[object, ...]]:
-        """Go to another process as one that equals all others."""
+        # Compiled, it has no way of its own to another process.
         return BearerSource, ()
 
 
@@ -250,10 +250,7 @@ class RequestIdOrigin(StrEnum):
 
 @value
 class Call:
-    """An inbound request as the engine sees it.
-
-    `path` and `query` are those of the request target as they came, without the `?` between them.
-    """
+    """An inbound request as the engine sees it; `path` and `query` raw, without the `?` between."""
 
     method: str
     path: str
@@ -265,11 +262,7 @@ class Call:
 
 @value
 class Charge:
-    """What a call costs an org, under the key that makes a retry free.
-
-    `private`: no other process can have used the key for an execution. Only then are units given
-    back under it (architecture, Rules that hold 10).
-    """
+    """What a call costs an org; only a key that is `private` to this process gives units back."""
 
     org_id: str
     product: str

@@ -1,8 +1,7 @@
 """The settings of `run`: flag over environment over default, every problem in one report.
 
 One table says what there is: flags, help and docs are read from it. docs/settings.md lists every
-row, and a test keeps it so. Source: interface.md, "Settings of `run`"; rows marked ours are not
-in it.
+row, and a test keeps it so. Source: the interface, "Settings of `run`"; rows marked ours are ours.
 """
 
 from __future__ import annotations
@@ -372,9 +371,8 @@ def _webhook(given: Given, environ: Mapping[str, str]) -> WebhookSettings | None
             )
         return None
     before = len(given.problems)
-    secret = find_credential(
-        given, environ, WEBHOOK_SECRET_FILE, WEBHOOK_SECRET_VARIABLE, WEBHOOK_SECRET
-    )
+    names = (WEBHOOK_SECRET_FILE, WEBHOOK_SECRET_VARIABLE, WEBHOOK_SECRET)
+    secret = find_credential(given, environ, *names)
     if secret is None and given[WORKERS] > 1 and len(given.problems) == before:
         given.problems.append(
             f"--webhook-url: {given[WORKERS]} workers need one secret: register the URL once with"
@@ -393,13 +391,10 @@ def _cross_check(given: Given) -> None:
             continue
         for flag, other in taken if address.port else ():
             if address.port == other.port and {"0.0.0.0", address.host} & {"0.0.0.0", other.host}:
-                given.problems.append(
-                    f"{option.flag}: {str(address)!r} is the port of {flag}: give it another one"
-                )
+                clash = f"{option.flag}: {str(address)!r} is the port of {flag}"
+                given.problems.append(f"{clash}: give it another one")
         taken.append((option.flag, address))
     upstream = given.optional(UPSTREAM)
     if upstream and upstream.host in _LOOPBACK and port and upstream.port == port:
-        given.problems.append(
-            f"--upstream: {upstream.url!r} is the sidecar's own --port {port}: give the"
-            " product's port"
-        )
+        own = f"--upstream: {upstream.url!r} is the sidecar's own --port {port}"
+        given.problems.append(f"{own}: give the product's port")

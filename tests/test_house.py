@@ -49,6 +49,8 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "open_files": frozenset({"settings"}),
     "http1": frozenset({"errors"}),
     "background": frozenset(),
+    # what the container leaves for request bodies
+    "memory_limit": frozenset({"model", "proxy"}),
     # time that the event loop lost: what waits for a peer asks for it
     "stalls": frozenset(),
     # how adapters reach the platform: aiohttp's resolver and proxy

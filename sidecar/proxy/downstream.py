@@ -1,7 +1,6 @@
 """One connection from a client: heads are taken off it in order, one exchange at a time.
 
-The exchange is a task of the gateway; the connection owns it and ends it when the client goes
-away. Bytes that follow the current request wait here, and past a bound the client is paused.
+The exchange is a task of the gateway; the connection owns it, and ends it when the client leaves.
 """
 
 from __future__ import annotations
@@ -56,8 +55,6 @@ class ServerConnection:
         self.body: InboundBody | None = None
         self.relay: Relay | None = None
         self.tunnel: asyncio.WriteTransport | None = None
-
-    # what the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn who the peer is; refuse at once over the cap of connections."""
@@ -137,8 +134,6 @@ class ServerConnection:
         elif self._buffer and not self.transport.is_closing():
             self._next_head()
             self._regulate()
-
-    # what the exchange does
 
     def write(self, data: bytes) -> None:
         """Send a part of the answer, unless the client has gone and the exchange not yet heard."""
@@ -252,8 +247,6 @@ class ServerConnection:
             self.relay.keep = False
         if self.exchange is None and not self._buffer and not self._deaf:
             self._close_after(whole=True)
-
-    # inside
 
     def _next_head(self) -> None:
         try:

@@ -490,27 +490,3 @@ async def test_a_tunnel_ends_on_both_sides(end: str) -> None:
         await eventually(lambda: upstream.open_connections == 0)
         assert upstream.bytes[0].endswith(b"bye" if end == "upstream" else b"last words")
         assert stage.engine.executions == [Execution.DONE]
-
-
-async def test_a_thousand_aborts_leave_nothing_behind() -> None:
-    """40: at every stage of an exchange; sockets, tasks and permits are counted at the end."""
-    whole = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-
-    def steps(request: Received) -> list[Step]:
-        return [STREAM, 0.01, b"0\r\n\r\n"]
-
-    async with ScriptedUpstream(steps) as upstream, staged(upstream=upstream) as stage:
-
-        async def abort(number: int) -> None:
-            async with stage.client() as client:
-                await client.send(whole[: number % (len(whole) + 1)])
-                await asyncio.sleep((number % 5) * 0.004)
-                if number % 2:
-                    client.reset()
-
-        for start in range(0, 1_000, 50):
-            await asyncio.gather(*(abort(start + number) for number in range(50)))
-        await eventually(lambda: stage.server.open_connections == 0, within=3.0)
-        assert stage.gateway.inflight == 0
-        assert stage.engine.settled_once()
-        assert (await stage.ask(GET)).body == b"abc"

@@ -213,8 +213,8 @@ def _leases(dashboard: Dashboard) -> None:
     dashboard.with_panel(
         series_panel(
             "Paid units lost",
-            "Paid units given up unused, by cause. When expired rises in the middle of a period: check"
-            " the clock. When shared_key rises: count request IDs in Redis (--redis).",
+            "Paid units given up unused, by cause. When expired rises in the middle of a period:"
+            " check the clock. When shared_key rises: count request IDs in Redis (--redis).",
             Query(q.rate("credits_lost_units_total", by="cause"), "{{cause}}"),
             unit="cps",
             width=6,
@@ -223,8 +223,8 @@ def _leases(dashboard: Dashboard) -> None:
     dashboard.with_panel(
         series_panel(
             "Lag of the event loop",
-            "How late the loop runs, p99 by pod. When it is over 50 ms: one call holds up the others,"
-            " or the CPU is short; see the throttling of the container.",
+            "How late the loop runs, p99 by pod. When it is over 50 ms: one call holds up the"
+            " others, or the CPU is short; see the throttling of the container.",
             Query(q.quantile(0.99, "loop_lag_seconds", by="pod"), "{{pod}}"),
             unit="s",
             width=6,
