@@ -60,6 +60,8 @@ async def test_bodies_that_are_slow_to_read_make_no_call_free() -> None:
         await asyncio.gather(*(call() for _ in range(CALLERS)))
         page = await s.metrics()
         assert (s.executions(), s.charges()) == (LIMIT, LIMIT)
-        assert seen == {200: LIMIT, 429: CALLERS - LIMIT}
+        # One org's bodies get half of the memory for bodies: more of them are 503.
+        assert seen[200] == LIMIT
+        assert seen.keys() <= {200, 429, 503}
         assert page.sum("platform_degraded_total") == 0
         assert set(page.by("consume_requests_total", "outcome")) == {"granted", "refused"}
