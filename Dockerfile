@@ -63,7 +63,7 @@ COPY --from=build /opt/sidecar /opt/sidecar
 RUN find / -xdev \( -path '*/ensurepip' -o -path '*-packages/pip' -o -path '*/python-wheels' \) \
         -prune -exec rm -rf {} + \
     && rm -f /usr/local/bin/pip* /usr/bin/pip* \
-    && /opt/sidecar/bin/python -c "import sidecar.serving, sidecar.policy.load, sidecar.inject.server, jwt" \
+    && /opt/sidecar/bin/python -c "import sidecar.app.process, sidecar.policy.load, sidecar.inject.server, jwt" \
     && /opt/sidecar/bin/bb-sidecar run --help >/dev/null
 ENV PATH=/opt/sidecar/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -22,8 +22,8 @@ from typing_extensions import override
 
 from sidecar import __version__
 from sidecar.commands.registration import add_platform_commands
-from sidecar.errors import UserError
-from sidecar.standard_output import guarded_output
+from sidecar.commands.standard_output import guarded_output
+from sidecar.domain.errors import UserError
 
 _LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
 _ADMIN_HELP: Final = "its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)"
@@ -93,7 +93,7 @@ _Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type
 
 
 def _add_run(commands: _Commands[_Parser]) -> None:
-    from sidecar.settings import add_run_arguments  # noqa: PLC0415 - see the module's docstring
+    from sidecar.settings.run import add_run_arguments  # noqa: PLC0415 - see the module's docstring
 
     parser = commands.add_parser("run", help="the sidecar")
     add_run_arguments(parser)
@@ -102,9 +102,9 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
-    from sidecar.open_files import raise_limit  # noqa: PLC0415
+    from sidecar.app.open_files import raise_limit  # noqa: PLC0415
     from sidecar.policy.reading import FirstReading  # noqa: PLC0415
-    from sidecar.settings import Settings  # noqa: PLC0415
+    from sidecar.settings.run import Settings  # noqa: PLC0415
 
     raise_limit()
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
@@ -127,7 +127,7 @@ def _run(args: argparse.Namespace) -> int:
 
             gc.enable()
             return run_workers(settings, os.environ, first)
-        from sidecar.serving import run  # noqa: PLC0415
+        from sidecar.app.process import run  # noqa: PLC0415
 
         return run(settings, os.environ, first)
     finally:
@@ -150,8 +150,8 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    from sidecar.app.open_files import raise_limit  # noqa: PLC0415
     from sidecar.demo.run import DemoPorts, demo  # noqa: PLC0415
-    from sidecar.open_files import raise_limit  # noqa: PLC0415
 
     raise_limit()
 
@@ -247,9 +247,9 @@ def _add_explain(commands: _Commands[_Parser]) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from sidecar.explaining import explain_call  # noqa: PLC0415
-    from sidecar.setting_options import Given, SettingsError  # noqa: PLC0415
-    from sidecar.settings import PRODUCT  # noqa: PLC0415
+    from sidecar.commands.explain import explain_call  # noqa: PLC0415
+    from sidecar.settings.options import Given, SettingsError  # noqa: PLC0415
+    from sidecar.settings.run import PRODUCT  # noqa: PLC0415
 
     given = Given((PRODUCT,), args, os.environ)
     if given.problems:

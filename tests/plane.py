@@ -19,8 +19,8 @@ from typing import Protocol
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
-from sidecar.setting_values import parse_origin
-from sidecar.settings import Limits
+from sidecar.settings.run import Limits
+from sidecar.settings.values import parse_origin
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import ScriptedUpstream, reset_on_close
 
@@ -35,7 +35,7 @@ AT_ONCE = 48
 
 
 class SystemClock:
-    """`sidecar.ports.Clock`, as time goes."""
+    """`sidecar.domain.ports.Clock`, as time goes."""
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.model import Reason
+from sidecar.domain.model import Reason
 from sidecar.policy.load import find_problems
 
 ROOT: Final = Path(__file__).parent.parent

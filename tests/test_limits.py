@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
-from sidecar.settings import OPTIONS
+from sidecar.settings.run import OPTIONS
 
 ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = ROOT / "sidecar"
@@ -32,23 +32,25 @@ APART: Final = ("local_platform", "demo", "commands", "inject", "cli.py")
 
 NO_LIMITS: Final = {
     "a value's meaning": (
-        "model.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE", "platform.answers._OK",
-        "refusal_words._SERVER_ERROR", "refusals._CLIENT_ERROR", "notices.wording._WHOLE",
+        "domain.model.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE",
+        "platform.answers._OK",
+        "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "identity.credentials._SEMICOLON",
-        "identity.credentials._EQUALS", "settings._DAY", "setting_values._MAX_PORT",
-        "redis_url._DEFAULT_PORT",
+        "identity.credentials._EQUALS", "settings.run._DAY", "settings.values._MAX_PORT",
+        "settings.redis_url._DEFAULT_PORT",
     ),
     "a format": (
         "http1.delivery._BYTES_ACKED_AT", "http1.delivery._BYTES_SENT_AT",
         "http1.delivery._TCP_INFO", "http1.delivery._TCP_CLOSE", "identity.jws._SEGMENTS",
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "workers.link._LENGTH_BYTES",
-        "refusals._MAX_SF_INTEGER", "telemetry.logs._EVENT_WIDTH", "setting_options._SHOWN_CHARS",
+        "answers.refusals._MAX_SF_INTEGER", "telemetry.logs._EVENT_WIDTH",
+        "settings.options._SHOWN_CHARS",
         "admission.journal_lock._READ", "admission.journal_lock._WRITE",
         "admission.journal_records.UNIT", "admission.journal_records._GONE",
         "admission.journal_records._TURNED", "admission.journal_version1._MAX_PAYLOAD",
-        "platform.client._PAGE", "platform.drift._DEEPEST", "policy.json_places._LONGEST_ESCAPE",
+        "client.client._PAGE", "policy.json_places._LONGEST_ESCAPE",
         "policy.json_reader._CLOSE_OBJECT", "policy.json_reader._QUOTE",
         "policy.json_text._LONGEST_CUT",
         "admin.listening._PRIVATE",
@@ -60,13 +62,13 @@ NO_LIMITS: Final = {
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",
         "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
         "http1.framing._WORTH_A_SPLIT", "platform.consume._SHARED_DEADLINES",
-        "policy.amounts._LIMIT", "memory_limit._PART", "memory_limit._NO_LIMIT",
+        "policy.amounts._LIMIT", "app.memory_limit._PART", "app.memory_limit._NO_LIMIT",
         "policy.content_coding._WORK", "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
         "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
     ),
     "a least length, of the operator's own secrets": (
         "identity.tokens._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",
-        "platform.transport._SHORTEST_SECRET",
+        "client.transport._SHORTEST_SECRET",
     ),
 }  # fmt: skip
 """Numbers of the code that bound nothing a stranger can cost, and what they are."""

@@ -142,7 +142,7 @@ readinessProbe:
 
 {{/*
 Refuses a memory limit that the workers do not fit into. Takes the values. The same numbers as
-sidecar/memory_limit.py: 64Mi for each process, and twice the least of 8Mi for request bodies.
+sidecar/app/memory_limit.py: 64Mi for each process, and twice the least of 8Mi for request bodies.
 */}}
 {{- define "bizbasics-sidecar.checkMemory" -}}
 {{- $limit := dig "limits" "memory" "" .resources -}}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.admin.wire import Connections
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 _BACKLOG: Final = 128
 _PRIVATE: Final = 0o177  # the mask that leaves 0600

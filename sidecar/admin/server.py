@@ -18,8 +18,8 @@ from sidecar.admin.listening import listen_at, listen_on, remove_socket
 from sidecar.admin.readiness import assess
 from sidecar.admin.state import AdminState, MetricsPage, Refresh, View
 from sidecar.admin.wire import Answer, Connections, Handler, Request, as_json
-from sidecar.model import Quota
-from sidecar.settings import Settings
+from sidecar.domain.model import Quota
+from sidecar.settings.run import Settings
 
 _log = logging.getLogger("sidecar.admin")
 

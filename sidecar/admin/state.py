@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sidecar.admin.readiness import Circumstances
-from sidecar.model import Quota
+from sidecar.domain.model import Quota
 
 
 class View(StrEnum):

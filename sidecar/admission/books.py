@@ -23,8 +23,8 @@ from sidecar.admission.ledger import KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
-from sidecar.model import Charge, Failed, FailureKind, Granted, Loss, Outcome, Refused
-from sidecar.ports import AdmissionObserver
+from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Loss, Outcome, Refused
+from sidecar.domain.ports import AdmissionObserver
 
 
 @dataclass(frozen=True, slots=True)

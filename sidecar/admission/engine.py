@@ -29,7 +29,7 @@ from sidecar.admission.verdict import (
     rule,
     rule_unmetered,
 )
-from sidecar.model import (
+from sidecar.domain.model import (
     ALONE,
     Action,
     Call,
@@ -46,10 +46,10 @@ from sidecar.model import (
     RequestIdOrigin,
     Share,
 )
+from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.values import value
 from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
-from sidecar.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
-from sidecar.values import value
 
 
 class PolicyInForce(Protocol):

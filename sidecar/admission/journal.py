@@ -19,8 +19,8 @@ from typing import Final, Protocol
 from sidecar.admission.credits import Lot
 from sidecar.admission.moment import Moment
 from sidecar.admission.steps import step
-from sidecar.errors import TransientError
-from sidecar.model import Charge
+from sidecar.domain.errors import TransientError
+from sidecar.domain.model import Charge
 
 CAPACITY: Final = 100_000
 """Entries held, about 60 MB; a full journal takes no more, and who needs it is refused instead."""

@@ -19,7 +19,7 @@ from sidecar.admission.journal_records import (
     holds_frames,
     scan,
 )
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from sidecar.admission.journal_contents import Contents, Opened, discard, keep_a
 from sidecar.admission.journal_frames import FrameFile
 from sidecar.admission.journal_lock import HeldError
 from sidecar.admission.journal_records import Frame, Place, encode
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 COMPACT_BYTES: Final = 1024 * 1024
 """A file smaller than this is not rewritten while the process runs and its disk has room."""

@@ -22,7 +22,7 @@ from sidecar.admission.journal import Entry, Gone, Kept, Record, Sent, Turned
 from sidecar.admission.journal_contents import open_journal
 from sidecar.admission.journal_file import Damage, JournalFile
 from sidecar.admission.journal_lock import HeldError
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 _SUFFIX: Final = re.compile(r"\.(?:[0-9]+|taken-[0-9a-f]{8})")
 _TAKEN: Final = re.compile(r".*\.taken-[0-9a-f]{8}")

@@ -23,7 +23,7 @@ import orjson
 
 from sidecar.admission.credits import Lot
 from sidecar.admission.journal import Added, Entry, Gone, Kept, Purpose, Record, Sent, Turned
-from sidecar.model import Charge
+from sidecar.domain.model import Charge
 
 MAGIC: Final = b"BBSJ\x00\x00\x00"
 """What a journal of any version begins with."""

@@ -17,7 +17,7 @@ from sidecar.admission.credits import Lot
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.moment import Moment, Slot, good_until
 from sidecar.admission.steps import step
-from sidecar.model import Quota
+from sidecar.domain.model import Quota
 
 CAPACITY: Final = 10_000
 """Slots that can hold a lease; the calls of any other are exact."""

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from sidecar.admission.moment import Moment, good_until
-from sidecar.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Quota, Refused
+from sidecar.domain.model import (
+    Charge,
+    Failed,
+    FailureKind,
+    Granted,
+    Identity,
+    Outcome,
+    Quota,
+    Refused,
+)
 
 CAPACITY: Final = 10_000
 """Orgs known; the least recently used is forgotten first. Nothing owed is kept here."""

@@ -10,9 +10,9 @@ from sidecar.admission.books import Books
 from sidecar.admission.idempotency import lease_key_of
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment, Slot
-from sidecar.model import Charge, Failed, Granted, Outcome, Refused
-from sidecar.ports import AdmissionObserver, Clock, Quotas
-from sidecar.stalls import Lost, Patience, always_on_time, ends_within
+from sidecar.domain.model import Charge, Failed, Granted, Outcome, Refused
+from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.stalls import Lost, Patience, always_on_time, ends_within
 
 
 class Lessor:

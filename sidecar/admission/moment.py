@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.model import Quota
-from sidecar.ports import Clock
-from sidecar.values import value
+from sidecar.domain.model import Quota
+from sidecar.domain.ports import Clock
+from sidecar.domain.values import value
 
 
 @value

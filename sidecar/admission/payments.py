@@ -20,7 +20,7 @@ from sidecar.admission.verdict import (
     Unjournalled,
     rule,
 )
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Charge,
     Failed,
@@ -31,8 +31,8 @@ from sidecar.model import (
     Share,
     Verdict,
 )
+from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 from sidecar.policy.compiled import Meter
-from sidecar.ports import AdmissionObserver, Clock, Quotas
 
 
 class Payments:

@@ -12,8 +12,8 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal import Entry, JournalUnwritable, Purpose
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment, good_until
-from sidecar.model import Failed, FailureKind, Granted, Outcome, Refused
-from sidecar.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.model import Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 
 CONCURRENCY: Final = 4
 """Entries sent at once: what waits in a journal must not crowd out the calls of now."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
-from sidecar.errors import SidecarError
+from sidecar.domain.errors import SidecarError
 
 State = TypeVar("State", bound=Enum)
 Event = TypeVar("Event", bound=Enum)

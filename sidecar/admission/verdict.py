@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.moment import good_until
 from sidecar.admission.outages import Spent
-from sidecar.model import (
+from sidecar.domain.model import (
     Charge,
     Decision,
     Enforcement,
@@ -31,8 +31,8 @@ from sidecar.model import (
     Refused,
     Verdict,
 )
+from sidecar.domain.values import value
 from sidecar.policy.compiled import Meter
-from sidecar.values import value
 
 FAILURE_RETRY_SECONDS: Final = 5.0
 """`Retry-After` of a call refused because the platform gave no answer."""

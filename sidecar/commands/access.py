@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.errors import UserError
-from sidecar.key_source import BBAS_KEY, BBK_KEY, Secret, read_key_file
-from sidecar.platform import (
+from sidecar.client import (
     CredentialMissingError,
     CredentialRefusedError,
     Patience,
     PlatformClient,
 )
-from sidecar.setting_credentials import find_credential
-from sidecar.setting_options import Given, Option, SettingsError
-from sidecar.settings import (
+from sidecar.domain.errors import UserError
+from sidecar.settings.credentials import find_credential
+from sidecar.settings.options import Given, Option, SettingsError
+from sidecar.settings.run import (
     API_KEY_FILE,
     API_KEY_VARIABLE,
     AUTH_URL,
@@ -30,6 +29,7 @@ from sidecar.settings import (
     KEY_VARIABLE,
     PLATFORM_URL,
 )
+from sidecar.settings.secret import BBAS_KEY, BBK_KEY, Secret, read_key_file
 
 _OPTIONS: Final[tuple[Option[Any], ...]] = (PLATFORM_URL, AUTH_URL, KEY_FILE, API_KEY_FILE)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.platform import (
+from sidecar.client import (
     CredentialRefusedError,
     ForbiddenError,
     NotFoundError,
@@ -14,7 +14,7 @@ from sidecar.platform import (
     SigningKey,
     UnreadableAnswerError,
 )
-from sidecar.platform.drift import Drift
+from sidecar.commands.drift import Drift
 
 LEEWAY_SECONDS = 60.0
 """What tokens' times are given (see docs/identity.md): a clock that is off by more breaks them."""

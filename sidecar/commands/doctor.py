@@ -14,6 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from sidecar.app.startup_warnings import warnings_about
+from sidecar.client import (
+    CredentialRefusedError,
+    ForbiddenError,
+    PlatformClient,
+    PlatformError,
+)
 from sidecar.commands.access import Access
 from sidecar.commands.diagnosis import (
     Finding,
@@ -29,23 +36,16 @@ from sidecar.commands.diagnosis import (
     warning,
     worst,
 )
+from sidecar.commands.drift import find_drift
 from sidecar.commands.output import Shown
-from sidecar.errors import UserError
-from sidecar.key_source import Secret
-from sidecar.model import Resource
-from sidecar.outbound import usable_proxy_for
-from sidecar.platform import (
-    CredentialRefusedError,
-    ForbiddenError,
-    PlatformClient,
-    PlatformError,
-)
-from sidecar.platform.drift import find_drift
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Resource
+from sidecar.http1.outbound import usable_proxy_for
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
-from sidecar.setting_values import parse_origin
-from sidecar.startup_warnings import warnings_about
+from sidecar.settings.secret import Secret
+from sidecar.settings.values import parse_origin
 
 _NOBODY: Final = "bb-sidecar-doctor-asks-for-no-org"
 _NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")

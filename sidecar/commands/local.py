@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from sidecar.errors import UserError
-from sidecar.setting_options import Given, Option, SettingsError
-from sidecar.setting_values import Address, parse_origin
-from sidecar.settings import ADMIN, ADMIN_SOCKET
+from sidecar.domain.errors import UserError
+from sidecar.settings.options import Given, Option, SettingsError
+from sidecar.settings.run import ADMIN, ADMIN_SOCKET
+from sidecar.settings.values import Address, parse_origin
 
 _DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """What is asked here is on this machine: a proxy of the environment is for the rest."""

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sidecar.key_source import Secret
-from sidecar.model import Quota
+from sidecar.domain.model import Quota
+from sidecar.settings.secret import Secret
 
 _TIMES: Final = frozenset({"reset_at", "created_at", "updated_at", "at"})
 _UNBROKEN: Final = frozenset({"", "at", "updated", "resets", "what", "state", "attempts"})

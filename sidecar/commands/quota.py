@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from sidecar.client import PlatformClient
 from sidecar.commands.output import QUOTA_COLUMNS, Shown, quota_cells
-from sidecar.platform import PlatformClient
 
 
 async def status(client: PlatformClient, _args: argparse.Namespace) -> Shown:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.model import Resource
-from sidecar.settings import (
+from sidecar.domain.model import Resource
+from sidecar.settings.run import (
     API_KEY_FILE,
     API_KEY_VARIABLE,
     AUTH_URL,

@@ -12,16 +12,16 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from sidecar.commands import doctor, quota, webhooks, workspace
-from sidecar.commands.access import missing, read_access, refused
-from sidecar.commands.output import Shown, show
-from sidecar.errors import TransientError, UserError
-from sidecar.platform import (
+from sidecar.client import (
     CredentialMissingError,
     CredentialRefusedError,
     PlatformClient,
     PlatformError,
 )
+from sidecar.commands import doctor, quota, webhooks, workspace
+from sidecar.commands.access import missing, read_access, refused
+from sidecar.commands.output import Shown, show
+from sidecar.domain.errors import TransientError, UserError
 
 Act = Callable[[PlatformClient, argparse.Namespace], Awaitable[Shown]]
 

@@ -6,11 +6,11 @@ import argparse
 import os
 from pathlib import Path
 
+from sidecar.client import PlatformClient
 from sidecar.commands.output import Shown, plain, when
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.events.meaning import WANTED_EVENTS
-from sidecar.key_source import Secret
-from sidecar.platform import PlatformClient
+from sidecar.settings.secret import Secret
 
 
 async def register(client: PlatformClient, args: argparse.Namespace) -> Shown:

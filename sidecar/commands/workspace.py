@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from sidecar.client import NewRecord, PlatformClient, WorkspaceRecord
 from sidecar.commands.output import Shown, when
-from sidecar.platform import NewRecord, PlatformClient, WorkspaceRecord
 
 _COLUMNS = ("product", "type", "ref", "title", "status", "updated")
 

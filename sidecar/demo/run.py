@@ -15,13 +15,13 @@ from typing import Final
 import aiohttp
 import uvloop
 
-from sidecar.app import App
+from sidecar.app.wiring import App
 from sidecar.demo.upstream import DemoUpstream
-from sidecar.key_source import parse_key
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.server import LocalPlatform
-from sidecar.setting_values import Address, parse_origin
-from sidecar.settings import Limits, LogFormat, LogLevel, Settings
+from sidecar.settings.run import Limits, LogFormat, LogLevel, Settings
+from sidecar.settings.secret import parse_key
+from sidecar.settings.values import Address, parse_origin
 
 _ORG: Final = "org_acme"
 _SPENT_ORG: Final = "org_globex"

@@ -18,7 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from sidecar.demo import dialects, routes
 from sidecar.demo.executions import DEFAULT_KEPT, Execution, ExecutionLog, Progress
 from sidecar.demo.routes import BadInput, Body
-from sidecar.errors import SidecarError, UserError
+from sidecar.domain.errors import SidecarError, UserError
 
 KEPT_BODY: Final = 8 * 1024 * 1024  # bytes of a body a handler may look at; the rest is only hashed
 MAX_EVENTS: Final = 10_000

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, Protocol, assert_never
 
+from sidecar.domain.model import Headers, Resource
+from sidecar.domain.ports import Clock, EventObserver
 from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
 from sidecar.events.memory import SeenDeliveries
 from sidecar.events.signature import is_signed, is_well_formed
-from sidecar.model import Headers, Resource
-from sidecar.ports import Clock, EventObserver
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a delivery; the platform's own are a few hundred."""

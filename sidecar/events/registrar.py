@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from sidecar.errors import SidecarError, TransientError
+from sidecar.domain.errors import SidecarError, TransientError
 from sidecar.events.meaning import PUBLISHED_EVENTS, WANTED_EVENTS
-from sidecar.key_source import Secret
+from sidecar.settings.secret import Secret
 
 _log = logging.getLogger("sidecar.events")
 

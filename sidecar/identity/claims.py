@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.model import Identity, IdentityFailure, Quota
-from sidecar.quota_wire import read_quota
+from sidecar.domain.model import Identity, IdentityFailure, Quota
+from sidecar.domain.quota import read_quota
 
 _END_OF_TIME: Final = 253_402_300_799
 """9999-12-31T23:59:59Z: a later time is milliseconds, a joke or an attack."""

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, assert_never
 
-from sidecar.model import BearerSource, CookieSource, Headers, IdentityFailure, IdentitySource
+from sidecar.domain.model import (
+    BearerSource,
+    CookieSource,
+    Headers,
+    IdentityFailure,
+    IdentitySource,
+)
 
 PLATFORM_SESSION: Final = "bb_session"
 """The platform's own cookie, which is never read (contract, The access token)."""

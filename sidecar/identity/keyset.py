@@ -17,9 +17,9 @@ from typing import Final
 
 import aiohttp
 
+from sidecar.domain.ports import Clock, IdentityObserver
+from sidecar.http1.outbound import connector, proxy_arguments
 from sidecar.identity.keys import TrustedKey, read_key_set
-from sidecar.outbound import connector, proxy_arguments
-from sidecar.ports import Clock, IdentityObserver
 
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
 

@@ -18,10 +18,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from sidecar.domain.model import Identity, IdentityFailure
 from sidecar.identity.claims import read_claims
 from sidecar.identity.jws import Jws, read_jws, read_object
 from sidecar.identity.keys import TrustedKey
-from sidecar.model import Identity, IdentityFailure
 
 LEEWAY: Final = 60.0
 """Seconds by which clocks may differ, at both ends of a token's life (conformance 29)."""

@@ -9,12 +9,12 @@ from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
+from sidecar.domain.model import CookieSource, Headers, Identity, IdentityFailure, IdentitySource
+from sidecar.domain.ports import Clock
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import LONGEST_TOKEN
 from sidecar.identity.keyset import KeySet
 from sidecar.identity.tokens import PlatformTrust, SessionTrust, Verified, judge, read_token
-from sidecar.model import CookieSource, Headers, Identity, IdentityFailure, IdentitySource
-from sidecar.ports import Clock
 
 VERIFIED_BYTES: Final = 32 * 1024 * 1024
 """Memory for verified tokens: about ten thousand usual ones. The least recently used goes first."""
@@ -38,7 +38,7 @@ class _Held:
 
 
 class Verifier:
-    """Identities by verified tokens; satisfies `sidecar.ports.Identities`.
+    """Identities by verified tokens; satisfies `sidecar.domain.ports.Identities`.
 
     What is remembered of a token is kept under its secret too, so that no source answers for
     another. Time and the keys in force are asked at every call: memory makes nothing valid.

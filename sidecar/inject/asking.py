@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 Object = dict[str, Any]
 

@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

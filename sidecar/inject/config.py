@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.inject.words import SIDECAR_NAME
 
 Port = Annotated[int, Field(ge=1, le=65535)]

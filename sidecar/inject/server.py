@@ -19,7 +19,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
+from sidecar.http1.places import CrowdedOutError, Places
 from sidecar.inject.certificate import Certificate
 from sidecar.inject.config import InjectorConfig
 from sidecar.inject.connections import Connections, PlacedConnection
@@ -27,7 +28,6 @@ from sidecar.inject.listener import Listener
 from sidecar.inject.review import about, respond
 from sidecar.inject.reviews import Outcome, ReviewCounts
 from sidecar.inject.shape import NotAReview, read
-from sidecar.places import CrowdedOutError, Places
 
 _log = logging.getLogger("sidecar.inject")
 _http_log = logging.getLogger("sidecar.inject.http")

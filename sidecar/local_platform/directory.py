@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sidecar.domain.model import Resource
+from sidecar.domain.ports import Clock
 from sidecar.local_platform.control_wire import ApiKey, Member, OrgBody
 from sidecar.local_platform.credentials import digest
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.store import Store
-from sidecar.model import Resource
-from sidecar.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)

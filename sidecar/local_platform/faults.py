@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, assert_never
 import orjson
 from pydantic import Field
 
+from sidecar.domain.model import UNLIMITED
 from sidecar.local_platform.control_wire import ControlBody
-from sidecar.model import UNLIMITED
 
 CONTROL_PREFIX: Final = "/_control"
 API_PREFIX: Final = "/v1/"

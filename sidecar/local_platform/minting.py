@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import TokenBody
 from sidecar.local_platform.directory import Directory, Person, made_up_email
 from sidecar.local_platform.quota_book import QuotaBook, quota_snapshot
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys
-from sidecar.ports import Clock
 
 
 class Mint:

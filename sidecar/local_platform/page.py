@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from sidecar.domain.model import UNLIMITED
 from sidecar.local_platform.control_wire import CountedConsume
 from sidecar.local_platform.directory import Org
 from sidecar.local_platform.webhook_wire import Delivery
 from sidecar.local_platform.wire import QuotaReply
-from sidecar.model import UNLIMITED
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2330; --dim: #5b6472; --line: #dfe3ea; --back: #f5f6f8;

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from sidecar.domain.ports import Clock
 from sidecar.local_platform.access import FromThisMachine
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.faults import FaultBox
@@ -15,7 +16,6 @@ from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.webhook_book import WebhookBook
-from sidecar.ports import Clock
 
 _LATEST: Final = 25
 _HEADERS: Final = {

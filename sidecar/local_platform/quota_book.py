@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sidecar.domain.model import UNLIMITED, Resource
+from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import CountedConsume
 from sidecar.local_platform.directory import Directory
@@ -15,8 +17,6 @@ from sidecar.local_platform.periods import Month, month_of, utc_text
 from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, QuotaReply
-from sidecar.model import UNLIMITED, Resource
-from sidecar.ports import Clock
 
 
 class QuotaBook:

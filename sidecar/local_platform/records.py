@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.directory import Directory
@@ -25,7 +26,6 @@ from sidecar.local_platform.record_wire import (
 )
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.store import Store
-from sidecar.ports import Clock
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _WORDS_MAX: Final = 32

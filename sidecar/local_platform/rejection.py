@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from pydantic import JsonValue
 
-from sidecar.errors import SidecarError
+from sidecar.domain.errors import SidecarError
 
 
 class Rejection(SidecarError):  # noqa: N818  # what it is called at every raise

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_wire import ApiRequest
-from sidecar.ports import Clock
 
 
 class RequestLog:

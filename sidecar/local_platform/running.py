@@ -7,7 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
+from sidecar.domain.ports import Clock
 from sidecar.local_platform.access import ByApiKey, ByInternalKey
 from sidecar.local_platform.auth_routes import AuthRoutes
 from sidecar.local_platform.control_routes import ControlRoutes
@@ -31,7 +32,6 @@ from sidecar.local_platform.signing import SigningKeys
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_book import WebhookBook
 from sidecar.local_platform.webhook_routes import WebhookRoutes
-from sidecar.ports import Clock
 
 MAX_BODY: Final = 1 << 20
 """Bytes of a request body that are read; a longer one gets 413."""

@@ -11,11 +11,11 @@ from typing import Annotated
 import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
 from sidecar.local_platform.credentials import new_api_key, new_internal_key
 from sidecar.local_platform.wire import Limit, Name, OrgId, ResourceName, Slug
-from sidecar.model import UNLIMITED, Resource
 
 Step = str | int
 Problem = tuple[tuple[Step, ...], str]

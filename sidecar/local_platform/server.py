@@ -10,7 +10,8 @@ from types import TracebackType
 
 from pydantic import JsonValue, ValidationError
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
+from sidecar.domain.ports import Clock
 from sidecar.local_platform.control_wire import CountedConsume, OrgBody, TokenBody
 from sidecar.local_platform.faults import Faults
 from sidecar.local_platform.rejection import Rejection
@@ -18,7 +19,6 @@ from sidecar.local_platform.running import Running
 from sidecar.local_platform.seeds import Seed, check_seed
 from sidecar.local_platform.signing import make_signing_key
 from sidecar.local_platform.store import Store
-from sidecar.ports import Clock
 
 
 class LocalPlatform:

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from sidecar.domain.ports import Clock
 from sidecar.local_platform.choices import WITHDRAW_AFTER_SECONDS
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import PublicKey
-from sidecar.ports import Clock
 
 ALGORITHM = "RS256"
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.local_platform.schema import APPLICATION_ID, TABLES, VERSION
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.directory import Directory
@@ -27,7 +28,6 @@ from sidecar.local_platform.webhook_wire import (
     WebhookReply,
     WebhookTestReply,
 )
-from sidecar.ports import Clock
 
 TEST_EVENT = "webhook.test"
 

@@ -15,8 +15,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from sidecar.domain.model import Resource
 from sidecar.local_platform.choices import LARGEST_AMOUNT
-from sidecar.model import Resource
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Slug = Annotated[

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from sidecar.model import Quota
+from sidecar.domain.model import Quota
 
 Slot = tuple[str, str]
 """An org and a resource."""

@@ -12,11 +12,11 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from sidecar.errors import SidecarError, TransientError
-from sidecar.model import Quota
+from sidecar.domain.errors import SidecarError, TransientError
+from sidecar.domain.model import Quota
+from sidecar.domain.ports import NoticeObserver
 from sidecar.notices.levels import Slot, ToldLevels, level_of
 from sidecar.notices.wording import Notice, notice_of
-from sidecar.ports import NoticeObserver
 
 _log = logging.getLogger("sidecar.notices")
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import orjson
 
-from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
-from sidecar.quota_wire import read_quota
+from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.domain.quota import read_quota
 
 _OK: Final = 200
 _SERVER_ERRORS: Final = range(500, 600)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from enum import Enum, IntEnum, auto
 from typing import Final, assert_never
 
-from sidecar.errors import SidecarError
-from sidecar.model import FailureKind
+from sidecar.domain.errors import SidecarError
+from sidecar.domain.model import FailureKind
 
 
 class BreakerState(IntEnum):

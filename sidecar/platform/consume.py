@@ -14,17 +14,17 @@ from typing import Final, assert_never
 
 import orjson
 
+from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.domain.ports import PlatformObserver
+from sidecar.domain.stalls import Lost, Patience, always_on_time, ends_within
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
 from sidecar.http1.framing import Body
 from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
-from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.platform.answers import read_answer
 from sidecar.platform.breaker import Breaker, Ticket, counts_against
-from sidecar.ports import PlatformObserver
-from sidecar.stalls import Lost, Patience, always_on_time, ends_within
 
 _FIRST_SHARE: Final = 0.6
 """Share of the whole timeout that the first attempt may take, so that a retry still fits."""

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.policy.content_coding import TooLongError, UndecodableError, coding_of, decoded
 from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Unreadable
 from sidecar.policy.json_reader import JsonReader

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 from typing_extensions import override
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Action,
     Enforcement,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Action,
     Enforcement,
     OnOverQuota,

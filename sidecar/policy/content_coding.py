@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.policy.json_text import PIECE, Piece
 
 if sys.version_info >= (3, 14):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
-from sidecar.model import Headers, Reason, Resource
+from sidecar.domain.model import Headers, Reason, Resource
 from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.consequences import Consequence, of_meter, of_unmetered

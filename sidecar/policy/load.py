@@ -9,7 +9,7 @@ from typing import assert_never
 from pydantic import ValidationError
 from typing_extensions import override
 
-from sidecar.model import BearerSource, CookieSource, IdentitySource, Resource
+from sidecar.domain.model import BearerSource, CookieSource, IdentitySource, Resource
 from sidecar.policy.amounts import (
     MAX_UNITS,
     AmountRule,

@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_plus
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 
 METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
 MAX_OVERRIDES: Final = 4

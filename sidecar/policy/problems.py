@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 
 class Severity(StrEnum):

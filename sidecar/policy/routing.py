@@ -14,7 +14,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
 from sidecar.policy.overrides import MAX_OVERRIDES, METHOD, asked_methods

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Action,
     Enforcement,

@@ -10,11 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from sidecar.domain.ports import PolicyObserver
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError, UnreadError
 from sidecar.policy.reading import Reader
-from sidecar.ports import PolicyObserver
 
 _LOG: Final = logging.getLogger("sidecar.policy")
 _PATIENCE: Final = 3

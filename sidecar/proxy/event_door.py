@@ -15,16 +15,16 @@ import logging
 from collections.abc import Coroutine
 from typing import Final, Protocol
 
+from sidecar.answers.refusals import Fields
+from sidecar.answers.serialise import serialise
+from sidecar.domain.model import Headers
+from sidecar.domain.values import value
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead
-from sidecar.model import Headers
-from sidecar.places import CrowdedOutError, Places
-from sidecar.proxy.answering import serialise
+from sidecar.http1.places import CrowdedOutError, Places
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.inbound import InboundBody
-from sidecar.refusals import Fields
-from sidecar.values import value
 
 log = logging.getLogger("sidecar.proxy")
 

@@ -7,11 +7,10 @@ import logging
 import re
 from typing import Final, Protocol
 
-from sidecar.http1.client import ClientConnection
-from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
-from sidecar.http1.heads import RequestHead
-from sidecar.http1.pool import Pool
-from sidecar.model import (
+from sidecar.answers.failures import fault, upstream_failure
+from sidecar.answers.refusals import Refusal, quota_headers, refuse
+from sidecar.answers.serialise import serialise
+from sidecar.domain.model import (
     Call,
     Decision,
     Execution,
@@ -19,14 +18,15 @@ from sidecar.model import (
     Reason,
     RequestIdOrigin,
 )
-from sidecar.ports import BodySource, Clock, RequestObserver
+from sidecar.domain.ports import BodySource, Clock, RequestObserver
+from sidecar.http1.client import ClientConnection
+from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
+from sidecar.http1.heads import RequestHead
+from sidecar.http1.pool import Pool
 from sidecar.proxy import headers
-from sidecar.proxy.answering import serialise
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.downstream import ServerConnection
-from sidecar.proxy.failures import fault, upstream_failure
 from sidecar.proxy.relay import Relay
-from sidecar.refusals import Refusal, quota_headers, refuse
 
 log = logging.getLogger("sidecar.proxy")
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+from sidecar.domain.model import Identity
 from sidecar.http1.heads import FOLDED, Fields, RequestHead, ResponseHead
 from sidecar.http1.lines import Field, Memory
-from sidecar.model import Identity
 
 _HOP_BY_HOP: Final = frozenset(
     {

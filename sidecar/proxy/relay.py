@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from sidecar.domain.model import Execution
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import Body, ChunkedBody
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
-from sidecar.model import Execution
 from sidecar.proxy import headers
 from sidecar.proxy.downstream import ServerConnection
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
+from sidecar.domain.ports import RequestObserver
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead
-from sidecar.ports import RequestObserver
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.gateway import Gateway
-from sidecar.settings import Limits
+from sidecar.settings.run import Limits
 
 log = logging.getLogger("sidecar.proxy")
 

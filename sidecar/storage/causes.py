@@ -11,7 +11,7 @@ from typing import Final
 
 from redis import exceptions
 
-from sidecar.errors import SidecarError
+from sidecar.domain.errors import SidecarError
 from sidecar.storage.redis_client import ANSWER_SECONDS, CONNECT_SECONDS
 
 _CODES: Final = {

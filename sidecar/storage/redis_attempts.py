@@ -19,8 +19,8 @@ from typing import Final, Self
 from redis.asyncio import RedisCluster
 from redis.exceptions import MovedError
 
-from sidecar.errors import UserError
-from sidecar.redis_url import RedisUrl, parse_redis_url
+from sidecar.domain.errors import UserError
+from sidecar.settings.redis_url import RedisUrl, parse_redis_url
 from sidecar.storage.causes import LateError, cause_of
 from sidecar.storage.redis_client import Client, close, connect, context_of, count
 
@@ -51,7 +51,7 @@ _log = logging.getLogger("sidecar.storage")
 
 
 class RedisAttempts:
-    """`sidecar.ports.Attempts` over one Redis, or over a cluster."""
+    """`sidecar.domain.ports.Attempts` over one Redis, or over a cluster."""
 
     def __init__(self, url: RedisUrl, context: ssl.SSLContext | None, *, timeout: float) -> None:
         """Count in the Redis of `url`, which has `timeout` seconds for each number."""

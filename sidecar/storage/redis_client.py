@@ -19,8 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from sidecar.errors import UserError
-from sidecar.redis_url import RedisTls, RedisUrl
+from sidecar.domain.errors import UserError
+from sidecar.settings.redis_url import RedisTls, RedisUrl
 
 EXPIRY_SECONDS: Final = 24 * 3600
 """How long a count is kept after its last use: as long as the platform remembers a key."""

@@ -1,7 +1,7 @@
 """The metrics as verbs that the parts call, and as one snapshot that a scrape takes.
 
 Verbs cost well under a microsecond: they add to plain integers. Everything else waits for the
-scrape. Satisfies the observers of sidecar.ports. Single-threaded, as the event loop is.
+scrape. Satisfies the observers of sidecar.domain.ports. Single-threaded, as the event loop is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Charge,
     Decision,
     FailureKind,

@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from sidecar.model import Charge, FailureKind, Loss, Quota
+from sidecar.domain.model import Charge, FailureKind, Loss, Quota
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog
 
@@ -27,7 +27,7 @@ _FETCHED: Final = "ok"
 
 
 class Observer(Metrics):
-    """All observers of sidecar.ports in one. One line an event, never one a request.
+    """All observers of sidecar.domain.ports in one. One line an event, never one a request.
 
     What repeats is held back by the log's filter under its `repeat_key`.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from sidecar.model import Quota
+from sidecar.domain.model import Quota
 
 
 class RecentOrgs:

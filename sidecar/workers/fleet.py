@@ -13,7 +13,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable
 from typing import Final
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.policy.reading import own_path, own_python
 from sidecar.processes import end_process, start_process
 from sidecar.workers.conditions import Absence, Place

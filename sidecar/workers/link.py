@@ -10,11 +10,11 @@ from typing import Final
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import View
-from sidecar.errors import SidecarError
-from sidecar.model import Quota, Share
+from sidecar.domain.errors import SidecarError
+from sidecar.domain.model import Quota, Share
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import Problem
-from sidecar.settings import Settings
+from sidecar.settings.run import Settings
 from sidecar.telemetry.snapshot import Snapshot
 
 _LENGTH_BYTES: Final = 4

@@ -20,16 +20,16 @@ from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import ReloadReport, View
-from sidecar.errors import UserError
-from sidecar.model import Quota, Share
+from sidecar.app.process import unless
+from sidecar.app.startup_warnings import log_startup_warnings
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Quota, Share
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.reading import FirstReading, read_apart
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
-from sidecar.serving import unless
-from sidecar.settings import Settings
-from sidecar.startup_warnings import log_startup_warnings
+from sidecar.settings.run import Settings
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot

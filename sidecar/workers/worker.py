@@ -18,11 +18,11 @@ from typing import Final
 import uvloop
 
 from sidecar.admin.state import View
-from sidecar.app import App
-from sidecar.errors import UserError
+from sidecar.app.process import run_until_asked, spare_what_stays
+from sidecar.app.wiring import App
+from sidecar.domain.errors import UserError
 from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
-from sidecar.serving import run_until_asked, spare_what_stays
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
+from sidecar.client import PlatformClient, PlatformError
+from sidecar.domain.model import Resource
 from sidecar.local_platform import (
     ApiKey,
     LocalPlatform,
@@ -21,8 +23,6 @@ from sidecar.local_platform import (
     SeedOrg,
     SeedProduct,
 )
-from sidecar.model import Resource
-from sidecar.platform import PlatformClient, PlatformError
 from tests.contract.target import Client, Target, target_from_environment
 
 UNITS = 100

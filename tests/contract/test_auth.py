@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from sidecar.quota_wire import read_quota
+from sidecar.domain.quota import read_quota
 from tests.contract.target import Client
 
 fact = pytest.mark.fact

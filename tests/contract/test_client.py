@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from sidecar.platform import (
+from sidecar.client import (
     ConflictError,
     CredentialRefusedError,
     ForbiddenError,
@@ -20,7 +20,7 @@ from sidecar.platform import (
     OverQuotaError,
     PlatformClient,
 )
-from sidecar.platform.drift import find_drift
+from sidecar.commands.drift import find_drift
 from tests.contract.target import Target
 
 fact = pytest.mark.fact

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sidecar.client import PlatformClient, Webhook
+from sidecar.domain.model import Headers
 from sidecar.events.receiver import Receiver
-from sidecar.model import Headers
-from sidecar.platform import PlatformClient, Webhook
 from tests.contract.target import Target
 
 fact = pytest.mark.fact

@@ -21,14 +21,14 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.app import App
+from sidecar.app.wiring import App
 from sidecar.demo.upstream import DemoUpstream
+from sidecar.domain.ports import Clock
 from sidecar.local_platform.control_wire import OrgBody
 from sidecar.local_platform.faults import Faults
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.server import LocalPlatform
-from sidecar.ports import Clock
-from sidecar.settings import Settings, add_run_arguments
+from sidecar.settings.run import Settings, add_run_arguments
 
 PRODUCT: Final = "acme-notes"
 KEY: Final = "bbas_e2e_0123456789abcdef"

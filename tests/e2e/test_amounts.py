@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.model import Reason
+from sidecar.domain.model import Reason
 from tests.codings import compressed
 from tests.e2e.harness import policy, stack
 from tests.e2e.test_reasons import assert_problem

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.model import Execution
+from sidecar.domain.model import Execution
 from tests.fakes.upstreams import OK, Ending, Received, RefusingPort, ScriptedUpstream, Step
 from tests.plane import AT_ONCE, PROVABLE, Stage, eventually, staged, statuses
 

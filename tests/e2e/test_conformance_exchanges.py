@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from sidecar.model import Execution
-from sidecar.settings import Limits
+from sidecar.domain.model import Execution
+from sidecar.settings.run import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine, ReadingEngine, RefusingEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step, TunnellingUpstream
 from tests.plane import eventually, staged, statuses, talk_every_way

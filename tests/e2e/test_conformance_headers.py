@@ -6,10 +6,10 @@ from typing import Final
 
 import pytest
 
-from sidecar.model import Call, Decision, Reason, RequestIdOrigin
+from sidecar.domain.model import Call, Decision, Reason, RequestIdOrigin
+from sidecar.domain.ports import BodySource
 from sidecar.policy.compiled import UnsafePath
 from sidecar.policy.load import load_policy
-from sidecar.ports import BodySource
 from tests.fakes.engines import AllowingEngine, MarkingEngine, RefusingEngine
 from tests.fakes.upstreams import Received, ScriptedUpstream
 from tests.plane import Answer, staged

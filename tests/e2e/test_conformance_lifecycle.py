@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sidecar.model import Execution, Reason
-from sidecar.settings import Limits
+from sidecar.domain.model import Execution, Reason
+from sidecar.settings.run import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step
 from tests.plane import eventually, staged, statuses

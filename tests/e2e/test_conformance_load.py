@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from sidecar.model import Execution, Reason
-from sidecar.settings import Limits
+from sidecar.domain.model import Execution, Reason
+from sidecar.settings.run import Limits
 from tests.fakes.engines import HeldEngine, ReadingEngine
 from tests.fakes.upstreams import (
     OK,

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sidecar.app import App
+from sidecar.app.wiring import App
 from tests.e2e.harness import CHAT, LOCAL, ORG, Stack, policy, scrape, stack
 from tests.e2e.programs import ProcessStack, process_stack
 from tests.fakes.upstreams import RefusingPort

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from sidecar.open_files import fitted
-from sidecar.settings import Limits
+from sidecar.app.open_files import fitted
+from sidecar.settings.run import Limits
 from tests.e2e.harness import eventually, policy, surroundings
 from tests.e2e.programs import SidecarProgram, start
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sidecar.model import Reason, Verdict
+from sidecar.domain.model import Reason, Verdict
 from tests.e2e.harness import CHAT, LOCAL, ORG, Stack, eventually, policy, soon, stack
 
 DOWN = "http://127.0.0.1:9"

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from sidecar.admission.ledger import LATE_SECONDS
+from sidecar.client import PlatformClient, WorkspaceRecord
 from sidecar.local_platform.control_wire import ApiKey, OrgBody
-from sidecar.platform import PlatformClient, WorkspaceRecord
 from tests.e2e.harness import CHAT, ORG, PRODUCT, Stack, eventually, policy, soon, stack
 from tests.fakes.ingress import Ingress
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
-from sidecar.model import OnPlatformError, Quota
+from sidecar.domain.model import OnPlatformError, Quota
 
 
 class StaticState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Charge,
     ErrorFormat,
     FailureKind,
@@ -22,7 +22,7 @@ from sidecar.policy.compiled import Route, UnsafePath
 
 
 class RememberingObserver:
-    """`sidecar.ports.AdmissionObserver` that keeps every word it was told, in order."""
+    """`sidecar.domain.ports.AdmissionObserver` that keeps every word it was told, in order."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []

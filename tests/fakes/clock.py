@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TurnedClock:
-    """`sidecar.ports.Clock` turned by hand: `advance` moves both of its readings together."""
+    """A `Clock` turned by hand: `advance` moves both of its readings together."""
 
     def __init__(self, now: float = 1_760_000_000.0) -> None:
         """Start at `now`, Unix seconds; `monotonic` starts at nought."""

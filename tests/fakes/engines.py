@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Call,
     Decision,
     Execution,
@@ -15,7 +15,7 @@ from sidecar.model import (
     Reason,
     Refund,
 )
-from sidecar.ports import BodySource
+from sidecar.domain.ports import BodySource
 
 ACME = Identity("org_acme", "user_1", "org_owner", "pro", frozenset(), {}, None, 4_000_000_000.0)
 QUOTA = Quota("ai_calls", 25, 12, 13, "month", 4_000_000_000.0)
@@ -128,7 +128,7 @@ class UnsettlingEngine(AllowingEngine):
 
 
 class RememberingRequests:
-    """`sidecar.ports.RequestObserver` that keeps every word it was told, in order."""
+    """`sidecar.domain.ports.RequestObserver` that keeps every word it was told, in order."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""Platforms that count, and platforms that misbehave: `sidecar.ports.Quotas`, one fault each."""
+"""Platforms that count, and platforms that misbehave: each is a `Quotas` with one fault."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from sidecar.model import (
+from sidecar.domain.model import (
     UNLIMITED,
     Charge,
     Failed,
@@ -16,7 +16,7 @@ from sidecar.model import (
     Quota,
     Refused,
 )
-from sidecar.ports import Quotas
+from sidecar.domain.ports import Quotas
 
 Slot = tuple[str, str]
 RESET_AT = 1_760_000_000.0 + 20 * 86_400

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from sidecar.model import (
+from sidecar.answers.refusals import refuse
+from sidecar.domain.model import (
     Charge,
     Decision,
     ErrorFormat,
@@ -17,7 +18,6 @@ from sidecar.model import (
     Verdict,
 )
 from sidecar.platform.answers import read_answer
-from sidecar.refusals import refuse
 
 _CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)
 _DENIALS: Final = [reason for reason in Reason if reason.verdict is Verdict.DENY]

@@ -9,7 +9,7 @@ from helm_python import HelmError, lint
 
 from sidecar import __version__
 from sidecar.policy.load import find_problems
-from sidecar.settings import OPTIONS
+from sidecar.settings.run import OPTIONS
 from tests.kubernetes.cases import GOOD, HOSTILE, REFUSED
 from tests.kubernetes.rendering import (
     CHART,

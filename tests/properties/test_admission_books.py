@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from sidecar.admission.journal import Entry, Purpose
 from sidecar.admission.reporter import Reporter
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Decision,
     Execution,

@@ -11,7 +11,7 @@ from sidecar.admission.credits import Lot
 from sidecar.admission.journal import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_contents import read_contents
 from sidecar.admission.journal_records import FILE_HEAD, encode, scan
-from sidecar.model import Charge
+from sidecar.domain.model import Charge
 
 TIMES = st.floats(min_value=0, max_value=4e9)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecar.domain.model import CookieSource, IdentityFailure
 from sidecar.identity.credentials import find_credential
-from sidecar.model import CookieSource, IdentityFailure
 
 SOURCE = CookieSource("ab")
 LINES = st.lists(

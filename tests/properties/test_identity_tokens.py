@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain.model import Identity, IdentityFailure
 from sidecar.identity.claims import Claims, read_claims
 from sidecar.identity.jws import decode_segment, read_object
 from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust, Verified, judge, verify
-from sidecar.model import Identity, IdentityFailure
 from tests.unit.identity.mint import (
     CLAIMS,
     NOW,

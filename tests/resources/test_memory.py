@@ -33,7 +33,7 @@ READER_BYTES: Final = 480 * 1024
 """What a client that does not read may cost: what is buffered for it in user space is bounded."""
 
 PLATFORM_CONNECTIONS: Final = 64
-"""What the pool to the platform keeps idle for half a minute (`sidecar.app`)."""
+"""What the pool to the platform keeps idle for half a minute (`sidecar.app.wiring`)."""
 
 SPARE: Final = 24 * MIB
 """What a process may grow by for reasons of its own: caches, arenas, metric series."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar import __version__, cli
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 POLICY = """
 version: 1
@@ -240,7 +240,7 @@ def test_run_starts_one_sidecar_or_several(
         return 0
 
     monkeypatch.setattr("sidecar.policy.reading.FirstReading", First)
-    monkeypatch.setattr("sidecar.serving.run", one)
+    monkeypatch.setattr("sidecar.app.process.run", one)
     monkeypatch.setattr("sidecar.workers.supervisor.run_workers", several)
     monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
     argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1", "--workers", workers)

@@ -20,10 +20,10 @@ from unittest import mock
 
 from sidecar.admission.books import Books
 from sidecar.admission.journal import Purpose
-from sidecar.app import App
+from sidecar.app.wiring import App
+from sidecar.domain.model import Charge
 from sidecar.local_platform.faults import Faults
 from sidecar.local_platform.server import LocalPlatform
-from sidecar.model import Charge
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from tests.e2e.harness import KEY, SESSION_SECRET, Orgs, Place, policy, seed
@@ -261,8 +261,8 @@ def hurried(consumers: list[Consumer], threshold: int) -> Iterator[None]:
 
     breaker = partial(Breaker, first_pause=0.02, longest_pause=0.05, threshold=threshold)
     with (
-        mock.patch("sidecar.app.Breaker", breaker),
-        mock.patch("sidecar.app.Consumer", consumer),
+        mock.patch("sidecar.app.wiring.Breaker", breaker),
+        mock.patch("sidecar.app.wiring.Consumer", consumer),
         mock.patch.multiple(
             "sidecar.admission.reporter", IDLE_SECONDS=0.02, LONGEST_WAIT_SECONDS=0.1
         ),

@@ -70,7 +70,7 @@ def is_small_and_bare(podman: Podman, image: str) -> str:
 def has_its_bytecode(podman: Podman) -> str:
     """Every module of ours comes with its bytecode: a read-only root keeps none."""
     program = (
-        "import pathlib, sidecar.serving, sidecar.policy.load, sys;"
+        "import pathlib, sidecar.app.process, sidecar.policy.load, sys;"
         "specs = [m.__spec__ for m in list(sys.modules.values()) if m.__spec__];"
         "bare = [s.origin for s in specs if (s.origin or '').endswith('.py')"
         " and not pathlib.Path(s.cached or '').is_file()];"

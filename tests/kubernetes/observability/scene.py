@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sidecar.app import App
+from sidecar.app.wiring import App
 from sidecar.inject.server import InjectorServer
 from tests.e2e.harness import LOCAL, Orgs, Stack, policy, stack
 from tests.kubernetes.observability.servers import Pod
@@ -75,7 +75,7 @@ _HOURS: Final = 3600.0
 
 
 class JumpingClock:
-    """`sidecar.ports.Clock`: the machine's clock, moved forward by what it was told to jump."""
+    """A `Clock`: the machine's clock, moved forward by what it was told to jump."""
 
     def __init__(self) -> None:
         self._jumped = 0.0

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.admin.listening import listen_at, listen_on, remove_socket
 from sidecar.admin.wire import Answer, Connections, Request, as_json
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 
 async def answer(_request: Request) -> Answer:

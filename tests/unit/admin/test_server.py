@@ -11,8 +11,8 @@ from aiohttp import ClientSession, UnixConnector
 
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import Refresh, ReloadReport, View
-from sidecar.errors import UserError
-from sidecar.model import Quota
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Quota
 from tests.e2e.harness import KEY, Place, policy
 from tests.fakes.admin import BrokenState, StaticMetrics, StaticState
 

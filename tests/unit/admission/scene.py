@@ -9,7 +9,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal import JournalStore
 from sidecar.admission.lessor import Lessor
-from sidecar.model import (
+from sidecar.domain.model import (
     ALONE,
     Accuracy,
     Action,
@@ -26,9 +26,9 @@ from sidecar.model import (
     RequestIdOrigin,
     Share,
 )
+from sidecar.domain.ports import Attempts, BodySource
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
-from sidecar.ports import Attempts, BodySource
 from tests.fakes.admission import FixedIdentities, KnownBody, OnePagePolicy, RememberingObserver
 from tests.fakes.clock import TurnedClock
 from tests.fakes.quotas import RESET_AT, HonestQuotas, QuotaStore, SwitchedQuotas

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.admission.books import Books, Figures
 from sidecar.admission.journal import JournalUnwritable, Record
 from sidecar.admission.moment import Moment
-from sidecar.model import (
+from sidecar.domain.model import (
     UNLIMITED,
     Accuracy,
     Charge,

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.admission.ledger import DENIAL_SECONDS, DISGUISE_SECONDS
 from sidecar.admission.moment import Moment
-from sidecar.model import (
+from sidecar.domain.model import (
     Decision,
     Execution,
     FailureKind,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sidecar.model import Reason
+from sidecar.domain.model import Reason
 from tests.fakes.quotas import HeldQuotas, HeldThenLosingQuotas
 from tests.unit.admission.scene import Scene
 

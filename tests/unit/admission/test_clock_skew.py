@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.admission.moment import UNSURE_SECONDS, Moment
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Charge,
     Execution,

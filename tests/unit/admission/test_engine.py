@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.admission.moment import Moment
-from sidecar.model import (
+from sidecar.domain.model import (
     UNLIMITED,
     Accuracy,
     Decision,

@@ -19,7 +19,7 @@ from sidecar.admission.journal import (
     Turned,
 )
 from sidecar.admission.moment import Moment
-from sidecar.model import Charge
+from sidecar.domain.model import Charge
 
 
 class FullStore:

@@ -21,7 +21,7 @@ from sidecar.admission.journal_records import (
     encode_marks,
     place_of,
 )
-from sidecar.model import Charge
+from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
 
 ENTRIES = 20

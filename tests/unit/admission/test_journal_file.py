@@ -28,8 +28,8 @@ from sidecar.admission.journal import (
 from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
 from sidecar.admission.journal_records import FILE_HEAD, encode, encode_marks
 from sidecar.admission.moment import Moment
-from sidecar.errors import UserError
-from sidecar.model import Charge, Loss
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Charge, Loss
 from tests.fakes.admission import RememberingObserver
 from tests.unit.admission.scene import NOW
 
@@ -310,7 +310,7 @@ import sys
 from pathlib import Path
 from sidecar.admission.journal import Added, Entry, Purpose
 from sidecar.admission.journal_file import JournalFile
-from sidecar.model import Charge
+from sidecar.domain.model import Charge
 
 journal = JournalFile(Path(sys.argv[1]))
 n = 0

@@ -23,8 +23,8 @@ from sidecar.admission.journal import (
     Turned,
 )
 from sidecar.admission.journal_file import JournalFile
-from sidecar.errors import UserError
-from sidecar.model import Charge, Enforcement, OnPlatformError, Reason
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Charge, Enforcement, OnPlatformError, Reason
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, Scene
 

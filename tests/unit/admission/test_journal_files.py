@@ -13,8 +13,8 @@ from sidecar.admission.credits import Lot
 from sidecar.admission.journal import Added, Entry, Gone, JournalUnwritable, Kept, Purpose, Sent
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_files import JournalFiles, LeftBehind
-from sidecar.errors import UserError
-from sidecar.model import Charge
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
 
 OLD = (

@@ -17,8 +17,8 @@ from sidecar.admission.journal_contents import read_contents
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_records import FILE_HEAD
 from sidecar.admission.journal_version1 import FILE_HEAD as OLD_HEAD
-from sidecar.errors import UserError
-from sidecar.model import Charge
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
 
 ENTRIES = 20

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.admission.idempotency import key_of, lease_key_of, scope_of
-from sidecar.model import Execution, RequestIdOrigin
+from sidecar.domain.model import Execution, RequestIdOrigin
 from tests.unit.admission.scene import Scene
 
 FIELDS = {

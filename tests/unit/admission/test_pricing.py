@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.model import Reason
+from sidecar.domain.model import Reason
 from sidecar.policy.amounts import JsonAmount, Scale
 from sidecar.policy.json_pointer import JsonPointer
 from tests.codings import compressed

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.admission.moment import Moment
 from sidecar.admission.steps import IllegalStep
-from sidecar.model import Execution, OnReplay, Reason, Refund, RequestIdOrigin
+from sidecar.domain.model import Execution, OnReplay, Reason, Refund, RequestIdOrigin
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import Scene
 

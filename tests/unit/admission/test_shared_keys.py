@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Decision,
     Execution,

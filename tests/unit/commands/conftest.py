@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sidecar.cli import main
+from sidecar.domain.model import Resource
 from sidecar.local_platform import ApiKey, LocalPlatform, Seed, SeedOrg, SeedProduct
-from sidecar.model import Resource
 
 ORG = "org_acme"
 PRODUCT = "acme-notes"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.commands.access import read_access
-from sidecar.setting_options import SettingsError
+from sidecar.settings.options import SettingsError
 
 
 def flags(**given: str) -> argparse.Namespace:

@@ -2,6 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.client import (
+    DeadlineError,
+    PlatformError,
+    SigningKey,
+    UnavailableError,
+    UnreadableAnswerError,
+)
+from sidecar.client.errors import error_of
 from sidecar.commands.diagnosis import (
     Finding,
     Level,
@@ -16,15 +24,7 @@ from sidecar.commands.diagnosis import (
     warning,
     worst,
 )
-from sidecar.platform import (
-    DeadlineError,
-    PlatformError,
-    SigningKey,
-    UnavailableError,
-    UnreadableAnswerError,
-)
-from sidecar.platform.drift import Drift
-from sidecar.platform.errors import error_of
+from sidecar.commands.drift import Drift
 
 NOW = 1_760_000_000.0
 

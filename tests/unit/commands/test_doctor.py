@@ -136,7 +136,7 @@ def test_no_key_is_on_the_page(run: Run, policy: Path) -> None:
 def test_a_platform_that_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each line says so; nothing is thrown."""
     away = "http://127.0.0.1:9"
-    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    monkeypatch.setattr("sidecar.client.retrying.Backoff.wait", lambda *_: 100.0)
     ran = run("doctor", "--json", PLATFORM_API_URL=away, AUTH_SERVICE_URL=away)
     assert ran.status == 1
     assert lines(ran)["key set"]["level"] == "failure"
@@ -144,7 +144,7 @@ def test_a_platform_that_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_url_in_clear_text_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the fix; whether anything answers there is another line's to say."""
-    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    monkeypatch.setattr("sidecar.client.retrying.Backoff.wait", lambda *_: 100.0)
     ran = run("doctor", "--json", AUTH_SERVICE_URL="http://nowhere.invalid")
     found = lines(ran)["settings"]
     assert (found["level"], found["text"]) == (
@@ -156,7 +156,7 @@ def test_a_url_in_clear_text_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPa
 
 def test_a_proxy_is_named_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is used, and what is not."""
-    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    monkeypatch.setattr("sidecar.client.retrying.Backoff.wait", lambda *_: 100.0)
     away = {"AUTH_SERVICE_URL": "https://nowhere.invalid"}
     ran = run("doctor", "--json", https_proxy="http://user:secret@127.0.0.1:9", **away)
     assert lines(ran)["proxy"]["text"] == "http://127.0.0.1:9, from the environment"

@@ -16,7 +16,7 @@ import pytest
 from sidecar.cli import main
 from sidecar.commands import local
 from sidecar.local_platform.server import LocalPlatform
-from sidecar.setting_values import parse_address
+from sidecar.settings.values import parse_address
 
 
 @dataclass

@@ -50,7 +50,7 @@ def test_an_unknown_org_is_a_mistake_of_the_user(run: Run) -> None:
 
 def test_a_platform_that_is_away_is_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is nobody's mistake: worth another try."""
-    monkeypatch.setattr("sidecar.platform.retrying.Backoff.wait", lambda *_: 100.0)
+    monkeypatch.setattr("sidecar.client.retrying.Backoff.wait", lambda *_: 100.0)
     ran = run("catalog", PLATFORM_API_URL="http://127.0.0.1:9")
     assert (ran.status, len(ran.err.splitlines())) == (1, 1)
     assert ran.err.rstrip().endswith("try again later")

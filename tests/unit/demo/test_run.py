@@ -15,7 +15,7 @@ import pytest
 
 from sidecar.demo.run import DemoPorts, _demo
 from sidecar.demo.upstream import DemoUpstream
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

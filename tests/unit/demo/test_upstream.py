@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.demo.executions import Progress
 from sidecar.demo.upstream import DemoUpstream
-from sidecar.errors import SidecarError, UserError
+from sidecar.domain.errors import SidecarError, UserError
 
 
 async def raw_exchange(upstream: DemoUpstream, request: bytes) -> bytes:

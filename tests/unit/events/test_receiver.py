@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.domain.model import Headers
 from sidecar.events.receiver import WINDOW, Receiver
-from sidecar.model import Headers
 from tests.fakes.clock import TurnedClock
 from tests.unit.events.test_signature import SECRET, signature
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sidecar.errors import SidecarError, TransientError
+from sidecar.domain.errors import SidecarError, TransientError
 from sidecar.events.meaning import PUBLISHED_EVENTS, WANTED_EVENTS
 from sidecar.events.registrar import Registrar
-from sidecar.key_source import Secret
+from sidecar.settings.secret import Secret
 
 
 class Failing:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.domain.model import Identity, IdentityFailure, Quota
 from sidecar.identity.claims import Claims, read_claims
-from sidecar.model import Identity, IdentityFailure, Quota
 from tests.unit.identity.mint import CLAIMS, ISSUER, NOW, changed
 
 SNAPSHOT = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.domain.model import BearerSource, CookieSource, Headers, IdentityFailure
 from sidecar.identity.credentials import find_credential
-from sidecar.model import BearerSource, CookieSource, Headers, IdentityFailure
 
 BB_AT = CookieSource("bb_at")
 BEARER = BearerSource()

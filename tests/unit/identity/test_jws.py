@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.domain.model import IdentityFailure
 from sidecar.identity.jws import LONGEST_TOKEN, Jws, decode_segment, read_jws, read_object
-from sidecar.model import IdentityFailure
 from tests.unit.identity.mint import coded, compact
 
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from sidecar.domain.model import Identity, IdentityFailure
 from sidecar.identity.tokens import (
     SessionTrust,
     Trust,
@@ -17,7 +18,6 @@ from sidecar.identity.tokens import (
     secret_problem,
     verify,
 )
-from sidecar.model import Identity, IdentityFailure
 from tests.unit.identity.mint import (
     CLAIMS,
     NOW,

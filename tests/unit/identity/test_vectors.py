@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 
+from sidecar.domain.model import Identity, IdentityFailure
 from sidecar.identity.jws import Jws, read_jws
 from sidecar.identity.keys import read_key_set
 from sidecar.identity.tokens import PlatformTrust, SessionTrust, Trust, verify
-from sidecar.model import Identity, IdentityFailure
 
 FOLDER: Final = Path(__file__).parent / "vectors"
 VECTORS: Final[dict[str, Any]] = json.loads((FOLDER / "jws.json").read_text())

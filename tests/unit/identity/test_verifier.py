@@ -8,12 +8,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.identity import tokens, verifier
-from sidecar.identity.jws import Jws
-from sidecar.identity.keys import TrustedKey
-from sidecar.identity.keyset import KeySet, Pace
-from sidecar.identity.verifier import Verifier
-from sidecar.model import (
+from sidecar.domain.model import (
     BearerSource,
     CookieSource,
     Headers,
@@ -21,7 +16,12 @@ from sidecar.model import (
     IdentityFailure,
     IdentitySource,
 )
-from sidecar.ports import Identities
+from sidecar.domain.ports import Identities
+from sidecar.identity import tokens, verifier
+from sidecar.identity.jws import Jws
+from sidecar.identity.keys import TrustedKey
+from sidecar.identity.keyset import KeySet, Pace
+from sidecar.identity.verifier import Verifier
 from tests.fakes.clock import TurnedClock
 from tests.unit.identity.auth_host import AuthHost
 from tests.unit.identity.heard import Heard

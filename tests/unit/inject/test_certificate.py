@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.inject.certificate import Certificate
 
 

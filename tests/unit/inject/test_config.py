@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.inject.config import load_config
 from tests.unit.inject.pods import config
 

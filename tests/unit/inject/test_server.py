@@ -18,7 +18,7 @@ import pytest
 from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.inject.certificate import Certificate
 from sidecar.inject.reviews import METRIC
 from sidecar.inject.server import MAX_REVIEW_BYTES, InjectorServer, run_injector

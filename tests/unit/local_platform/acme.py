@@ -6,8 +6,8 @@ from typing import Any
 
 import aiohttp
 
+from sidecar.domain.model import Resource
 from sidecar.local_platform import ApiKey, Member, Seed, SeedOrg, SeedProduct
-from sidecar.model import Resource
 
 NOTES_KEY = "bbas_dev_acme_notes"
 OTHER_KEY = "bbas_dev_other"

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.local_platform import LocalPlatform
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme

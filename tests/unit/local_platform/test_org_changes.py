@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from sidecar.domain.model import Resource
 from sidecar.local_platform import Member, OrgBody, Rejection
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.org_changes import Event, OrgChanges
 from sidecar.local_platform.store import Store
-from sidecar.model import Resource
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
 

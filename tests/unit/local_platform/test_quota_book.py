@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain.model import Resource
 from sidecar.local_platform import Rejection, choices
 from sidecar.local_platform.control_wire import OrgBody
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody
-from sidecar.model import Resource
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
 

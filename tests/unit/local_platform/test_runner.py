@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.local_platform import run_platform
 from sidecar.local_platform.runner import introduction
 from tests.unit.local_platform import acme

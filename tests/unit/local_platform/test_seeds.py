@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Resource
 from sidecar.local_platform import LocalPlatform, Seed, SeedProduct, default_seed, load_seed
 from sidecar.local_platform.seeds import check_seed, parse_seed
-from sidecar.model import Resource
 
 GOOD = """\
 products:

@@ -9,9 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Resource
 from sidecar.local_platform import LocalPlatform, OrgBody, Seed, SeedProduct
-from sidecar.model import Resource
 from tests.unit.local_platform import acme
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import UserError
+from sidecar.domain.errors import UserError
 from sidecar.local_platform.store import Store
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Charge,
     Failed,
     FailureKind,

@@ -9,11 +9,11 @@ from unittest import mock
 
 import pytest
 
+from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
+from sidecar.domain.stalls import LONGEST_SECONDS, LoopWatch
 from sidecar.http1.client import ClientConnection
-from sidecar.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.platform.breaker import BreakerState
-from sidecar.stalls import LONGEST_SECONDS, LoopWatch
-from tests.unit.platform.scripted import (
+from tests.unit.client.scripted import (
     Step,
     bench,
     body,
@@ -461,7 +461,7 @@ async def test_a_loop_that_is_held_for_too_long_says_so() -> None:
         await b.asked.reach(1)
         lost[0] = LONGEST_SECONDS + 1.0
         b.consumer._lost = lambda: lost[0]
-        with mock.patch("sidecar.stalls.LONGEST_SECONDS", 0.0):
+        with mock.patch("sidecar.domain.stalls.LONGEST_SECONDS", 0.0):
             outcome = await asking
         assert outcome == Failed(FailureKind.OVERLOADED)
         assert "overloaded" in b.told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.policy.amounts import (
     MAX_UNITS,
     ConstantAmount,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model import Action, ErrorFormat, Reason
+from sidecar.domain.model import Action, ErrorFormat, Reason
 from sidecar.policy.compiled import Meter, Route
 from sidecar.policy.consequences import of_meter, of_unmetered
 from sidecar.policy.load import load_policy

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.policy.content_coding import (
     TooLongError,
     UndecodableError,

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from sidecar.model import Reason
+from sidecar.domain.model import Reason
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Policy
 from sidecar.policy.explain import Explanation, KeyParts, explain, render

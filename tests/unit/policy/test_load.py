@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Accuracy,
     Action,
     BearerSource,

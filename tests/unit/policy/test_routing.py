@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.paths import UnsafePath
 from sidecar.policy.patterns import parse_pattern

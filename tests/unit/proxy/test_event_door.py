@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.model import Headers
+from sidecar.domain.model import Headers
 from sidecar.proxy.event_door import AT_ONCE, BODY_SECONDS, EventDoor
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
-from sidecar.settings import Limits
+from sidecar.settings.run import Limits
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import ScriptedUpstream
 from tests.plane import Stage, eventually, statuses

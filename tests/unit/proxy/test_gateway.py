@@ -7,11 +7,11 @@ import logging
 
 import pytest
 
+from sidecar.domain.model import Call, Decision, Execution, Reason, RequestIdOrigin
 from sidecar.http1.framing import Body
-from sidecar.model import Call, Decision, Execution, Reason, RequestIdOrigin
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.relay import Relay
-from sidecar.settings import Limits
+from sidecar.settings.run import Limits
 from tests.fakes.engines import (
     AllowingEngine,
     FaultyEngine,

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from sidecar.settings import Limits
+from sidecar.settings.run import Limits
 from tests.fakes.engines import HeldEngine
 from tests.fakes.upstreams import Ending, ScriptedUpstream
 from tests.plane import eventually, staged

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import UserError
-from sidecar.model import RequestIdOrigin
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import RequestIdOrigin
 from sidecar.storage import redis_attempts
 from sidecar.storage.redis_attempts import CONNECTIONS, TIMEOUT_SECONDS, RedisAttempts
 from sidecar.storage.redis_client import EXPIRY_SECONDS

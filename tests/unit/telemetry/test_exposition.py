@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from sidecar.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.domain.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.model import (
+from sidecar.domain.model import (
     Charge,
     Decision,
     FailureKind,
@@ -12,7 +12,7 @@ from sidecar.model import (
     Quota,
     Reason,
 )
-from sidecar.ports import (
+from sidecar.domain.ports import (
     AdmissionObserver,
     IdentityObserver,
     PlatformObserver,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.model import Charge, Decision, FailureKind, Loss, OnReplay, Reason
+from sidecar.domain.model import Charge, Decision, FailureKind, Loss, OnReplay, Reason
 from sidecar.telemetry.observer import Observer
 
 

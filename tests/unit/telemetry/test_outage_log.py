@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from sidecar.model import Charge, FailureKind
+from sidecar.domain.model import Charge, FailureKind
 from sidecar.telemetry.outage_log import QUIET_SECONDS, OutageLog
 from tests.fakes.clock import TurnedClock
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.model import Quota
+from sidecar.domain.model import Quota
 from sidecar.telemetry.recent_orgs import RecentOrgs
 
 

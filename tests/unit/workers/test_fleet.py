@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from sidecar.errors import UserError
-from sidecar.model import Share
+from sidecar.domain.errors import UserError
+from sidecar.domain.model import Share
 from sidecar.policy.load import load_policy
 from sidecar.workers.fleet import Fleet, _pause_after
 from sidecar.workers.link import Orders

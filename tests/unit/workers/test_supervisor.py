@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from sidecar.admin.state import View
-from sidecar.model import Share
+from sidecar.domain.model import Share
 from sidecar.policy.load import load_policy
 from sidecar.workers.conditions import UNKNOWN
 from sidecar.workers.link import Condition, Found

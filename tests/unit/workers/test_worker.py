@@ -15,12 +15,12 @@ import httpx
 import pytest
 
 from sidecar.admin.state import View
-from sidecar.model import ALONE
+from sidecar.domain.model import ALONE
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
 from sidecar.policy.problems import Problem
-from sidecar.setting_values import Address
-from sidecar.settings import Settings
+from sidecar.settings.run import Settings
+from sidecar.settings.values import Address
 from sidecar.telemetry.snapshot import Snapshot, merge
 from sidecar.workers.link import (
     Command,

@@ -1,0 +1,100 @@
+"""One sidecar as a process: what its signals mean, and what its collector passes over."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
+
+import uvloop
+
+from sidecar.app.startup_warnings import log_startup_warnings
+from sidecar.app.wiring import App
+from sidecar.policy.reading import FirstReading, read_apart
+from sidecar.settings.run import Settings
+from sidecar.telemetry.logs import setup_logging
+
+log = logging.getLogger("sidecar.serving")
+
+T = TypeVar("T")
+
+_CUT_SHORT_SECONDS: Final = 5.0
+"""What a start that is cut short may take to end what it has begun."""
+
+
+def run(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
+    """Run the sidecar until SIGTERM or SIGINT; return the exit status. Raises UserError.
+
+    SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
+    """
+    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
+    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
+    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
+    read = read_apart(str(settings.policy), environ)
+    app = App(settings, environ, redactor, first=first.policy, read=read)
+    return uvloop.run(run_until_asked(app, spare_what_stays))
+
+
+async def spare_what_stays() -> None:
+    """Have the collector pass over all that there is once a process serves: it is never garbage.
+
+    A pass over it would stop the loop for a tenth of a second. Nor is there one before: of what the
+    start has left, a hundredth is garbage.
+    """
+    gc.freeze()
+    gc.enable()
+
+
+async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | None = None) -> int:
+    """Run an app until SIGTERM or SIGINT, and tell `started` when it serves."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    again = asyncio.Event()
+
+    def asked() -> None:
+        (again if stop.is_set() else stop).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    if await unless(stop, _started(app)) is None:
+        await app.stop(0)
+        return 0
+    loop.add_signal_handler(signal.SIGHUP, app.begin_reload)
+    if started is not None:
+        await started()
+    await stop.wait()
+    stopping = asyncio.ensure_future(app.stop())
+    hurry = asyncio.ensure_future(again.wait())
+    await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not stopping.done():
+        log.warning("drain_ended", extra={"why": "asked twice"})
+        app.hurry()
+    await stopping
+    return 0
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do a step of the start, and return what comes of it; None where `stop` cut it short."""
+    doing = asyncio.ensure_future(work)
+    asked = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((doing, asked), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait((doing,), timeout=_CUT_SHORT_SECONDS)
+    if not stop.is_set():
+        return doing.result()
+    if doing.done() and not doing.cancelled() and (fault := doing.exception()) is not None:
+        log.warning("start_cut_short", extra={"fault": str(fault)})
+    return None
+
+
+async def _started(app: App) -> bool:
+    await app.start()
+    return True

@@ -1,0 +1,54 @@
+"""What is allowed in the settings and likely a mistake: one log line each at the start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from sidecar.http1.outbound import UnusableProxyError, is_loopback, proxy_for
+from sidecar.settings.values import Origin
+
+log = logging.getLogger("sidecar.settings")
+
+
+class StartupWarning(NamedTuple):
+    """What it is about, and the fix."""
+
+    about: str
+    hint: str
+
+
+def warnings_about(platform: Origin, auth: Origin) -> Iterator[StartupWarning]:
+    """Find what is wrong with how the platform and its auth host are called."""
+    for flag, origin, risk in (
+        ("--platform-url", platform, "the bbas_ key is sent in clear text"),
+        ("--auth-url", auth, "keys that verify tokens could be exchanged on the way"),
+    ):
+        if not origin.tls and not is_loopback(origin.host):
+            hint = f"{risk}: give an https URL as {flag}"
+            yield StartupWarning(f"{origin.url} is not encrypted", hint)
+    unusable: set[StartupWarning] = set()
+    for origin in (platform, auth):
+        try:
+            proxy_for(origin.url)
+        except UnusableProxyError as error:
+            unusable.add(StartupWarning(error.about, error.hint))
+    yield from sorted(unusable)
+
+
+SHARED_IDS: Final = StartupWarning(
+    "--trusted-proxies without --redis",
+    "nothing is given back for the request IDs of trusted proxies: another replica may have used "
+    "the key; count them in Redis (--redis)",
+)
+"""Said at the start, where request IDs are believed that no other replica can know of."""
+
+
+def log_startup_warnings(platform: Origin, auth: Origin, *, shared_ids: bool) -> None:
+    """Log each of them; `shared_ids`: trusted request IDs are counted in this process alone."""
+    for about, hint in (
+        *warnings_about(platform, auth),
+        *((SHARED_IDS,) if shared_ids else ()),
+    ):
+        log.warning("setting_doubtful", extra={"about": about, "hint": hint})

@@ -1,0 +1,130 @@
+"""What a call to the platform can end with, other than an answer: one class for each mend.
+
+The text names the call without its query, the status and the platform's own `detail`. No
+credential is in it, whatever the platform repeats.
+"""
+
+from __future__ import annotations
+
+from sidecar.domain.errors import SidecarError, TransientError
+from sidecar.domain.model import Quota
+
+
+class PlatformError(SidecarError):
+    """The platform did not do what was asked.
+
+    `status` is the HTTP status, None where no answer came. `detail` is the platform's own text;
+    a 422 names its fields there. `call` is method and path.
+    """
+
+    def __init__(
+        self, call: str, what: str, *, status: int | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(f"{call}: {what}{f': {detail}' if detail else ''}")
+        self.call = call
+        self.status = status
+        self.detail = detail
+
+
+class CredentialRefusedError(PlatformError):
+    """401: the key is wrong, revoked, or of the other kind."""
+
+
+class ForbiddenError(PlatformError):
+    """403: the key is good and lacks the scope, the product or the org."""
+
+
+class NotFoundError(PlatformError):
+    """404: no such org, webhook or path."""
+
+
+class ConflictError(PlatformError):
+    """409: the idempotency key belongs to another charge, or the webhook is disabled."""
+
+
+class InvalidRequestError(PlatformError):
+    """422, or another 4xx: the request does not fit; sent again unchanged it fails again."""
+
+
+class UnreadableAnswerError(PlatformError):
+    """The answer is not what the contract says: what was asked may have been done all the same."""
+
+
+class UnavailableError(PlatformError, TransientError):
+    """No connection, a connection that broke, or a 5xx: worth trying again later."""
+
+
+class DeadlineError(PlatformError, TransientError):
+    """No answer in time: what was asked may have been done all the same."""
+
+
+class RateLimitedError(PlatformError, TransientError):
+    """429: too many calls. `retry_after` is what the platform asked for, in seconds."""
+
+    def __init__(
+        self, call: str, what: str, *, detail: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(call, what, status=429, detail=detail)
+        self.retry_after = retry_after
+
+
+class CredentialMissingError(SidecarError):
+    """The client was made without the key that this call needs; nothing was sent."""
+
+
+class ClientClosedError(SidecarError):
+    """The client was used outside its `async with` block."""
+
+
+class OverQuotaError(SidecarError):
+    """The platform refused the units, and counted none. `quota` is what it told."""
+
+    def __init__(self, org_id: str, amount: int, quota: Quota) -> None:
+        super().__init__(
+            f"{org_id}: {amount} of {quota.resource} refused: {quota.used} of {quota.limit} used,"
+            f" {quota.remaining} left until the {quota.period} ends"
+        )
+        self.org_id = org_id
+        self.amount = amount
+        self.quota = quota
+
+
+def error_of(
+    call: str,
+    status: int,
+    detail: str,
+    retry_after: float | None = None,
+    *,
+    key: str = "key",
+) -> PlatformError:
+    """Return the error that a status other than success means.
+
+    `key` is the kind of key that was sent, such as `bbk_ key`.
+    """
+    match status:
+        case 401:
+            return CredentialRefusedError(
+                call, f"the {key} was refused (401)", status=status, detail=detail
+            )
+        case 403:
+            return ForbiddenError(call, "forbidden (403)", status=status, detail=detail)
+        case 404:
+            return NotFoundError(call, "not found (404)", status=status, detail=detail)
+        case 409:
+            return ConflictError(call, "conflict (409)", status=status, detail=detail)
+        case 429:
+            return RateLimitedError(
+                call, "too many calls (429)", detail=detail, retry_after=retry_after
+            )
+        case _ if 400 <= status < 500:  # noqa: PLR2004 - the client errors of RFC 9110
+            return InvalidRequestError(
+                call, f"the request was not taken ({status})", status=status, detail=detail
+            )
+        case _ if status >= 500:  # noqa: PLR2004 - the server errors of RFC 9110
+            return UnavailableError(
+                call, f"the platform failed ({status})", status=status, detail=detail
+            )
+        case _:
+            return UnreadableAnswerError(
+                call, f"an unexpected status ({status})", status=status, detail=detail
+            )

@@ -1,0 +1,219 @@
+"""Whether the platform's live OpenAPI still has the fields that this client uses. Pure.
+
+`uses` says which those are; a difference is named field by field. What the document does not
+describe cannot be told, and is passed over: an answer without a schema is no drift.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.commands.uses import USES, Use
+
+Schema = Mapping[str, object]
+
+_PARAMETER: Final = re.compile(r"\{[^}]*\}")
+_SUCCESSES: Final = ("200", "201", "202", "2XX", "default")
+_DEEPEST: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference; `ours` as in the use. `field` names it within the endpoint."""
+
+    endpoint: str
+    field: str
+    what: str
+    ours: bool
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return f"{self.endpoint}: {self.field} {self.what}"
+
+
+def find_drift(document: Schema, uses: tuple[Use, ...] = USES) -> tuple[Drift, ...]:
+    """Return every difference between what is used and what the document describes."""
+    operations = _operations(document)
+    found: dict[tuple[str, str], Drift] = {}
+    for use in uses:
+        operation = operations.get((use.method, _PARAMETER.sub("{}", use.path)))
+        for drift in _of_use(document, operation, use):
+            known = found.get((drift.endpoint, drift.field))
+            if known is None or known.ours:
+                found[drift.endpoint, drift.field] = drift
+    return tuple(found.values())
+
+
+def _operations(document: Schema) -> dict[tuple[str, str], Schema]:
+    return {
+        (method.upper(), _PARAMETER.sub("{}", path)): operation
+        for path, methods in _members(document.get("paths")).items()
+        for method, operation in _members(methods).items()
+        if isinstance(operation, Mapping)
+    }
+
+
+def _of_use(document: Schema, operation: Schema | None, use: Use) -> Iterator[Drift]:
+    endpoint = f"{use.method} {use.path}"
+    if operation is None:
+        yield Drift(endpoint, "the endpoint", "is gone", use.ours)
+        return
+    for where, what in (
+        *_request_drift(document, operation, use),
+        *_query_drift(document, operation, use),
+        *_answer_drift(document, operation, use),
+    ):
+        yield Drift(endpoint, where, what, use.ours)
+
+
+def _request_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
+    if not use.sends:
+        return
+    schema = _json_schema(document, _resolved(document, operation.get("requestBody")))
+    if schema is None:
+        return
+    for name, kind in use.sends.items():
+        yield from _path_drift(document, schema, name, kind, f"request field `{name}`")
+    required = schema.get("required")
+    for missing in required if isinstance(required, list) else ():
+        if missing not in use.sends:
+            yield f"request field `{missing}`", "is required now, and not sent"
+
+
+def _query_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
+    given = operation.get("parameters")
+    parameters = [_resolved(document, each) for each in (given if isinstance(given, list) else ())]
+    queries = {each.get("name"): each for each in parameters if each.get("in") == "query"}
+    for name in use.query:
+        if name not in queries:
+            yield f"query parameter `{name}`", "is gone"
+    for other, parameter in queries.items():
+        if parameter.get("required") is True and other not in use.query:
+            yield f"query parameter `{other}`", "is required now, and not sent"
+
+
+def _answer_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
+    responses = _members(operation.get("responses"))
+    answer = next((responses[status] for status in _SUCCESSES if status in responses), None)
+    schema = _json_schema(document, _resolved(document, answer))
+    if schema is None:
+        return
+    for path, kind in use.reads.items():
+        yield from _path_drift(document, schema, path, kind, f"answer field `{path}`")
+
+
+def _path_drift(
+    document: Schema, schema: Schema, path: str, kind: str, where: str
+) -> Iterator[tuple[str, str]]:
+    """Go down a path; stop, without a word, where the document says nothing more."""
+    for step in path.split("."):
+        following = _step(document, schema, step)
+        if following is None:
+            if _describes(schema, step):
+                yield where, "is gone"
+            return
+        schema = following
+    kinds = _kinds(document, schema)
+    if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
+        yield where, f"was {kind} and is {' or '.join(sorted(kinds))}"
+
+
+def _step(document: Schema, schema: Schema, step: str) -> Schema | None:
+    match step:
+        case "*":
+            found = schema.get("additionalProperties")
+        case "[]":
+            found = schema.get("items")
+        case _:
+            found = _members(schema.get("properties")).get(step)
+    return _resolved(document, found) if isinstance(found, Mapping) else None
+
+
+def _describes(schema: Schema, step: str) -> bool:
+    """Say whether a schema says enough for a missing step to be a difference."""
+    match step:
+        case "*":
+            return bool(schema.get("properties"))
+        case "[]":
+            return "type" in schema and schema["type"] != "array"
+        case _:
+            return bool(schema.get("properties")) or schema.get("type") in {
+                "array", "string", "integer", "number", "boolean",
+            }  # fmt: skip
+
+
+def _kinds(document: Schema, schema: Schema, depth: int = 0) -> frozenset[str]:
+    """Return the types that a value may have, null aside; none where it is not said."""
+    if depth > _DEEPEST:
+        return frozenset()
+    told = schema.get("type")
+    if isinstance(told, str):
+        return frozenset({told})
+    if isinstance(told, list):
+        return frozenset(each for each in told if isinstance(each, str) and each != "null")
+    kinds: set[str] = set()
+    for name in ("anyOf", "oneOf"):
+        several = schema.get(name)
+        for each in several if isinstance(several, list) else ():
+            one = _kinds(document, _resolved(document, each), depth + 1)
+            if not one:
+                return frozenset()
+            kinds |= one
+    return frozenset(kinds - {"null"})
+
+
+def _json_schema(document: Schema, holder: Schema) -> Schema | None:
+    content = _members(holder.get("content"))
+    described = _members(content.get("application/json")).get("schema")
+    return _resolved(document, described) if isinstance(described, Mapping) else None
+
+
+def _resolved(document: Schema, schema: object) -> Schema:
+    """Follow references, put `allOf` together, and look through "or null"."""
+    found = _members(schema)
+    for _ in range(_DEEPEST):
+        reference = found.get("$ref")
+        if isinstance(reference, str):
+            found = _referred(document, reference)
+            continue
+        alternatives = [each for each in _list(found.get("anyOf")) if not _is_null(each)]
+        if len(alternatives) == 1 and "properties" not in found:
+            found = _members(alternatives[0])
+            continue
+        break
+    parts = _list(found.get("allOf"))
+    if not parts:
+        return found
+    properties: dict[str, object] = dict(_members(found.get("properties")))
+    required: list[object] = list(_list(found.get("required")))
+    merged: dict[str, object] = {}
+    for part in parts[:_DEEPEST]:
+        one = _members(part)
+        reference = one.get("$ref")
+        one = _referred(document, reference) if isinstance(reference, str) else one
+        merged |= one
+        properties |= _members(one.get("properties"))
+        required += _list(one.get("required"))
+    return {**merged, **found, "properties": properties, "required": required, "allOf": []}
+
+
+def _referred(document: Schema, reference: str) -> Schema:
+    found: object = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = _members(found).get(part.replace("~1", "/").replace("~0", "~"))
+    return _members(found)
+
+
+def _is_null(schema: object) -> bool:
+    return _members(schema).get("type") == "null"
+
+
+def _members(value: object) -> Schema:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,173 @@
+"""What the engine needs from the outside, as protocols: adapters satisfy them, fakes break them.
+
+Kept beside the model so that adapters can be typed against a port without importing the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from sidecar.domain.model import (
+    Charge,
+    Decision,
+    FailureKind,
+    Headers,
+    Identity,
+    IdentityFailure,
+    IdentitySource,
+    Loss,
+    OnReplay,
+    Outcome,
+    Quota,
+    Reason,
+)
+
+
+class Clock(Protocol):
+    """Time, so that tests can turn it by hand."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back: for waits, budgets and caches."""
+
+    def time(self) -> float:
+        """Unix seconds: for tokens and quota periods."""
+
+
+class Identities(Protocol):
+    """Who is calling."""
+
+    async def identify(
+        self, headers: Headers, sources: Sequence[IdentitySource], *, wait: bool
+    ) -> Identity | IdentityFailure:
+        """Verify the first source that is present.
+
+        With `wait` false nothing is fetched: what the cached keys cannot decide is a failure.
+        """
+
+
+class Quotas(Protocol):
+    """The platform's consume call."""
+
+    async def consume(
+        self, charge: Charge, *, timeout: float, orphaned: Callable[[Outcome], None]
+    ) -> Outcome:
+        """Consume once, within `timeout` seconds in all, any retry under the same key.
+
+        Never raises for what the platform does: that is a `Failed`. When the caller is cancelled
+        the call to the platform goes on, and `orphaned` gets its outcome.
+        """
+
+
+class Attempts(Protocol):
+    """How often a trusted request ID was charged before, counted over every replica."""
+
+    @property
+    def problem(self) -> str:
+        """Why attempts cannot be counted over all replicas now; empty while they are."""
+
+    async def next(self, scope: bytes) -> int | None:
+        """Take the next attempt number of `scope`, from 0, counted over every replica; None if not.
+
+        Never raises for what the store does, and never takes longer than its own short timeout.
+        """
+
+
+class BodySource(Protocol):
+    """The body of a call, for an amount that is read from it."""
+
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
+        """Return the whole body; None when it is longer than `limit` bytes.
+
+        Memory for it, and for a `decoder` of so many bytes, is reserved for `holder`, an org.
+        What was read is kept for forwarding either way: in shadow, too long a body passes.
+        Raises ConnectionError when the caller goes away first.
+        """
+
+
+class RequestObserver(Protocol):
+    """What a frontend tells of a request."""
+
+    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
+        """One answer was given, `seconds` after its head was read; `code` 0 if none was sent."""
+
+    def forwarded(self, route: str, seconds: float) -> None:
+        """The upstream is being called, `seconds` after the head was read: the time we added."""
+
+    def connection_closed(self, cause: str) -> None:
+        """A client's connection was ended by a deadline or a bound; `cause` from a closed list."""
+
+    def upstream_failed(self, kind: str) -> None:
+        """The upstream could not be had or broke its protocol; `kind` from a closed list."""
+
+
+class AdmissionObserver(Protocol):
+    """What the engine and its books tell."""
+
+    def identity_failed(self, kind: IdentityFailure) -> None:
+        """A metered call came without an identity to trust."""
+
+    def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
+        """Units were let through to the product."""
+
+    def platform_degraded(self, kind: FailureKind) -> None:
+        """A call was decided without an answer of the platform to trust."""
+
+    def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        """A call passes without a valid answer; `first` of this org's resource in its outage."""
+
+    def replay_seen(self, action: OnReplay) -> None:
+        """A request ID was seen again, and charged or rejected."""
+
+    def quota_seen(self, org_id: str, quota: Quota) -> None:
+        """The platform told an org's state in an answer to trust."""
+
+    def journal_replayed(self, outcome: str, units: int) -> None:
+        """Units of the journal were told to the platform: counted, refused, or still unknown."""
+
+    def journal_dropped(self, units: int) -> None:
+        """Units of the journal were given up: too old to report, or refused for good."""
+
+    def credits_lost(self, units: int, cause: Loss) -> None:
+        """Units that were paid and not used were given up."""
+
+    def lease_requested(self, outcome: str) -> None:
+        """Units were asked for ahead of their calls."""
+
+
+class PlatformObserver(Protocol):
+    """What the consume call tells."""
+
+    def consume_finished(self, outcome: str, seconds: float) -> None:
+        """One request to the platform ended; `outcome` is granted, refused or a FailureKind."""
+
+
+class IdentityObserver(Protocol):
+    """What the key set tells."""
+
+    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
+        """A fetch of the key set ended; `keys` is how many are trusted now.
+
+        `detail`: what was wrong, or which keys were ignored though the fetch went well.
+        """
+
+
+class PolicyObserver(Protocol):
+    """What the policy store tells."""
+
+    def policy_reloaded(self, outcome: str) -> None:
+        """A reload of the policy file ended: loaded, unchanged or rejected."""
+
+
+class EventObserver(Protocol):
+    """What the receiver of webhooks tells."""
+
+    def event_received(self, outcome: str) -> None:
+        """A delivery was answered; `outcome` from a closed list."""
+
+
+class NoticeObserver(Protocol):
+    """What the publisher of quota notices tells."""
+
+    def notice_ended(self, outcome: str) -> None:
+        """A notice was published, refused, failed or dropped."""

@@ -1,0 +1,164 @@
+"""A platform credential: a value that does not print, and where it is read from again."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from typing_extensions import override
+
+from sidecar.domain.errors import UserError
+
+_log = logging.getLogger("sidecar.key")
+
+BBAS_KEY: Final = "bbas_ key"
+BBK_KEY: Final = "bbk_ key"
+WEBHOOK_SECRET: Final = "webhook secret"  # noqa: S105 - what one is called
+"""What a credential is called in messages."""
+
+_TAKEN_FOR: Final = {BBAS_KEY: "bbk_", BBK_KEY: "bbas_"}
+"""The beginning of the key that is given by mistake for another: they come from one page."""
+
+_MAX_KEY_CHARS: Final = 4096
+_QUOTES: Final = frozenset("'\"`")
+_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the file: a stat each second costs nothing that shows."""
+
+
+class Secret:
+    """A credential that shows itself only when asked by name, never in a repr, log or f-string."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value: for the wire, and for registering it with the redaction of logs."""
+        return self._value
+
+    @override
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
+    """Take a platform key as it stands in a file or variable, white space around it dropped.
+
+    `what` names the kind of credential in messages. Raises ValueError, without the value, when it
+    could not be sent as a header field, or is one of the other kind.
+    """
+    key = text.strip()
+    if not key:
+        raise ValueError(f"is empty: put the platform's {what} there")
+    if len(key) > _MAX_KEY_CHARS:
+        raise ValueError(f"is longer than {_MAX_KEY_CHARS} characters: give one {what}, no more")
+    if not _VISIBLE_ASCII.fullmatch(key):
+        raise ValueError(f"has spaces, line breaks or non-ASCII characters: give one {what}")
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        raise ValueError(f"is in quotes: give the {what} without them")
+    other = _TAKEN_FOR.get(what)
+    if other and key.startswith(other):
+        raise ValueError(f"is a {other} key: give the {what}")
+    return Secret(key)
+
+
+def read_key_file(path: Path, what: str = BBAS_KEY) -> Secret:
+    """Read a key file. Raises UserError that names the file and the mend, never what it holds."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_KEY_CHARS + 64)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(f"key file {path}: {reason}: mount the secret there, readable") from error
+    try:
+        return parse_key(raw.decode("ascii"), what)
+    except UnicodeDecodeError:
+        raise UserError(f"key file {path}: is not ASCII text: put one {what} there") from None
+    except ValueError as error:
+        raise UserError(f"key file {path}: {error}") from None
+
+
+class KeySource:
+    """The key to send now. A file is looked at again, at most once a second, when it is asked for.
+
+    A file that has gone or went bad never raises: the last good key is kept, and the log says so
+    once for each change. `on_change` hears of each new key before it is used, so that the
+    redaction of logs knows it first.
+    """
+
+    def __init__(
+        self,
+        source: Secret | Path,
+        *,
+        what: str = BBAS_KEY,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_change: Callable[[Secret], None] | None = None,
+    ) -> None:
+        """Read the file, if it is one. Raises UserError when it holds no usable key."""
+        self._what = what
+        self._monotonic = monotonic
+        self._on_change = on_change
+        self._path = source if isinstance(source, Path) else None
+        self._look_at = monotonic() + _LOOK_EVERY
+        self._seen: tuple[int, ...] | None = None
+        if isinstance(source, Secret):
+            self._secret = source
+        else:
+            self._seen = _stamp(source)
+            self._secret = read_key_file(source, what)
+        self._key = self._secret.reveal()
+        if on_change is not None:
+            on_change(self._secret)
+
+    def current(self) -> str:
+        """Return the key in force, for the field that carries it. Never raises."""
+        if self._path is not None and self._monotonic() >= self._look_at:
+            self._look(self._path)
+        return self._key
+
+    def _look(self, path: Path) -> None:
+        self._look_at = self._monotonic() + _LOOK_EVERY
+        stamp = _stamp(path)
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            secret = read_key_file(path, self._what)
+        except UserError as error:
+            _log.warning("key_file_rejected", extra={"problem": str(error)})
+            return
+        if secret == self._secret:
+            return
+        if self._on_change is not None:
+            self._on_change(secret)
+        self._secret = secret
+        self._key = secret.reveal()
+        _log.info("key_file_reloaded", extra={"path": str(path)})
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Tell one state of a file from another, through symlinks: a mounted Secret swaps those."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)

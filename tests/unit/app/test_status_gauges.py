@@ -1,0 +1,130 @@
+"""The gauges that the status works out: what an alert goes by must not cry wolf, nor be late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from sidecar.admission.books import Books
+from sidecar.admission.moment import Moment
+from sidecar.app.status import Status
+from sidecar.domain.model import Charge, FailureKind
+from sidecar.identity.keyset import KeySet
+from sidecar.platform.breaker import Breaker
+from sidecar.policy.load import load_policy
+from sidecar.policy.reading import read_here
+from sidecar.policy.store import PolicyStore
+from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.server import Server
+from sidecar.telemetry.metrics import Metrics
+from tests.fakes.clock import TurnedClock
+
+POLICY = """
+version: 1
+product: acme-notes
+identity: [{cookie: bb_at}]
+routes:
+  - name: chat
+    match: {path: /chat}
+    meter: {fail_open_budget: {units: 10, seconds: 100}}
+  - name: draft
+    match: {path: /draft}
+    meter: {fail_open_budget: {units: 20, seconds: 50}}
+  - name: upload
+    match: {path: /upload}
+    meter: {resource: storage_bytes, on_platform_error: fail_closed}
+"""
+
+
+class Scene:
+    """A status over real books, a real policy file and a clock that is turned by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = TurnedClock()
+        self.file = folder / "policy.yaml"
+        self.file.write_text(POLICY, encoding="utf-8")
+        policy = load_policy(POLICY.encode(), file="policy.yaml", environ={})
+        self.policies = PolicyStore(self.file, policy, read_here("policy.yaml", {}))
+        self.metrics = Metrics(version="0")
+        self.books = Books(self.metrics)
+        self.keys = KeySet("http://127.0.0.1:9", self.clock, self.metrics)
+        self.status = Status(
+            policies=self.policies,
+            keys=self.keys,
+            breaker=Breaker(jitter=lambda: 1.0),
+            books=self.books,
+            server=cast("Server", None),  # neither is asked for what is tested here
+            gateway=cast("Gateway", None),
+            clock=self.clock,
+            orgs=10,
+        )
+
+    def let_through(self, org: str, units: int, resource: str = "ai_calls") -> None:
+        """Admit units without an answer of the platform."""
+        charge = Charge(
+            org, "acme-notes", resource, units, f"key-{org}-{len(self.books.journal)}", private=True
+        )
+        now = Moment.of(self.clock)
+        self.books.let_through(charge, FailureKind.CONNECT, now, sent=False, limited=True)
+
+    @property
+    def spent(self) -> float:
+        """The gauge of the budget."""
+        return self.status._budget_spent()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """One of them."""
+    return Scene(tmp_path)
+
+
+def test_no_budget_is_spent_while_nothing_fails_open(scene: Scene) -> None:
+    """The series is there all the same, so that an alert can be tried."""
+    assert scene.spent == 0.0
+
+
+def test_the_org_that_spent_most_is_told(scene: Scene) -> None:
+    """The smallest budget of the resource counts: it closes first."""
+    scene.let_through("org_a", 2)
+    scene.let_through("org_b", 4)
+    assert scene.spent == pytest.approx(0.4)
+
+
+def test_seconds_count_as_units_do(scene: Scene) -> None:
+    """A quiet org runs out of time."""
+    scene.let_through("org_a", 1)
+    scene.clock.advance(40.0)
+    assert scene.spent == pytest.approx(0.8)
+
+
+def test_a_spent_budget_is_one_and_no_more(scene: Scene) -> None:
+    """A share above 1 would say that more was let through than may be."""
+    scene.let_through("org_a", 1)
+    scene.clock.advance(4000.0)
+    assert scene.spent == 1.0
+
+
+def test_what_no_route_may_fail_open_has_no_budget(scene: Scene) -> None:
+    """Units let through by `last_known` or in shadow spend none."""
+    scene.let_through("org_a", 1, "storage_bytes")
+    assert scene.spent == 0.0
+
+
+def test_a_key_set_that_never_came_has_no_age(scene: Scene) -> None:
+    """Nought would say that it is fresh."""
+    assert scene.status._keys_age() == {}
+
+
+async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
+    """A counter of rejections would fall silent while the bad file is still there."""
+    successful = scene.status._policy_successful
+    assert successful() == 1.0
+    scene.file.write_text("version: 2\n", encoding="utf-8")
+    await scene.policies.reload()
+    assert successful() == 0.0
+    scene.file.write_text(POLICY, encoding="utf-8")
+    await scene.policies.reload()
+    assert successful() == 1.0
