@@ -49,9 +49,13 @@ class Admission(Protocol):
 class _NoBody:
     """The body of a call that has none."""
 
-    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
+    async def read(
+        self,
+        limit: int,  # noqa: ARG002 - the shape of a BodySource
+        holder: str = "",  # noqa: ARG002
+        decoder: int = 0,  # noqa: ARG002
+    ) -> bytes | None:
         """Return nothing, which fits anywhere."""
-        del limit, holder, decoder
         return b""
 
 
