@@ -45,7 +45,7 @@ NO_LIMITS: Final = {
         "http1.delivery._TCP_INFO", "http1.delivery._TCP_CLOSE", "identity.jws._SEGMENTS",
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "workers.link._LENGTH_BYTES",
-        "answers.refusals._MAX_SF_INTEGER", "telemetry.logs._EVENT_WIDTH",
+        "answers.writer.MAX_INTEGER", "telemetry.logs._EVENT_WIDTH",
         "settings.options._SHOWN_CHARS",
         "admission.journal_lock._READ", "admission.journal_lock._WRITE",
         "admission.journal_records.UNIT", "admission.journal_records._GONE",

@@ -19,6 +19,7 @@ from sidecar.admission.verdict import (
     Barred,
     Free,
     MeteredFinding,
+    NoRoom,
     NotEntitled,
     Replayed,
     TooLong,
@@ -29,6 +30,7 @@ from sidecar.admission.verdict import (
     rule,
     rule_unmetered,
 )
+from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     ALONE,
     Action,
@@ -138,8 +140,8 @@ class Engine:
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
 
-        Raises ConnectionError when the caller goes away while its body is read. Cancelled, it
-        leaves nothing behind: the claim is given back, and a charge in flight becomes a credit.
+        Cancelled, it leaves nothing behind: the claim is given back, and a charge in flight becomes
+        a credit.
         """
         policy = self._policies.current
 
@@ -256,13 +258,16 @@ class Engine:
 
     async def _price(
         self, call: Call, meter: Meter, body: BodySource, org: str
-    ) -> int | TooLong | Unpriced | Free:
+    ) -> int | TooLong | NoRoom | Unpriced | Free:
         """Price a call; a body that sets the amount is read in turns with other bodies."""
         source = meter.amount
         if isinstance(source, JsonAmount):
             compressed = any(name == b"content-encoding" for name, _ in call.headers)
             decoder = meter.body_limit if compressed else 0
-            content = await body.read(meter.body_limit, org, decoder)
+            try:
+                content = await body.read(meter.body_limit, org, decoder)
+            except NoRoomError:
+                return NoRoom()
             if content is None:
                 return TooLong(meter.body_limit)
             reading = source.reading(call.headers, content, meter.body_limit)

@@ -37,6 +37,9 @@ from sidecar.policy.compiled import Meter
 FAILURE_RETRY_SECONDS: Final = 5.0
 """`Retry-After` of a call refused because the platform gave no answer."""
 
+OVERLOAD_RETRY_SECONDS: Final = 1.0
+"""`Retry-After` of a call that this process has no room or time for."""
+
 MAX_RETRY_SECONDS: Final = 24 * 3600.0
 """The longest `Retry-After` over quota: a limit may be raised long before its month ends."""
 
@@ -87,6 +90,11 @@ class TooLong:
     """The body that sets the amount is longer than `limit` bytes."""
 
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """There is no memory for the body that sets the amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +168,7 @@ Finding = (
     | Anonymous
     | NotEntitled
     | TooLong
+    | NoRoom
     | Unpriced
     | Free
     | Replayed
@@ -208,6 +217,7 @@ MeteredFinding = (
     Anonymous
     | NotEntitled
     | TooLong
+    | NoRoom
     | Unpriced
     | Free
     | Replayed
@@ -225,10 +235,11 @@ def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruli
     """Rule on a metered call of `amount` units at `now` (Unix seconds), its enforcement included.
 
     In shadow every refusal of a metered route becomes `shadow`: what the trial must not do is
-    change an answer of the product.
+    change an answer of the product. A body that there was no room for cannot be forwarded.
     """
     ruling = _enforced(finding, meter, amount, now)
-    if meter.enforcement is Enforcement.ENFORCE or ruling.reason.verdict is Verdict.ALLOW:
+    enforced = meter.enforcement is Enforcement.ENFORCE or isinstance(finding, NoRoom)
+    if enforced or ruling.reason.verdict is Verdict.ALLOW:
         return ruling
     return Ruling(
         Reason.SHADOW,
@@ -238,7 +249,7 @@ def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruli
     )
 
 
-def _enforced(  # noqa: C901 - the one table: split, it could no longer be read as one
+def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer be read as one
     finding: MeteredFinding, meter: Meter, amount: int, now: float
 ) -> Ruling:
     match finding:
@@ -266,6 +277,9 @@ def _enforced(  # noqa: C901 - the one table: split, it could no longer be read 
         case TooLong(limit):
             detail = f"the body sets the price of this call and is longer than {limit} bytes"
             return Ruling(Reason.BAD_REQUEST, 413, detail)
+        case NoRoom():
+            detail = "Too many request bodies are under way."
+            return Ruling(Reason.OVERLOADED, 503, detail, retry_after=OVERLOAD_RETRY_SECONDS)
         case Unpriced(detail, status):
             return Ruling(Reason.BAD_REQUEST, status, detail)
     assert_never(finding)
@@ -281,7 +295,11 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
     known, spent = finding.known, finding.spent
     if finding.kind is FailureKind.OVERLOADED:  # we were too late to read what it said
         return Ruling(
-            Reason.OVERLOADED, 503, "Too much is under way.", retry_after=1.0, owed=if_refused
+            Reason.OVERLOADED,
+            503,
+            "Too much is under way.",
+            retry_after=OVERLOAD_RETRY_SECONDS,
+            owed=if_refused,
         )
     if known is not None and known.running and known.units is not None and known.units < amount:
         # An outage makes nothing free for an org that was over its limit before it.

@@ -7,15 +7,16 @@ import logging
 import re
 from typing import Final, Protocol
 
+from sidecar.answers import early
 from sidecar.answers.failures import fault, upstream_failure
-from sidecar.answers.refusals import Refusal, quota_headers, refuse
-from sidecar.answers.serialise import serialise
+from sidecar.answers.refusals import quota_headers, refuse
+from sidecar.answers.writer import OwnAnswer, serialise
+from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     Call,
     Decision,
     Execution,
     Permit,
-    Reason,
     RequestIdOrigin,
 )
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
@@ -29,9 +30,6 @@ from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.relay import Relay
 
 log = logging.getLogger("sidecar.proxy")
-
-UNROUTED: Final = "none"
-"""The route label of what was refused before a route was looked for."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
@@ -60,7 +58,6 @@ class _NoBody:
 
 
 _NO_BODY: Final = _NoBody()
-_NO_MEMORY: Final = "Too many request bodies are under way."
 
 
 class Gateway:
@@ -106,14 +103,15 @@ class Gateway:
                 code = self._refuse(client, head, decision)
             else:
                 code = await self._forward(client, head, decision, decision.permit, started)
-        except ProtocolError as error:  # the client broke its own body, or there is no room for it
-            if error.status == 503:
-                decision = _denied(call.request_id, Reason.OVERLOADED, 503, error.detail)
-                code = self._refuse(client, head, decision)
-            else:
-                code = self._answer_broken(client, head, decision or _undecided(call), error)
+        except ProtocolError as error:  # the client broke its own body
+            code = self._answer_broken(
+                client, head, decision or early.unreadable(call.request_id), error
+            )
+        except NoRoomError:
+            decision = early.overloaded(call.request_id, early.TOO_MANY_BODIES)
+            code = self._refuse(client, head, decision)
         except Exception:
-            decision = decision or _undecided(call)
+            decision = decision or early.unreadable(call.request_id)
             log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
             code = self._answer_fault(client, head, decision)
         finally:
@@ -124,7 +122,9 @@ class Gateway:
                 code = client.relay.status  # the client left in the middle of the answer
             try:
                 seconds = self._clock.monotonic() - started
-                self._observer.request_finished(decision or _undecided(call), code, seconds)
+                self._observer.request_finished(
+                    decision or early.unreadable(call.request_id), code, seconds
+                )
             finally:
                 client.end_exchange(keep=self._keeps(client, head))
 
@@ -175,7 +175,7 @@ class Gateway:
             self._observer.upstream_failed(error.kind)
             cause = {"kind": error.kind.value, "error": str(error)}
             log.warning("upstream_unreachable", extra=cause)
-            return self._answer(client, head, upstream_failure(decision, error.kind))
+            return self._answer(client, head, self._failure(decision, error.kind))
         except BaseException:
             if relay is not None:
                 relay.abandon()
@@ -232,13 +232,11 @@ class Gateway:
     def _check_capacity(self, call: Call, client: ServerConnection) -> Decision | None:
         """Refuse what there is no room for, before anything is asked or charged."""
         if self.draining:
-            return _denied(call.request_id, Reason.DRAINING, 503, "The sidecar is shutting down.")
+            return early.draining(call.request_id)
         if self.inflight > self._max_inflight:
-            return _denied(
-                call.request_id, Reason.OVERLOADED, 503, "Too many requests are under way."
-            )
+            return early.overloaded(call.request_id, early.TOO_MANY_REQUESTS)
         if client.body is not None and self.memory.is_full:
-            return _denied(call.request_id, Reason.OVERLOADED, 503, _NO_MEMORY)
+            return early.overloaded(call.request_id, early.TOO_MANY_BODIES)
         return None
 
     def _cut(
@@ -253,7 +251,7 @@ class Gateway:
             return self._answer_broken(client, head, decision, ended)
         self._observer.upstream_failed(ended)
         if not client.answered:
-            return self._answer(client, head, upstream_failure(decision, ended))
+            return self._answer(client, head, self._failure(decision, ended))
         status = client.relay.status if client.relay is not None else 0
         client.abort()
         return status
@@ -269,15 +267,7 @@ class Gateway:
         if client.answered:
             client.abort()
             return client.relay.status if client.relay is not None else 0
-        broken = Decision(
-            Reason.BAD_REQUEST,
-            decision.route,
-            decision.request_id,
-            None,
-            status=error.status,
-            detail=error.detail,
-            errors=decision.errors,
-        )
+        broken = early.broken_body(decision, error.status, error.detail)
         return self._refuse(client, head, broken)
 
     def _answer_fault(self, client: ServerConnection, head: RequestHead, decision: Decision) -> int:
@@ -289,32 +279,34 @@ class Gateway:
 
     def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
         """Answer what never became a call."""
-        self._turn_away(client, Reason.BAD_REQUEST, error.status, error.detail)
+        self._turn_away(client, early.unreadable(self._new_id(), error.status, error.detail))
 
     def refuse_overloaded(self, client: ServerConnection) -> None:
         """Answer a connection that there is no room for, before it has asked for anything."""
-        self._turn_away(client, Reason.OVERLOADED, 503, "Too many connections are open.")
+        self._turn_away(client, early.overloaded(self._new_id(), early.TOO_MANY_CONNECTIONS))
 
-    def _turn_away(self, client: ServerConnection, reason: Reason, status: int, text: str) -> None:
-        decision = _denied(self._new_id(), reason, status, text)
+    def _turn_away(self, client: ServerConnection, decision: Decision) -> None:
         refusal = refuse(decision, self._clock.time())
         client.write(serialise(refusal, keep=False, minor=1, bodiless=False))
-        self._observer.request_finished(decision, status, 0.0)
+        self._observer.request_finished(decision, decision.status, 0.0)
+
+    def _failure(self, decision: Decision, kind: PeerFailure) -> OwnAnswer:
+        return upstream_failure(decision, kind, self._clock.time())
 
     def _refuse(self, client: ServerConnection, head: RequestHead, decision: Decision) -> int:
         return self._answer(client, head, refuse(decision, self._clock.time()))
 
-    def _answer(self, client: ServerConnection, head: RequestHead, refusal: Refusal) -> int:
+    def _answer(self, client: ServerConnection, head: RequestHead, answer: OwnAnswer) -> int:
         """Send an answer of our own; the connection lives on where the request was whole."""
         client.write(
             serialise(
-                refusal,
+                answer,
                 keep=self._keeps(client, head),
                 minor=head.minor,
                 bodiless=head.method == "HEAD",
             )
         )
-        return refusal.status
+        return answer.status
 
     def _keeps(self, client: ServerConnection, head: RequestHead) -> bool:
         """Say whether the connection takes another request after this one."""
@@ -342,16 +334,3 @@ class Gateway:
     def _new_id(self) -> str:
         self._serial += 1
         return f"{self._nonce}-{self._serial:x}"
-
-
-def _undecided(call: Call) -> Decision:
-    """Stand for the decision of a call that ended before there was one."""
-    return _denied(call.request_id, Reason.BAD_REQUEST, 400, "")
-
-
-def _denied(request_id: str, reason: Reason, status: int, detail: str) -> Decision:
-    retry_after = 1.0 if status == 503 else None
-    return Decision(
-        reason, UNROUTED, request_id, None, status=status, detail=detail,
-        retry_after=retry_after,
-    )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import Final, Protocol
 
+from sidecar.domain.errors import NoRoomError
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody
 from sidecar.http1.heads import CHUNKED
@@ -61,7 +62,7 @@ class InboundBody:
         self._sink: Callable[[bytes, bool], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.done = self._framing.done
-        self.error: ProtocolError | None = None
+        self.error: ProtocolError | NoRoomError | None = None
         self.received = 0
 
     @property
@@ -96,8 +97,8 @@ class InboundBody:
             self._wake()
         return rest
 
-    def fail(self, error: ProtocolError) -> None:
-        """Remember that the body is broken, and tell who waits for it."""
+    def fail(self, error: ProtocolError | NoRoomError) -> None:
+        """Remember why the body cannot be read, and wake what waits for it."""
         self.error = error
         self._wake()
 
@@ -106,7 +107,7 @@ class InboundBody:
     def attach(self, sink: Callable[[bytes, bool], None]) -> bytes:
         """Return what is held; from now on `sink(data, done)` gets what comes.
 
-        Raises ProtocolError when the body was found broken before.
+        Raises ProtocolError when the body was found broken before, NoRoomError as `read` does.
         """
         if self.error is not None:
             raise self.error
@@ -153,7 +154,7 @@ class InboundBody:
         """Return the whole content, unframed; None when it is longer than `limit` bytes.
 
         The memory for it, and for a `decoder` of so many bytes, is reserved for `holder`. Raises
-        ProtocolError when the body is broken, or with 503 when it does not fit; cancelled when the
+        ProtocolError when the body is broken, NoRoomError when it does not fit; cancelled when the
         client goes away.
         """
         framing = self._framing
@@ -194,13 +195,15 @@ class InboundBody:
 
     def _keep(self, data: bytes) -> None:
         """Hold a piece. A body of unknown length is counted as it comes, also while it is read."""
-        framing = self._framing
-        if not (self._reading and isinstance(framing, CountedBody)):
-            if self._reading:
-                self._reserve(len(data))
-            else:
+        if self.error is not None:
+            return
+        if not (self._reading and isinstance(self._framing, CountedBody)):
+            if not self._reading:
                 self._memory.add(len(data), self._holder)
-                self._counted += len(data)
+            elif not self._memory.reserve(len(data), self._holder):
+                self.fail(NoRoomError())
+                return
+            self._counted += len(data)
         if isinstance(self._held, bytearray):
             self._held += data
         else:
@@ -213,10 +216,10 @@ class InboundBody:
         self._memory.add(self._counted, holder)
 
     def _reserve(self, size: int) -> None:
-        """Count `size` more bytes. ProtocolError with 503 where they do not fit."""
+        """Count `size` more bytes. NoRoomError where they do not fit."""
         if size > 0:
             if not self._memory.reserve(size, self._holder):
-                raise ProtocolError("too many large bodies are being read at once", 503)
+                raise NoRoomError
             self._counted += size
 
     def _wake(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain.errors import NoRoomError
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED
 from sidecar.proxy.body_memory import BodyMemory
@@ -123,6 +124,28 @@ async def test_bodies_are_unframed_in_turns() -> None:
         iterations += 1
         await asyncio.sleep(0)
     assert iterations > 5 * (5_000 * 2 / 2048 - 1)
+
+
+async def test_a_body_that_does_not_fit_is_not_read() -> None:
+    """Its length says so before a byte of it is waited for."""
+    body, _ = body_of(10, memory=BodyMemory(9))
+    with pytest.raises(NoRoomError):
+        await body.read(100)
+
+
+async def test_a_chunked_body_ends_at_the_piece_that_does_not_fit() -> None:
+    """What comes after it is thrown away, and nothing is passed on."""
+    memory = BodyMemory(9)
+    body, _ = body_of(CHUNKED, memory=memory)
+    reading = asyncio.ensure_future(body.read(100))
+    await asyncio.sleep(0)
+    feed_all(body, b"4\r\nabcd\r\n" * 3 + b"0\r\n\r\n")
+    with pytest.raises(NoRoomError):
+        await reading
+    with pytest.raises(NoRoomError):
+        body.attach(lambda _data, _done: None)
+    body.let_go()
+    assert memory.used == 0
 
 
 async def test_an_endless_chunked_body_is_not_read_for_ever() -> None:

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.answers.refusals import Refusal
-from sidecar.answers.serialise import serialise
+from sidecar.answers.writer import OwnAnswer, serialise
 
-ANSWER = Refusal(503, ((b"Retry-After", b"1"),), b"{}")
+ANSWER = OwnAnswer(503, ((b"Retry-After", b"1"),), b"{}")
 
 
 @pytest.mark.parametrize(
