@@ -137,6 +137,11 @@ class Engine:
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
 
+    @property
+    def errors(self) -> ErrorFormat:
+        """The error format of what is refused before it has a route."""
+        return self._policies.current.errors
+
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
 

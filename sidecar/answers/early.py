@@ -1,10 +1,13 @@
-"""Denials made without the engine: requests that are not read, and those without room. Pure."""
+"""Denials made without the engine: requests that are not read, and those without room. Pure.
+
+They have the error format of the policy as a whole, since no route was looked for.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.model import Decision, Reason
+from sidecar.domain.model import Decision, ErrorFormat, Reason
 
 UNROUTED: Final = "none"
 """The route label of a request that was refused before a route was looked for."""
@@ -16,35 +19,21 @@ TOO_MANY_BODIES: Final = "Too many request bodies are under way."
 _RETRY_SECONDS: Final = 1.0
 
 
-def overloaded(request_id: str, detail: str) -> Decision:
+def overloaded(request_id: str, errors: ErrorFormat, detail: str) -> Decision:
     """Deny a request that there is no room for."""
-    return Decision(
-        Reason.OVERLOADED,
-        UNROUTED,
-        request_id,
-        None,
-        503,
-        detail,
-        retry_after=_RETRY_SECONDS,
-    )
+    return _busy(Reason.OVERLOADED, request_id, errors, detail)
 
 
-def draining(request_id: str) -> Decision:
+def draining(request_id: str, errors: ErrorFormat) -> Decision:
     """Deny a request that comes while the sidecar shuts down."""
-    return Decision(
-        Reason.DRAINING,
-        UNROUTED,
-        request_id,
-        None,
-        503,
-        "The sidecar is shutting down.",
-        retry_after=_RETRY_SECONDS,
-    )
+    return _busy(Reason.DRAINING, request_id, errors, "The sidecar is shutting down.")
 
 
-def unreadable(request_id: str, status: int = 400, detail: str = "") -> Decision:
+def unreadable(
+    request_id: str, errors: ErrorFormat, status: int = 400, detail: str = ""
+) -> Decision:
     """Deny a request that never became a call: its head or the start of its body is broken."""
-    return Decision(Reason.BAD_REQUEST, UNROUTED, request_id, None, status, detail)
+    return Decision(Reason.BAD_REQUEST, UNROUTED, request_id, None, status, detail, errors=errors)
 
 
 def broken_body(decision: Decision, status: int, detail: str) -> Decision:
@@ -57,4 +46,17 @@ def broken_body(decision: Decision, status: int, detail: str) -> Decision:
         status,
         detail,
         errors=decision.errors,
+    )
+
+
+def _busy(reason: Reason, request_id: str, errors: ErrorFormat, detail: str) -> Decision:
+    return Decision(
+        reason,
+        UNROUTED,
+        request_id,
+        None,
+        503,
+        detail,
+        retry_after=_RETRY_SECONDS,
+        errors=errors,
     )

@@ -15,6 +15,7 @@ from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     Call,
     Decision,
+    ErrorFormat,
     Execution,
     Permit,
     RequestIdOrigin,
@@ -36,6 +37,10 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 class Admission(Protocol):
     """The engine, as the data plane needs it."""
+
+    @property
+    def errors(self) -> ErrorFormat:
+        """The error format of what is refused before it has a route."""
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
@@ -104,14 +109,12 @@ class Gateway:
             else:
                 code = await self._forward(client, head, decision, decision.permit, started)
         except ProtocolError as error:  # the client broke its own body
-            code = self._answer_broken(
-                client, head, decision or early.unreadable(call.request_id), error
-            )
+            code = self._answer_broken(client, head, decision or self._undecided(call), error)
         except NoRoomError:
-            decision = early.overloaded(call.request_id, early.TOO_MANY_BODIES)
+            decision = early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
             code = self._refuse(client, head, decision)
         except Exception:
-            decision = decision or early.unreadable(call.request_id)
+            decision = decision or self._undecided(call)
             log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
             code = self._answer_fault(client, head, decision)
         finally:
@@ -122,9 +125,7 @@ class Gateway:
                 code = client.relay.status  # the client left in the middle of the answer
             try:
                 seconds = self._clock.monotonic() - started
-                self._observer.request_finished(
-                    decision or early.unreadable(call.request_id), code, seconds
-                )
+                self._observer.request_finished(decision or self._undecided(call), code, seconds)
             finally:
                 client.end_exchange(keep=self._keeps(client, head))
 
@@ -232,11 +233,11 @@ class Gateway:
     def _check_capacity(self, call: Call, client: ServerConnection) -> Decision | None:
         """Refuse what there is no room for, before anything is asked or charged."""
         if self.draining:
-            return early.draining(call.request_id)
+            return early.draining(call.request_id, self._engine.errors)
         if self.inflight > self._max_inflight:
-            return early.overloaded(call.request_id, early.TOO_MANY_REQUESTS)
+            return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_REQUESTS)
         if client.body is not None and self.memory.is_full:
-            return early.overloaded(call.request_id, early.TOO_MANY_BODIES)
+            return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
         return None
 
     def _cut(
@@ -279,11 +280,21 @@ class Gateway:
 
     def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
         """Answer what never became a call."""
-        self._turn_away(client, early.unreadable(self._new_id(), error.status, error.detail))
+        errors = self._engine.errors
+        self._turn_away(
+            client, early.unreadable(self._new_id(), errors, error.status, error.detail)
+        )
 
     def refuse_overloaded(self, client: ServerConnection) -> None:
         """Answer a connection that there is no room for, before it has asked for anything."""
-        self._turn_away(client, early.overloaded(self._new_id(), early.TOO_MANY_CONNECTIONS))
+        errors = self._engine.errors
+        self._turn_away(
+            client, early.overloaded(self._new_id(), errors, early.TOO_MANY_CONNECTIONS)
+        )
+
+    def _undecided(self, call: Call) -> Decision:
+        """Stand for the decision of a call that ended before there was one."""
+        return early.unreadable(call.request_id, self._engine.errors)
 
     def _turn_away(self, client: ServerConnection, decision: Decision) -> None:
         refusal = refuse(decision, self._clock.time())

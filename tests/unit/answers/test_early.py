@@ -14,17 +14,22 @@ from tests.unit.answers.test_refusals import NOW
 from tests.unit.golden.compare import assert_golden
 
 ID = "req-7f3a"
+PROBLEM = ErrorFormat.PROBLEM
 DENIALS = {
-    "draining": early.draining(ID),
-    "too-many-bodies": early.overloaded(ID, early.TOO_MANY_BODIES),
-    "too-many-connections": early.overloaded(ID, early.TOO_MANY_CONNECTIONS),
-    "too-many-requests": early.overloaded(ID, early.TOO_MANY_REQUESTS),
-    "unreadable-400": early.unreadable(ID),
-    "unreadable-408": early.unreadable(ID, 408, "the head took too long to arrive"),
-    "unreadable-417": early.unreadable(ID, 417, "the only expectation known here is 100-continue"),
-    "unreadable-431": early.unreadable(ID, 431, "more than 100 header fields"),
-    "unreadable-501": early.unreadable(ID, 501, "TRACE is not served"),
-    "unreadable-505": early.unreadable(ID, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
+    "draining": early.draining(ID, PROBLEM),
+    "too-many-bodies": early.overloaded(ID, PROBLEM, early.TOO_MANY_BODIES),
+    "too-many-connections": early.overloaded(ID, PROBLEM, early.TOO_MANY_CONNECTIONS),
+    "too-many-requests": early.overloaded(ID, PROBLEM, early.TOO_MANY_REQUESTS),
+    "unreadable-400": early.unreadable(ID, PROBLEM),
+    "unreadable-408": early.unreadable(ID, PROBLEM, 408, "the head took too long to arrive"),
+    "unreadable-417": early.unreadable(
+        ID, PROBLEM, 417, "the only expectation known here is 100-continue"
+    ),
+    "unreadable-431": early.unreadable(ID, PROBLEM, 431, "more than 100 header fields"),
+    "unreadable-501": early.unreadable(ID, PROBLEM, 501, "TRACE is not served"),
+    "unreadable-505": early.unreadable(
+        ID, PROBLEM, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here"
+    ),
 }
 
 

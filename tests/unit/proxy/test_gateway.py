@@ -5,9 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import orjson
 import pytest
 
-from sidecar.domain.model import Call, Decision, Execution, Reason, RequestIdOrigin
+from sidecar.domain.model import (
+    Call,
+    Decision,
+    ErrorFormat,
+    Execution,
+    Reason,
+    RequestIdOrigin,
+)
 from sidecar.http1.framing import Body
 from sidecar.proxy.downstream import ServerConnection
 from sidecar.proxy.relay import Relay
@@ -50,6 +58,17 @@ async def test_the_engine_sees_the_call_as_it_came() -> None:
         "stage-1",
         RequestIdOrigin.GENERATED,
     )
+
+
+@pytest.mark.parametrize("case", ["unreadable", "draining"])
+async def test_what_has_no_route_is_answered_in_the_policys_format(case: str) -> None:
+    """So that an SDK finds its own error object also where no route was looked for."""
+    engine = AllowingEngine()
+    engine.errors = ErrorFormat.OPENAI
+    async with staged(engine) as stage:
+        stage.gateway.draining = case == "draining"
+        answer = await stage.ask(GET if case != "unreadable" else b"GET / HTTP/1.1\r\n\r\n")
+    assert orjson.loads(answer.body)["error"]["request_id"] == "stage-1"
 
 
 async def test_an_allowed_call_is_told_and_settled() -> None:
