@@ -211,7 +211,7 @@ async def staged(
         finally:
             await stage.server.close()
             await stage.pool.close()
-        assert stage.gateway.inflight == 0
+        assert stage.gateway.drain.inflight == 0
         assert stage.server.open_connections == 0
         assert stage.pool.open_connections == 0
         assert stage.engine.settled_once()

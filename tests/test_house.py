@@ -72,6 +72,7 @@ UNTESTED: Final = {
     "domain/deliveries.py": "names without behaviour",
     "domain/errors.py": "classes without behaviour",
     "domain/ports.py": "protocols without behaviour",
+    "proxy/ports.py": "protocols without behaviour",
     "client/results.py": "values without behaviour",
     "commands/uses.py": "a table without behaviour",
 }
@@ -88,6 +89,8 @@ TESTED_WITH: Final = {
     "admission/moment.py": "unit/admission/test_ledger.py",
     "admission/payments.py": "unit/admission/test_engine.py",
     "admission/verdict.py": "unit/admission/test_engine.py",
+    # What a deadline does shows on a connection that waits for it.
+    "proxy/expiry.py": "unit/proxy/test_connection.py",
 }
 """Source files that are tested in another's test file, grouped under the reason for it."""
 

@@ -54,8 +54,8 @@ class ClientConnection:
     """A connection, an `asyncio.Protocol`, owned by a pool through `released` and `lost`."""
 
     __slots__ = ("_acked_at_start", "_body", "_buffer", "_closed_in_order", "_full", "_handler",
-                 "_head", "_interim", "_limits", "_lost", "_method", "_released", "_sent",
-                 "_sent_before", "deadline", "idle_since", "request_complete", "transport",
+                 "_head", "_interim", "_limits", "_lost", "_method", "_reading_paused", "_released",
+                 "_sent", "_sent_before", "deadline", "idle_since", "request_complete", "transport",
                  "used")  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class ClientConnection:
         self._acked_at_start: int | None = None
         self._closed_in_order = False
         self._full = False
+        self._reading_paused = False
         self.transport: asyncio.Transport = _UNCONNECTED
         self.request_complete = False
         self.used = False
@@ -119,6 +120,19 @@ class ClientConnection:
         """End the exchange unless the head of the answer comes in time."""
         if self._handler is handler:
             self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def pause_reading(self, handler: ResponseHandler) -> None:
+        """Read no more of the answer for now."""
+        if self._handler is handler and not (self._reading_paused or self.transport.is_closing()):
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self, handler: ResponseHandler) -> None:
+        """Read the answer again."""
+        if self._handler is handler and self._reading_paused:
+            self._reading_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def abort(self, handler: ResponseHandler) -> None:
         """Give the exchange up: the handler hears no more, and the connection ends at once."""
@@ -292,6 +306,9 @@ class ClientConnection:
         self._body = None
         self.deadline = _NEVER
         if reusable and not self.transport.is_closing():
+            if self._reading_paused:
+                self._reading_paused = False
+                self.transport.resume_reading()
             self._released(self)
         else:
             self.transport.close()

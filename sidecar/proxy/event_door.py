@@ -21,9 +21,8 @@ from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import Headers
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import RequestHead
 from sidecar.http1.places import CrowdedOutError, Places
-from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.inbound import InboundBody
 
@@ -69,27 +68,29 @@ class EventDoor:
         self._receiver = receiver
         self._places = Places(AT_ONCE, body_seconds)
 
-    def serve(self, client: ServerConnection, head: RequestHead) -> Coroutine[None, None, None]:
+    def serve(self, exchange: Exchange) -> Coroutine[None, None, None]:
         """Choose who answers one request."""
+        head = exchange.head
         if head.target == self._path and head.method == "POST":
-            return self._take(client, head)
-        return self._gateway.serve(client, head)
+            return self._take(exchange)
+        return self._gateway.serve(exchange)
 
-    async def _take(self, client: ServerConnection, head: RequestHead) -> None:
-        body = client.body
-        keep = False
+    async def _take(self, exchange: Exchange) -> None:
+        drain = self._gateway.drain
+        drain.inflight += 1
+        body = exchange.body
         try:
-            outcome = await self._outcome(body, head.fields)
-            keep = (
-                head.keep_alive
-                and not self._gateway.draining
-                and (body is None or (body.done and body.error is None))
-            )
+            outcome = await self._outcome(body, exchange.head.fields)
             answer = answer_delivery(outcome)
-            client.write(serialise(answer, keep=keep, minor=head.minor, bodiless=False))
+            exchange.keep = exchange.kept and (body is None or body.error is None)
+            exchange.status = answer.status
+            exchange.send(
+                serialise(answer, keep=exchange.keep, minor=exchange.head.minor, bodiless=False)
+            )
             self._receiver.answered(outcome)
         finally:
-            client.end_exchange(keep=keep)
+            drain.leave()
+            exchange.end()
 
     async def _outcome(self, body: InboundBody | None, fields: Headers) -> DeliveryOutcome:
         receiver = self._receiver

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.domain.errors import NoRoomError
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.framing import ChunkedBody, CountedBody
+from sidecar.http1.framing import ChunkedBody
 from sidecar.http1.heads import CHUNKED
 from sidecar.proxy.body_memory import BodyMemory
+from sidecar.proxy.ports import Sender
 
 _HOLD: Final = 64 * 1024
 _QUIET_SECONDS: Final = 0.25
@@ -22,19 +23,6 @@ _PIECE_WORK: Final = 4
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Sender(Protocol):
-    """What the body needs of the connection it comes from."""
-
-    def pause_body(self) -> None:
-        """Read no more for now."""
-
-    def resume_body(self) -> None:
-        """Read again."""
-
-    def write_interim(self, data: bytes) -> None:
-        """Send a 1xx."""
-
-
 class InboundBody:
     """One request's body, with its framing checked; a `BodySource` for the engine.
 
@@ -43,32 +31,32 @@ class InboundBody:
     it came. `memory` counts what is held, what is read, and what the upstream has not taken.
     """
 
-    __slots__ = ("_counted", "_framing", "_held", "_hold", "_holder", "_memory", "_owes_continue",
-                 "_reading", "_sender", "_sink", "_waiter", "done", "error",
+    __slots__ = ("_chunked", "_counted", "_expects", "_held", "_hold", "_holder", "_left",
+                 "_memory", "_reading", "_sender", "_sink", "_waiter", "done", "error",
                  "received")  # fmt: skip
 
-    def __init__(
-        self, sender: Sender, length: int, memory: BodyMemory, *, owes_continue: bool
-    ) -> None:
+    def __init__(self, sender: Sender, length: int, memory: BodyMemory, *, expects: bool) -> None:
+        """Take a body of `length` bytes, or CHUNKED; `expects` a 100 before it is sent."""
         self._sender = sender
-        self._framing = ChunkedBody(bounded=True) if length == CHUNKED else CountedBody(length)
+        self._chunked = ChunkedBody(bounded=True) if length == CHUNKED else None
+        self._left = max(length, 0)
         self._memory = memory
         self._counted = 0
         self._holder = ""
         self._held: bytes | bytearray = b""  # bytes where it came in one piece: no copy is made
         self._hold = _HOLD
-        self._owes_continue = owes_continue
+        self._expects = expects
         self._reading = False
         self._sink: Callable[[bytes, bool], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self.done = self._framing.done
+        self.done = length == 0
         self.error: ProtocolError | NoRoomError | None = None
         self.received = 0
 
     @property
     def owes_continue(self) -> bool:
         """Whether the client still waits for a 100 before it sends its body."""
-        return self._owes_continue and not self.received and not self.done
+        return self._expects and not self.received and not self.done
 
     # what the connection does
 
@@ -77,12 +65,18 @@ class InboundBody:
 
         What is returned while the body is not done costs too much at once: feed it again later.
         """
-        self.received += len(data)
-        passed, rest = self._framing.feed(data)
-        self.received -= len(rest)
-        self.done = done = self._framing.done
-        if done and isinstance(self._framing, ChunkedBody):
-            passed += self._framing.last_chunk()
+        chunked = self._chunked
+        if chunked is not None:
+            passed, rest = chunked.feed(data)
+            self.done = done = chunked.done
+            if done:
+                passed += chunked.last_chunk()
+        else:
+            left = self._left
+            passed, rest = (data, b"") if len(data) <= left else (data[:left], data[left:])
+            self._left = left = left - len(passed)
+            self.done = done = not left
+        self.received += len(data) - len(rest)
         sink = self._sink
         if sink is not None:
             if passed or done:
@@ -120,15 +114,16 @@ class InboundBody:
 
     def count_unsent(self, size: int) -> None:
         """Count, instead of what was held, the `size` bytes that the upstream has not taken."""
-        if self._sink is not None and size != self._counted:
+        if size != self._counted and self._sink is not None:
             self._memory.add(size - self._counted, self._holder)
             self._counted = size
 
     def let_go(self) -> None:
         """Hold nothing more, and count nothing more."""
         self._held = b""
-        self._memory.add(-self._counted, self._holder)
-        self._counted = 0
+        if self._counted:
+            self._memory.add(-self._counted, self._holder)
+            self._counted = 0
 
     async def prime(self) -> None:
         """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
@@ -136,7 +131,7 @@ class InboundBody:
         Ends when the body is whole, 64 KiB are held, nothing has come for a quarter of a second, or
         after 5 seconds; at once while the client waits for a 100. ProtocolError when it is broken.
         """
-        if self.done or self.owes_continue or not isinstance(self._framing, ChunkedBody):
+        if self.done or self.owes_continue or self._chunked is None:
             return
         clock = asyncio.get_running_loop().time
         end = clock() + _PRIME_SECONDS
@@ -157,11 +152,10 @@ class InboundBody:
         ProtocolError when the body is broken, NoRoomError when it does not fit; cancelled when the
         client goes away.
         """
-        framing = self._framing
         self._name_holder(holder)
         self._reading = True
-        if isinstance(framing, CountedBody):
-            whole = framing.left + len(self._held)
+        if self._chunked is None:
+            whole = self._left + len(self._held)
             if whole > limit:
                 return None
             self._reserve(whole + decoder - self._counted)
@@ -170,7 +164,7 @@ class InboundBody:
             self._reserve(decoder)
             self._hold = 2 * limit + _HOLD  # the framing counts as well
         if self.owes_continue:
-            self._owes_continue = False
+            self._expects = False
             self._sender.write_interim(_CONTINUE)
         while not self.done:
             if len(self._held) >= self._hold:
@@ -178,7 +172,7 @@ class InboundBody:
             self._sender.resume_body()
             await self._wait()
         self._held = held = bytes(self._held)
-        if isinstance(framing, CountedBody):
+        if self._chunked is None:
             return held
         self._reserve(len(held))
         return await self._memory.turns.run(_unframed(held, limit))
@@ -197,7 +191,7 @@ class InboundBody:
         """Hold a piece. A body of unknown length is counted as it comes, also while it is read."""
         if self.error is not None:
             return
-        if not (self._reading and isinstance(self._framing, CountedBody)):
+        if self._chunked is not None or not self._reading:
             if not self._reading:
                 self._memory.add(len(data), self._holder)
             elif not self._memory.reserve(len(data), self._holder):

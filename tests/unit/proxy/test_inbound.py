@@ -40,7 +40,7 @@ def body_of(
 ) -> tuple[InboundBody, RecordingSender]:
     """Return a body of this length and the connection that it comes from."""
     sender = RecordingSender()
-    return InboundBody(sender, length, memory or BodyMemory(), owes_continue=owes_continue), sender
+    return InboundBody(sender, length, memory or BodyMemory(), expects=owes_continue), sender
 
 
 def feed_all(body: InboundBody, data: bytes) -> None:

@@ -115,7 +115,7 @@ async def test_half_closed_in_a_body_ends_at_once() -> None:
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         await upstream.heard.wait()
         client.writer.write_eof()
-        await eventually(lambda: stage.gateway.inflight == 0, within=0.2)
+        await eventually(lambda: stage.gateway.drain.inflight == 0, within=0.2)
         assert await client.rest() == b""
 
 
@@ -249,4 +249,4 @@ async def test_a_client_that_goes_away_with_chunks_to_be_fed_leaves_nothing() ->
             client.writer.write(CHUNKED_POST + ODD_CHUNKS[:-5])
             await eventually(lambda: bool(upstream.requests))
             client.reset()
-        await eventually(lambda: stage.gateway.inflight == 0)
+        await eventually(lambda: stage.gateway.drain.inflight == 0)
