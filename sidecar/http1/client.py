@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 
 from sidecar.http1.delivery import acknowledged, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
-from sidecar.http1.framing import Body, UntilCloseBody, body_of
+from sidecar.http1.framing import Body, CountedBody, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
 
 _MAX_INTERIM: Final = 16
@@ -212,7 +212,7 @@ class ClientConnection:
             else:
                 passed, rest = body.feed(data)
                 if body.done:
-                    self._end_body(handler, body, passed, rest)
+                    self._end(handler, body, passed, clean=not rest)
                 else:
                     handler.on_body(passed)
         except ProtocolError as error:
@@ -223,7 +223,7 @@ class ClientConnection:
         body = self._body
         handler = self._handler
         if handler is not None and body is not None and body.end():
-            self._finish(handler, body, b"", reusable=False)
+            self._end(handler, body, b"", clean=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the handler, if there is one, that its answer is not whole."""
@@ -278,6 +278,11 @@ class ClientConnection:
         self.deadline = _NEVER
         self._head = head
         switching = head.status == _SWITCHING_PROTOCOLS
+        if head.length == len(data) and not switching:  # all of it is here, as most answers are
+            handler.on_head(head)
+            if self._handler is handler:
+                self._end(handler, _EMPTY, data, clean=True)
+            return
         decode = handler.decode
         body = UntilCloseBody() if switching else body_of(head.length, decode=decode)
         self._body = body
@@ -286,22 +291,20 @@ class ClientConnection:
             return  # the handler gave the exchange up at the sight of the head
         passed, rest = (b"", data) if body.done else body.feed(data)
         if body.done:
-            self._end_body(handler, body, passed, rest)
+            self._end(handler, body, passed, clean=not rest)
         else:
             handler.on_body(passed)
 
-    def _end_body(self, handler: ResponseHandler, body: Body, passed: bytes, rest: bytes) -> None:
+    def _end(self, handler: ResponseHandler, body: Body, data: bytes, *, clean: bool) -> None:
+        """End the exchange; `clean`: the answer ended by itself, and nothing follows it."""
         head = self._head
         reusable = (
-            head is not None
+            clean
+            and head is not None
             and head.keep_alive
-            and not rest
             and self.request_complete
             and not self._full  # the server has not even read the request that it answered
         )
-        self._finish(handler, body, passed, reusable=reusable)
-
-    def _finish(self, handler: ResponseHandler, body: Body, data: bytes, *, reusable: bool) -> None:
         self._handler = None
         self._body = None
         self.deadline = _NEVER
@@ -332,3 +335,4 @@ class _Unconnected(asyncio.Transport):
 
 
 _UNCONNECTED: Final = _Unconnected()
+_EMPTY: Final = CountedBody(0)

@@ -301,12 +301,14 @@ class ServerConnection:
             body = InboundBody(self, head.length, listener.memory, expects=head.expects_continue)
             if self._buffer:
                 try:
-                    self._buffer = self._fed(body, self._buffer)
+                    self._buffer = body.feed(self._buffer)
                 except ProtocolError as error:
                     body.let_go()
                     self.refuse(error)
                     return
             if not body.done:
+                if self._buffer:
+                    self._fall_behind()
                 self.arriving = body
                 self._body_due = listener.now() + listener.request_timeout
                 if not body.owes_continue:
@@ -318,10 +320,12 @@ class ServerConnection:
         """Feed the open body; return what follows it."""
         exchange = self.exchange
         try:
-            rest = self._fed(body, data)
+            rest = body.feed(data)
         except ProtocolError as error:
             self.break_body(error)
             return b""
+        if rest and not body.done:
+            self._fall_behind()
         if body.done:  # the upstream has to go on now, which has a limit of its own
             self.arriving = None
             self._body_due = self.deadline = _NEVER
@@ -329,14 +333,11 @@ class ServerConnection:
             self.watch()
         return rest
 
-    def _fed(self, body: InboundBody, data: bytes) -> bytes:
-        """Feed the body; what is left of it waits for the loop's next iteration in the buffer."""
-        rest = body.feed(data)
-        if rest and not body.done:
-            self._behind = True
-            self._regulate()
-            asyncio.get_running_loop().call_soon(self._catch_up)
-        return rest
+    def _fall_behind(self) -> None:
+        """Feed what is left of the body in the loop's next iteration; it waits in the buffer."""
+        self._behind = True
+        self._regulate()
+        asyncio.get_running_loop().call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
         data, self._buffer, self._behind = self._buffer, b"", False

@@ -47,10 +47,11 @@ class Exchange:
     def end(self) -> None:
         """Give the connection back; called once, when the answer is written or given up."""
         body = self.body
+        whole = body is None or body.done
         self.relay = None
         if body is not None:
             body.let_go()
-        self.client.exchange_ended(keep=self.kept, whole=body is None or body.done)
+        self.client.exchange_ended(keep=self.keep and whole, whole=whole)
 
     def cut(self) -> None:
         """Cut the connection, so that the client does not take what it has for a whole answer."""

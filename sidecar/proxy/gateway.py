@@ -137,7 +137,7 @@ class Gateway:
             return early.draining(call.request_id, self._engine.errors)
         if self.drain.inflight > self._max_inflight:
             return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_REQUESTS)
-        if exchange.body is not None and self.memory.is_full:
+        if exchange.body is not None and self.memory.used >= self.memory.limit:
             return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
         return None
 
@@ -212,7 +212,7 @@ class Gateway:
             ),
             identity=decision.identity,
             request_id=decision.request_id.encode("ascii"),
-            expect=body is not None and body.owes_continue,
+            expect=head.expects_continue and body is not None and body.owes_continue,
         )
         if body is None:
             return data

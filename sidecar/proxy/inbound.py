@@ -85,7 +85,8 @@ class InboundBody:
         if passed:
             self._keep(passed)
         if done:
-            self._wake()
+            if self._waiter is not None:
+                self._wake()
         elif len(self._held) >= self._hold or (self._memory.is_full and not self._reading):
             self._sender.pause_body()
             self._wake()

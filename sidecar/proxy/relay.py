@@ -68,8 +68,9 @@ class Relay:
         upstream = self.upstream
         self.resend = data if complete and upstream.used else b""
         upstream.start(self, self._exchange.head.method, data, complete=complete)
-        if not self.resend:
-            self._count_unsent()
+        body = self._exchange.body
+        if body is not None and not self.resend:
+            body.count_unsent(upstream.transport.get_write_buffer_size())
         if complete and self._first_byte is not None:
             upstream.expire_after(self, self._first_byte)
 
@@ -198,7 +199,7 @@ class Relay:
             else:
                 self._chunk = head.length == UNTIL_CLOSE
                 self._ending = b"0\r\n\r\n"
-        if not exchange.kept:
+        if not (exchange.keep and (exchange.body is None or exchange.body.done)):
             # Also where the answer came before the whole request (RFC 9112, 9.6): what is left of
             # it would have to be read first.
             exchange.keep = False

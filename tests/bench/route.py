@@ -26,6 +26,9 @@ PACKAGE: Final = str(Path(sidecar.__file__).parent) + "/"
 APART: Final = ("local_platform/", "demo/", "app/background", "admin/")
 """What shares the process here and is no part of a call's route."""
 
+TIMERS: Final = frozenset({"LoopWatch._tick", "Server._sweep", "Pool._sweep"})
+"""What runs now and then, whatever the calls."""
+
 WARM: Final = 20
 
 
@@ -53,8 +56,11 @@ def traced(route: list[Step]) -> Callable[[FrameType, str, object], None]:
         file = name[len(PACKAGE) :]
         if file.startswith(APART):
             return
-        depth, back = 0, frame.f_back
+        depth = -1
+        back: FrameType | None = frame
         while back is not None:
+            if back.f_code.co_qualname in TIMERS:
+                return
             depth += back.f_code.co_filename.startswith(PACKAGE)
             back = back.f_back
         route.append(Step(file, frame.f_code.co_qualname, depth))
