@@ -30,9 +30,9 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import ALONE, CookieSource, Share
 from sidecar.domain.ports import Attempts, Clock
 from sidecar.domain.stalls import LoopWatch
-from sidecar.http1.outbound import usable_proxy_for
 from sidecar.http1.pool import Pool, PoolLimits
-from sidecar.identity.keyset import KeySet
+from sidecar.http1.proxies import usable_proxy_for
+from sidecar.identity.keyset import FETCH_LIMITS, KeySet
 from sidecar.identity.tokens import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.platform.breaker import Breaker
@@ -148,13 +148,13 @@ class App:
             raise
 
     async def _start(self) -> None:
-        settings, clock = self._settings, self._clock
+        settings, clock, observer = self._settings, self._clock, self._observer
         limits, backlog = room_for(settings.limits)
-        observer = self._observer
         self._hide_own()
         self._policies = policies = await self._open_policies(observer)
         key = KeySource(settings.key, on_change=self._hide)
-        keys = KeySet(settings.auth.url, clock, observer)
+        auth = Pool(settings.auth, FETCH_LIMITS, proxy=usable_proxy_for(settings.auth.url))
+        keys = KeySet(auth, clock, observer)
         self._owned.push_async_callback(keys.close)
         # Closed after the consumer: what that gives up at its end is still written down.
         books = self._open_books(observer)
