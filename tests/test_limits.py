@@ -67,7 +67,7 @@ NO_LIMITS: Final = {
         "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
     ),
     "a least length, of the operator's own secrets": (
-        "identity.tokens._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",
+        "identity.session_secret._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",
         "client.transport._SHORTEST_SECRET",
     ),
 }  # fmt: skip

@@ -33,7 +33,7 @@ from sidecar.domain.stalls import LoopWatch
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.http1.proxies import usable_proxy_for
 from sidecar.identity.keyset import FETCH_LIMITS, KeySet
-from sidecar.identity.tokens import secret_problem
+from sidecar.identity.session_secret import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
