@@ -13,8 +13,6 @@ from sidecar.app.status import Status
 from sidecar.domain.model import Charge, FailureKind
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker
-from sidecar.policy.load import load_policy
-from sidecar.policy.reading import read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
@@ -46,8 +44,7 @@ class Scene:
         self.clock = TurnedClock()
         self.file = folder / "policy.yaml"
         self.file.write_text(POLICY, encoding="utf-8")
-        policy = load_policy(POLICY.encode(), file="policy.yaml", environ={})
-        self.policies = PolicyStore(self.file, policy, read_here("policy.yaml", {}))
+        self.policies = PolicyStore(self.file, POLICY.encode(), {})
         self.metrics = Metrics(version="0")
         self.books = Books(self.metrics)
         self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
