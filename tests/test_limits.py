@@ -64,11 +64,12 @@ NO_LIMITS: Final = {
         "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
         "http1.framing._WORTH_A_SPLIT", "platform.consume._SHARED_DEADLINES",
         "policy.amounts._LIMIT", "app.memory_limit._PART", "app.memory_limit._NO_LIMIT",
-        "policy.content_coding._WORK", "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
+        "policy.store._USUAL_SWITCH_SECONDS", "policy.content_coding._WORK",
+        "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
         "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
     ),
     "a least length, of the operator's own secrets": (
-        "identity.tokens._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",
+        "identity.session_secret._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",
         "client.transport._SHORTEST_SECRET",
     ),
 }  # fmt: skip

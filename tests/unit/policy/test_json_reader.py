@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -200,14 +199,6 @@ def test_depth_is_bounded_wherever_slices_end(inner: bytes, work: int) -> None:
     assert isinstance(read(nested(MAX_DEPTH + 1, inner), "/n", work=work).findings[0], Unreadable)
     assert read(nested(MAX_DEPTH - 1, b"{}"), "/n", work=work).findings == (1,)
     assert isinstance(read(nested(MAX_DEPTH, b"{}"), "/n", work=work).findings[0], Unreadable)
-
-
-def test_a_reader_goes_to_another_process() -> None:
-    """The process that reads the policy sends it to the one that serves."""
-    reader = pickle.loads(pickle.dumps(JsonReader([JsonPointer.parse("/a/n")])))  # noqa: S301
-    with pytest.raises(StopIteration) as end:
-        next(reader.read(pieces_of(b'{"a":{"n":3}}')))
-    assert end.value.value == (3,)
 
 
 def filled(head: bytes, item: bytes, tail: bytes) -> bytes:

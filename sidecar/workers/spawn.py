@@ -1,19 +1,33 @@
-"""Processes that are started from the event loop, and that no cancellation leaves behind."""
+"""Starts and ends processes of this program: no cancellation leaves one behind."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def own_python(module: str) -> tuple[str, ...]:
+    """Return the command that runs a module of this program in another process.
+
+    Goes with `own_path` as PYTHONPATH: then it is the same code, in any working directory.
+    """
+    return (sys.executable or "python3", "-P", "-m", module)
+
+
+def own_path() -> str:
+    """Return where this process finds its modules, as PYTHONPATH has it."""
+    return os.pathsep.join(sys.path)
 
 
 async def start_process(
     *command: str,
     env: Mapping[str, str],
     pass_fds: Sequence[int] = (),
-    piped: bool = False,
 ) -> Process:
     """Start a process in a session of its own. Raises OSError where it cannot be started.
 
@@ -21,13 +35,9 @@ async def start_process(
     would leave it running then, with no one to wait for it. A terminal's Ctrl-C reaches the parent
     alone, which decides.
     """
-    pipe = asyncio.subprocess.PIPE if piped else None
     starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, pass_fds=pass_fds,
-            start_new_session=True,
-        )
-    )  # fmt: skip
+        asyncio.create_subprocess_exec(*command, env=env, pass_fds=pass_fds, start_new_session=True)
+    )
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:

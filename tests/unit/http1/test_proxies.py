@@ -1,22 +1,16 @@
-"""aiohttp's calls: names looked up apart from the loop, and the proxy of the environment."""
+"""The proxy that the environment names."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-
 import pytest
 
-from sidecar.http1.outbound import (
-    OutboundResolver,
+from sidecar.http1.proxies import (
     UnusableProxyError,
     is_loopback,
-    proxy_arguments,
     proxy_for,
     usable_proxy_for,
 )
 from sidecar.http1.tunnel import Proxy
-from tests.fakes.names import FixedLookup, HeldLookup
 
 PLATFORM = "https://api.bizbasics.ai"
 
@@ -27,39 +21,6 @@ def _no_proxy_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP", "HTTPS", "ALL", "NO"):
         for spelling in (f"{name}_PROXY", f"{name}_PROXY".lower()):
             monkeypatch.delenv(spelling, raising=False)
-
-
-async def test_names_are_looked_up_once_for_all() -> None:
-    """A caller is given every address with the port that it asked for."""
-    lookup = HeldLookup()
-    names = OutboundResolver(lookup)
-    waiting = [asyncio.ensure_future(names.resolve("auth.test", 443)) for _ in range(20)]
-    await lookup.begun(1)
-    lookup.answer("192.0.2.1", "2001:db8::1")
-    for found in await asyncio.gather(*waiting):
-        assert [(each["host"], each["port"]) for each in found] == [
-            ("192.0.2.1", 443),
-            ("2001:db8::1", 443),
-        ]
-    assert len(lookup.asked) == 1
-
-
-async def test_a_family_can_be_asked_for() -> None:
-    """Only its addresses are returned."""
-    names = OutboundResolver(FixedLookup("192.0.2.1", "2001:db8::1"))
-    found = await names.resolve("auth.test", 443, socket.AF_INET)
-    assert [each["host"] for each in found] == ["192.0.2.1"]
-
-
-async def test_closing_ends_the_lookups() -> None:
-    """Who waits for one gets an error."""
-    lookup = HeldLookup()
-    names = OutboundResolver(lookup)
-    waiting = asyncio.ensure_future(names.resolve("auth.test"))
-    await lookup.begun(1)
-    await names.close()
-    with pytest.raises(OSError, match=r"."):
-        await waiting
 
 
 @pytest.mark.parametrize(
@@ -123,15 +84,3 @@ def test_a_proxy_that_cannot_be_used_is_said(
     assert str(caught.value).startswith("HTTPS_PROXY is set and not used: ")
     assert "secret" not in str(caught.value)
     assert usable_proxy_for(PLATFORM) is None
-    assert proxy_arguments(PLATFORM) == {}
-
-
-def test_aiohttp_is_given_the_credentials_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A URL ends up in error messages; a header does not."""
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
-    assert proxy_arguments(PLATFORM) == {"proxy": "http://proxy.test:3128"}
-    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.test:3128")
-    assert proxy_arguments(PLATFORM) == {
-        "proxy": "http://proxy.test:3128",
-        "proxy_headers": {"Proxy-Authorization": "Basic dXNlcjpzZWNyZXQ="},
-    }

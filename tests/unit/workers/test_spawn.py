@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from sidecar.processes import end_process, start_process
+from sidecar.workers.spawn import end_process, start_process
 
 SLEEPING = (sys.executable, "-c", "import time; time.sleep(60)")
 
