@@ -115,7 +115,7 @@ async def test_half_closed_in_a_body_ends_at_once() -> None:
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         await upstream.heard.wait()
         client.writer.write_eof()
-        await eventually(lambda: stage.gateway.drain.inflight == 0, within=0.2)
+        await eventually(lambda: stage.gateway.drain.inflight == 0)
         assert await client.rest() == b""
 
 
@@ -177,7 +177,7 @@ async def test_a_refused_client_that_does_not_go_is_cut() -> None:
     async with staged() as stage, stage.client() as client:
         await client.send(b"nonsense\r\n\r\n")
         assert statuses(await client.rest()) == (400,)
-        await eventually(lambda: stage.server.open_connections == 0, within=3.0)
+        await eventually(lambda: stage.server.open_connections == 0)
         assert stage.observer.of("closed") == ["lingering"]
 
 
@@ -190,7 +190,7 @@ async def test_a_408_does_not_wait_for_the_decision_for_ever() -> None:
         stage.client() as client,
     ):
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-        await eventually(lambda: stage.observer.of("closed") == ["slow_body"], within=3.0)
+        await eventually(lambda: stage.observer.of("closed") == ["slow_body"])
         engine.release.set()
         assert statuses(await client.rest()) == (408,)
         assert upstream.untouched
