@@ -243,6 +243,7 @@ def _add_explain(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--product", help="the product's slug (env PRODUCT_SLUG; default: the policy's product)"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_explain)
 
 
@@ -269,6 +270,7 @@ def _explain(args: argparse.Namespace) -> int:
         headers=args.header,
         body=body,
         product=given.optional(PRODUCT),
+        as_json=args.json,
     )
     print(explained)
     return 0
