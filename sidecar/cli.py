@@ -228,6 +228,7 @@ def _add_explain(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--product", help="the product's slug (env PRODUCT_SLUG; default: the policy's product)"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_explain)
 
 
@@ -254,6 +255,7 @@ def _explain(args: argparse.Namespace) -> int:
         headers=args.header,
         body=body,
         product=given.optional(PRODUCT),
+        as_json=args.json,
     )
     print(explained)
     return 0

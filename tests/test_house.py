@@ -54,7 +54,7 @@ EDGES["workers"] = frozenset(
     {"admin", "app", "domain", "policy", "processes", "settings", "telemetry"}
 )
 EDGES["commands"] = frozenset(
-    {"admission", "app", "client", "domain", "events", "http1", "policy", "settings"}
+    {"admission", "app", "client", "domain", "events", "http1", "identity", "policy", "settings"}
 )
 EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings"})
 EDGES["cli"] = frozenset(EDGES)
@@ -82,6 +82,7 @@ TESTED_WITH: Final = {
     # Wiring shows what it does only when it runs.
     "app/side_jobs.py": "e2e/test_webhooks.py",
     # Phases and records of the engine have no behaviour apart from it.
+    "admission/findings.py": "unit/admission/test_engine.py",
     "admission/idempotency.py": "unit/admission/test_keys.py",
     "admission/journal_contents.py": "unit/admission/test_journal_damage.py",
     "admission/journal_frames.py": "unit/admission/test_journal_file.py",

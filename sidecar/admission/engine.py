@@ -10,13 +10,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecar.admission.books import Books
-from sidecar.admission.idempotency import key_of, scope_of
-from sidecar.admission.lessor import Lessor
-from sidecar.admission.payments import Payments
-from sidecar.admission.turns import Turns
-from sidecar.admission.verdict import (
+from sidecar.admission.findings import (
     Anonymous,
-    Barred,
     Free,
     MeteredFinding,
     NoRoom,
@@ -26,6 +21,14 @@ from sidecar.admission.verdict import (
     Unmetered,
     Unpriced,
     Unsafe,
+    price_of,
+    unmetered_finding,
+)
+from sidecar.admission.idempotency import key_of, scope_of_call
+from sidecar.admission.lessor import Lessor
+from sidecar.admission.payments import Payments
+from sidecar.admission.turns import Turns
+from sidecar.admission.verdict import (
     conclude,
     rule,
     rule_unmetered,
@@ -33,7 +36,6 @@ from sidecar.admission.verdict import (
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     ALONE,
-    Action,
     Call,
     Charge,
     Decision,
@@ -50,7 +52,7 @@ from sidecar.domain.model import (
 )
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
 from sidecar.domain.values import value
-from sidecar.policy.amounts import JsonAmount, UnreadableAmount
+from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
 
 
@@ -179,7 +181,7 @@ class Engine:
             return self._uncharged(amount, call, route, meter, identity)
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
-        scope = _scope(call, route, meter, identity, product)
+        scope = scope_of_call(call, route.name, meter.resource, identity, product)
         shared = None
         if self._attempts is not None and call.request_id_origin is RequestIdOrigin.TRUSTED:
             shared = await self._attempts.next(scope)
@@ -279,15 +281,12 @@ class Engine:
             amount = await self._turns.run(reading)
         else:
             amount = source.read(call.headers)
-        if isinstance(amount, UnreadableAmount):
-            return Unpriced(amount.detail, amount.status)
-        return amount or Free()
+        return price_of(amount)
 
     async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
         identity: Identity | IdentityFailure | None = None
-        finding: Unmetered | Barred = Barred(matched=route is not policy.unmatched)
-        if route.action is Action.ALLOW:
-            finding = Unmetered()
+        finding = unmetered_finding(route, matched=route is not policy.unmatched)
+        if isinstance(finding, Unmetered):
             # For the product's sake only: nothing is fetched, and a failure says nothing.
             identity = await self._identities.identify(call.headers, policy.identity, wait=False)
         return conclude(
@@ -319,19 +318,6 @@ class Engine:
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
-
-
-def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:
-    return scope_of(
-        product=product,
-        org_id=identity.org_id,
-        user_id=identity.user_id,
-        route=route.name,
-        method=call.method,
-        path=call.path,
-        resource=meter.resource,
-        request_id=call.request_id,
-    )
 
 
 def _refunds(refund: Refund, execution: Execution) -> bool:

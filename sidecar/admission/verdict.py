@@ -6,13 +6,28 @@ finding means is written once, in `rule`; no default, empty value or exception i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
 
-from sidecar.admission.ledger import Remaining
+from sidecar.admission.findings import (
+    Anonymous,
+    Barred,
+    Credited,
+    Denied,
+    Free,
+    Leased,
+    MeteredFinding,
+    NoRoom,
+    NotEntitled,
+    Replayed,
+    TooLong,
+    Unanswered,
+    Unjournalled,
+    Unmetered,
+    Unpriced,
+    Unsafe,
+)
 from sidecar.admission.moment import good_until
-from sidecar.admission.outages import Spent
 from sidecar.domain.model import (
     Charge,
     Decision,
@@ -52,136 +67,6 @@ class Owed(Enum):
     SETTLE = auto()  # not executed, and perhaps charged
 
 
-@dataclass(frozen=True, slots=True)
-class Unmetered:
-    """The route charges nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Barred:
-    """The policy lets nothing through here; `matched` by a route of it, or by none."""
-
-    matched: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Unsafe:
-    """The path could be read in two ways."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anonymous:
-    """A metered call without an identity to trust."""
-
-    kind: IdentityFailure
-
-
-@dataclass(frozen=True, slots=True)
-class NotEntitled:
-    """The caller's org does not have the product."""
-
-    product: str
-
-
-@dataclass(frozen=True, slots=True)
-class TooLong:
-    """The body that sets the amount is longer than `limit` bytes."""
-
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class NoRoom:
-    """There is no memory for the body that sets the amount."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unpriced:
-    """The amount cannot be read; 415 where that is for the body's content coding."""
-
-    detail: str
-    status: int = 422
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """The call costs 0 units: there is nothing to ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The request ID was seen before, and the policy rejects those."""
-
-
-@value
-class Credited:
-    """A credit pays the call; its units were good until then (Unix seconds)."""
-
-    good_until: float
-
-
-@value
-class Leased:
-    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds.
-
-    The units are good until then (Unix seconds).
-    """
-
-    quota: Quota
-    good_until: float
-
-
-@value
-class Denied:
-    """The platform refused the same a moment ago."""
-
-    quota: Quota
-
-
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """The platform gave no answer to trust. `sent`: the charge's key may have reached it.
-
-    `spent` of `budget` units has passed without one; `known` is what its last answer left.
-    """
-
-    kind: FailureKind
-    sent: bool
-    spent: Spent
-    budget: int
-    known: Remaining | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unjournalled:
-    """What would have been let through on trust cannot be remembered."""
-
-    detail: str
-
-
-Finding = (
-    Unmetered
-    | Barred
-    | Unsafe
-    | Anonymous
-    | NotEntitled
-    | TooLong
-    | NoRoom
-    | Unpriced
-    | Free
-    | Replayed
-    | Credited
-    | Leased
-    | Denied
-    | Granted
-    | Refused
-    | Unanswered
-    | Unjournalled
-)
-
-
 @value
 class Ruling:
     """What follows from a finding. `good_until` is 0 where no units were paid."""
@@ -211,24 +96,6 @@ def rule_unmetered(finding: Unmetered | Barred | Unsafe) -> Ruling:
         case Unsafe(detail):
             return Ruling(Reason.BAD_REQUEST, 400, detail)
     assert_never(finding)
-
-
-MeteredFinding = (
-    Anonymous
-    | NotEntitled
-    | TooLong
-    | NoRoom
-    | Unpriced
-    | Free
-    | Replayed
-    | Credited
-    | Leased
-    | Denied
-    | Granted
-    | Refused
-    | Unanswered
-    | Unjournalled
-)
 
 
 def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruling:
