@@ -13,7 +13,6 @@ from sidecar.admission.books import Books
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
-from sidecar.admission.turns import Turns
 from sidecar.admission.verdict import (
     Anonymous,
     Barred,
@@ -49,6 +48,7 @@ from sidecar.domain.model import (
     Share,
 )
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.turns import turns
 from sidecar.domain.values import value
 from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
@@ -132,7 +132,6 @@ class Engine:
         self._observer = observer
         self._nonce = nonce
         self._attempts = attempts
-        self._turns = Turns()
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
@@ -264,7 +263,7 @@ class Engine:
     async def _price(
         self, call: Call, meter: Meter, body: BodySource, org: str
     ) -> int | TooLong | NoRoom | Unpriced | Free:
-        """Price a call; a body that sets the amount is read in turns with other bodies."""
+        """Price a call; a body that sets the amount is read in turns with other work."""
         source = meter.amount
         if isinstance(source, JsonAmount):
             compressed = any(name == b"content-encoding" for name, _ in call.headers)
@@ -276,7 +275,7 @@ class Engine:
             if content is None:
                 return TooLong(meter.body_limit)
             reading = source.reading(call.headers, content, meter.body_limit)
-            amount = await self._turns.run(reading)
+            amount = await turns().run(reading, org)
         else:
             amount = source.read(call.headers)
         if isinstance(amount, UnreadableAmount):
