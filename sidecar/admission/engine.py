@@ -27,7 +27,6 @@ from sidecar.admission.findings import (
 from sidecar.admission.idempotency import key_of, scope_of_call
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
-from sidecar.admission.turns import Turns
 from sidecar.admission.verdict import (
     conclude,
     rule,
@@ -51,6 +50,7 @@ from sidecar.domain.model import (
     Share,
 )
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.turns import turns
 from sidecar.domain.values import value
 from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
@@ -134,7 +134,6 @@ class Engine:
         self._observer = observer
         self._nonce = nonce
         self._attempts = attempts
-        self._turns = Turns()
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
@@ -266,7 +265,7 @@ class Engine:
     async def _price(
         self, call: Call, meter: Meter, body: BodySource, org: str
     ) -> int | TooLong | NoRoom | Unpriced | Free:
-        """Price a call; a body that sets the amount is read in turns with other bodies."""
+        """Price a call; a body that sets the amount is read in turns with other work."""
         source = meter.amount
         if isinstance(source, JsonAmount):
             compressed = any(name == b"content-encoding" for name, _ in call.headers)
@@ -278,7 +277,7 @@ class Engine:
             if content is None:
                 return TooLong(meter.body_limit)
             reading = source.reading(call.headers, content, meter.body_limit)
-            amount = await self._turns.run(reading)
+            amount = await turns().run(reading, org)
         else:
             amount = source.read(call.headers)
         return price_of(amount)

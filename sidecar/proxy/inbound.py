@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 from sidecar.domain.errors import NoRoomError
+from sidecar.domain.turns import turns
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import ChunkedBody
 from sidecar.http1.heads import CHUNKED
@@ -20,6 +21,9 @@ _PRIME_SECONDS: Final = 5.0
 _SLICE_WORK: Final = 512
 _PIECE: Final = 4 * 1024
 _PIECE_WORK: Final = 4
+_ARRIVING: Final = 0.0001
+"""Seconds that it takes to receive the next piece of a large body: up to 256 KiB."""
+
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -156,27 +160,34 @@ class InboundBody:
         self._name_holder(holder)
         self._reading = True
         if self._chunked is None:
-            whole = self._left + len(self._held)
-            if whole > limit:
+            size = self._left + len(self._held)
+            if size > limit:
                 return None
-            self._reserve(whole + decoder - self._counted)
-            self._hold = limit + 1
+            self._reserve(size + decoder - self._counted)
+            most = limit + 1
         else:
             self._reserve(decoder)
-            self._hold = 2 * limit + _HOLD  # the framing counts as well
+            most = 2 * limit + _HOLD  # the framing counts as well
         if self.owes_continue:
             self._expects = False
             self._sender.write_interim(_CONTINUE)
+        paced = 0
         while not self.done:
-            if len(self._held) >= self._hold:
+            held = len(self._held)
+            if held >= most:
                 return None
+            if held >= _HOLD and held != paced:
+                paced = held
+                await turns().run(_arriving(), holder)
+                continue
+            self._hold = min(most, held + _HOLD)
             self._sender.resume_body()
             await self._wait()
-        self._held = held = bytes(self._held)
+        self._held = whole = bytes(self._held)
         if self._chunked is None:
-            return held
-        self._reserve(len(held))
-        return await self._memory.turns.run(_unframed(held, limit))
+            return whole
+        self._reserve(len(whole))
+        return await turns().run(_unframed(whole, limit), holder)
 
     async def _wait(self) -> None:
         if self.error is None:
@@ -220,6 +231,11 @@ class InboundBody:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _arriving() -> Generator[float, None, None]:
+    """Take a turn for the next piece, so that large bodies do not all arrive in one iteration."""
+    yield _ARRIVING
 
 
 def _unframed(framed: bytes, limit: int) -> Generator[None, None, bytes | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -11,8 +13,9 @@ from types import FrameType
 import pytest
 
 from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Opaque, Unreadable
-from sidecar.policy.json_reader import MAX_DEPTH, MAX_NUMBER, MAX_TEXT, WORK, JsonReader
+from sidecar.policy.json_reader import MAX_DEPTH, MAX_NUMBER, WORK, JsonReader
 from sidecar.policy.json_text import Piece, pieces_of
+from sidecar.policy.json_values import MAX_TEXT
 from tests.json_reading import find, read
 
 RFC_DOCUMENT = (
@@ -281,3 +284,19 @@ def test_an_ordinary_body_is_read_in_its_first_slice() -> None:
     assert len(slices_of(json.dumps(request).encode())) == 1
     request["messages"] = messages[:1]
     assert len(slices_of(json.dumps(request, indent=2).encode())) == 1
+
+
+@pytest.mark.parametrize("body", [b'{"n":1}', b'{"n":', b'{"x":' + b"[" * (2 * MAX_DEPTH)])
+def test_nothing_of_a_body_is_kept_until_the_collector_runs(body: bytes) -> None:
+    """Ten callers of refused bodies once left hundreds of MiB to it."""
+    source = pieces_of(body, 4)
+    trace = weakref.ref(source)
+    gc.disable()
+    try:
+        reading = JsonReader([JsonPointer.parse("/n")]).read(source)
+        for _ in reading:
+            pass
+        del source, reading
+        assert trace() is None
+    finally:
+        gc.enable()
