@@ -81,7 +81,7 @@ def test_a_key_in_any_common_form_is_no_secret(name: str) -> None:
     [
         b"s" * 32,
         b"0" * 52,  # an ASCII zero is the tag of a DER sequence
-        b"0" + secrets.token_bytes(63),
+        pytest.param(b"0" + secrets.token_bytes(63), id="random bytes after a zero"),
         b'{"key": "value of the product\'s own making"}',
         b"ssh is no secret, but this sentence is",
         "gehört zum Geheimnis: sechsunddreißig".encode(),
