@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.domain.model import OnPlatformError
+from sidecar.domain.choices import OnPlatformError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ credit and a lease are decided before the coroutine first yields.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from sidecar.admission.books import Books
 from sidecar.admission.findings import (
@@ -32,26 +33,22 @@ from sidecar.admission.verdict import (
     rule,
     rule_unmetered,
 )
+from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
-    ALONE,
     Call,
     Charge,
     Decision,
-    ErrorFormat,
     Execution,
     Headers,
     Identity,
-    IdentityFailure,
-    IdentitySource,
     Permit,
-    Refund,
     RequestIdOrigin,
-    Share,
 )
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.share import ALONE, Share
 from sidecar.domain.turns import turns
-from sidecar.domain.values import value
 from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
 
@@ -89,17 +86,23 @@ class PolicySource(Protocol):
         """The last good policy."""
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class _Claimed:
     """The attempt number, and the claim held in the replay book: none for a generated ID.
 
     `nonce` is b"" where other processes derive the same key; `private` where none of them did.
     """
 
-    attempt: int
-    scope: bytes | None
-    nonce: bytes
-    private: bool
+    attempt: Final[int]
+    scope: Final[bytes | None]
+    nonce: Final[bytes]
+    private: Final[bool]
+
+    def __init__(self, attempt: int, scope: bytes | None, nonce: bytes, private: bool) -> None:
+        self.attempt = attempt
+        self.scope = scope
+        self.nonce = nonce
+        self.private = private
 
 
 class Engine:

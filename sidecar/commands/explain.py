@@ -16,15 +16,8 @@ from sidecar.admission.findings import (
 )
 from sidecar.admission.idempotency import key_of, scope_of_call
 from sidecar.commands.prospects import Prospect, of_metered, of_unmetered, of_unsafe
-from sidecar.domain.model import (
-    Call,
-    Headers,
-    Identity,
-    IdentityFailure,
-    IdentitySource,
-    RequestIdOrigin,
-    Resource,
-)
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin, Resource
 from sidecar.identity.claims import read_claims
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import decode_segment, read_object

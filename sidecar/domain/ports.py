@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.model import (
     Charge,
     Decision,
     FailureKind,
     Headers,
     Identity,
-    IdentityFailure,
-    IdentitySource,
     Loss,
-    OnReplay,
     Outcome,
     Quota,
     Reason,

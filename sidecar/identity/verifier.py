@@ -9,7 +9,8 @@ from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
-from sidecar.domain.model import CookieSource, Headers, Identity, IdentityFailure, IdentitySource
+from sidecar.domain.credentials import CookieSource, IdentityFailure, IdentitySource
+from sidecar.domain.model import Headers, Identity
 from sidecar.domain.ports import Clock
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import LONGEST_TOKEN

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
-from sidecar.domain.model import (
+from sidecar.domain.choices import (
     Accuracy,
     Action,
     Enforcement,
@@ -22,8 +22,8 @@ from sidecar.domain.model import (
     OnPlatformError,
     OnReplay,
     Refund,
-    Resource,
 )
+from sidecar.domain.model import Resource
 from sidecar.policy.fields import (
     CookieName,
     DenyStatus,

@@ -11,15 +11,9 @@ from sidecar.answers import early
 from sidecar.answers.failures import fault, upstream_failure
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer, serialise
+from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    Call,
-    Decision,
-    ErrorFormat,
-    Execution,
-    Permit,
-    RequestIdOrigin,
-)
+from sidecar.domain.model import Call, Decision, Execution, Permit, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError

@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    FailureKind,
-    IdentityFailure,
-    Loss,
-    OnReplay,
-    Quota,
-    Reason,
-)
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Charge, Decision, FailureKind, Loss, Quota, Reason
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times

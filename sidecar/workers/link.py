@@ -11,7 +11,8 @@ from typing import Final
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import View
 from sidecar.domain.errors import SidecarError
-from sidecar.domain.model import Quota, Share
+from sidecar.domain.model import Quota
+from sidecar.domain.share import Share
 from sidecar.policy.problems import Problem
 from sidecar.settings.run import Settings
 from sidecar.telemetry.snapshot import Snapshot

@@ -23,7 +23,8 @@ from sidecar.admin.state import ReloadReport, View
 from sidecar.app.process import unless
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Quota, Share
+from sidecar.domain.model import Quota
+from sidecar.domain.share import Share
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.store import PolicyStore, ReloadOutcome

@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.domain.model import (
-    Charge,
-    ErrorFormat,
-    FailureKind,
-    Headers,
-    Identity,
-    IdentityFailure,
-    IdentitySource,
-    Loss,
-    OnReplay,
-    Quota,
-    Reason,
-)
+from sidecar.domain.choices import ErrorFormat, OnReplay
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.model import Charge, FailureKind, Headers, Identity, Loss, Quota, Reason
 from sidecar.policy.compiled import Route, UnsafePath
 
 

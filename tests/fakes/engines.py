@@ -5,17 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sidecar.domain.model import (
-    Call,
-    Decision,
-    ErrorFormat,
-    Execution,
-    Identity,
-    Permit,
-    Quota,
-    Reason,
-    Refund,
-)
+from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.model import Call, Decision, Execution, Identity, Permit, Quota, Reason
 from sidecar.domain.ports import BodySource
 
 ACME = Identity("org_acme", "user_1", "org_owner", "pro", frozenset(), {}, None, 4_000_000_000.0)

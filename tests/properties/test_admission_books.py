@@ -26,16 +26,8 @@ from hypothesis.stateful import (
 
 from sidecar.admission.journal import Entry, Purpose
 from sidecar.admission.reporter import Reporter
-from sidecar.domain.model import (
-    Accuracy,
-    Decision,
-    Execution,
-    FailureKind,
-    OnPlatformError,
-    OnReplay,
-    Refund,
-    Refused,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay, Refund
+from sidecar.domain.model import Decision, Execution, FailureKind, Refused
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
 from tests.fakes.quotas import (

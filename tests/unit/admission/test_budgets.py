@@ -8,16 +8,9 @@ import pytest
 
 from sidecar.admission.ledger import DENIAL_SECONDS, DISGUISE_SECONDS
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import (
-    Decision,
-    Execution,
-    FailureKind,
-    OnOverQuota,
-    OnPlatformError,
-    Reason,
-    RequestIdOrigin,
-    Share,
-)
+from sidecar.domain.choices import OnOverQuota, OnPlatformError
+from sidecar.domain.model import Decision, Execution, FailureKind, Reason, RequestIdOrigin
+from sidecar.domain.share import Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
 from tests.fakes.quotas import AnswerLosingQuotas, DisguisedQuotas, QuotaStore, UnreachableQuotas

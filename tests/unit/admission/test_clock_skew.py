@@ -7,15 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.admission.moment import UNSURE_SECONDS, Moment
-from sidecar.domain.model import (
-    Accuracy,
-    Charge,
-    Execution,
-    Loss,
-    OnPlatformError,
-    Reason,
-    Refused,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.model import Charge, Execution, Loss, Reason, Refused
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota
 

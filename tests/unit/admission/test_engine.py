@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 
 from sidecar.admission.moment import Moment
-from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    UNLIMITED,
+from sidecar.domain.choices import (
     Accuracy,
-    Decision,
     Enforcement,
     ErrorFormat,
-    Execution,
-    Failed,
-    FailureKind,
-    IdentityFailure,
     OnOverQuota,
     OnPlatformError,
     OnReplay,
+)
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.errors import NoRoomError
+from sidecar.domain.model import (
+    UNLIMITED,
+    Decision,
+    Execution,
+    Failed,
+    FailureKind,
     Reason,
     Verdict,
 )

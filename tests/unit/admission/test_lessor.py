@@ -7,7 +7,8 @@ import contextlib
 from typing import Any
 
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import Accuracy, Execution, FailureKind, OnPlatformError, Reason
+from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.model import Execution, FailureKind, Reason
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, UnreachableQuotas
 from tests.unit.admission.scene import ORG, RESOURCE, Scene
 

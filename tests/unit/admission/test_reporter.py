@@ -9,7 +9,8 @@ import pytest
 from sidecar.admission.journal import MEMORY_SECONDS, JournalUnwritable, Record, Sent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
-from sidecar.domain.model import Charge, Execution, FailureKind, OnPlatformError, Outcome, Reason
+from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.model import Charge, Execution, FailureKind, Outcome, Reason
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,

@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.admission.moment import Moment
 from sidecar.admission.steps import IllegalStep
-from sidecar.domain.model import Execution, OnReplay, Reason, Refund, RequestIdOrigin
+from sidecar.domain.choices import OnReplay, Refund
+from sidecar.domain.model import Execution, Reason, RequestIdOrigin
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import Scene
 

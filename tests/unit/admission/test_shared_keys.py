@@ -10,16 +10,8 @@ import pytest
 
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
-from sidecar.domain.model import (
-    Accuracy,
-    Decision,
-    Execution,
-    FailureKind,
-    OnPlatformError,
-    OnReplay,
-    Reason,
-    RequestIdOrigin,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay
+from sidecar.domain.model import Decision, Execution, FailureKind, Reason, RequestIdOrigin
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, HonestQuotas, QuotaStore

@@ -8,14 +8,8 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.model import (
-    BearerSource,
-    CookieSource,
-    Headers,
-    Identity,
-    IdentityFailure,
-    IdentitySource,
-)
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentityFailure, IdentitySource
+from sidecar.domain.model import Headers, Identity
 from sidecar.domain.ports import Identities
 from sidecar.identity import tokens, verifier
 from sidecar.identity.jws import Jws

@@ -8,14 +8,8 @@ import logging
 import orjson
 import pytest
 
-from sidecar.domain.model import (
-    Call,
-    Decision,
-    ErrorFormat,
-    Execution,
-    Reason,
-    RequestIdOrigin,
-)
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.model import Call, Decision, Execution, Reason, RequestIdOrigin
 from sidecar.http1.framing import Body
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.relay import Relay

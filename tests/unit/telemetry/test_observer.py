@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.domain.model import Charge, Decision, FailureKind, Loss, OnReplay, Reason
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.model import Charge, Decision, FailureKind, Loss, Reason
 from sidecar.telemetry.observer import Observer
 
 

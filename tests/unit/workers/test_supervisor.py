@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from sidecar.admin.state import View
-from sidecar.domain.model import Share
+from sidecar.domain.share import Share
 from sidecar.workers.conditions import UNKNOWN
 from sidecar.workers.link import Condition, Found
 from sidecar.workers.supervisor import Supervisor

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from sidecar.admin.state import View
-from sidecar.domain.model import ALONE
+from sidecar.domain.share import ALONE
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import Problem
 from sidecar.settings.run import Settings
