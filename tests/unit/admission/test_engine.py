@@ -284,7 +284,7 @@ async def test_the_constructors_product_overrules_the_policys() -> None:
     assert (await scene.decide()).reason is Reason.NOT_ENTITLED
 
 
-def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
+async def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
     """What the books can tell is decided before the coroutine first yields."""
 
     def finish(scene: Scene, path: str = "/chat") -> Decision:
@@ -300,7 +300,7 @@ def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
     charge_slot = (ORG, RESOURCE)
     scene.books.credits.add(charge_slot, 1, scene.store.reset_at, scene.clock.time())
     denying = Scene(limit=0)
-    asyncio.run(_decide_once(denying))
+    await _decide_once(denying)
     assert finish(scene, "/free").reason is Reason.UNMETERED
     reading = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale(default=1)))
     reading.books.credits.add(charge_slot, 1, scene.store.reset_at, scene.clock.time())
