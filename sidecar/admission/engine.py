@@ -1,4 +1,4 @@
-"""The engine: `decide` reads as its phases, `settle` closes what it opened.
+"""The engine: `decide` reads as its phases, `attempt_ended` closes what it opened.
 
 The phases that need nothing from outside do not suspend: an unmetered call, a cached denial, a
 credit and a lease are decided before the coroutine first yields.
@@ -37,10 +37,10 @@ from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
+    AttemptEnd,
     Call,
     Charge,
     Decision,
-    Execution,
     Headers,
     Identity,
     Permit,
@@ -106,7 +106,7 @@ class _Claimed:
 
 
 class Engine:
-    """Decides on calls, one `decide` each, and settles each permit once it was used."""
+    """Decides on calls, one `decide` each, and closes each permit once it was used."""
 
     def __init__(
         self,
@@ -217,18 +217,18 @@ class Engine:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, amount)
         return decision
 
-    def settle(self, permit: Permit, execution: Execution) -> None:
+    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
         """Close a permit, once, after its attempt upstream ended or was given up."""
         if permit.claim is not None:
             now = self._clock.monotonic()
-            if execution is Execution.DONE:
+            if end is AttemptEnd.DONE:
                 self._books.replays.succeed(permit.claim, now)
             else:
                 self._books.replays.release(permit.claim, now)
         charge = permit.charge
         if charge is None:
             return
-        refunded = _refunds(permit.refund, execution)
+        refunded = _refunds(permit.refund, end)
         if permit.paid:
             if refunded:
                 self._books.refund(charge, permit.good_until, self._clock.time())
@@ -322,11 +322,11 @@ class Engine:
         return decision
 
 
-def _refunds(refund: Refund, execution: Execution) -> bool:
-    match execution:
-        case Execution.DONE:
+def _refunds(refund: Refund, end: AttemptEnd) -> bool:
+    match end:
+        case AttemptEnd.DONE:
             return False
-        case Execution.FAILED:
+        case AttemptEnd.FAILED:
             return refund is Refund.FAILED
-        case Execution.UNREACHED:
+        case AttemptEnd.UNREACHED:
             return refund is not Refund.NEVER

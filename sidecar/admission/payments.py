@@ -154,7 +154,7 @@ class Payments:
             return ruling
         witness = Witness.of(identity, charge.resource, now.unix)
         limited = witness is not None and witness.limited
-        if ruling.owed is Owed.SETTLE:
+        if ruling.owed is Owed.RECLAIM:
             self._books.owe(charge, now, limited=limited)
             return ruling
         try:

@@ -125,7 +125,7 @@ class ReplayBook:
 
     @property
     def in_flight(self) -> int:
-        """Count the claims not settled yet."""
+        """Count the claims of attempts that have not ended."""
         return sum(entry.in_flight for entry in self._flying.values())
 
     def claim(

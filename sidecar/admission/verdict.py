@@ -60,7 +60,7 @@ class Owed(Enum):
 
     NOTHING = auto()
     REPORT = auto()  # executed without a confirmed charge
-    SETTLE = auto()  # not executed, and perhaps charged
+    RECLAIM = auto()  # not executed, and perhaps charged
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -170,7 +170,7 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
 
 def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> Ruling:
     unsure = finding.sent and finding.kind.result_unknown
-    if_refused = Owed.SETTLE if unsure else Owed.NOTHING
+    if_refused = Owed.RECLAIM if unsure else Owed.NOTHING
     detail = f"the platform gave no answer to trust: {finding.kind}"
     closed = Ruling(
         Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused

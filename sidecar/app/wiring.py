@@ -23,6 +23,7 @@ from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
 from sidecar.app.background import own_task
 from sidecar.app.journal_keeper import JournalKeeper
+from sidecar.app.loop_watch import LoopWatch
 from sidecar.app.memory_limit import body_memory
 from sidecar.app.open_files import room_for
 from sidecar.app.status import Status
@@ -30,7 +31,6 @@ from sidecar.domain.credentials import CookieSource
 from sidecar.domain.errors import UserError
 from sidecar.domain.ports import Attempts, Clock
 from sidecar.domain.share import ALONE, Share
-from sidecar.domain.stalls import LoopWatch
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.http1.proxies import usable_proxy_for
 from sidecar.identity.keyset import FETCH_LIMITS, KeySet

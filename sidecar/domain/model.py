@@ -270,7 +270,7 @@ class Loss(StrEnum):
     STOPPED = "stopped"  # the process ended, and no journal keeps them
 
 
-class Execution(StrEnum):
+class AttemptEnd(StrEnum):
     """How the attempt upstream ended, as far as `refund` and `replay` care."""
 
     DONE = "done"

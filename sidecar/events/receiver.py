@@ -19,7 +19,13 @@ from typing import Final, Protocol, assert_never
 from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.model import Headers, Resource
 from sidecar.domain.ports import Clock, EventObserver
-from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
+from sidecar.events.meaning import (
+    EventEffect,
+    NotAnEventError,
+    PlatformEvent,
+    effect_of,
+    read_event,
+)
 from sidecar.events.memory import SeenDeliveries
 from sidecar.events.signature import is_signed, is_well_formed
 
@@ -100,21 +106,21 @@ class Receiver:
     def _is_young(self, at: float) -> bool:
         return -_SKEW <= self._clock.time() - at <= WINDOW
 
-    def _apply(self, event: Event) -> DeliveryOutcome:
+    def _apply(self, event: PlatformEvent) -> DeliveryOutcome:
         org_id = event.org_id
         effect = effect_of(event)
-        if org_id is None or effect is Effect.NOTHING:
+        if org_id is None or effect is EventEffect.NOTHING:
             return DeliveryOutcome.IGNORED
         now = self._clock.time()
         match effect:
-            case Effect.RIGHTS:
+            case EventEffect.RIGHTS:
                 self._stale.forget_denial(org_id, now)
                 if event.named and event.at is not None:
                     # Not ahead of now: limits that are heard from now on must count against it.
                     self._stale.note_entitlement_event(org_id, min(event.at, now))
-            case Effect.DENIALS:
+            case EventEffect.DENIALS:
                 self._stale.forget_denial(org_id, now)
-            case Effect.SEATS:
+            case EventEffect.SEATS:
                 self._stale.forget_denial(org_id, now, Resource.SEATS.value)
             case _:
                 assert_never(effect)

@@ -31,7 +31,7 @@ _sizes: dict[bytes, int] = {}
 _EXTENSION_TEXT: Final = _TOKEN + b'="\t ;'
 
 
-class Body(Protocol):
+class BodyFraming(Protocol):
     """The rest of one message, fed as it arrives."""
 
     done: bool
@@ -329,7 +329,7 @@ def _check_extension(extension: bytes) -> None:
             raise ProtocolError("a chunk extension is not `name` or `name=value`")
 
 
-def body_of(length: int, *, decode: bool = False) -> Body:
+def body_of(length: int, *, decode: bool = False) -> BodyFraming:
     """Return the reader for a body whose head said `length`."""
     if length == CHUNKED:
         return ChunkedBody(decode=decode)

@@ -8,7 +8,7 @@ from typing import Final
 
 from sidecar.domain.model import Quota
 
-Slot = tuple[str, str]
+NoticeSlot = tuple[str, str]
 """An org and a resource."""
 
 CAPACITY: Final = 10_000
@@ -34,9 +34,9 @@ class ToldLevels:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._told: OrderedDict[Slot, tuple[int, float]] = OrderedDict()
+        self._told: OrderedDict[NoticeSlot, tuple[int, float]] = OrderedDict()
 
-    def is_news(self, slot: Slot, level: int, reset_at: float) -> bool:
+    def is_news(self, slot: NoticeSlot, level: int, reset_at: float) -> bool:
         """Say whether a level differs from what was told, and remember it if so.
 
         Within a period a level that is lower is news too: the plan was raised. In a new period
@@ -51,6 +51,6 @@ class ToldLevels:
             self._told.popitem(last=False)
         return True
 
-    def forget(self, slot: Slot) -> None:
+    def forget(self, slot: NoticeSlot) -> None:
         """Take what was told back: it did not arrive."""
         self._told.pop(slot, None)

@@ -15,7 +15,7 @@ from typing import Final
 from sidecar.domain.errors import SidecarError, TransientError
 from sidecar.domain.model import Quota
 from sidecar.domain.ports import NoticeObserver
-from sidecar.notices.levels import Slot, ToldLevels, level_of
+from sidecar.notices.levels import NoticeSlot, ToldLevels, level_of
 from sidecar.notices.wording import Notice, notice_of
 
 _log = logging.getLogger("sidecar.notices")
@@ -48,7 +48,7 @@ class Publisher:
         self._observer = observer
         self._sleep = sleep
         self._told = ToldLevels()
-        self._waiting: OrderedDict[Slot, tuple[Quota, int]] = OrderedDict()
+        self._waiting: OrderedDict[NoticeSlot, tuple[Quota, int]] = OrderedDict()
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._some = asyncio.Event()
 
@@ -83,7 +83,7 @@ class Publisher:
                     await self._sleep(_PAUSE)
             self._some.clear()
 
-    async def _out(self, slot: Slot, quota: Quota, level: int) -> bool:
+    async def _out(self, slot: NoticeSlot, quota: Quota, level: int) -> bool:
         """Publish one; False where the platform should be left alone for a while."""
         org_id = slot[0]
         try:

@@ -16,11 +16,11 @@ import orjson
 
 from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.domain.ports import PlatformObserver
-from sidecar.domain.stalls import Lost, Patience, always_on_time, ends_within
+from sidecar.domain.stalls import Allowance, Lost, always_on_time, ends_within
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
-from sidecar.http1.framing import Body
+from sidecar.http1.framing import BodyFraming
 from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
 from sidecar.platform.answers import read_answer
@@ -38,9 +38,23 @@ _SHARED_DEADLINES: Final = 64
 class _Attempt:
     """One request to the platform: the handler of its answer, and what its deadline tells."""
 
-    __slots__ = ("_body", "_charge", "_connection", "_consumer", "_patience", "_size", "_status",
-                 "_type", "decode", "orphaned", "outcome", "over", "result", "started",
-                 "ticket")  # fmt: skip
+    __slots__ = (
+        "_allowance",
+        "_body",
+        "_charge",
+        "_connection",
+        "_consumer",
+        "_size",
+        "_status",
+        "_type",
+        "decode",
+        "orphaned",
+        "outcome",
+        "over",
+        "result",
+        "started",
+        "ticket",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,10 +62,10 @@ class _Attempt:
         charge: Charge,
         ticket: Ticket,
         connection: ClientConnection,
-        patience: Patience,
+        allowance: Allowance,
     ) -> None:
         self.decode = True
-        self._patience = patience
+        self._allowance = allowance
         self.orphaned: Callable[[Outcome], None] | None = None
         self.outcome: Outcome | None = None
         self.over = False
@@ -71,10 +85,10 @@ class _Attempt:
 
         Where our loop was late there is more time: the answer may be here, and unread.
         """
-        if self.outcome is None and (left := self._patience.left) > 0.0:
+        if self.outcome is None and (left := self._allowance.left) > 0.0:
             self._consumer.loop.call_later(left, self.expire)
             return
-        late = self._patience.overloaded
+        late = self._allowance.overloaded
         self._give_up(FailureKind.OVERLOADED if late else FailureKind.TIMEOUT)
 
     def close(self) -> None:
@@ -99,7 +113,7 @@ class _Attempt:
         else:
             self._body.append(data)
 
-    def on_end(self, data: bytes, body: Body) -> None:  # noqa: ARG002 - trailers say nothing here
+    def on_end(self, data: bytes, body: BodyFraming) -> None:  # noqa: ARG002 - trailers say nothing here
         """Read the outcome from the whole answer."""
         if self._size + len(data) > _MAX_ANSWER:
             self._complete(Failed(FailureKind.MALFORMED))
@@ -173,15 +187,15 @@ class Consumer:
         if ticket is None:
             return Failed(FailureKind.BREAKER_OPEN)
         share = timeout * _FIRST_SHARE
-        patience = began = Patience(share, self.loop.time, self._lost)
+        allowance = began = Allowance(share, self.loop.time, self._lost)
         connection = self._pool.take()
         if connection is None:
-            found = await self._connect(ticket, patience)
+            found = await self._connect(ticket, allowance)
             if isinstance(found, Failed):
                 return found
             connection = found
-            patience = Patience(share, self.loop.time, self._lost)
-        attempt = self._send(connection, charge, ticket, patience)
+            allowance = Allowance(share, self.loop.time, self._lost)
+        attempt = self._send(connection, charge, ticket, allowance)
         self._set_deadline(attempt, share)
         try:
             outcome = await attempt.result
@@ -228,24 +242,24 @@ class Consumer:
         self,
         charge: Charge,
         first: Failed,
-        patience: Patience,
+        allowance: Allowance,
         orphaned: Callable[[Outcome], None],
     ) -> Outcome:
         """Ask again under the same key, on a new connection, for what is left of the time."""
-        if patience.left < _LEAST_RETRY_SECONDS:
+        if allowance.left < _LEAST_RETRY_SECONDS:
             return first
         ticket = self.breaker.allow(self.loop.time())
         if ticket is None:
             return first
         try:
-            connection = await self._connect(ticket, patience)
+            connection = await self._connect(ticket, allowance)
         except asyncio.CancelledError:
             orphaned(first)
             raise
         if isinstance(connection, Failed):
             return first
-        attempt = self._send(connection, charge, ticket, patience)
-        seconds = max(patience.left, _LEAST_RETRY_SECONDS)
+        attempt = self._send(connection, charge, ticket, allowance)
+        seconds = max(allowance.left, _LEAST_RETRY_SECONDS)
         timer = self.loop.call_later(seconds, attempt.expire)
         try:
             second = await attempt.result
@@ -258,7 +272,7 @@ class Consumer:
         return _of_both(first, second)
 
     def _send(
-        self, connection: ClientConnection, charge: Charge, ticket: Ticket, patience: Patience
+        self, connection: ClientConnection, charge: Charge, ticket: Ticket, allowance: Allowance
     ) -> _Attempt:
         body = orjson.dumps(
             {
@@ -269,24 +283,24 @@ class Consumer:
                 "idempotency_key": charge.key,
             }
         )
-        attempt = _Attempt(self, charge, ticket, connection, patience)
+        attempt = _Attempt(self, charge, ticket, connection, allowance)
         self._in_flight.add(attempt)
         data = b"%b%d\r\n\r\n%b" % (self._head(), len(body), body)
         connection.start(attempt, "POST", data, complete=True)
         return attempt
 
-    async def _connect(self, ticket: Ticket, patience: Patience) -> ClientConnection | Failed:
+    async def _connect(self, ticket: Ticket, allowance: Allowance) -> ClientConnection | Failed:
         """Open a connection in time, or report to the breaker that there is none."""
         started = self.loop.time()
         connecting = self.loop.create_task(self._pool.connect())
         failed = Failed(FailureKind.CONNECT)
         taken = False
         try:
-            if await ends_within(patience, connecting):
+            if await ends_within(allowance, connecting):
                 connection = connecting.result()
                 taken = True
                 return connection
-            if patience.overloaded:
+            if allowance.overloaded:
                 failed = Failed(FailureKind.OVERLOADED)
         except ConnectFailedError:
             pass

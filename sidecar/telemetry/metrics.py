@@ -17,7 +17,7 @@ from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
 from sidecar.telemetry.snapshot import Buckets, Sample, Snapshot, in_parts, merge
 
-Reading = float | Mapping[Labels, float]
+GaugeValue = float | Mapping[Labels, float]
 """A gauge's value, or one for each of its label values."""
 
 _ROUTES_CAP: Final = 2000  # four times the routes of a large policy; reloads may rename them
@@ -58,7 +58,7 @@ class Metrics:
         self._other_route = RouteSeries(_SERIES_CAP, _new_times())
         self._other_route.metered = True
         self._orgs = RecentOrgs(orgs)
-        self._gauges: dict[str, Callable[[], Reading]] = {}
+        self._gauges: dict[str, Callable[[], GaugeValue]] = {}
         self.keys = 0
         self._consume_seconds = Histogram(c.CONSUME_DURATION.buckets)
         self._loop_lag = Histogram(c.LOOP_LAG.buckets)
@@ -174,7 +174,7 @@ class Metrics:
 
     # The scrape
 
-    def read_at_scrape(self, name: str, provider: Callable[[], Reading]) -> None:
+    def read_at_scrape(self, name: str, provider: Callable[[], GaugeValue]) -> None:
         """Let a gauge be read from its owner, so that nobody has to tell every change.
 
         `name` is that of the catalogue, without prefix. A provider returns a number, or a number

@@ -9,19 +9,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.domain.model import Quota
 from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
     Command,
     Condition,
-    Counts,
     Found,
     Link,
     LinkClosedError,
     Message,
     Question,
-    Quotas,
+    WorkerCounts,
+    WorkerQuotas,
 )
 
 log = logging.getLogger("sidecar.workers")
@@ -117,7 +117,7 @@ class WorkerProcess:
     def _keep(self, message: Message) -> None:
         """Keep what a worker says of itself, and hand an answer to the question that it is for."""
         match message:
-            case Counts(number, part, last):
+            case WorkerCounts(number, part, last):
                 if number == 0:  # the one before may have been cut off by the worker's end
                     self._incoming = []
                 self._incoming.append(part)
@@ -127,11 +127,11 @@ class WorkerProcess:
                 self.counts, self._incoming = self._incoming, []
             case Condition():
                 self.condition = message
-            case Quotas(known):
+            case WorkerQuotas(known):
                 self.quotas = known
             case _:
                 pass
         if self._pending and not (
-            isinstance(message, Counts) and self._pending[0].question is not View.COUNTS
+            isinstance(message, WorkerCounts) and self._pending[0].question is not AdminView.COUNTS
         ):
             self._pending.popleft().answer.set_result(message)

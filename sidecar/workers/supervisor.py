@@ -19,7 +19,7 @@ import uvloop
 from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
-from sidecar.admin.state import ReloadReport, View
+from sidecar.admin.state import AdminView, ReloadReport
 from sidecar.app.process import unless
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.domain.errors import UserError
@@ -54,9 +54,9 @@ class Supervisor:
         self._policies = PolicyStore(settings.policy, content, environ, found=self._pass_on)
         self._fleet = Fleet(settings.workers, self._orders, self._serves)
         self._rounds = {
-            View.CONDITION: Rounds(self._ask_conditions),
-            View.QUOTAS: Rounds(lambda: self._ask_all(View.QUOTAS)),
-            View.COUNTS: Rounds(lambda: self._ask_all(View.COUNTS)),
+            AdminView.CONDITION: Rounds(self._ask_conditions),
+            AdminView.QUOTAS: Rounds(lambda: self._ask_all(AdminView.QUOTAS)),
+            AdminView.COUNTS: Rounds(lambda: self._ask_all(AdminView.COUNTS)),
         }
         self._telling: set[asyncio.Task[None]] = set()
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
@@ -92,7 +92,7 @@ class Supervisor:
         """Pass a second request to end on: the workers then drain no longer."""
         self._fleet.hurry()
 
-    async def refresh(self, view: View) -> None:
+    async def refresh(self, view: AdminView) -> None:
         """Ask every worker, all at once; whoever asks meanwhile shares the next round."""
         await self._rounds[view].join()
 
@@ -110,7 +110,9 @@ class Supervisor:
         """Say why only a restart helps: no worker has served for a minute. No worker is awaited."""
         if self.draining:
             return ""
-        self._rounds[View.CONDITION].begin()  # the next probe then knows of workers that are stuck
+        self._rounds[
+            AdminView.CONDITION
+        ].begin()  # the next probe then knows of workers that are stuck
         return failure_of(self._fleet.places(), time.time())
 
     def circumstances(self) -> Circumstances:
@@ -162,7 +164,7 @@ class Supervisor:
 
     # inside
 
-    async def _ask_all(self, view: View) -> None:
+    async def _ask_all(self, view: AdminView) -> None:
         await asyncio.gather(*(each.ask(view) for each in self._fleet.serving.values()))
 
     async def _ask_conditions(self) -> None:
@@ -170,7 +172,7 @@ class Supervisor:
 
         Not one that is stuck: what it is sent would pile up until it goes on.
         """
-        await self._ask_all(View.CONDITION)
+        await self._ask_all(AdminView.CONDITION)
         in_force = self._policies.current.hash
         for worker in self._fleet.serving.values():
             if worker.condition is None or worker.silent_seconds:

@@ -17,7 +17,7 @@ from typing import Final
 
 import uvloop
 
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.app.process import run_until_asked, spare_what_stays
 from sidecar.app.wiring import App
 from sidecar.domain.errors import UserError
@@ -27,16 +27,16 @@ from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
     Command,
     Condition,
-    Counts,
     Done,
-    Failed,
     Found,
     Link,
     LinkClosedError,
     Message,
     Orders,
-    Quotas,
     Up,
+    WorkerCounts,
+    WorkerFailed,
+    WorkerQuotas,
 )
 
 log = logging.getLogger("sidecar.workers")
@@ -79,7 +79,7 @@ async def _work(pair: socket.socket) -> int:
         return 0
     except UserError as error:
         with contextlib.suppress(LinkClosedError):
-            await link.send(Failed(str(error)))
+            await link.send(WorkerFailed(str(error)))
         return 2
     finally:
         if answering is not None:
@@ -94,7 +94,7 @@ async def _answer(link: Link, app: App) -> None:
     try:
         while True:
             ask = await link.receive()
-            if ask is View.COUNTS:
+            if ask is AdminView.COUNTS:
                 await _send_counts(link, app)
                 continue
             answer: Message = Done()
@@ -113,11 +113,11 @@ async def _send_counts(link: Link, app: App) -> None:
     number = 0
     for part in app.parts():
         if held is not None:
-            await link.send(Counts(number, held, last=False))
+            await link.send(WorkerCounts(number, held, last=False))
             await asyncio.sleep(0)
             number += 1
         held = part
-    await link.send(Counts(number, held or Snapshot(), last=True))
+    await link.send(WorkerCounts(number, held or Snapshot(), last=True))
 
 
 async def _say_last_words(link: Link, app: App) -> None:
@@ -135,10 +135,10 @@ async def _answer_to(ask: Message, app: App) -> Message:
             if problems:
                 await app.take_policy(PolicyError(problems))
             return Done()
-        case View.CONDITION:
+        case AdminView.CONDITION:
             return Condition(app.status.circumstances(), app.status.policy_hash)
-        case View.QUOTAS:
-            return Quotas(tuple(app.status.known_quotas()))
+        case AdminView.QUOTAS:
+            return WorkerQuotas(tuple(app.status.known_quotas()))
         case Command.DRAIN:
             app.status.drain()
             return Done()

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from sidecar.admission.journal import Entry, Purpose
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay, Refund
-from sidecar.domain.model import Decision, Execution, FailureKind, Refused
+from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Refused
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
 from tests.fakes.quotas import (
@@ -148,18 +148,18 @@ class Books(RuleBasedStateMachine):
         self.run(cancel())
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), execution=st.sampled_from(Execution))
-    def settle(self, data: st.DataObject, execution: Execution) -> None:
+    @rule(data=st.data(), execution=st.sampled_from(AttemptEnd))
+    def settle(self, data: st.DataObject, execution: AttemptEnd) -> None:
         at = data.draw(st.integers(0, len(self.running) - 1))
         self._settle(self.running.pop(at), execution)
 
-    def _settle(self, decision: Decision, execution: Execution) -> None:
+    def _settle(self, decision: Decision, execution: AttemptEnd) -> None:
         assert decision.permit is not None
         assert decision.charge is not None
-        self.scene.engine.settle(decision.permit, execution)
+        self.scene.engine.attempt_ended(decision.permit, execution)
         refund = decision.permit.refund
-        refunded = (execution is Execution.UNREACHED and refund is not Refund.NEVER) or (
-            execution is Execution.FAILED and refund is Refund.FAILED
+        refunded = (execution is AttemptEnd.UNREACHED and refund is not Refund.NEVER) or (
+            execution is AttemptEnd.FAILED and refund is Refund.FAILED
         )
         if not refunded:
             self.executed += decision.charge.amount
@@ -200,7 +200,7 @@ class Books(RuleBasedStateMachine):
     async def _quiet_down(self) -> None:
         scene = self.scene
         while self.running:
-            self._settle(self.running.pop(), Execution.DONE)
+            self._settle(self.running.pop(), AttemptEnd.DONE)
         await scene.lessor.close()
         scene.platform.now = scene.honest
         assert await self.reporter.report()

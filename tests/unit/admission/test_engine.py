@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.admission.journal import Purpose
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import (
     Accuracy,
@@ -21,8 +22,8 @@ from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     UNLIMITED,
+    AttemptEnd,
     Decision,
-    Execution,
     Failed,
     FailureKind,
     Reason,
@@ -56,7 +57,7 @@ async def _credited() -> Decision:
     scene = Scene()
     first = await scene.decide()
     assert first.permit is not None
-    scene.engine.settle(first.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(first.permit, AttemptEnd.UNREACHED)
     return await scene.decide()
 
 
@@ -113,7 +114,7 @@ async def _replayed() -> Decision:
     scene = Scene(replay=OnReplay.REJECT)
     first = await scene.decide(request_id="once")
     assert first.permit is not None
-    scene.engine.settle(first.permit, Execution.DONE)
+    scene.engine.attempt_ended(first.permit, AttemptEnd.DONE)
     return await scene.decide(request_id="once")
 
 
@@ -343,7 +344,7 @@ async def test_our_own_lateness_opens_nothing(on_error: OnPlatformError) -> None
     assert (decision.reason, decision.status) == (Reason.OVERLOADED, 503)
     assert decision.retry_after == 1.0
     assert scene.observer.of("platform_degraded") == []
-    assert [entry.purpose for entry in scene.books.journal.entries()] == ["settle"]
+    assert [entry.purpose for entry in scene.books.journal.entries()] == [Purpose.RECLAIM]
 
 
 async def test_fail_open_stops_at_its_units_and_is_renewed_by_an_answer() -> None:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from sidecar.domain.model import Charge, Outcome
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.dialling import Origin
+from sidecar.http1.dialling import DialOrigin
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
@@ -100,7 +100,7 @@ class SwitchedPool(Pool):
 
     stuck = False
 
-    def __init__(self, origin: Origin, limits: PoolLimits) -> None:
+    def __init__(self, origin: DialOrigin, limits: PoolLimits) -> None:
         super().__init__(origin, limits)
         self.waited = asyncio.Event()
 

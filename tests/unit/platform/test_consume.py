@@ -9,8 +9,9 @@ from unittest import mock
 
 import pytest
 
+from sidecar.app.loop_watch import LoopWatch
 from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
-from sidecar.domain.stalls import LONGEST_SECONDS, LoopWatch
+from sidecar.domain.stalls import LONGEST_SECONDS
 from sidecar.http1.client import ClientConnection
 from sidecar.platform.breaker import BreakerState
 from tests.unit.client.scripted import (

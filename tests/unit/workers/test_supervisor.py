@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.domain.share import Share
 from sidecar.workers.conditions import UNKNOWN
 from sidecar.workers.link import Condition, Found
@@ -172,7 +172,7 @@ async def test_a_stuck_worker_is_not_sent_the_policy_again_and_again(
                 sent.append((self.silent_seconds, order))
 
         monkeypatch.setattr(supervisor._fleet, "serving", {0: Worker(9.0), 1: Worker(0.0)})
-        await supervisor.refresh(View.CONDITION)
+        await supervisor.refresh(AdminView.CONDITION)
         await asyncio.gather(*supervisor._telling)
     assert sent == [(0.0, Found(content))]
 
