@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Charge, Decision, FailureKind, Loss, Quota, Reason
+from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
@@ -150,6 +150,9 @@ class Metrics:
         """Count one request to the platform."""
         self._consumed.add((outcome,))
         self._consume_seconds.observe(seconds)
+
+    def consume_failed(self, failed: Failed) -> None:
+        """Count nothing: its outcome is counted."""
 
     def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:  # noqa: ARG002
         """Count a fetch of the key set, and keep how many keys are trusted now."""
