@@ -19,6 +19,8 @@ from typing import Final
 
 import uvloop
 
+from sidecar.http1.delivery import reset_on_close
+
 MIB: Final = 1024 * 1024
 COUNTED: Final = "/api/v1/counted"
 """The metered route whose amount is read from the body."""
@@ -210,9 +212,22 @@ async def _trickle(attacker: Attacker) -> None:
                     await asyncio.wait([answer], timeout=0.5)
                 writer.close()
                 attacker.answers[answer.result()[9:12].decode("latin-1")] += 1
-            await asyncio.sleep(1)  # a flood of new connections would be another attack
+            await asyncio.sleep(1)  # a flood of new connections is another attack
 
     await asyncio.gather(*(stranger() for _ in range(1000)))
+
+
+async def _flood(attacker: Attacker) -> None:
+    async def stranger() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", attacker.port)
+                attacker.begun.set()
+                reset_on_close(writer.transport)
+                writer.transport.abort()
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(stranger() for _ in range(64)))
 
 
 async def _idle(attacker: Attacker) -> None:
@@ -241,6 +256,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "cookies": _cookies,
     "tokens": _tokens,
     "trickle": _trickle,
+    "flood": _flood,
     "idle": _idle,
     "metered": _metered,
 }

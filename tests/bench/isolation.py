@@ -53,6 +53,7 @@ _SETTINGS: Final = (
     Setting("tokens", "a fresh invalid token a request, 10 at once"),
     Setting("trickle", "1,000 trickling strangers at the webhook path",
              ("--webhook-url", f"https://notes.example.com{WEBHOOK}")),
+    Setting("flood", "new connections without end, 64 at once"),
     Setting("idle", "idle connections up to the cap",
              ("--max-connections", str(MOST_CONNECTIONS))),
     Setting("metered", "64 metered calls, and a platform that hangs", platform="hangs"),
