@@ -100,7 +100,7 @@ class ChunkedBody:
     The last chunk and the trailer fields are not passed on: `trailers` has what may be (no framing,
     routing or identity fields), and `last_chunk()` writes both anew.
 
-    `bounded`: one `feed` looks at no more than 256 chunks one by one (up to 0.5 ms). It returns what
+    `bounded`: one `feed` looks at no more than 256 chunks one by one (0.5 ms). It returns what
     is left over, which is to be fed again, while `done` is false.
     """
 

@@ -38,7 +38,7 @@ _SHARED_DEADLINES: Final = 64
 
 
 class _Attempt:
-    """One request to the platform: the handler of its answer, and what its deadline tells."""
+    """One request to the platform: the handler of its answer, and what its deadline ends."""
 
     __slots__ = (
         "_allowance",
@@ -209,7 +209,7 @@ class Consumer:
         return outcome
 
     async def close(self) -> None:
-        """Close the connections; what is in flight fails as reset, to whoever still waits."""
+        """Close the connections; what is in flight fails as reset."""
         for attempt in tuple(self._in_flight):
             attempt.close()
         for deadlines in self._deadlines.values():
@@ -321,7 +321,7 @@ class Consumer:
         return failed
 
     def _head(self) -> bytes:
-        """Return the head up to the length; made anew only when the key has changed."""
+        """Return the head up to the length; made again only when the key has changed."""
         key = self._key()
         if key != self._sent_key:
             self._sent_key = key

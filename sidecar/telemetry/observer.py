@@ -1,4 +1,4 @@
-"""What the parts tell, counted always, and logged where somebody should wake for it."""
+"""What the parts report: always counted, and logged where an operator should see it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OUR_MISTAKE: Final = {
     FailureKind.NOT_FOUND: "the platform does not know the path: check --platform-url",
     FailureKind.UNPROCESSABLE: "the platform does not take the charge: check the policy's resource",
 }
-"""Failures that waiting does not mend, each with what does."""
+"""Failures that waiting does not end, each with what does."""
 
 _NOT_REACHED: Final = {
     "tls": "check the platform's certificate, and the CA that this process trusts (SSL_CERT_FILE)",
@@ -43,7 +43,7 @@ class Observer(Metrics):
     """
 
     def __init__(self, *, version: str, orgs: int = 100) -> None:
-        """Start at nought, with nobody to tell of quotas."""
+        """Start at zero, without a listener to quotas."""
         super().__init__(version=version, orgs=orgs)
         self._tell_quota: Callable[[str, Quota], None] | None = None
         self._outage = OutageLog()
@@ -51,7 +51,7 @@ class Observer(Metrics):
         self._cause = ""
 
     def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
-        """Have `listener` hear of each quota that an answer to trust tells, by org."""
+        """Report to `listener` the org and quota of each valid answer."""
         self._tell_quota = listener
 
     @override
