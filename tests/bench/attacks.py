@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import itertools
 import resource
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -230,6 +231,26 @@ async def _flood(attacker: Attacker) -> None:
     await asyncio.gather(*(stranger() for _ in range(64)))
 
 
+async def _reviews(attacker: Attacker) -> None:
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    bodies = [b"[" + b"{}," * (size // 3) + b"{}]" for size in (3 * MIB - 100, 8 * MIB)]
+
+    async def stranger() -> None:
+        for body in itertools.cycle(bodies):
+            head = f"POST /mutate HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n"
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(10):
+                    address = ("127.0.0.1", attacker.port)
+                    reader, writer = await asyncio.open_connection(*address, ssl=trusting)
+                    attacker.begun.set()
+                    writer.write(head.encode() + body)
+                    await reader.read(65536)
+                    writer.transport.abort()
+
+    await asyncio.gather(*(stranger() for _ in range(_LOADERS)))
+
+
 async def _idle(attacker: Attacker) -> None:
     for _ in range(MOST_CONNECTIONS - _HONEST):
         await attacker.hold(b"")
@@ -257,6 +278,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "tokens": _tokens,
     "trickle": _trickle,
     "flood": _flood,
+    "reviews": _reviews,
     "idle": _idle,
     "metered": _metered,
 }

@@ -79,6 +79,7 @@ class Isolation:
     peak: int
     lag: float
     failed: int
+    most_bytes: int = MOST_BYTES
 
     @property
     def met(self) -> bool:
@@ -86,7 +87,7 @@ class Isolation:
         return (
             self.ratio <= MOST_RATIO
             and self.probe <= MOST_PROBE
-            and self.peak <= MOST_BYTES
+            and self.peak <= self.most_bytes
             and not self.failed
         )
 
