@@ -253,9 +253,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The platform gave no answer to trust."""
+    """The platform gave no valid answer.
+
+    For the log: `cause` is how no connection was had, or the field of an answer that is malformed;
+    `detail` says more.
+    """
 
     kind: FailureKind
+    cause: str = field(default="", compare=False)
+    detail: str = field(default="", compare=False)
 
 
 Outcome = Granted | Refused | Failed

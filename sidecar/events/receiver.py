@@ -8,7 +8,7 @@ once and counts anything else as a failure; it has no effect.
 Digests are lost with the process, so a captured delivery can come again after a restart. What it
 can do then is bounded by what it proves. Any event makes the sidecar ask the platform again, which
 allows nothing by itself. Only one whose signed body holds its name and its time ends the doubt
-about "unlimited", and only against limits that were heard before that time.
+about "unlimited", and only against limits that were received before that time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Stale(Protocol):
         """Ask the platform about this org again, as of `now` in Unix seconds."""
 
     def note_entitlement_event(self, org_id: str, made_at: float) -> None:
-        """Let "unlimited" of this org count against limits heard before `made_at`, Unix seconds."""
+        """Believe "unlimited" for this org over limits received before `made_at` (Unix time)."""
 
 
 class Receiver:
@@ -116,7 +116,7 @@ class Receiver:
             case EventEffect.RIGHTS:
                 self._stale.forget_denial(org_id, now)
                 if event.named and event.at is not None:
-                    # Not ahead of now: limits that are heard from now on must count against it.
+                    # Not ahead of now: limits that are received from now on must count against it.
                     self._stale.note_entitlement_event(org_id, min(event.at, now))
             case EventEffect.DENIALS:
                 self._stale.forget_denial(org_id, now)

@@ -1,7 +1,7 @@
 """The webhook's server: TLS, one path for reviews; beside it a plain port for probes and scrapers.
 
 Any pod of the cluster can ask it where no network policy prevents that, so what an asker can cost
-is bounded before it is known who asks: connections, the bytes of all bodies at once, the time of
+is bounded before the client is known: connections, the bytes of all bodies at once, the time of
 one, the values in it and the size of the answer.
 """
 

@@ -1,7 +1,7 @@
 """Publishes notices in the background: a hook that only looks, a bounded queue, one task.
 
 The hook runs where the platform's answers are learned, so it does arithmetic and nothing else.
-What cannot be published is told by the metric and dropped: a notice is worth no request.
+What cannot be published is counted and dropped: a notice is worth no request.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Publisher:
         return len(self._waiting)
 
     def seen(self, org_id: str, quota: Quota) -> None:
-        """Look at what the platform told; queue a notice where a level is news."""
+        """Look at what the platform answered; queue a notice where a level is news."""
         levels = self._levels()
         if not levels or org_id in self._refused:
             return

@@ -267,7 +267,7 @@ def test_one_feed_looks_at_a_bounded_number_of_chunks(name: str, *, decode: bool
     passed, rest = b"", data
     while not body.done:
         more, left = body.feed(rest)
-        assert 0 < len(rest) - len(left) <= 1024 * len(ODD[name]) or body.done
+        assert 0 < len(rest) - len(left) <= 256 * len(ODD[name]) or body.done
         passed += more
         rest = left
     assert (passed, rest) == (whole, NEXT)

@@ -247,6 +247,9 @@ async def test_nobody_listens() -> None:
             b.server.origin.port = closed.getsockname()[1]
             assert await b.consume() == CONNECT
         assert b.told == ["connect"]
+        [(cause, detail)] = b.causes
+        assert cause == "connect"
+        assert b.server.origin.authority in detail
 
 
 async def test_nobody_listens_any_more_at_the_retry() -> None:
