@@ -6,9 +6,9 @@ credit and a lease are decided before the coroutine first yields.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.admission.books import Books
 from sidecar.admission.findings import (
@@ -34,14 +34,13 @@ from sidecar.admission.verdict import (
     rule_unmetered,
 )
 from sidecar.domain.choices import ErrorFormat, Refund
-from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     AttemptEnd,
     Call,
     Charge,
     Decision,
-    Headers,
     Identity,
     Permit,
     RequestIdOrigin,
@@ -50,40 +49,7 @@ from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock,
 from sidecar.domain.share import ALONE, Share
 from sidecar.domain.turns import turns
 from sidecar.policy.amounts import JsonAmount
-from sidecar.policy.compiled import Meter, Route, UnsafePath
-
-
-class PolicyInForce(Protocol):
-    """What the engine reads of a compiled policy."""
-
-    @property
-    def product(self) -> str:
-        """The product's slug."""
-
-    @property
-    def identity(self) -> Sequence[IdentitySource]:
-        """Where an identity may come from, in order."""
-
-    @property
-    def unmatched(self) -> Route:
-        """What is done with a call that no route matches."""
-
-    @property
-    def errors(self) -> ErrorFormat:
-        """The shape of refusals where no route says another."""
-
-    def route_for(
-        self, method: str, path: str, headers: Headers, *, query: str = ""
-    ) -> Route | UnsafePath:
-        """Find the route of a call by its raw path; the query may ask for another method."""
-
-
-class PolicySource(Protocol):
-    """Where the policy in force is found; it may change between two calls, never within one."""
-
-    @property
-    def current(self) -> PolicyInForce:
-        """The last good policy."""
+from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -111,7 +77,7 @@ class Engine:
     def __init__(
         self,
         *,
-        policies: PolicySource,
+        policy: Callable[[], Policy],
         product: str | None,
         identities: Identities,
         quotas: Quotas,
@@ -123,13 +89,13 @@ class Engine:
         lessor: Lessor | None = None,
         share: Share = ALONE,
     ) -> None:
-        """Wire the engine; `product` overrides the policy's.
+        """Wire the engine. `policy` returns the policy in force; `product` overrides the policy's.
 
         `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
         counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
         process's part of each `fail_open_budget`.
         """
-        self._policies = policies
+        self._policy = policy
         self._product = product
         self._identities = identities
         self._books = books
@@ -144,7 +110,7 @@ class Engine:
     @property
     def errors(self) -> ErrorFormat:
         """The error format of what is refused before it has a route."""
-        return self._policies.current.errors
+        return self._policy().errors
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
@@ -152,7 +118,7 @@ class Engine:
         Cancelled, it leaves nothing behind: the claim is given back, and a charge in flight becomes
         a credit.
         """
-        policy = self._policies.current
+        policy = self._policy()
 
         # Match: which route, and whether anything is to be charged.
         route = policy.route_for(call.method, call.path, call.headers, query=call.query)
@@ -285,7 +251,7 @@ class Engine:
             amount = source.read(call.headers)
         return price_of(amount)
 
-    async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
+    async def _unmetered(self, call: Call, route: Route, policy: Policy) -> Decision:
         identity: Identity | IdentityFailure | None = None
         finding = unmetered_finding(route, matched=route is not policy.unmatched)
         if isinstance(finding, Unmetered):

@@ -188,7 +188,7 @@ class App:
         own_task(self._owned, reporter.run(), "journal reporter")
         attempts = await self._shared_attempts()
         engine = Engine(
-            policies=policies,
+            policy=lambda: policies.current,
             product=settings.product,
             identities=Verifier(keys, settings.issuer, clock),
             quotas=consumer,

@@ -1,4 +1,4 @@
-"""How a sidecar of several workers is, from how each of them is. Pure."""
+"""The condition of a sidecar of several workers, from that of each. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Absence:
 class WorkerPlace:
     """One worker's place: `absent` while there is none, `silent_since` while it is stuck.
 
-    `condition` is what it said last; None of one that has not been asked yet.
+    `condition` is what it reported last; None where it has not been asked yet.
     """
 
     index: int
@@ -41,7 +41,7 @@ UNKNOWN: Final = Circumstances(
     platform_problem="",
     journal_problem="",
     keys=0,
-    keys_problem="no worker has said anything yet",
+    keys_problem="no worker has reported yet",
     keys_needed=False,
     modes=frozenset(),
 )
@@ -49,7 +49,7 @@ UNKNOWN: Final = Circumstances(
 
 
 def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
-    """Judge the workers. Where they end because all is ending, that is nothing to report."""
+    """Judge the workers. In a drain the end of one is nothing to report."""
     absent = [place for place in places if place.absent is not None]
     silent = [place for place in places if place.absent is None and place.silent_since is not None]
     told = [

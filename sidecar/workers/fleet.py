@@ -1,4 +1,4 @@
-"""The workers' processes: started, replaced when they end, and ended. None is left behind."""
+"""The workers' processes: started, replaced when they end, and ended. None is left running."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Fleet:
     async def _end_of(self, worker: WorkerProcess) -> int:
         """Wait for a worker's end, and keep what it had counted; return its exit status."""
         status = await worker.process.wait()
-        await worker.last_words()
+        await worker.receive_last_counts()
         del self.serving[worker.index]
         why = f"it ended with status {status} and is being replaced"
         self._absent[worker.index] = Absence(time.time(), why)

@@ -1,4 +1,4 @@
-"""What supervisor and worker say to each other, over a socket pair that only they hold."""
+"""The messages of supervisor and worker, over a socket pair that only they hold."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Link:
             raise LinkClosedError("the other process is gone") from error
         try:
             message: Message = pickle.loads(data)  # noqa: S301 - from our own process
-        except Exception as error:  # a program that was replaced on disk pickles what it likes
+        except Exception as error:  # a program that was replaced on disk has other types
             raise LinkClosedError("the other process is another release") from error
         return message
 

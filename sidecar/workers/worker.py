@@ -41,7 +41,7 @@ from sidecar.workers.link import (
 
 log = logging.getLogger("sidecar.workers")
 
-_LAST_WORDS_SECONDS: Final = 2.0
+_LAST_COUNTS_SECONDS: Final = 2.0
 
 
 def main() -> int:
@@ -85,7 +85,7 @@ async def _work(pair: socket.socket) -> int:
         if answering is not None:
             answering.cancel()
             await asyncio.wait((answering,))
-            await _say_last_words(link, app)
+            await _send_last_counts(link, app)
         link.close()
 
 
@@ -120,10 +120,10 @@ async def _send_counts(link: Link, app: App) -> None:
     await link.send(WorkerCounts(number, held or Snapshot(), last=True))
 
 
-async def _say_last_words(link: Link, app: App) -> None:
+async def _send_last_counts(link: Link, app: App) -> None:
     """Send what was counted since the supervisor asked last."""
     with contextlib.suppress(LinkClosedError, TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+        async with asyncio.timeout(_LAST_COUNTS_SECONDS):
             await _send_counts(link, app)
 
 

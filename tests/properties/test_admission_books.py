@@ -115,7 +115,7 @@ class Books(RuleBasedStateMachine):
     def _prepare(self, org: str, amount: int) -> None:
         self.scene.identities.who = identity(org=org, snapshot=quota(LIMIT, limit=LIMIT))
         meter = replace(self.scene.meter, amount=ConstantAmount(amount))
-        self.scene.policy.routes["/chat"] = route("chat", meter)
+        self.scene.policy.pages["/chat"] = route("chat", meter)
 
     @rule(org=ORGS, amount=st.integers(1, 5), request_id=st.sampled_from([None, "x", "y"]))
     def call(self, org: str, amount: int, request_id: str | None) -> None:

@@ -105,8 +105,7 @@ class Scene:
                 "/free": route("free", None, Action.ALLOW),
                 "/blocked": route("blocked", None, Action.DENY),
                 "/unsafe": UnsafePath("an encoded slash"),
-            },
-            route("unmatched", None, Action.DENY),
+            }
         )
         self.lessor = Lessor(
             books=self.books,
@@ -116,7 +115,7 @@ class Scene:
             nonce=nonce,
         )
         self.engine = Engine(
-            policies=self.policy,
+            policy=lambda: self.policy,
             product=None,
             identities=self.identities,
             quotas=self.platform,

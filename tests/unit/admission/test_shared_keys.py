@@ -194,7 +194,7 @@ async def test_reject_goes_by_the_id_alone() -> None:
     scene = Scene(replay=OnReplay.REJECT)
     await executed(scene, "id", RequestIdOrigin.CLIENT)
     dearer = replace(scene.meter, amount=ConstantAmount(2))
-    scene.policy.routes["/chat"] = route("chat", dearer)
+    scene.policy.pages["/chat"] = route("chat", dearer)
     call = replace(scene.call(request_id="id", origin=RequestIdOrigin.CLIENT), query="a=b")
     assert (await scene.engine.decide(call, KnownBody())).reason is Reason.REPLAYED
 

@@ -94,7 +94,7 @@ async def test_counts_change_when_all_parts_are_there() -> None:
             assert merge(worker.counts) == counted(2 * units)
 
 
-async def test_the_last_words_of_a_worker_are_taken_in() -> None:
+async def test_the_last_counts_of_a_worker_are_received() -> None:
     """It sends its counts unasked, also in the middle of an answer that it then cuts off."""
     async with linked() as (worker, far):
         asking = asyncio.create_task(worker.ask(AdminView.COUNTS))
@@ -102,7 +102,7 @@ async def test_the_last_words_of_a_worker_are_taken_in() -> None:
         await far.send(WorkerCounts(0, counted(1), last=False))
         await far.send(WorkerCounts(0, counted(7), last=True))
         far.close()
-        await worker.last_words()
+        await worker.receive_last_counts()
         assert merge(worker.counts) == counted(7)
         await asking
 
@@ -111,8 +111,8 @@ async def test_a_worker_that_is_gone_answers_nothing(caplog: pytest.LogCaptureFi
     """Neither waits for it, nor is it reported as silent: its end is."""
     async with linked() as (worker, far):
         far.close()
-        await worker.last_words()
-        await worker.tell(Command.DRAIN)
+        await worker.receive_last_counts()
+        await worker.order(Command.DRAIN)
         assert await worker.ask(AdminView.CONDITION) is None
         assert worker.condition is None
     assert caplog.messages == []
@@ -124,5 +124,5 @@ async def test_an_order_without_an_answer_is_reported(
     """The log says which worker, and what it was to do."""
     monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.01)
     async with linked() as (worker, _):
-        await worker.tell(Command.DRAIN)
+        await worker.order(Command.DRAIN)
     assert caplog.messages == ["worker_silent"]
