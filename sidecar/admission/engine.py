@@ -136,7 +136,6 @@ class Engine:
         self._clock = clock
         self._observer = observer
         self._nonce = nonce
-        self._unclaimed = _Claimed(0, None, nonce, private=True)
         self._attempts = attempts
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
@@ -244,7 +243,7 @@ class Engine:
         self, call: Call, meter: Meter, scope: bytes, shared: int | None
     ) -> _Claimed | Replayed:
         if call.request_id_origin is RequestIdOrigin.GENERATED:
-            return self._unclaimed
+            return _Claimed(0, None, self._nonce, private=True)
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
         claim = self._books.replays.claim(
             scope,
