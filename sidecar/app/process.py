@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
@@ -15,7 +16,9 @@ from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.app.wiring import App
 from sidecar.policy.file import read_policy_file
 from sidecar.settings.run import Settings
+from sidecar.settings.sections import LogFormat, ProcessSettings
 from sidecar.telemetry.logs import setup_logging
+from sidecar.telemetry.redaction import Redactor
 
 log = logging.getLogger("sidecar.serving")
 
@@ -30,13 +33,19 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
 
     SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
     """
-    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
-    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
+    redactor = start_logging(settings.process)
+    log_startup_warnings(settings)
     # Before the loop, whose signal handlers could not end the wait for a pipe.
-    content = read_policy_file(settings.policy)
+    content = read_policy_file(settings.policy.file)
     app = App(settings, environ, redactor, policy=content)
     return uvloop.run(run_until_asked(app, spare_what_stays))
+
+
+def start_logging(settings: ProcessSettings) -> Redactor:
+    """Send all logs to stderr as the settings say."""
+    chosen = settings.log_format
+    terminal = LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON
+    return setup_logging(settings.log_level.value, (chosen or terminal).value)
 
 
 async def spare_what_stays() -> None:
