@@ -1,4 +1,4 @@
-"""One sidecar as a process: what its signals mean, and what its collector passes over."""
+"""One sidecar as a process: its signals, its log, and what the garbage collector skips."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("sidecar.serving")
 T = TypeVar("T")
 
 _CUT_SHORT_SECONDS: Final = 5.0
-"""What a start that is cut short may take to end what it has begun."""
+"""Time for a start that is cut short to end what it has begun."""
 
 
 def run(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -49,7 +49,7 @@ def start_logging(settings: ProcessSettings) -> Redactor:
 
 
 async def spare_what_stays() -> None:
-    """Have the collector pass over all that there is once a process serves: it is never garbage.
+    """Have the collector skip all objects that exist once a process serves: they are never garbage.
 
     A pass over it would stop the loop for a tenth of a second. Nor is there one before: of what the
     start has left, a hundredth is garbage.
@@ -59,7 +59,7 @@ async def spare_what_stays() -> None:
 
 
 async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | None = None) -> int:
-    """Run an app until SIGTERM or SIGINT, and tell `started` when it serves."""
+    """Run an app until SIGTERM or SIGINT; `started` is called once it serves."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     again = asyncio.Event()
@@ -88,7 +88,7 @@ async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | Non
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Do a step of the start, and return what comes of it; None where `stop` cut it short."""
+    """Do a step of the start, and return its result; None where `stop` cut it short."""
     doing = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stop.wait())
     try:

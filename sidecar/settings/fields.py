@@ -97,15 +97,9 @@ def setting(
 
 
 def credential(
-    flag: str,
-    kind: str,
-    text: str,
-    /,
-    *,
-    variable: str,
-    default: object = _REQUIRED,
-    shown: str = "",
-) -> Any:  # noqa: ANN401 - the field has its type: Secret | Path, or that and None
+    flag: str, kind: str, text: str, /, *,
+    variable: str, default: object = _REQUIRED, shown: str = "",
+) -> Any:  # fmt: skip  # noqa: ANN401 - the field has its type: Secret | Path, or that and None
     """Make the field of a credential: the path of its file, else the value of `variable`.
 
     The file is read when the settings are, and again when it changes. `kind` is what the
