@@ -92,7 +92,7 @@ class Supervisor:
         self._fleet.hurry()
 
     async def refresh(self, view: AdminView) -> None:
-        """Ask every worker, all at once; whoever asks meanwhile shares the next round."""
+        """Ask every worker, all at once; who asks meanwhile shares the next round."""
         await self._rounds[view].join()
 
     def parts(self) -> Iterator[Snapshot]:

@@ -44,7 +44,7 @@ _LAST_COUNTS_SECONDS: Final = 2.0
 
 
 def main() -> int:
-    """Serve until told to end; return the exit status."""
+    """Serve until the supervisor or SIGTERM ends it; return the exit status."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its supervisor's to act on
     pair = socket.socket(fileno=int(sys.argv[1]))
     pair.set_inheritable(False)

@@ -17,7 +17,7 @@ import pytest
 from sidecar.admin.state import AdminView
 from sidecar.domain.share import ALONE
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.problems import Problem
+from sidecar.policy.problems import PolicyProblem
 from sidecar.settings.run import Settings
 from sidecar.settings.sections import ListenSettings
 from sidecar.telemetry.snapshot import Snapshot, merge
@@ -136,7 +136,7 @@ async def test_a_worker_takes_the_policy_that_it_is_sent() -> None:
         denying = policy(unmatched="deny").encode()
         async with httpx.AsyncClient() as client:
             assert (await client.get(elsewhere)).status_code == 404
-            for found in (Found(denying), Found(None, (Problem("p", 1, 1, "it is bad"),))):
+            for found in (Found(denying), Found(None, (PolicyProblem("p", 1, 1, "it is bad"),))):
                 await link.send(found)
                 assert await link.receive() == Done()
                 assert (await client.get(elsewhere)).status_code == 403
