@@ -32,7 +32,7 @@ from sidecar.settings.ranges import whole
 from sidecar.settings.run import add_run_arguments
 from sidecar.settings.values import Address, parse_address, parse_port
 
-Handler = Callable[[argparse.Namespace, Mapping[str, str]], int]
+CommandHandler = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 _PORT = typed(parse_port)
 _ADDRESS = typed(parse_address)
@@ -69,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def handler_of(name: str) -> Handler:
+def handler_of(name: str) -> CommandHandler:
     """Import what runs a command; `name` is that of a function, without the package."""
     module, _, function = name.rpartition(".")
-    found: Handler = getattr(import_module(f"sidecar.{module}"), function)
+    found: CommandHandler = getattr(import_module(f"sidecar.{module}"), function)
     return found
 
 
