@@ -315,12 +315,17 @@ def _policy(dashboard: Dashboard) -> None:
             [
                 Column(
                     "Pods",
-                    f"count by (cluster, version, hash) ({q.metric('build_info')} *"
+                    f"count by (cluster, version, revision, hash) ({q.metric('build_info')} *"
                     f" {q.ONE_TARGET} group_left (hash) "
                     f"{q.metric('policy_info')})",
                 )
             ],
-            keys={"version": "Version", "hash": "Policy", "cluster": "Cluster"},
+            keys={
+                "version": "Version",
+                "revision": "Revision",
+                "hash": "Policy",
+                "cluster": "Cluster",
+            },
             sort="Pods",
             width=14,
             height=8,
