@@ -89,7 +89,7 @@ dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.png from a 
 	$(VENV)/bin/python -m pip install --quiet --group pictures
 	$(VENV)/bin/python -m tests.kubernetes.observability.pictures
 
-chart-readme: $(VENV)/.dev ## write the table of values in helm/README.md anew
+chart-readme: $(VENV)/.dev ## write what comes from the chart's schema: README table, comments, defaults
 	$(VENV)/bin/python -m tools.chart_readme
 
 manifests: $(VENV)/.dev ## let checkov judge what the chart makes, and the Dockerfile
