@@ -48,7 +48,7 @@ def promtool(*words: str, given: str = "") -> str:
         input=given,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
