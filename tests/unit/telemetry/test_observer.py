@@ -62,7 +62,7 @@ def test_a_cause_is_logged_when_it_changes(
     events: Callable[[], list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     """And again after the platform has answered; with what to do about it."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     tls = Failed(FailureKind.CONNECT, "tls", "certificate has expired")
     answer = Failed(FailureKind.MALFORMED, "reset_at", "reset_at is 'soon'")
     for failed in (tls, tls, answer, answer):
