@@ -1,6 +1,10 @@
 # The sidecar's image, for linux/amd64 and linux/arm64.
 #
-#   docker build --tag bizbasics-sidecar --build-arg REVISION="$(git rev-parse HEAD)" .
+#   docker build --tag bizbasics-sidecar --build-arg REVISION="$(git rev-parse HEAD)" \
+#     --build-arg CREATED="$(date -u +%Y-%m-%dT%H:%M:%SZ)" .
+#
+# What is installed is in requirements/*.lock with its hashes (`make lock`), and pip takes nothing
+# else. /opt/sidecar/share/sbom.cdx.json lists it (CycloneDX); the base's packages are not in it.
 #
 # BUILD says which build is installed: the one whose hot modules are compiled, or the pure one, which
 # does the same, slower, and needs no compiler from Debian's mirror: --build-arg BUILD=pure
@@ -35,21 +39,28 @@ ARG PIP_FIND_LINKS=
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
 COPY . .
-# After the installation pip goes, with what compiled modules carry for debuggers and typists. What
+# The tools of the build have an environment of their own, which is not copied. After the installation
+# pip goes, with what compiled modules carry for debuggers and typists. What
 # was installed must be what was asked for: looked for away from the sources (-I), leaving no
 # bytecode that the last line would keep as it is (-B).
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
-    python3 -m venv /opt/sidecar \
+    python3 -m venv /build && python3 -m venv /opt/sidecar \
+    && /build/bin/python -m pip install --require-hashes \
+        --requirement requirements/image.lock --requirement requirements/build.lock \
+    && /opt/sidecar/bin/python -m pip install --require-hashes --no-compile \
+        --requirement requirements/image.lock \
     && if [ "${BUILD}" = compiled ]; then export HATCH_BUILD_HOOK_ENABLE_MYPYC=1; fi \
-    && /opt/sidecar/bin/python -m pip wheel --no-deps --wheel-dir /dist . \
-    && wheel=$(echo /dist/bizbasics_sidecar-*.whl) \
-    && /opt/sidecar/bin/python -m pip install --no-compile "${wheel}[redis]" \
+    && /build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
+    && /opt/sidecar/bin/python -m pip install --no-deps --no-index --no-compile /dist/bizbasics_sidecar-*.whl \
     && file=$(/opt/sidecar/bin/python -IBc "import sidecar.proxy.gateway as g; print(g.__file__)") \
     && case "${BUILD} ${file}" in \
         compiled*.so | pure*.py) ;; \
         *) echo "BUILD=${BUILD} was asked for, and not installed: ${file}" >&2; exit 1 ;; \
     esac \
     && /opt/sidecar/bin/python -m pip uninstall --yes pip \
+    && mkdir /opt/sidecar/share \
+    && /build/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+        --output-file /opt/sidecar/share/sbom.cdx.json /opt/sidecar/bin/python \
     && find /opt/sidecar \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' \) -delete \
     && rm -f /opt/sidecar/bin/activate* /opt/sidecar/bin/Activate* \
     # Bytecode is made now, for the root is read-only then; by content, for a copy changes times.
@@ -72,12 +83,20 @@ ARG BASE
 ARG BUILD
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ENV BB_SIDECAR_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="bizbasics-sidecar" \
       org.opencontainers.image.description="Meters a product's AI calls in front of its HTTP routes" \
+      org.opencontainers.image.authors="BizBasics" \
+      org.opencontainers.image.vendor="BizBasics" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.url="https://github.com/bizbasics/bizbasics-sidecar" \
+      org.opencontainers.image.documentation="https://github.com/bizbasics/bizbasics-sidecar/blob/main/README.md" \
       org.opencontainers.image.source="https://github.com/bizbasics/bizbasics-sidecar" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.ref.name="${VERSION}" \
       org.opencontainers.image.base.name="${BASE}" \
       ai.bizbasics.sidecar.build="${BUILD}"
 USER 65532:65532

@@ -25,7 +25,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench dashboards dashboards-pictures chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -89,7 +89,10 @@ dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.png from a 
 	$(VENV)/bin/python -m pip install --quiet --group pictures
 	$(VENV)/bin/python -m tests.kubernetes.observability.pictures
 
-chart-readme: $(VENV)/.dev ## write the table of values in helm/README.md anew
+lock: $(VENV)/.dev ## resolve what the image installs anew, into requirements/*.lock with hashes
+	$(VENV)/bin/python -m tools.lock
+
+chart-readme: $(VENV)/.dev ## write what comes from the chart's schema: README table, comments, defaults
 	$(VENV)/bin/python -m tools.chart_readme
 
 manifests: $(VENV)/.dev ## let checkov judge what the chart makes, and the Dockerfile

@@ -1,6 +1,6 @@
-"""Write the table of values in helm/README.md anew from the chart's schema and its defaults.
+"""Write what is made from the chart's schema: README's table, comments and defaults of values.yaml.
 
-`python -m tools.chart_readme`; a test fails when the file in the repository differs.
+`python -m tools.chart_readme`; a test fails when a file in the repository differs.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-CHART: Final = Path(__file__).parents[1] / "helm"
+from tools.chart_values import CHART, VALUES, meaning, write
+
 README: Final = CHART / "README.md"
 _TABLE: Final = re.compile(r"(<!-- values -->\n).*?(<!-- end of values -->)", re.DOTALL)
 _NOT_READ: Final = frozenset({"global", "enabled"})
@@ -24,13 +24,18 @@ Schema = dict[str, Any]
 
 def written(text: str) -> str:
     """Return the README with its table of values as it should be."""
-    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    table = "".join(_sections(schema, values))
+    values = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
+    table = "".join(_sections(chart_schema(), values))
     new, found = _TABLE.subn(lambda marks: f"{marks[1]}{table}{marks[2]}", text)
     if not found:
         raise ValueError(f"{README}: the marks around the table of values are gone")
     return new
+
+
+def chart_schema() -> Schema:
+    """Read the schema of the chart's values."""
+    schema: Schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    return schema
 
 
 def _sections(schema: Schema, values: dict[str, Any]) -> Iterator[str]:
@@ -60,7 +65,7 @@ def _rows(prefix: str, properties: dict[str, Schema], values: dict[str, Any]) ->
             yield f"| **`{prefix}{name}`** | | {_cell(schema['description'])} |\n"
             yield from _rows(f"{prefix}{name}.", inner, default or {})
         else:
-            yield f"| `{prefix}{name}` | {_default(default)} | {_meaning(schema)} |\n"
+            yield f"| `{prefix}{name}` | {_default(default)} | {_cell(meaning(schema))} |\n"
 
 
 def _fields(schema: Schema) -> dict[str, Schema]:
@@ -74,15 +79,10 @@ def _default(value: object) -> str:
     return f"`{json.dumps(value) if isinstance(value, (dict, list, bool)) else value}`"
 
 
-def _meaning(schema: Schema) -> str:
-    words = schema.get("enum")
-    told = f" One of {', '.join(f'`{word}`' for word in words)}." if words else ""
-    return _cell(schema["description"] + told)
-
-
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":
+    write(chart_schema())
     README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")

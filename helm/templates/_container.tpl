@@ -18,11 +18,23 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- fail (printf "extraEnv: %s: the chart has a value of its own for it: see README.md under settings, platform, ports and secretKeys" .name) -}}
 {{- end -}}
 {{- end -}}
+{{- $flags := list "--policy" "--upstream" "--host" "--port" "--admin" "--admin-socket" "--metrics" "--platform-url" "--auth-url" "--issuer" "--key-file" "--api-key-file" "--webhook-secret-file" "--product" "--journal" "--redis" "--drain-seconds" -}}
+{{- range $v.extraArgs -}}
+{{- $flag := regexFind "^[^=]*" . -}}
+{{- if has $flag $flags -}}
+{{- fail (printf "extraArgs: %s: the chart has a value of its own for it, which the flag would overrule: see README.md under platform, ports, secretKeys, journal, drain" $flag) -}}
+{{- end -}}
+{{- end -}}
+{{- range $v.extraVolumes -}}
+{{- if hasPrefix "bb-" .name -}}
+{{- fail (printf "extraVolumes: %s: names that begin with bb- are the sidecar's: choose another" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- include "bizbasics-sidecar.checkMemory" $v -}}
 name: bb-sidecar
 image: {{ include "bizbasics-sidecar.image" .root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
-args: [run]
+args: {{ concat (list "run") $v.extraArgs | toJson }}
 ports:
   - name: bb-http
     containerPort: {{ int $v.ports.http }}
@@ -74,11 +86,19 @@ env:
   - name: SIDECAR_ISSUER
     value: {{ . | quote }}
   {{- end }}
+  {{- if or $v.platform.caSecret $v.platform.caConfigMap }}
+  - name: SSL_CERT_FILE
+    value: {{ printf "/etc/bb-sidecar/ca/%s" $v.platform.caKey | quote }}
+  {{- end }}
   {{- if $v.journal.enabled }}
   - name: SIDECAR_JOURNAL
     value: /var/lib/bb-sidecar/journal
   {{- end }}
-  {{- range $name, $value := $v.settings }}
+  {{- $settings := $v.settings }}
+  {{- with $settings.trustedProxies }}
+  {{- $settings = set $settings "trustedProxies" (include "bizbasics-sidecar.trustedProxies" .) }}
+  {{- end }}
+  {{- range $name, $value := $settings }}
   - name: {{ printf "SIDECAR_%s" (snakecase $name | upper) }}
     value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) ($value | toString)) | quote }}
   {{- end }}
@@ -112,32 +132,31 @@ volumeMounts:
     readOnly: true
   - name: bb-run
     mountPath: /run/bb-sidecar
+  {{- if or $v.platform.caSecret $v.platform.caConfigMap }}
+  - name: bb-ca
+    mountPath: /etc/bb-sidecar/ca
+    readOnly: true
+  {{- end }}
   {{- if $v.journal.enabled }}
   - name: bb-journal
     mountPath: /var/lib/bb-sidecar
   {{- end }}
+  {{- with $v.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 resources:
   {{- toYaml $v.resources | nindent 2 }}
-{{ include "bizbasics-sidecar.securityContext" . }}
+{{ include "bizbasics-sidecar.securityContext" .root }}
 lifecycle:
   preStop:
     exec:
       # A native sidecar hears SIGTERM only when the product has ended: the hook drains it before.
       command: [bb-sidecar, drain, --admin-socket, /run/bb-sidecar/admin.sock, --after, {{ int $v.drain.preStopSeconds | quote }}]
-startupProbe:
-  httpGet: {path: /health, port: bb-metrics}
-  periodSeconds: 1
-  failureThreshold: 30
-livenessProbe:
-  httpGet: {path: /health, port: bb-metrics}
-  periodSeconds: 10
-  timeoutSeconds: 3
-  failureThreshold: 6
-readinessProbe:
-  httpGet: {path: /ready, port: bb-metrics}
-  periodSeconds: 5
-  timeoutSeconds: 3
-  failureThreshold: 2
+{{- range $name, $path := dict "startup" "/health" "liveness" "/health" "readiness" "/ready" }}
+{{ $name }}Probe:
+  httpGet: {path: {{ $path }}, port: bb-metrics}
+  {{- include "bizbasics-sidecar.whole" (get $v.probes $name) | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -165,25 +184,32 @@ sidecar/app/memory_limit.py: 64Mi for each process, and twice the least of 8Mi f
 {{- end -}}
 
 {{- define "bizbasics-sidecar.securityContext" -}}
+{{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
-  seccompProfile:
-    type: RuntimeDefault
+  {{- include "bizbasics-sidecar.whole" $v.securityContext | nindent 2 }}
 {{- end -}}
 
-{{/* What lets a user that is not root listen on a low port, as an item of a pod's security context. */}}
-{{- define "bizbasics-sidecar.lowPort" -}}
-{{- if lt (int .) 1024 -}}
-sysctls:
-  - name: net.ipv4.ip_unprivileged_port_start
-    value: "0"
+{{/*
+The security context of the gateway's or injector's pods: with what lets a user that is not root listen
+on a low port. Takes a dict: root, port.
+*/}}
+{{- define "bizbasics-sidecar.podSecurityContext" -}}
+{{- $v := include "bizbasics-sidecar.values" .root | fromJson -}}
+{{- $context := $v.podSecurityContext -}}
+{{- if lt (int .port) 1024 -}}
+{{- $low := dict "name" "net.ipv4.ip_unprivileged_port_start" "value" "0" -}}
+{{- $_ := set $context "sysctls" (append ($context.sysctls | default list) $low) -}}
 {{- end -}}
+{{- include "bizbasics-sidecar.whole" $context -}}
+{{- end -}}
+
+{{/* A map as YAML, its numbers written whole: JSON has made them fractions, and a million 1e+06. */}}
+{{- define "bizbasics-sidecar.whole" -}}
+{{- $whole := dict -}}
+{{- range $name, $value := . -}}
+{{- $_ := set $whole $name (kindIs "float64" $value | ternary (int64 $value) $value) -}}
+{{- end -}}
+{{- toYaml $whole -}}
 {{- end -}}
 
 {{/* The volumes of that container. Takes a dict: root, facts (policy, secret), claim. */}}
@@ -203,6 +229,24 @@ sysctls:
       - key: {{ . | quote }}
         path: {{ . | quote }}
       {{- end }}
+{{- if and $v.platform.caSecret $v.platform.caConfigMap }}
+{{- fail "platform: caSecret and caConfigMap are both given: one of them holds the CA" }}
+{{- end }}
+{{- with $v.platform.caSecret }}
+- name: bb-ca
+  secret:
+    secretName: {{ . | quote }}
+    defaultMode: 0444
+    items:
+      - {key: {{ $v.platform.caKey | quote }}, path: {{ $v.platform.caKey | quote }}}
+{{- end }}
+{{- with $v.platform.caConfigMap }}
+- name: bb-ca
+  configMap:
+    name: {{ . | quote }}
+    items:
+      - {key: {{ $v.platform.caKey | quote }}, path: {{ $v.platform.caKey | quote }}}
+{{- end }}
 - name: bb-no-token
   emptyDir:
     sizeLimit: 1Mi
@@ -218,5 +262,8 @@ sysctls:
   emptyDir:
     sizeLimit: {{ $v.journal.sizeLimit | quote }}
   {{- end }}
+{{- end }}
+{{- with $v.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}

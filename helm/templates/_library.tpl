@@ -54,7 +54,8 @@ initContainers:
 
 {{- define "bizbasics-sidecar.annotations" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
-{{- if $v.monitoring.annotations -}}
+{{- /* Beside a monitor, Prometheus would scrape each pod twice, and all would be counted double. */ -}}
+{{- if and $v.monitoring.annotations (not (or $v.monitoring.podMonitor.enabled $v.monitoring.serviceMonitor.enabled)) -}}
 prometheus.io/scrape: "true"
 prometheus.io/path: /metrics
 prometheus.io/port: {{ int $v.ports.metrics | quote }}

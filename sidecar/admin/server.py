@@ -179,7 +179,14 @@ class AdminServer:
 
     async def _metrics_page(self, request: AdminRequest) -> Answer:
         await self._up_to_date(AdminView.COUNTS)
-        return Answer(200, *await self._metrics.render(request.fields.get("accept", "")))
+        asked = request.fields
+        page, content_type, coding = await self._metrics.render(
+            asked.get("accept", ""), asked.get("accept-encoding", "")
+        )
+        fields = {"Vary": "Accept, Accept-Encoding"}
+        if coding:
+            fields["Content-Encoding"] = coding
+        return Answer(200, page, content_type, fields)
 
     async def _policy(self, _request: AdminRequest) -> Answer:
         """Show the policy, made in a thread: one of a thousand routes takes a while."""

@@ -57,5 +57,5 @@ class AdminState(Protocol):
 class MetricsPage(Protocol):
     """The page behind /metrics."""
 
-    async def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the page and its content type, in the format that `accept` asks for."""
+    async def render(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str]:
+        """Return the page, its content type and its content coding, as the two fields ask for."""

@@ -36,6 +36,7 @@ from sidecar.proxy.server import Server
 from sidecar.settings.run import Settings
 from sidecar.settings.sections import Limits
 from sidecar.settings.values import Address
+from sidecar.telemetry.build import build_labels
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
@@ -73,7 +74,7 @@ class App:
         self._context = Context(
             settings=settings,
             clock=clock,
-            observer=Observer(version=__version__, orgs=settings.admin.metrics_orgs),
+            observer=Observer(build=build_labels(environ), orgs=settings.admin.metrics_orgs),
             redactor=redactor or Redactor(),
             share=share,
             worker=worker,

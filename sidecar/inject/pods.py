@@ -22,6 +22,7 @@ from sidecar.inject.ports import (
     check_open,
     choose_ports,
     tcp_ports,
+    unseen_port,
 )
 
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -62,13 +63,14 @@ def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Ob
     product = _product(metadata, asked)
     container = _container(spec, asked)
     ports = choose_ports(container, asked, config)
+    warnings = unseen_port(container, asked, ports)
     check_free(spec, container, ports, config)
     check_open(ports, namespace, config)
     _point_probes(container, ports, asked)
     _move_ports(container, ports)
     _tell_port(container, ports.product)
     _open_port(spec, ports.sidecar)
-    warnings = [*_let_linger(container, config), *_never_ends(spec, config)]
+    warnings += [*_let_linger(container, config), *_never_ends(spec, config)]
     _add_sidecar(
         spec,
         config,

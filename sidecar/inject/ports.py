@@ -66,6 +66,30 @@ def _given_port(container: Object, asked: dict[str, str]) -> int | None:
     )
 
 
+def unseen_port(container: Object, asked: dict[str, str], ports: Ports) -> list[str]:
+    """Warn of a `PORT` that may come from a ConfigMap or Secret, and is overruled unread."""
+    named = any(each.get("name") == "PORT" for each in container.get("env") or ())
+    if named or words.PORT in asked:
+        return []
+    hidden = [
+        each
+        for each in container.get("envFrom") or ()
+        if "PORT".startswith(each.get("prefix") or "")
+    ]
+    if not hidden:
+        return []
+    sources = ", ".join(
+        (each.get("configMapRef") or each.get("secretRef") or {}).get("name") or "a source"
+        for each in hidden
+    )
+    warning = (
+        f"container {container.get('name')!r} takes variables from {sources}, which are not read"
+        f" here: a PORT among them is replaced by {ports.product}, and the sidecar takes"
+        f" {ports.sidecar}: where callers use another port, set the annotation {words.PORT} to it"
+    )
+    return [warning]
+
+
 def check_free(spec: Object, product: Object, ports: Ports, config: InjectorConfig) -> None:
     """Check that no other container has a port that the sidecar or the product now takes."""
     own = {config.admin_port: "admin", config.metrics_port: "metrics"}

@@ -62,6 +62,16 @@ class _Variable(_Named):
     valueFrom: dict[str, Any] | None = None  # noqa: N815
 
 
+class _Reference(_Part):
+    name: str | None = None
+
+
+class _Source(_Part):
+    prefix: str | None = None
+    configMapRef: _Reference | None = None  # noqa: N815
+    secretRef: _Reference | None = None  # noqa: N815
+
+
 class _ContainerPort(_Part):
     containerPort: int  # noqa: N815
     name: str | None = None
@@ -71,6 +81,7 @@ class _ContainerPort(_Part):
 class _Container(_Named):
     image: str | None = None
     env: list[_Variable] | None = None
+    envFrom: list[_Source] | None = None  # noqa: N815
     ports: list[_ContainerPort] | None = None
     lifecycle: _Lifecycle | None = None
     livenessProbe: _Handler | None = None  # noqa: N815

@@ -224,8 +224,8 @@ POLICY_INFO = Metric(
     "The policy in force. Two hashes across replicas: a rollout is under way, or one is stuck.",
 )  # fmt: skip
 BUILD_INFO = Metric(
-    "build_info", Kind.GAUGE_MAX, ("version",),
-    "The version that runs. Two across replicas: a rollout is under way.",
+    "build_info", Kind.GAUGE_MAX, ("version", "revision", "python", "build"),
+    "The build that runs. Two across replicas: a rollout is under way.",
 )  # fmt: skip
 
 METRICS: Final[tuple[Metric, ...]] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,13 +18,21 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.utils import floatToGoString
 
 from sidecar.telemetry.catalogue import METRICS, PREFIX, Kind, Metric
+from sidecar.telemetry.negotiation import takes_gzip, wants_openmetrics
 from sidecar.telemetry.process_figures import ProcessFigures
 from sidecar.telemetry.series import Labels
-from sidecar.telemetry.slices import in_slices
+from sidecar.telemetry.slices import gzip_in_slices, in_slices
 from sidecar.telemetry.snapshot import Snapshot, merge_in_slices
 
-_OPENMETRICS: Final = "application/openmetrics-text"
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+
+class Page(NamedTuple):
+    """The bytes of a page, what they are, and their content coding: "" where they have none."""
+
+    body: bytes
+    content_type: str
+    coding: str = ""
 
 
 class Exposition:
@@ -38,30 +46,34 @@ class Exposition:
         """Expose what `parts` gives at each scrape, and the figures of the `workers`' processes."""
         self._parts = parts
         self._turn = asyncio.Lock()
-        self._at_work: dict[bool, asyncio.Task[tuple[bytes, str]]] = {}
+        self._at_work: dict[tuple[bool, bool], asyncio.Task[Page]] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(ProcessFigures(workers))
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    async def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the page and its content type: OpenMetrics where `accept` names it, else text.
+    async def render(self, accept: str, accept_encoding: str = "") -> Page:
+        """Return the page: OpenMetrics where `accept` prefers it, else text; gzip where it may be.
 
         Scrapes that meet share one page, and pages are written one after another: each page at work
         would add a slice to every turn of the event loop.
         """
-        strict = _OPENMETRICS in accept
-        page = self._at_work.get(strict)
+        kind = wants_openmetrics(accept), takes_gzip(accept_encoding)
+        page = self._at_work.get(kind)
         if page is None:
-            page = self._at_work[strict] = asyncio.create_task(self._in_turn(strict=strict))
+            page = self._at_work[kind] = asyncio.create_task(self._in_turn(kind))
         return await asyncio.shield(page)  # other scrapes wait for it too
 
-    async def _in_turn(self, *, strict: bool) -> tuple[bytes, str]:
+    async def _in_turn(self, kind: tuple[bool, bool]) -> Page:
+        strict, packed = kind
         try:
             async with self._turn:
-                return await self._write(strict=strict)
+                page, content_type = await self._write(strict=strict)
+                if packed:
+                    return Page(await gzip_in_slices(page), content_type, "gzip")
+                return Page(page, content_type)
         finally:
-            del self._at_work[strict]
+            del self._at_work[kind]
 
     async def _write(self, *, strict: bool) -> tuple[bytes, str]:
         snapshot = await merge_in_slices(self._parts())

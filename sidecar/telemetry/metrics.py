@@ -50,9 +50,9 @@ _GAUGES: Final = {metric.name: metric for metric in c.METRICS if metric.kind.gau
 class Metrics:
     """All counts of one process. Routes come from the policy; no label comes from a client."""
 
-    def __init__(self, *, version: str, orgs: int = 100) -> None:
+    def __init__(self, *, build: Labels, orgs: int = 100) -> None:
         """Start at zero; `orgs` is how many orgs have quota gauges at a time."""
-        self._version = version
+        self._build = build
         self._routes: dict[str, RouteSeries] = {}
         self._free_times = _new_times()
         self._other_route = RouteSeries(_SERIES_CAP, _new_times())
@@ -201,7 +201,7 @@ class Metrics:
             for labels, count in counts.values().items():
                 yield name, labels, count
         yield c.JWKS_KEYS.name, (), self.keys
-        yield c.BUILD_INFO.name, (self._version,), 1
+        yield c.BUILD_INFO.name, self._build, 1
         yield c.CONSUME_DURATION.name, (), _buckets(self._consume_seconds)
         yield c.LOOP_LAG.name, (), _buckets(self._loop_lag)
         for route, series in (*self._routes.items(), (OTHER, self._other_route)):

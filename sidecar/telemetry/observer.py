@@ -11,6 +11,7 @@ from typing_extensions import override
 from sidecar.domain.model import Charge, Failed, FailureKind, Loss, Quota
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog
+from sidecar.telemetry.series import Labels
 
 _log = logging.getLogger("sidecar.events")
 
@@ -42,9 +43,9 @@ class Observer(Metrics):
     What repeats is held back by the log's filter under its `repeat_key`.
     """
 
-    def __init__(self, *, version: str, orgs: int = 100) -> None:
+    def __init__(self, *, build: Labels, orgs: int = 100) -> None:
         """Start at zero, without a listener to quotas."""
-        super().__init__(version=version, orgs=orgs)
+        super().__init__(build=build, orgs=orgs)
         self._tell_quota: Callable[[str, Quota], None] | None = None
         self._outage = OutageLog()
         self._ignored_keys = ""

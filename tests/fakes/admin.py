@@ -63,5 +63,6 @@ class BrokenState(StaticState):
 class StaticMetrics:
     """A metrics page that repeats what it was asked for."""
 
-    async def render(self, accept: str) -> tuple[bytes, str]:
-        return accept.encode(), "text/plain; version=0.0.4; charset=utf-8"
+    async def render(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str]:
+        """Repeat Accept as the page, and Accept-Encoding as its coding."""
+        return accept.encode(), "text/plain; version=0.0.4; charset=utf-8", accept_encoding

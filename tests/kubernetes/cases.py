@@ -15,12 +15,18 @@ _GATEWAY: Final[Values] = {
     "gateway": {"upstream": "http://notes.acme.svc:8080"},
 }
 _EVERYTHING: Final[Values] = {
-    "image": {"digest": "sha256:" + "a" * 64, "pullSecrets": [{"name": "registry"}]},
+    "commonLabels": {"team": "notes", "app.kubernetes.io/name": "not-this"},
+    "image": {
+        "registry": "registry.example.com:5000/mirror",
+        "digest": "sha256:" + "a" * 64,
+        "pullSecrets": [{"name": "registry"}],
+    },
     "existingSecret": "keys",
     "platform": {
         "apiUrl": "https://api.bizbasics.app",
         "authUrl": "https://auth.bizbasics.app",
         "issuer": "https://auth.bizbasics.app",
+        "caSecret": "internal-ca",
     },
     "redis": True,
     "secretKeys": {"apiKey": "BIZBASICS_API_KEY", "webhookSecret": "WEBHOOK"},
@@ -28,9 +34,15 @@ _EVERYTHING: Final[Values] = {
         "webhookUrl": "https://notes.example.com/hook",
         "maxInflight": 1000000,
         "idleTimeout": "2m",
-        "trustedProxies": "10.0.0.0/8",
+        "trustedProxies": "10.0.0.0/8, google,loopback",
     },
     "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    "extraArgs": ["--log-format=text"],
+    "extraVolumes": [{"name": "zones", "configMap": {"name": "zones"}}],
+    "extraVolumeMounts": [{"name": "zones", "mountPath": "/zones", "readOnly": True}],
+    "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+    "podSecurityContext": {"fsGroup": 1000, "fsGroupChangePolicy": "OnRootMismatch"},
+    "probes": {"liveness": {"periodSeconds": 20}, "startup": {"failureThreshold": 60}},
     "drain": {"preStopSeconds": 10, "seconds": 300},
     "journal": {"enabled": True},
     "networkPolicy": {
@@ -61,7 +73,23 @@ GOOD: Final[dict[str, Values]] = {
         "gateway": {
             **_GATEWAY["gateway"],
             "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a": "b"}},
-            "autoscaling": {"enabled": True, "cpuPercent": 80},
+            "autoscaling": {"enabled": True, "inflightPerPod": 200},
+            "ingress": {
+                "enabled": True,
+                "className": "nginx",
+                "annotations": {"nginx.ingress.kubernetes.io/proxy-read-timeout": "3600"},
+                "hosts": [
+                    {"host": "notes.example.com"},
+                    {"host": "api.example.com", "paths": [{"path": "/v1", "pathType": "Exact"}]},
+                ],
+                "tls": [{"secretName": "notes-tls", "hosts": ["notes.example.com"]}],
+            },
+            "httpRoute": {
+                "enabled": True,
+                "parentRefs": [{"name": "public", "namespace": "ingress"}],
+                "hostnames": ["notes.example.com"],
+                "timeouts": {"request": "0s"},
+            },
             "podLabels": {"team": "notes"},
             "podAnnotations": {"prometheus.io/scrape": "false"},
             "nodeSelector": {"kubernetes.io/arch": "arm64"},
@@ -81,11 +109,19 @@ GOOD: Final[dict[str, Values]] = {
         "networkPolicy": {"enabled": False},
         "monitoring": {"annotations": False},
     },
+    "gateway-on-openshift": {
+        **_GATEWAY,
+        "platform": {"caConfigMap": "trust", "caKey": "bundle.pem"},
+        "serviceAccount": {"create": False, "name": "metering"},
+        "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+        "securityContext": {"runAsUser": None, "runAsGroup": None},
+        "gateway": {**_GATEWAY["gateway"], "autoscaling": {"enabled": True}},
+    },
     "gateway-ipv6": {
         **_GATEWAY,
         "listenAddress": "::",
         "ports": {"http": 80},
-        "monitoring": {"annotations": False, "serviceMonitor": {"enabled": True}},
+        "monitoring": {"serviceMonitor": {"enabled": True}},
     },
     "injector": {"mode": "injector"},
     "injector-everything": {
@@ -221,6 +257,36 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
     "a credential for all to read": (
         {"mode": "injector", "extraEnv": [{"name": "PLATFORM_INTERNAL_KEY", "value": "bbas_x"}]},
         "extraEnv: PLATFORM_INTERNAL_KEY",
+    ),
+    "a flag that the chart sets": (
+        {**_GATEWAY, "extraArgs": ["--upstream=http://other"]},
+        "extraArgs: --upstream",
+    ),
+    "a volume with a name of ours": (
+        {**_GATEWAY, "extraVolumes": [{"name": "bb-keys", "emptyDir": {}}]},
+        "extraVolumes: bb-keys",
+    ),
+    "two places of one authority": (
+        {**_GATEWAY, "platform": {"caSecret": "a", "caConfigMap": "b"}},
+        "caSecret and caConfigMap",
+    ),
+    "an Ingress without a host": (
+        {**_GATEWAY, "gateway": {**_GATEWAY["gateway"], "ingress": {"enabled": True}}},
+        "gateway.ingress.hosts",
+    ),
+    "a route without a Gateway": (
+        {**_GATEWAY, "gateway": {**_GATEWAY["gateway"], "httpRoute": {"enabled": True}}},
+        "gateway.httpRoute.parentRefs",
+    ),
+    "nothing to scale on": (
+        {
+            **_GATEWAY,
+            "gateway": {
+                **_GATEWAY["gateway"],
+                "autoscaling": {"enabled": True, "cpuPercent": 0},
+            },
+        },
+        "gateway.autoscaling: nothing to scale on",
     ),
     "a label that leaves its line": (
         {**_GATEWAY, "gateway": {**_GATEWAY["gateway"], "podLabels": {"a": "b\nc: d"}}},

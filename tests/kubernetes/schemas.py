@@ -17,7 +17,9 @@ from kubernetes_validate.utils import all_versions
 from referencing import Registry, Resource
 
 OLDEST: Final = (1, 27)
-CUSTOM: Final = frozenset({"monitoring.coreos.com/v1", "cert-manager.io/v1"})
+CUSTOM: Final = frozenset(
+    {"monitoring.coreos.com/v1", "cert-manager.io/v1", "gateway.networking.k8s.io/v1"}
+)
 """Kinds that are no part of Kubernetes: their operators' schemas are not in the package."""
 
 

@@ -51,7 +51,7 @@ def test_lint_finds_nothing(name: str) -> None:
     """Helm's own linter has no warning."""
     report = lint(CHART, GOOD[name], strict=True, namespace=NAMESPACE)
     assert report["errors"] == []
-    assert [each for each in report["messages"] if each["severity"] > 1] == []
+    assert report["messages"] == []
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -85,7 +85,6 @@ def test_the_version_is_the_projects() -> None:
     """Chart, image tag and package are released together."""
     metadata = chart().metadata
     assert metadata["version"] == metadata["appVersion"] == __version__
-    assert chart().values["image"]["tag"] == __version__
     assert f"\nARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
 
 
@@ -136,7 +135,6 @@ def test_settings_reach_the_sidecar_as_numbers_are_written() -> None:
     env = {each["name"]: each.get("value") for each in container["env"]}
     assert env["SIDECAR_MAX_INFLIGHT"] == "1000000"
     assert env["SIDECAR_IDLE_TIMEOUT"] == "2m"
-    assert env["SIDECAR_TRUSTED_PROXIES"] == "10.0.0.0/8"
 
 
 def test_rules_point_to_runbooks_of_yours() -> None:

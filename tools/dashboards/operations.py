@@ -42,7 +42,7 @@ def _data_plane(dashboard: Dashboard) -> None:
             "In flight",
             "Requests being served, streams included, by pod. When it nears --max-inflight: calls"
             " are about to get 503 overloaded; add pods.",
-            Query(f"sum by (pod) ({q.metric('inflight_requests')})", "{{pod}}"),
+            Query(f"sum by (cluster, pod) ({q.metric('inflight_requests')})", "{{pod}}"),
             width=6,
         )
     )
@@ -51,7 +51,7 @@ def _data_plane(dashboard: Dashboard) -> None:
             "Client connections",
             "Connections open, by pod. When it nears --max-connections: calls are about to get 503"
             " overloaded; add pods.",
-            Query(f"sum by (pod) ({q.metric('open_connections')})", "{{pod}}"),
+            Query(f"sum by (cluster, pod) ({q.metric('open_connections')})", "{{pod}}"),
             width=6,
         )
     )
@@ -108,7 +108,7 @@ def _platform(dashboard: Dashboard) -> None:
             "Breaker",
             "0 closed, 1 half open, 2 open, by pod. When one pod alone is open: its network policy"
             " or node. When all are: the platform. Runbook: BbSidecarBreakerOpen.",
-            Query(f"max by (pod) ({q.metric('platform_breaker_state')})", "{{pod}}"),
+            Query(f"max by (cluster, pod) ({q.metric('platform_breaker_state')})", "{{pod}}"),
             steps=[(2, "red")],
             width=6,
         )
@@ -129,7 +129,7 @@ def _platform(dashboard: Dashboard) -> None:
             "Fail-open budget spent",
             "Share of the budget that the worst org has spent, by pod. When at 100 %: that org's"
             " calls get 503 fail_open_spent. Runbook: BbSidecarFailOpenBudgetLow.",
-            Query(f"max by (pod) ({q.metric('fail_open_budget_spent_ratio')})", "{{pod}}"),
+            Query(f"max by (cluster, pod) ({q.metric('fail_open_budget_spent_ratio')})", "{{pod}}"),
             unit="percentunit",
             steps=[(0.8, "red")],
             width=6,
@@ -156,7 +156,7 @@ def _leases(dashboard: Dashboard) -> None:
             "Leases",
             "Units consumed ahead of their calls, by state. When large and idle: leases are bigger"
             " than the traffic needs.",
-            Query(f"sum by (state) ({q.metric('lease_units')})", "{{state}}"),
+            Query(f"sum by (cluster, state) ({q.metric('lease_units')})", "{{state}}"),
             width=6,
         )
     )
@@ -176,7 +176,7 @@ def _leases(dashboard: Dashboard) -> None:
             "Credits",
             "Units paid for attempts that failed, waiting for the org's next call. When they grow:"
             " the product cannot be reached (see Errors of the product).",
-            Query(f"sum by (pod) ({q.metric('credits_units')})", "{{pod}}"),
+            Query(f"sum by (cluster, pod) ({q.metric('credits_units')})", "{{pod}}"),
             width=6,
         )
     )
@@ -195,8 +195,14 @@ def _leases(dashboard: Dashboard) -> None:
             "The journal's disk",
             "When unwritable is 1: nothing can fail open; free or repair the disk. When damaged is"
             " above 0: bytes could not be read at the start, see journal_damaged in the log.",
-            Query(f"max by (pod) ({q.metric('journal_unwritable')})", "unwritable {{pod}}", "red"),
-            Query(f"sum by (pod) ({q.metric('journal_damaged_bytes')})", "damaged {{pod}}"),
+            Query(
+                f"max by (cluster, pod) ({q.metric('journal_unwritable')})",
+                "unwritable {{pod}}",
+                "red",
+            ),
+            Query(
+                f"sum by (cluster, pod) ({q.metric('journal_damaged_bytes')})", "damaged {{pod}}"
+            ),
             width=6,
         )
     )
@@ -206,7 +212,7 @@ def _leases(dashboard: Dashboard) -> None:
             "1 while Redis numbers the attempts of trusted request IDs, 0 while the pod counts"
             " alone; empty without --redis. When 0: GET /ready of the pod says why. Runbook:"
             " BbSidecarSharedCountingLost.",
-            Query(f"min by (pod) ({q.metric('attempts_shared')})", "{{pod}}"),
+            Query(f"min by (cluster, pod) ({q.metric('attempts_shared')})", "{{pod}}"),
             width=6,
         )
     )
@@ -251,7 +257,7 @@ def _identity(dashboard: Dashboard) -> None:
             "Since the auth host last confirmed the keys, which it is asked every 10 minutes. When"
             " above the line (30 min): it cannot be reached, and a withdrawn key is still trusted."
             " Runbook: BbSidecarKeySetStale.",
-            Query(f"max by (pod) ({q.metric('jwks_age_seconds')})", "{{pod}}"),
+            Query(f"max by (cluster, pod) ({q.metric('jwks_age_seconds')})", "{{pod}}"),
             unit="s",
             steps=[(1800, "red")],
             width=6,
@@ -262,7 +268,7 @@ def _identity(dashboard: Dashboard) -> None:
             "Fetches of the key set",
             "By outcome. When anything but ok goes on: the auth host, its certificate, or the"
             " network policy to it.",
-            Query(f"sum by (outcome) ({q.metric('jwks_refresh_total')})", "{{outcome}}"),
+            Query(f"sum by (cluster, outcome) ({q.metric('jwks_refresh_total')})", "{{outcome}}"),
             width=6,
         )
     )
@@ -297,7 +303,7 @@ def _policy(dashboard: Dashboard) -> None:
             "Reloads",
             "Reloads of the policy since the pods started, by outcome. When rejected steps up:"
             " run bb-sidecar check on the new file.",
-            Query(f"sum by (outcome) ({q.metric('policy_reload_total')})", "{{outcome}}"),
+            Query(f"sum by (cluster, outcome) ({q.metric('policy_reload_total')})", "{{outcome}}"),
             width=6,
         )
     )
@@ -309,12 +315,17 @@ def _policy(dashboard: Dashboard) -> None:
             [
                 Column(
                     "Pods",
-                    f"count by (version, hash) ({q.metric('build_info')} * on"
-                    " (namespace, job, pod, instance) group_left (hash) "
+                    f"count by (cluster, version, revision, hash) ({q.metric('build_info')} *"
+                    f" {q.ONE_TARGET} group_left (hash) "
                     f"{q.metric('policy_info')})",
                 )
             ],
-            keys={"version": "Version", "hash": "Policy"},
+            keys={
+                "version": "Version",
+                "revision": "Revision",
+                "hash": "Policy",
+                "cluster": "Cluster",
+            },
             sort="Pods",
             width=14,
             height=8,

@@ -88,9 +88,9 @@ def _use(dashboard: Dashboard) -> None:
             "Used, with its limit",
             "Units used in this period and the limit, by resource. When used meets the limit:"
             " calls are refused until the reset. A step down is the reset.",
-            Query(f"max by (resource) ({q.quota('used', CHOSEN)})", "{{resource}} used"),
+            Query(f"max by (cluster, resource) ({q.quota('used', CHOSEN)})", "{{resource}} used"),
             Query(
-                f"max by (resource) ({q.quota('limit', CHOSEN)})",
+                f"max by (cluster, resource) ({q.quota('limit', CHOSEN)})",
                 "{{resource}} limit",
                 "red",
                 measure=True,
@@ -104,7 +104,7 @@ def _use(dashboard: Dashboard) -> None:
             "Share of the limit",
             "Used over limit, by resource. When above the orange line: 80 %, time to talk to the"
             " org; above the red one it is refused.",
-            Query(f"max by (resource) ({q.used_share(CHOSEN)})", "{{resource}}"),
+            Query(f"max by (cluster, resource) ({q.used_share(CHOSEN)})", "{{resource}}"),
             unit="percentunit",
             steps=STEPS,
             width=8,
@@ -121,10 +121,16 @@ def _rate(dashboard: Dashboard) -> None:
             "Units a day",
             "The rate of use by the trend of 1 h and of 6 h, and the rate that would last until"
             " the reset. When the first two are above the third: the org runs out before.",
-            Query(f"max by (resource) ({q.burn(CHOSEN, window='1h')} * 86400)", "{{resource}} 1 h"),
-            Query(f"max by (resource) ({q.burn(CHOSEN)} * 86400)", "{{resource}} 6 h"),
             Query(
-                f"min by (resource) ({lasting})", "{{resource}} would last", "blue", measure=True
+                f"max by (cluster, resource) ({q.burn(CHOSEN, window='1h')} * 86400)",
+                "{{resource}} 1 h",
+            ),
+            Query(f"max by (cluster, resource) ({q.burn(CHOSEN)} * 86400)", "{{resource}} 6 h"),
+            Query(
+                f"min by (cluster, resource) ({lasting})",
+                "{{resource}} would last",
+                "blue",
+                measure=True,
             ),
             width=12,
         )
@@ -134,9 +140,12 @@ def _rate(dashboard: Dashboard) -> None:
             "Time until it runs out",
             "How long what is left lasts at the rate of the last 6 h, and how long it has to."
             " When the first falls below the second: the org will be refused before the reset.",
-            Query(f"min by (resource) ({q.runs_out_at(CHOSEN)} - time())", "{{resource}} lasts"),
             Query(
-                f"min by (resource) ({q.reset(CHOSEN)} - time())",
+                f"min by (cluster, resource) ({q.runs_out_at(CHOSEN)} - time())",
+                "{{resource}} lasts",
+            ),
+            Query(
+                f"min by (cluster, resource) ({q.reset(CHOSEN)} - time())",
                 "{{resource}} reset",
                 "blue",
                 measure=True,
@@ -162,7 +171,7 @@ def _all(dashboard: Dashboard) -> None:
                 Column("A day", f"{q.burn(CHOSEN)} * 86400"),
                 Column("Reset", f"{q.reset(CHOSEN)} * 1000", "dateTimeFromNow"),
             ],
-            keys={"org": "Org", "resource": "Resource"},
+            keys={"org": "Org", "resource": "Resource", "cluster": "Cluster"},
             sort="Used",
             width=24,
             height=7,

@@ -137,7 +137,7 @@ def _customers(dashboard: Dashboard) -> None:
                 Column("Left", f"{q.quota('remaining', how='min')} and ({running_out})"),
                 Column("A day", f"{q.burn()} * 86400 and ({running_out})"),
             ],
-            keys={"org": "Org", "resource": "Resource"},
+            keys={"org": "Org", "resource": "Resource", "cluster": "Cluster"},
             sort="Runs out",
             descending=False,
             links=[to_org("${__value.raw}")],
@@ -231,7 +231,7 @@ def _owed(dashboard: Dashboard) -> None:
             "Waiting in the journal",
             "Units let through that the platform has not confirmed. When it does not fall after"
             " the platform came back: see Told later. Runbook: BbSidecarJournalOld.",
-            Query(f"sum by (pod) ({q.metric('journal_pending_units')})", "{{pod}}"),
+            Query(f"sum by (cluster, pod) ({q.metric('journal_pending_units')})", "{{pod}}"),
         )
     )
     dashboard.with_panel(
@@ -239,7 +239,7 @@ def _owed(dashboard: Dashboard) -> None:
             "Oldest in the journal",
             "Age of the oldest unit waiting. When above the red line (12 h): at 24 h the platform"
             " forgets the keys and units are given up. Runbook: BbSidecarJournalOld.",
-            Query(f"max by (pod) ({q.metric('journal_oldest_seconds')})", "{{pod}}"),
+            Query(f"max by (cluster, pod) ({q.metric('journal_oldest_seconds')})", "{{pod}}"),
             unit="s",
             steps=[(3600, "orange"), (43200, "red")],
         )

@@ -20,7 +20,8 @@ TITLES: Final = {
 }
 """The dashboards by their fixed uid, which bookmarks and the links between them go by."""
 
-_SCOPE: Final = 'namespace=~"$namespace",job=~"$job"'
+_CLUSTER: Final = 'cluster=~"$cluster"'
+_SCOPE: Final = f'{_CLUSTER},namespace=~"$namespace",job=~"$job"'
 
 
 class _Choice(builders.QueryVariable):
@@ -48,10 +49,17 @@ def page(uid: str, description: str, *, time_from: str = "now-6h") -> builders.D
         .with_variable(
             builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
         )
-        .with_variable(_choice("namespace", "Namespace", "bb_sidecar_build_info"))
-        .with_variable(_choice("job", "Job", 'bb_sidecar_build_info{namespace=~"$namespace"}'))
-        .with_variable(_choice("pod", "Pod", f"bb_sidecar_build_info{{{_SCOPE}}}"))
     )
+    known = {
+        "cluster": "",
+        "namespace": f"{{{_CLUSTER}}}",
+        "job": f'{{{_CLUSTER},namespace=~"$namespace"}}',
+        "pod": f"{{{_SCOPE}}}",
+    }
+    for label, chosen in known.items():
+        dashboard.with_variable(
+            _choice(label, label.capitalize(), f"bb_sidecar_build_info{chosen}")
+        )
     for other, title in TITLES.items():
         if other != uid:
             dashboard.link(
@@ -84,7 +92,7 @@ def to_org(value: str) -> builders.DashboardLink:
     """Return the link to an org's dashboard; `value` is Grafana's word for where its name is."""
     return builders.DashboardLink("Look at this org").url(
         f"/d/{ORG}?var-org={value}"
-        "&${datasource:queryparam}&${namespace:queryparam}&${job:queryparam}&${__url_time_range}"
+        "&${datasource:queryparam}&${cluster:queryparam}&${namespace:queryparam}&${job:queryparam}&${__url_time_range}"
     )
 
 

@@ -73,7 +73,7 @@ def stat_panel(
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(options.BigValueGraphMode.AREA if spark else options.BigValueGraphMode.NONE)
         .color_mode(options.BigValueColorMode.VALUE)
-        .text_mode(options.BigValueTextMode.VALUE)
+        .text_mode(options.BigValueTextMode.AUTO)
         .with_target(_target(query, "A"))
     )
     if decimals is not None:
@@ -238,8 +238,8 @@ def _target(
 ) -> prometheus.Dataquery:
     target = prometheus.Dataquery().datasource(SOURCE).expr(query.expr).ref_id(ref)
     target.format(PromQueryFormat.TABLE if table else PromQueryFormat.TIME_SERIES)
-    if query.legend:
-        target.legend_format(query.legend)
+    if not table:  # where several clusters are shown, each has a series of its own
+        target.legend_format(f"{query.legend} {{{{cluster}}}}".strip())
     return target.instant() if instant else target.range()
 
 

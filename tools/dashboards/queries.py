@@ -1,15 +1,16 @@
 """PromQL, put together: every selector carries the dashboards' variables.
 
-`$namespace`, `$job`, `$pod` and `$route` are of the dashboard; `$__rate_interval` is Grafana's own:
-long enough for four scrapes whatever the zoom.
+`$cluster`, `$namespace`, `$job`, `$pod` and `$route` are of the dashboard; `$__rate_interval` is
+Grafana's own: long enough for four scrapes whatever the zoom.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-_PODS: Final = 'namespace=~"$namespace",job=~"$job",pod=~"$pod"'
-_OURS: Final = f"on (namespace, job, pod, instance) bb_sidecar_build_info{{{_PODS}}}"
+_PODS: Final = 'cluster=~"$cluster",namespace=~"$namespace",job=~"$job",pod=~"$pod"'
+ONE_TARGET: Final = "on (cluster, namespace, job, pod, instance)"
+_OURS: Final = f"{ONE_TARGET} bb_sidecar_build_info{{{_PODS}}}"
 """The product beside a sidecar has `process_*` too: only what exposes our metrics counts."""
 
 _BURN_WINDOW: Final = "6h"
@@ -32,7 +33,7 @@ def process_rate(name: str) -> str:
 
 
 def rate(name: str, *labels: str, by: str = "") -> str:
-    """Per second, summed over the pods; `by` names the labels to keep."""
+    """Per second, summed over the pods; `by` names the labels to keep beside the cluster."""
     return f"sum{_by(by)} (rate({metric(name, *labels)}[$__rate_interval]))"
 
 
@@ -43,9 +44,9 @@ def share(part: str, whole: str) -> str:
 
 def quantile(q: float, name: str, *labels: str, by: str = "") -> str:
     """Estimate a quantile of a histogram over the pods."""
-    keep = f"le, {by}" if by else "le"
     buckets = metric(f"{name}_bucket", *labels)
-    return f"histogram_quantile({q}, sum by ({keep}) (rate({buckets}[$__rate_interval])))"
+    keep = _by(f"le, {by}" if by else "le")
+    return f"histogram_quantile({q}, sum{keep} (rate({buckets}[$__rate_interval])))"
 
 
 def quota(name: str, *labels: str, how: str = "max") -> str:
@@ -55,13 +56,13 @@ def quota(name: str, *labels: str, how: str = "max") -> str:
     """
     told = metric(f"quota_{name}_units", *labels)
     running = metric("quota_reset_timestamp_seconds", *labels)
-    return f"{how} by (org, resource) ({told} and {running} > time())"
+    return f"{how} by (cluster, org, resource) ({told} and {running} > time())"
 
 
 def reset(*labels: str) -> str:
     """Say when each org's period ends, Unix time."""
     ends = metric("quota_reset_timestamp_seconds", *labels)
-    return f"max by (org, resource) ({ends} > time())"
+    return f"max by (cluster, org, resource) ({ends} > time())"
 
 
 def used_share(*labels: str) -> str:
@@ -81,4 +82,5 @@ def runs_out_at(*labels: str) -> str:
 
 
 def _by(labels: str) -> str:
-    return f" by ({labels})" if labels else ""
+    """Keep the cluster always: in a sum over all, a small one that fails would not be seen."""
+    return f" by ({', '.join(filter(None, ('cluster', labels)))})"

@@ -42,6 +42,7 @@ def main() -> int:
         step(f"build, {which}", partial(building.build, podman, wheels, which, image))
         step("is the build", partial(trial.is_the_build, podman, image, which))
         step("is small and bare", partial(trial.is_small_and_bare, podman, image))
+        step("lists its packages", partial(trial.lists_its_packages, podman, image))
         step("starts", partial(trial.starts, podman, image, folder))
     step("has its bytecode", partial(trial.has_its_bytecode, podman))
     with pod.scene(podman, folder) as scene:

@@ -11,11 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Final, Literal
 
 from tests.kubernetes.image.podman import Podman
+from tools.lock import BUILD, PYTHON, platform_words
+from tools.lock import IMAGE as IMAGE_LOCK
 
 ROOT: Final = Path(__file__).parents[3]
 IMAGE: Final = "localhost/bizbasics-sidecar:test"
@@ -23,7 +24,6 @@ PURE_IMAGE: Final = "localhost/bizbasics-sidecar:pure"
 _PROBE: Final = "localhost/bizbasics-sidecar:probe"
 Build = Literal["compiled", "pure"]
 """What the Dockerfile's argument BUILD may be."""
-_PYTHON: Final = "3.13"
 _SUITE: Final = "trixie"
 """The Debian release whose Python is the public image's: checked against the Dockerfile."""
 _MIRROR: Final = "http://deb.debian.org/debian"
@@ -39,7 +39,7 @@ _HEADERS: Final = f"""\
 mkdir /tmp/headers
 cd /tmp/headers
 apt-get update
-apt-get download libpython{_PYTHON}-dev
+apt-get download libpython{PYTHON}-dev
 dpkg --extract *.deb .
 cp -R usr/include /usr
 rm -r /tmp/headers
@@ -51,7 +51,7 @@ def public_base() -> str:
     """Return the base that the Dockerfile names."""
     found = re.search(r"^ARG BASE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert found is not None, "Dockerfile: no ARG BASE="
-    assert found[1].endswith(f":{_PYTHON}-slim-{_SUITE}"), f"{found[1]}: the stand-in is another"
+    assert found[1].endswith(f":{PYTHON}-slim-{_SUITE}"), f"{found[1]}: the stand-in is another"
     return found[1]
 
 
@@ -102,18 +102,9 @@ def _pip(*words: str) -> list[str]:
 
 
 def _wanted(machine: str) -> list[str]:
-    """Return pip's words for all that the image installs and is built with, for its Python."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    compiling = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
-    tags = [f"manylinux{glibc}_{machine}" for glibc in ("2014", "_2_17", "_2_28", "_2_34")]
-    return [
-        "--only-binary=:all:", "--python-version", _PYTHON,
-        *(word for tag in tags for word in ("--platform", tag)),
-        *project["build-system"]["requires"],
-        *compiling["dependencies"],
-        *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["redis"],
-    ]  # fmt: skip
+    """Return pip's words for all that the image installs and is built with, by their hashes."""
+    locks = ["--requirement", str(IMAGE_LOCK), "--requirement", str(BUILD)]
+    return ["--no-deps", "--require-hashes", *platform_words(machine), *locks]
 
 
 def reaches_debian(podman: Podman, folder: Path) -> bool:

@@ -14,10 +14,17 @@ import httpx
 from tests.kubernetes.image.building import IMAGE, ROOT, Build
 from tests.kubernetes.image.pod import LIMIT, SIDECAR, Scene, log
 from tests.kubernetes.image.podman import Podman, wait_until
+from tools.lock import IMAGE as IMAGE_LOCK
+from tools.lock import locked
 
 _CHAT: Final = "/api/v1/chat"
 _STREAM: Final = "/api/v1/chat/completions"
 _LOCKED: Final = ("--network", "none", "--read-only", "--cap-drop", "all", "--memory", "128m")
+LABELS: Final = (
+    "title", "description", "authors", "vendor", "licenses", "url", "documentation", "source",
+    "version", "revision", "created", "ref.name", "base.name",
+)  # fmt: skip
+"""Of the OCI's annotations: all that can be known of an image when it is built."""
 _PACE: Final = 0.3
 """Seconds between two events of the product."""
 _LARGEST: Final = 100 * 1024 * 1024
@@ -49,7 +56,7 @@ def is_small_and_bare(podman: Podman, image: str) -> str:
     assert config["User"] == "65532:65532", config["User"]
     assert config["Entrypoint"] == ["bb-sidecar"], config["Entrypoint"]
     assert told["Healthcheck"]["Test"] == ["CMD", "bb-sidecar", "health"], told
-    for name in ("title", "description", "licenses", "source", "version", "revision", "base.name"):
+    for name in LABELS:
         assert config["Labels"][f"org.opencontainers.image.{name}"], name
     program = (
         "import importlib.util as u, json, os, shutil;"
@@ -65,6 +72,27 @@ def is_small_and_bare(podman: Podman, image: str) -> str:
     added = told["Size"] - base[0]["Size"]
     assert added < _LARGEST, f"{added} bytes are added to the base"
     return f"adds {added / 1e6:.0f} MB to its base of {base[0]['Size'] / 1e6:.0f} MB"
+
+
+def lists_its_packages(podman: Podman, image: str) -> str:
+    """The list in it is CycloneDX's, and names what the lock has and what is installed: no more."""
+    program = (
+        "import importlib.metadata as m, json;"
+        "sbom = json.load(open('/opt/sidecar/share/sbom.cdx.json'));"
+        "names = [[d.name.lower().replace('_', '-').replace('.', '-'), d.version]"
+        " for d in m.distributions()];"
+        "print(json.dumps([sbom['bomFormat'], names,"
+        " [[c['name'].lower().replace('_', '-').replace('.', '-'), c['version']]"
+        " for c in [*sbom['components'], sbom['metadata']['component']] if 'version' in c]]))"
+    )
+    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", image, "-Ic", program)
+    kind, installed, listed = json.loads(found)
+    assert kind == "CycloneDX", kind
+    pins = {tuple(pin.split("==")) for pin in locked(IMAGE_LOCK.read_text())}
+    ours = {(name, version) for name, version in installed if name == "bizbasics-sidecar"}
+    assert {(name, version) for name, version in installed} == pins | ours, installed
+    assert {(name, version) for name, version in listed} - ours == pins, listed
+    return f"{len(pins)} packages, as locked"
 
 
 def has_its_bytecode(podman: Podman) -> str:

@@ -33,6 +33,7 @@ WINDOWS: Final = {
 VARIABLES: Final = {
     "$__rate_interval": "3s",
     "$datasource": "prometheus",
+    "$cluster": "east",
     "$namespace": "acme",
     "$job": "acme-notes",
     "$pod": "acme-notes-0|acme-notes-1|acme-notes-2",

@@ -29,6 +29,7 @@ from tests.kubernetes.observability.servers import Prometheus
 
 CHOSEN: Final = {
     **VARIABLES,
+    "$cluster": ".*",
     "$pod": ".*",
     "$__rate_interval": "8m",  # four scrapes, as Grafana makes it
 }
@@ -81,12 +82,13 @@ async def _chart(place: Axes, panel: dict[str, Any], asked: Prometheus) -> None:
     highest = 0.0
     for target in panel["targets"]:
         series = await asked.over(_chosen(target["expr"]), BEGIN + STEP, END, STEP)
-        measure = target["legendFormat"].endswith(("limit", "would last", "reset"))
+        legend = target["legendFormat"].removesuffix(" {{cluster}}")  # there is one here
+        measure = legend.endswith(("limit", "would last", "reset"))
         for labels, points in series:
             highest = max([highest, *(value for _, value in points)])
             place.plot(
                 *_with_gaps(points),
-                label=_legend(target["legendFormat"], labels),
+                label=_legend(legend, labels),
                 linewidth=1.3,
                 linestyle="--" if measure else "-",
             )

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-JOB: Final = {"namespace": "acme", "job": "notes"}
+JOB: Final = {"cluster": "east", "namespace": "acme", "job": "notes"}
 POD: Final = {**JOB, "pod": "notes-0"}
 ORG: Final = {**JOB, "org": "org_acme", "resource": "ai_calls"}
 MONTH: Final = 30 * 86400
 LONG: Final = "x1600"
 
-INJECTOR: Final = "BbSidecarInjectorRefusing"
+INJECTOR, NO_INJECTOR = "BbSidecarInjectorRefusing", "BbSidecarInjectorDown"
 ONE_REFUSED: Final = 'outcome="refused"'
 
 
@@ -34,6 +34,13 @@ def counted(name: str, value: str, *labels: str) -> dict[str, str]:
     """Write one series of a pod; a label is written as `kind="timeout"`."""
     own = (*(f'{label}="{text}"' for label, text in POD.items()), *labels)
     return {f"bb_sidecar_{name}{{{','.join(own)}}}": value}
+
+
+def of_west(series: Mapping[str, str]) -> dict[str, str]:
+    """Write the same series for another cluster, whose names are the same."""
+    return {
+        name.replace('cluster="east"', 'cluster="west"'): value for name, value in series.items()
+    }
 
 
 def severe(severity: str, labels: Mapping[str, str] = JOB) -> dict[str, str]:
@@ -77,6 +84,30 @@ def quota(used: str, left: str, *, limit: int = 1000, reset: int = MONTH) -> dic
     }
 
 
+def codes(good: str, bad: str) -> dict[str, str]:
+    """Write the answers with 200 and with 502."""
+    allowed = ('verdict="allow"', 'reason="within_quota"')
+    return {
+        **counted("requests_total", good, *allowed, 'code="200"'),
+        **counted("requests_total", bad, *allowed, 'code="502"'),
+    }
+
+
+def lag(timely: str, turns: str) -> dict[str, str]:
+    """Write the turns of the event loop that were at most 100 ms late, and all of them."""
+    return {
+        **counted("loop_lag_seconds_bucket", timely, 'le="0.1"'),
+        **counted("loop_lag_seconds_bucket", turns, 'le="0.25"'),
+        **counted("loop_lag_seconds_bucket", turns, 'le="+Inf"'),
+    }
+
+
+def target(instance: str, value: str) -> dict[str, str]:
+    """Write whether a target could be scraped."""
+    labels = ",".join(f'{label}="{text}"' for label, text in {**POD, "instance": instance}.items())
+    return {f"up{{{labels}}}": value}
+
+
 def consumes(outcome: str, value: str) -> dict[str, str]:
     """Write the platform's answers of one kind."""
     return counted("consume_requests_total", value, f'outcome="{outcome}"')
@@ -90,6 +121,7 @@ SHARED = "BbSidecarSharedCountingLost"
 KEYS, POLICY = "BbSidecarKeySetStale", "BbSidecarPolicyReloadFailed"
 NEAR, AT, OUT = "BbSidecarOrgNearLimit", "BbSidecarOrgAtLimit", "BbSidecarOrgRunningOut"
 LATENCY, SPIKE = "BbSidecarAddedLatency", "BbSidecarDenialSpike"
+DOWN, ERRORS, FULL = "BbSidecarTargetDown", "BbSidecarServerErrors", "BbSidecarSaturated"
 WORN, LASTING = severe("warning"), severe("critical")
 
 CASES: Final[Sequence[Case]] = (
@@ -104,6 +136,9 @@ CASES: Final[Sequence[Case]] = (
     Case("one unit of twenty on trust", TRUST, units("0+95x30", "0+5x30"), "20m", [WORN]),
     Case("half of the units on trust", TRUST, units("0+50x90", "0+50x90"), "80m", [WORN, LASTING]),
     Case("one unit of two hundred on trust", TRUST, units("0+199x30", "0+1x30"), "20m"),
+    Case("a cluster on trust beside a busy healthy one of the same names", TRUST,
+         {**units("0x90", "0+10x90"), **of_west(units("0+9000x90", "0x90"))}, "80m",
+         [WORN, LASTING]),
     Case("a blip of two minutes", TRUST, units("0+100x70", "0x60 60+60x10"), "62m"),
 
     Case("nine tenths are spent", BUDGET, counted("fail_open_budget_spent_ratio", "0.9x20"), "5m",
@@ -154,7 +189,7 @@ CASES: Final[Sequence[Case]] = (
     Case("all used, which is another alert", NEAR, quota("1000x20", "0x20"), "10m"),
     Case("of a period that has ended", NEAR, quota("850x20", "150x20", reset=300), "10m"),
 
-    Case("all used", AT, quota("1000x20", "0x20"), "10m", [severe("warning", ORG)]),
+    Case("all used", AT, quota("1000x20", "0x20"), "10m", [severe("info", ORG)]),
     Case("one left", AT, quota("999x20", "1x20"), "10m"),
     Case("no limit of its own", AT, quota("0x20", "0x20", limit=0), "10m"),
 
@@ -166,6 +201,35 @@ CASES: Final[Sequence[Case]] = (
     Case("early in the period", OUT, quota("0+1x400", "1000-1x400"), "3h"),
     Case("a burst after a quiet day", OUT,
          quota("600x1380 601+1x60", "400x1380 399-1x60", reset=2 * 86400), "24h"),
+
+    Case("half of the answers are 5xx", ERRORS, codes("0+50x30", "0+50x30"), "20m",
+         [WORN, LASTING]),
+    Case("one answer of ten is 5xx", ERRORS, codes("0+90x30", "0+10x30"), "20m", [WORN]),
+    Case("one answer of ten is 5xx, in the other of two clusters", ERRORS,
+         {**codes("0+90x30", "0+10x30"), **of_west(codes("0+9000x30", "0x30"))}, "20m", [WORN]),
+    Case("one answer of a hundred is 5xx", ERRORS, codes("0+99x30", "0+1x30"), "20m"),
+    Case("the only call in ten minutes is 5xx", ERRORS, codes("0x30", "0x9 1x20"), "12m"),
+
+    Case("one call of twenty has no room", FULL, answers("0+95x20", "0+5x20", "overloaded"), "10m",
+         [LASTING]),
+    Case("an org over quota has room", FULL, answers("0+95x20", "0+5x20"), "10m"),
+    Case("one turn of fifty is late", FULL, lag("0+98x30", "0+100x30"), "20m",
+         [severe("warning", POD)]),
+    Case("one turn of five hundred is late", FULL, lag("0+998x30", "0+1000x30"), "20m"),
+
+    Case("every sidecar of a job is gone", DOWN, counted("build_info", "1x5 stale"), "15m",
+         [LASTING]),
+    Case("they are gone in one of two clusters", DOWN,
+         {**counted("build_info", "1x5 stale"), **of_west(counted("build_info", "1x20"))}, "15m",
+         [LASTING]),
+    Case("a sidecar of several cannot be scraped", DOWN,
+         {**target("notes-0:9902", "1x5 0x20"), **target("notes-1:9902", "1x30"),
+          **counted("build_info", "1x5 stale", 'instance="notes-0:9902"'),
+          **counted("build_info", "1x30", 'instance="notes-1:9902"')}, "20m",
+         [severe("warning", {**POD, "instance": "notes-0:9902"})]),
+    Case("another target of the job cannot be scraped", DOWN,
+         {**target("other:80", "1x5 0x20"), **counted("build_info", "1x30")}, "20m"),
+    Case("it restarts", DOWN, counted("build_info", "1x5 stale _x2 1x20"), "15m"),
 
     Case("one call of five slowed", LATENCY, added("0+80x120", "0+100x120"), "100m",
          [WORN, LASTING]),
@@ -185,4 +249,9 @@ CASES: Final[Sequence[Case]] = (
          "8m", [{**severe("warning"), "outcome": "refused"}]),
     Case("only reviews as usual", INJECTOR,
          counted("inject_reviews_total", "0+5x20", 'outcome="patched"'), "8m"),
+
+    Case("every injector is gone", NO_INJECTOR,
+         counted("inject_reviews_total", "1x5 stale", ONE_REFUSED), "15m", [LASTING]),
+    Case("an injector is there", NO_INJECTOR,
+         counted("inject_reviews_total", "1x20", ONE_REFUSED), "15m"),
 )  # fmt: skip

@@ -70,6 +70,8 @@ POLICY: Final = policy(
     routes=ROUTES,
 )
 ASKED: Final = {"model": "demo-small", "messages": [{"role": "user", "content": "hello there"}]}
+_ROOM: Final = 20
+"""Requests at once that a pod has room for."""
 _DAYS: Final = 3 * 86400
 _HOURS: Final = 3600.0
 
@@ -169,6 +171,7 @@ class Scene:
     clock: JumpingClock
     pods: Sequence[Pod]
     injector: str
+    leaving: contextlib.AsyncExitStack
 
     async def prepare(self) -> None:
         """Let one org use most of its quota, before anybody looks."""
@@ -182,6 +185,9 @@ class Scene:
             await self._mistakes_of_callers()
             await self._a_bad_policy()
             await self._a_product_that_is_away()
+            await self._two_that_vanish()
+            await self._more_than_fits()
+            await self._a_machine_short_of_cpu()
             await self._a_slow_platform()
             await self._a_platform_whose_store_is_down()
             await self._a_withdrawn_key()
@@ -242,6 +248,21 @@ class Scene:
         await upstream.start("127.0.0.1", where.port or 0)
         await asyncio.sleep(1.0)
 
+    async def _two_that_vanish(self) -> None:
+        """End the injector, and the only sidecar of another product."""
+        await self.leaving.aclose()
+
+    async def _more_than_fits(self) -> None:
+        slow = "/api/v1/stream?n=12&interval_ms=60"
+        for _ in range(4):  # a counter that is new has no rate yet: it must be seen to grow
+            await self.crowd.call_at_once(_ROOM * 4, slow, "org_umbrella", method="GET")
+            await asyncio.sleep(0.4)
+
+    async def _a_machine_short_of_cpu(self) -> None:
+        for _ in range(8):
+            time.sleep(0.15)  # noqa: ASYNC251 - to hold the event loop is the point
+            await asyncio.sleep(0.05)
+
     async def _a_slow_platform(self) -> None:
         await self.running.fault(latency_ms=90)
         await asyncio.sleep(4.0)
@@ -283,8 +304,10 @@ async def scene() -> AsyncIterator[Scene]:
     clock = JumpingClock()
     # The journal is tried again every second: its waits grow as windows do, and are shortened too.
     with patch("sidecar.admission.reporter.LONGEST_WAIT_SECONDS", 1.0):
-        async with _injector() as (injector, metrics), _stage(clock, injector, metrics) as made:
-            yield made
+        async with contextlib.AsyncExitStack() as leaving:
+            injector, metrics = await leaving.enter_async_context(_injector())
+            async with _stage(clock, injector, metrics, leaving) as made:
+                yield made
 
 
 @contextlib.asynccontextmanager
@@ -301,7 +324,9 @@ async def _injector() -> AsyncIterator[tuple[str, str]]:
 
 
 @contextlib.asynccontextmanager
-async def _stage(clock: JumpingClock, injector: str, metrics: str) -> AsyncIterator[Scene]:
+async def _stage(
+    clock: JumpingClock, injector: str, metrics: str, leaving: contextlib.AsyncExitStack
+) -> AsyncIterator[Scene]:
     async with stack(
         policy=POLICY,
         orgs=ORGS,
@@ -309,6 +334,7 @@ async def _stage(clock: JumpingClock, injector: str, metrics: str) -> AsyncItera
         replicas=2,
         trusted_proxies=LOCAL,
         head_timeout=1,
+        max_inflight=_ROOM,
         log_level="error",
     ) as running:
         lost = App(
@@ -328,8 +354,12 @@ async def _stage(clock: JumpingClock, injector: str, metrics: str) -> AsyncItera
                 Pod(f"acme-notes-{index}", app.admin_url.removeprefix("http://"))
                 for index, app in enumerate(running.sidecars)
             ]
-            pods.append(Pod("bb-injector-0", metrics))
-            yield Scene(running, Crowd(running), clock, pods, injector)
+            other = App(running.place.settings(log_level="error"), running.place.environ)
+            await other.start()
+            leaving.push_async_callback(other.stop, 1.0)
+            pods.append(Pod("acme-mail-0", other.admin_url.removeprefix("http://"), "acme-mail"))
+            pods.append(Pod("bb-injector-0", metrics, "bb-injector"))
+            yield Scene(running, Crowd(running), clock, pods, injector, leaving)
         finally:
             await lost.stop(1.0)
 

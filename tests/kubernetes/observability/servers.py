@@ -29,6 +29,7 @@ class Pod:
 
     name: str
     admin: str  # host:port
+    job: str = "acme-notes"
 
 
 def program(*names: str) -> str:
@@ -47,7 +48,7 @@ def promtool(*words: str, given: str = "") -> str:
         input=given,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -166,15 +167,17 @@ async def prometheus(
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [*alertmanagers]}]}]},
             "scrape_configs": [
                 {
-                    "job_name": "acme-notes",
+                    "job_name": job,
                     "static_configs": [
                         {
                             "targets": [pod.admin],
-                            "labels": {"namespace": "acme", "pod": pod.name},
+                            "labels": {"cluster": "east", "namespace": "acme", "pod": pod.name},
                         }
                         for pod in pods
+                        if pod.job == job
                     ],
                 }
+                for job in sorted({pod.job for pod in pods})
             ],
         },
     )

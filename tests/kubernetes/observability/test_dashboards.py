@@ -83,7 +83,7 @@ def test_a_dashboard_has_its_variables(name: str, dashboard: dict[str, Any]) -> 
     used = set(
         re.findall(r"\$(\w+)", " ".join(q.expr for q in panel_queries() if q.dashboard == name))
     )
-    assert variables[:4] == ["datasource", "namespace", "job", "pod"]
+    assert variables[:5] == ["datasource", "cluster", "namespace", "job", "pod"]
     assert set(variables) == (used - {"__rate_interval"}) | {"datasource"}
 
 

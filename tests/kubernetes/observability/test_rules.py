@@ -12,7 +12,13 @@ import yaml
 
 from sidecar.inject.reviews import METRIC
 from sidecar.telemetry.catalogue import METRICS, PREFIX
-from tests.kubernetes.observability.expressions import ROOT, rule_files, rules, told_queries
+from tests.kubernetes.observability.expressions import (
+    ROOT,
+    panel_queries,
+    rule_files,
+    rules,
+    told_queries,
+)
 from tests.kubernetes.observability.rule_cases import CASES, Case
 from tests.kubernetes.observability.servers import promtool
 
@@ -99,6 +105,15 @@ def test_no_runbook_is_without_its_alert() -> None:
     """A runbook of an alert that is gone leads astray."""
     written = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
     assert written == {rule["alert"] for rule in ALERTS}
+
+
+def test_every_aggregation_keeps_the_cluster() -> None:
+    """Two clusters under one ruler would hide each other: their jobs have the same names."""
+    asked = [rule["expr"] for rule in rules()] + [query.expr for query in panel_queries()]
+    kept = [labels for expr in asked for labels in re.findall(r"\b(?:by|on) \(([^)]*)\)", expr)]
+    assert kept
+    assert [labels for labels in kept if "cluster" not in re.split(r",\s*", labels)] == []
+    assert [expr for expr in asked if "without (" in expr] == []
 
 
 def test_group_names_are_used_once() -> None:

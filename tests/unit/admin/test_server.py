@@ -93,6 +93,12 @@ async def test_metrics_are_in_the_format_that_is_asked_for(admin: Admin) -> None
     )  # fmt: skip
 
 
+async def test_metrics_name_their_coding(admin: Admin) -> None:
+    """Accept-Encoding reaches the page; what the page is packed with reaches the answer."""
+    _, _, headers = await admin.ask("GET", "/metrics", {"Accept-Encoding": "identity"})
+    assert (headers["Content-Encoding"], headers["Vary"]) == ("identity", "Accept, Accept-Encoding")
+
+
 async def test_policy_shows_what_is_in_force(admin: Admin) -> None:
     """As its owner describes it."""
     assert (await admin.ask("GET", "/policy"))[1] == {"product": "acme-notes", "version": 1}

@@ -8,8 +8,8 @@ from tests.fakes.admin import StaticState
 
 async def test_the_exposition_is_a_metrics_page() -> None:
     """What app wires together fits; mypy proves it, this runs it."""
-    page: MetricsPage = Exposition(Metrics(version="1.2.3").parts)
-    assert b'bb_sidecar_build_info{version="1.2.3"} 1.0' in (await page.render(""))[0]
+    page: MetricsPage = Exposition(Metrics(build=("1.2.3", "abc123", "3.13.0", "pure")).parts)
+    assert b'version="1.2.3"} 1.0' in (await page.render("", ""))[0]
 
 
 async def test_a_reload_without_problems_lists_none() -> None:

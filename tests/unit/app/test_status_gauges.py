@@ -45,7 +45,7 @@ class Scene:
         self.file = folder / "policy.yaml"
         self.file.write_text(POLICY, encoding="utf-8")
         self.policies = PolicyStore(self.file, POLICY.encode(), {})
-        self.metrics = Metrics(version="0")
+        self.metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
         self.books = Books(self.metrics)
         self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
         self.status = Status(

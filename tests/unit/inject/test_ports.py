@@ -69,3 +69,36 @@ def test_a_neighbour_on_a_port_of_the_sidecars_own_is_refused(port: int) -> None
     )
     with pytest.raises(CannotInject, match=f"'other' has port {port}"):
         inject(given, config())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"configMapRef": {"name": "settings"}},
+        {"secretRef": {"name": "settings"}, "prefix": None},
+        {"secretRef": {"name": "settings"}, "prefix": "PO"},
+    ],
+)
+def test_a_port_that_may_come_from_elsewhere_is_warned_of(source: dict[str, object]) -> None:
+    """What is in a ConfigMap is not known here: callers may use a port that is no longer served."""
+    given = pod(env=[], ports=[], envFrom=[source])
+    changed, warnings = inject(given, config())
+    assert env_of(changed) == {"PORT": "18080"}
+    assert [each for each in warnings if "variables from settings" in each and "8080" in each]
+
+
+@pytest.mark.parametrize(
+    ("env", "prefix", "annotations"),
+    [
+        ([{"name": "PORT", "value": "3000"}], "", {}),
+        ([], "APP_", {}),
+        ([], "", {words.PORT: "3000"}),
+    ],
+)
+def test_a_port_that_is_said_is_not_warned_of(
+    env: list[dict[str, str]], prefix: str, annotations: dict[str, str]
+) -> None:
+    """By a variable, which goes before envFrom, or by the annotation; or no key can become PORT."""
+    source = {"configMapRef": {"name": "settings"}, "prefix": prefix}
+    given = pod(env=env, ports=[], envFrom=[source], annotations=annotations)
+    assert not [each for each in inject(given, config())[1] if "variables from" in each]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import pytest
 from prometheus_client.openmetrics.parser import (
@@ -22,7 +23,7 @@ from tests.unit.golden.compare import assert_golden
 
 def busy() -> Metrics:
     """Metrics with at least one series each, of made-up values."""
-    metrics = Metrics(version="0.1.0")
+    metrics = Metrics(build=("0.1.0", "abc123", "3.13.0", "pure"))
     metrics.request_finished(Decision(Reason.WITHIN_QUOTA, "chat", "r", None), 200, 0.042)
     metrics.request_finished(Decision(Reason.OVER_QUOTA, "chat", "r", None), 429, 0.0004)
     metrics.request_finished(Decision(Reason.UNMETERED, "rest", "r", None), 0, 400.0)
@@ -88,7 +89,7 @@ async def test_buckets_are_cumulative() -> None:
 @pytest.mark.parametrize("accept", ["", "*/*", "text/plain;version=0.0.4", "text/plain;version=x"])
 async def test_text_is_what_is_served_unless_asked_otherwise(accept: str) -> None:
     """Whatever the field holds: it is never repeated."""
-    page, content_type = await Exposition(busy().parts).render(accept)
+    page, content_type, _ = await Exposition(busy().parts).render(accept)
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
     assert list(parse_text(page.decode()))
 
@@ -102,7 +103,7 @@ async def test_text_is_what_is_served_unless_asked_otherwise(accept: str) -> Non
 )
 async def test_openmetrics_is_served_when_asked_for(accept: str) -> None:
     """Its strict parser takes it."""
-    page, content_type = await Exposition(busy().parts).render(accept)
+    page, content_type, _ = await Exposition(busy().parts).render(accept)
     assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert page.endswith(b"# EOF\n")
     families = parse_openmetrics(page.decode())  # type: ignore[no-untyped-call]  # not typed there
@@ -117,14 +118,17 @@ async def test_the_process_itself_is_shown(name: str) -> None:
 
 async def test_two_expositions_do_not_share_a_registry() -> None:
     """Tests, and several sidecars in one process, stand side by side."""
-    first, second = Metrics(version="1"), Metrics(version="2")
+    first, second = (
+        Metrics(build=("1", "abc123", "3.13.0", "pure")),
+        Metrics(build=("2", "abc123", "3.13.0", "pure")),
+    )
     pages = [(await Exposition(metrics.parts).render(""))[0] for metrics in (first, second)]
     assert [b'version="1"' in page for page in pages] == [True, False]
 
 
 async def test_label_values_are_escaped() -> None:
     """A route's name is the policy's, and may hold anything."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
     name = 'a"b\\c\nd'
     metrics.units_admitted("ai_calls", name, Reason.LEASED, 1)
     page = (await Exposition(metrics.parts).render(""))[0].decode()
@@ -139,7 +143,7 @@ async def test_label_values_are_escaped() -> None:
 
 async def test_a_large_page_gives_the_loop_back_after_each_slice() -> None:
     """For taking the counts, and again for writing the lines: 1,000 routes are 34,000 lines."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
     for number in range(1000):
         metrics.units_admitted("ai_calls", f"r{number}", Reason.WITHIN_QUOTA, 1)
         metrics.forwarded(f"r{number}", 0.001)
@@ -155,7 +159,7 @@ async def test_a_large_page_gives_the_loop_back_after_each_slice() -> None:
             await asyncio.sleep(0)
 
     working = asyncio.ensure_future(other_work())
-    page, _ = await Exposition(metrics.parts).render("")
+    page, *_ = await Exposition(metrics.parts).render("")
     working.cancel()
     samples = len(page.splitlines())
     assert samples > 34_000
@@ -190,11 +194,26 @@ async def test_scrapes_that_meet_share_one_page() -> None:
     assert taken == 2
 
 
+async def test_a_packed_page_is_the_same_page() -> None:
+    """In both formats; without a word about codings nothing is packed."""
+    for accept in ("text/plain", "application/openmetrics-text"):
+        exposition = Exposition(lambda: [busy().snapshot()])
+        packed = await exposition.render(accept, "gzip")
+        plain = await exposition.render(accept)
+        assert (packed.coding, plain.coding) == ("gzip", "")
+        assert packed.content_type == plain.content_type
+        ours = [
+            [line for line in page.splitlines() if PREFIX.encode() in line]
+            for page in (gzip.decompress(packed.body), plain.body)
+        ]
+        assert ours[0] == ours[1]
+
+
 async def test_a_scrape_that_is_given_up_takes_no_page_from_the_others() -> None:
     """A client that hangs up is cancelled alone."""
     exposition = Exposition(lambda: [busy().snapshot()])
     first, second = (asyncio.ensure_future(exposition.render("text/plain")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    page, _ = await second
+    page, *_ = await second
     assert page.startswith(b"# HELP")

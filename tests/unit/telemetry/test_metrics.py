@@ -17,6 +17,8 @@ from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.series import Labels
 
+BUILD: Labels = ("0", "abc123", "3.13.0", "pure")
+
 
 def decided(reason: Reason, route: str = "chat") -> Decision:
     """A decision for a route."""
@@ -30,7 +32,7 @@ def values(metrics: Metrics, name: str) -> dict[Labels, float]:
 
 def test_metrics_satisfy_every_observer() -> None:
     """One object for five ports; the annotations are the proof."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     requests: RequestObserver = metrics
     admission: AdmissionObserver = metrics
     platform: PlatformObserver = metrics
@@ -41,7 +43,7 @@ def test_metrics_satisfy_every_observer() -> None:
 
 def test_an_answer_is_counted_by_route_verdict_reason_and_code() -> None:
     """And its duration by route."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.request_finished(decided(Reason.WITHIN_QUOTA), 200, 0.002)
     metrics.request_finished(decided(Reason.OVER_QUOTA), 429, 0.001)
     assert values(metrics, "requests_total") == {
@@ -58,14 +60,14 @@ def test_an_answer_is_counted_by_route_verdict_reason_and_code() -> None:
 )  # fmt: skip
 def test_a_code_outside_the_known_ones_is_its_class(code: int, label: str) -> None:
     """The product may answer anything."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.request_finished(decided(Reason.UNMETERED), code, 0.1)
     assert list(values(metrics, "requests_total")) == [("chat", "allow", "unmetered", label)]
 
 
 def test_added_time_is_counted_by_route() -> None:
     """Before the upstream was called; in whole nanoseconds, which add up exactly."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 1)
     metrics.forwarded("chat", 0.0004)
     overhead = metrics.snapshot().histograms["overhead_seconds"]
@@ -74,7 +76,7 @@ def test_added_time_is_counted_by_route() -> None:
 
 def test_routes_that_meter_nothing_share_their_durations() -> None:
     """A thousand of them are a thousand series and not 38,000; each still counts its answers."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     for number in range(1000):
         metrics.forwarded(f"free{number}", 0.1)
         metrics.request_finished(decided(Reason.UNMETERED, f"free{number}"), 200, 0.1)
@@ -88,7 +90,7 @@ def test_routes_that_meter_nothing_share_their_durations() -> None:
 @pytest.mark.parametrize("reason", [Reason.WITHIN_QUOTA, Reason.OVER_QUOTA, Reason.FAIL_CLOSED])
 def test_a_route_that_meters_has_durations_of_its_own(reason: Reason) -> None:
     """From its first such decision on, also where an unreadable request came before."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.request_finished(decided(Reason.BAD_REQUEST), 400, 0.1)
     metrics.request_finished(decided(reason), 200, 0.1)
     metrics.request_finished(decided(Reason.BAD_REQUEST), 400, 0.1)
@@ -100,7 +102,7 @@ def test_a_route_that_meters_has_durations_of_its_own(reason: Reason) -> None:
 
 def test_a_metered_route_of_that_name_is_counted_with_them() -> None:
     """Two series cannot have one name."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.request_finished(decided(Reason.UNMETERED, "free"), 200, 0.1)
     metrics.request_finished(decided(Reason.WITHIN_QUOTA, "none"), 200, 0.1)
     durations = metrics.snapshot().histograms["request_duration_seconds"]
@@ -109,7 +111,7 @@ def test_a_metered_route_of_that_name_is_counted_with_them() -> None:
 
 def test_parts_are_of_one_slice_and_calls_may_come_in_between() -> None:
     """A snapshot of many routes holds the loop for one slice at a time."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     for number in range(1000):
         metrics.request_finished(decided(Reason.WITHIN_QUOTA, f"r{number}"), 200, 0.1)
     sizes = []
@@ -122,7 +124,7 @@ def test_parts_are_of_one_slice_and_calls_may_come_in_between() -> None:
 
 def test_units_are_counted_by_resource_route_and_reason() -> None:
     """As many as were let through."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 3)
     metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 2)
     assert values(metrics, "units_total") == {("ai_calls", "chat", "leased"): 5}
@@ -130,7 +132,7 @@ def test_units_are_counted_by_resource_route_and_reason() -> None:
 
 def test_each_verb_moves_its_own_counter() -> None:
     """One event, one series, nothing else."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.connection_closed("slow_head")
     metrics.upstream_failed("connect")
     metrics.identity_failed(IdentityFailure.EXPIRED)
@@ -163,13 +165,13 @@ def test_each_verb_moves_its_own_counter() -> None:
         "jwks_refresh_total": {("ok",): 1},
         "jwks_keys": {(): 2},
         "policy_reload_total": {("loaded",): 1},
-        "build_info": {("0",): 1},
+        "build_info": {BUILD: 1},
     }
 
 
 def test_what_the_platform_told_becomes_gauges() -> None:
     """By org and resource."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     metrics.quota_seen("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0))
     told = metrics.snapshot().values
     assert [told[f"quota_{name}_units"] for name in ("limit", "used", "remaining")] == [
@@ -181,7 +183,7 @@ def test_what_the_platform_told_becomes_gauges() -> None:
 
 def test_a_gauge_is_read_from_its_owner() -> None:
     """At the scrape, and no sooner."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     state = {"held": 3.0}
     metrics.read_at_scrape("inflight_requests", lambda: 7)
     metrics.read_at_scrape("lease_units", lambda: {(name,): n for name, n in state.items()})
@@ -194,12 +196,12 @@ def test_a_gauge_is_read_from_its_owner() -> None:
 def test_only_gauges_can_be_read_from_an_owner(name: str) -> None:
     """A counter has its verb."""
     with pytest.raises(ValueError, match="is no gauge: one of "):
-        Metrics(version="0").read_at_scrape(name, lambda: 1)
+        Metrics(build=BUILD).read_at_scrape(name, lambda: 1)
 
 
 async def test_the_number_of_series_stays_bounded() -> None:
     """Conformance 45: 10,000 routes, orgs, codes and kinds, though none of them should come."""
-    metrics = Metrics(version="0", orgs=100)
+    metrics = Metrics(build=BUILD, orgs=100)
     for number in range(10_000):
         name = f"n{number}"
         metrics.request_finished(decided(Reason.UNMETERED, name), number % 1000, 0.1)
@@ -215,7 +217,7 @@ async def test_the_number_of_series_stays_bounded() -> None:
 
 def test_routes_past_the_bound_are_counted_together() -> None:
     """Nothing is lost, only its name."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     for number in range(2100):
         metrics.units_admitted("ai_calls", f"n{number}", Reason.LEASED, 1)
         metrics.forwarded(f"n{number}", 0.1)
@@ -224,7 +226,7 @@ def test_routes_past_the_bound_are_counted_together() -> None:
 
 def test_reasons_past_the_bound_of_a_route_are_other() -> None:
     """A verdict is not guessed for them."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=BUILD)
     series = metrics._first("chat")
     for number in range(500):
         series.answers.add((Reason.BLOCKED, str(number)))

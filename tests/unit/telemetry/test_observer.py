@@ -19,7 +19,7 @@ def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str
 
 def test_a_request_is_no_event(events: Callable[[], list[tuple[str, str]]]) -> None:
     """Not one line a request, whatever its outcome."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     for reason in Reason:
         observer.request_finished(Decision(reason, "r", "id", None), 200, 0.1)
     observer.replay_seen(OnReplay.REJECT)
@@ -29,7 +29,7 @@ def test_a_request_is_no_event(events: Callable[[], list[tuple[str, str]]]) -> N
 
 def test_an_outage_is_one_event(events: Callable[[], list[tuple[str, str]]]) -> None:
     """However many orgs it meets."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     for org in ("a", "b", "c"):
         charge = Charge(org, "p", "ai_calls", 1, "k", private=True)
         observer.admitted_unconfirmed(charge, FailureKind.TIMEOUT, first=True)
@@ -51,7 +51,7 @@ def test_what_waiting_does_not_mend_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With what does mend it, and counted as well."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     observer.platform_degraded(kind)
     assert events() == [("ERROR", "platform_refuses")]
     assert caplog.records[0].__dict__["mend"]
@@ -62,7 +62,7 @@ def test_a_cause_is_logged_when_it_changes(
     events: Callable[[], list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     """And again after the platform has answered; with what to do about it."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     tls = Failed(FailureKind.CONNECT, "tls", "certificate has expired")
     answer = Failed(FailureKind.MALFORMED, "reset_at", "reset_at is 'soon'")
     for failed in (tls, tls, answer, answer):
@@ -80,7 +80,7 @@ def test_a_cause_is_logged_when_it_changes(
 
 def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]]) -> None:
     """What was billed later, and what never will be."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     observer.journal_replayed("counted", 5)
     observer.journal_dropped(2)
     observer.credits_lost(3, Loss.DISPLACED)
@@ -93,7 +93,7 @@ def test_keys_are_told_when_they_change_or_cannot_be_had(
     events: Callable[[], list[tuple[str, str]]],
 ) -> None:
     """Not at each refresh."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     observer.keys_refreshed("ok", 2)
     observer.keys_refreshed("ok", 2)
     observer.keys_refreshed("timeout", 2)
@@ -102,7 +102,7 @@ def test_keys_are_told_when_they_change_or_cannot_be_had(
 
 def test_what_is_wrong_with_the_key_set_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """A failed fetch with its cause; ignored keys once for each change."""
-    observer = Observer(version="0")
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     observer.keys_refreshed("too_large", 2, "answered with more than 262144 bytes")
     for detail in ("1 ignored (no 'use')", "1 ignored (no 'use')", "", "1 ignored (no 'use')"):
         observer.keys_refreshed("ok", 2, detail)

@@ -62,7 +62,7 @@ def test_merging_changes_no_snapshot() -> None:
 
 def test_a_snapshot_crosses_processes() -> None:
     """A worker hands it to the one that answers the scrape."""
-    metrics = Metrics(version="0")
+    metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
     metrics.forwarded("chat", 0.1)
     snapshot = metrics.snapshot()
     assert pickle.loads(pickle.dumps(snapshot)) == snapshot  # noqa: S301 (made a line ago)
