@@ -140,7 +140,7 @@ class App:
         return self._observer.parts()
 
     async def start(self) -> None:
-        """Start every part, the listener last. Raises UserError for what a user can mend."""
+        """Start every part, the listener last. Raises UserError for what a user can fix."""
         try:
             await self._start()
         except BaseException:
@@ -327,8 +327,8 @@ class App:
         """Start the notices and make the webhook, where they are asked for."""
         settings, observer = self._settings, self._observer
         if policies.current.notices and settings.api_key is None:
-            mend = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
-            log.warning("notices_off", extra={"mend": mend})
+            hint = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
+            log.warning("notices_off", extra={"hint": hint})
         if settings.webhook is None and settings.api_key is None:
             return None
         # Most sidecars have none: a fiftieth of the start.

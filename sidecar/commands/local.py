@@ -30,12 +30,12 @@ _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def token(platform: str, body: Mapping[str, object]) -> int:
     """Print a token that the local platform signs."""
-    mend = "start one with `bb-sidecar platform`, or name it with --platform URL"
+    hint = "start one with `bb-sidecar platform`, or name it with --platform URL"
     try:
         url = parse_origin(platform).url
     except ValueError as error:
         raise UserError(f"--platform: {platform!r} {error}") from error
-    signed = ask(f"{url}/_control/token", body, mend=mend).get("token")
+    signed = ask(f"{url}/_control/token", body, hint=hint).get("token")
     if not isinstance(signed, str):
         raise UserError(f"token: {url} is not a local platform: it gave no token")
     sys.stdout.write(f"{signed}\n")
@@ -116,8 +116,8 @@ def reachable(admin: Address) -> str:
     return str(Address(_THIS_MACHINE.get(admin.host, admin.host), admin.port))
 
 
-def ask(url: str, body: Mapping[str, object], *, mend: str) -> dict[str, object]:
-    """POST JSON and return the JSON object that comes; all else is a UserError with the `mend`."""
+def ask(url: str, body: Mapping[str, object], *, hint: str) -> dict[str, object]:
+    """POST JSON and return the JSON object that comes; all else is a UserError with the `hint`."""
     request = urllib.request.Request(  # noqa: S310 - the URL is http or https: it was read before
         url, json.dumps(body).encode(), {"content-type": "application/json"}
     )
@@ -128,7 +128,7 @@ def ask(url: str, body: Mapping[str, object], *, mend: str) -> dict[str, object]
         text = " ".join(error.read(2000).decode(errors="replace").split())
         raise UserError(f"{url}: answered {error.code}: {text}") from error
     except (OSError, ValueError, HTTPException) as error:
-        raise UserError(f"{url}: no answer: {_reason(error)}: {mend}") from error
+        raise UserError(f"{url}: no answer: {_reason(error)}: {hint}") from error
     return document if isinstance(document, dict) else {}
 
 

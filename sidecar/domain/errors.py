@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class SidecarError(Exception):
-    """Anything the sidecar raises on purpose. The text names the thing, the value, the mend."""
+    """Anything the sidecar raises on purpose. The text names the thing, the value, the fix."""
 
 
 class UserError(SidecarError):

@@ -1,4 +1,4 @@
-"""What a mistake of shape is called, so that it names the thing, the value and the mend."""
+"""What a mistake of shape is called, so that it names the thing, the value and the fix."""
 
 from __future__ import annotations
 

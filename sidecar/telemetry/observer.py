@@ -20,7 +20,7 @@ _OUR_MISTAKE: Final = {
     FailureKind.NOT_FOUND: "the platform does not know the path: check --platform-url",
     FailureKind.UNPROCESSABLE: "the platform does not take the charge: check the policy's resource",
 }
-"""Failures that waiting does not mend, each with what does."""
+"""Failures that waiting does not fix, each with what does."""
 
 _FETCHED: Final = "ok"
 """The one outcome of a key set fetch that is no failure."""
@@ -46,11 +46,11 @@ class Observer(Metrics):
     @override
     def platform_degraded(self, kind: FailureKind) -> None:
         super().platform_degraded(kind)
-        mend = _OUR_MISTAKE.get(kind)
-        if mend is not None:
+        hint = _OUR_MISTAKE.get(kind)
+        if hint is not None:
             _log.error(
                 "platform_refuses",
-                extra={"kind": kind.value, "mend": mend, "repeat_key": kind.value},
+                extra={"kind": kind.value, "hint": hint, "repeat_key": kind.value},
             )
 
     @override

@@ -172,7 +172,7 @@ def test_an_empty_flag_is_a_problem() -> None:
 
 
 def test_all_problems_come_at_once() -> None:
-    """Each names the flag or variable, the value and the mend, one line each."""
+    """Each names the flag or variable, the value and the fix, one line each."""
     found = problems(
         ["--upstream", "ftp://x", "--port", "99999"],
         {"SIDECAR_LOG_LEVEL": "loud", "SIDECAR_WORKERS": "0"},
@@ -220,7 +220,7 @@ def test_a_bad_key_file_is_a_problem_and_not_passed_over(tmp_path: Path) -> None
 
 
 def test_a_bad_key_variable_is_named_and_not_shown() -> None:
-    """The name and the mend, never the value."""
+    """The name and the fix, never the value."""
     found = problems(LEAST, {KEY_VARIABLE: "bbas_a bbas_b"})
     assert found[0].startswith("PLATFORM_INTERNAL_KEY: the value has spaces")
     assert "bbas_a" not in found[0]

@@ -49,11 +49,11 @@ def test_what_waiting_does_not_mend_is_an_error(
     events: Callable[[], list[tuple[str, str]]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With what does mend it, and counted as well."""
+    """With what does fix it, and counted as well."""
     observer = Observer(version="0")
     observer.platform_degraded(kind)
     assert events() == [("ERROR", "platform_refuses")]
-    assert caplog.records[0].__dict__["mend"]
+    assert caplog.records[0].__dict__["hint"]
     assert observer.snapshot().values["platform_degraded_total"][kind.value,] == 1
 
 
