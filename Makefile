@@ -78,10 +78,11 @@ bench: ## measure beside Envoy, nginx and others, into docs/performance (BENCH="
 	@echo "Running the benchmarks of tests/bench; other load on this machine spoils them."
 	.venv-compiled/bin/python -m tests.bench $(BENCH)
 
-dashboards: $(VENV)/.dev ## write helm/dashboards/*.json anew from tools/dashboards
+dashboards: $(VENV)/.dev ## write helm/dashboards/*.json from tools/dashboards
 	$(VENV)/bin/python -m tools.dashboards
 
-dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.svg from a real Prometheus and sidecar
+dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.png from a real Prometheus and sidecar
+	$(VENV)/bin/python -m pip install --quiet --group pictures
 	$(VENV)/bin/python -m tests.kubernetes.observability.pictures
 
 chart-readme: $(VENV)/.dev ## write the table of values in helm/README.md anew

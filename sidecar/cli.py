@@ -101,38 +101,23 @@ def _add_run(commands: _Commands[_Parser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    gc.disable()  # until it serves: nothing is garbage yet, and looking for it a tenth of the start
+    gc.disable()  # until it serves: nothing is garbage yet, and a search takes a tenth of the start
     from sidecar.app.open_files import raise_limit  # noqa: PLC0415
-    from sidecar.policy.reading import FirstReading  # noqa: PLC0415
     from sidecar.settings.run import Settings  # noqa: PLC0415
 
     raise_limit()
     settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
-    # A signal between the fork and the `try` would leave the reading process behind: it waits.
-    asked: list[int] = []
-    interrupt = signal.getsignal(signal.SIGINT)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: asked.append(number))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is asked for is just done
-    first: FirstReading | None = None
-    try:
-        first = FirstReading(settings.policy, os.environ)  # while all that serves is imported
-        # Until the event loop has its own: process 1 of a container has no default action.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        signal.signal(signal.SIGINT, interrupt)
-        if asked:
-            return 0
-        if settings.workers > 1:
-            from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
+    # Until the event loop has its own: process 1 of a container has no default action.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the policy is about to be read anyway
+    if settings.workers > 1:
+        from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
-            gc.enable()
-            return run_workers(settings, os.environ, first)
-        from sidecar.app.process import run  # noqa: PLC0415
+        gc.enable()
+        return run_workers(settings, os.environ)
+    from sidecar.app.process import run  # noqa: PLC0415
 
-        return run(settings, os.environ, first)
-    finally:
-        if first is not None:
-            first.give_up()
+    return run(settings, os.environ)
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:
@@ -243,6 +228,7 @@ def _add_explain(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--product", help="the product's slug (env PRODUCT_SLUG; default: the policy's product)"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_explain)
 
 
@@ -269,6 +255,7 @@ def _explain(args: argparse.Namespace) -> int:
         headers=args.header,
         body=body,
         product=given.optional(PRODUCT),
+        as_json=args.json,
     )
     print(explained)
     return 0

@@ -54,14 +54,14 @@ EDGES["workers"] = frozenset(
     {"admin", "app", "domain", "policy", "processes", "settings", "telemetry"}
 )
 EDGES["commands"] = frozenset(
-    {"admission", "app", "client", "domain", "events", "http1", "policy", "settings"}
+    {"admission", "app", "client", "domain", "events", "http1", "identity", "policy", "settings"}
 )
 EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings"})
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
 
 PURE: Final = frozenset({"domain", "answers"})
-IMPURE_FILES: Final = frozenset({"domain/stalls.py"})  # waits, and looks at the loop's clock
+IMPURE_FILES: Final = frozenset({"domain/stalls.py", "domain/turns.py"})  # they look at a clock
 IMPURE_MODULES: Final = frozenset(
     {"aiohttp", "asyncio", "logging", "os", "socket", "sqlite3", "time", "uvloop"}
 )
@@ -69,8 +69,10 @@ IMPURE_MODULES: Final = frozenset(
 UNTESTED: Final = {
     "inject/words.py": "names without behaviour",
     "__init__.py": "the version, which packaging reads",
+    "domain/deliveries.py": "names without behaviour",
     "domain/errors.py": "classes without behaviour",
     "domain/ports.py": "protocols without behaviour",
+    "proxy/ports.py": "protocols without behaviour",
     "client/results.py": "values without behaviour",
     "commands/uses.py": "a table without behaviour",
 }
@@ -80,6 +82,7 @@ TESTED_WITH: Final = {
     # Wiring shows what it does only when it runs.
     "app/side_jobs.py": "e2e/test_webhooks.py",
     # Phases and records of the engine have no behaviour apart from it.
+    "admission/findings.py": "unit/admission/test_engine.py",
     "admission/idempotency.py": "unit/admission/test_keys.py",
     "admission/journal_contents.py": "unit/admission/test_journal_damage.py",
     "admission/journal_frames.py": "unit/admission/test_journal_file.py",
@@ -87,6 +90,8 @@ TESTED_WITH: Final = {
     "admission/moment.py": "unit/admission/test_ledger.py",
     "admission/payments.py": "unit/admission/test_engine.py",
     "admission/verdict.py": "unit/admission/test_engine.py",
+    # What a deadline does shows on a connection that waits for it.
+    "proxy/expiry.py": "unit/proxy/test_connection.py",
 }
 """Source files that are tested in another's test file, grouped under the reason for it."""
 

@@ -10,28 +10,31 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecar.admission.books import Books
-from sidecar.admission.idempotency import key_of, scope_of
-from sidecar.admission.lessor import Lessor
-from sidecar.admission.payments import Payments
-from sidecar.admission.turns import Turns
-from sidecar.admission.verdict import (
+from sidecar.admission.findings import (
     Anonymous,
-    Barred,
     Free,
     MeteredFinding,
+    NoRoom,
     NotEntitled,
     Replayed,
     TooLong,
     Unmetered,
     Unpriced,
     Unsafe,
+    price_of,
+    unmetered_finding,
+)
+from sidecar.admission.idempotency import key_of, scope_of_call
+from sidecar.admission.lessor import Lessor
+from sidecar.admission.payments import Payments
+from sidecar.admission.verdict import (
     conclude,
     rule,
     rule_unmetered,
 )
+from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     ALONE,
-    Action,
     Call,
     Charge,
     Decision,
@@ -47,8 +50,9 @@ from sidecar.domain.model import (
     Share,
 )
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.turns import turns
 from sidecar.domain.values import value
-from sidecar.policy.amounts import JsonAmount, UnreadableAmount
+from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Route, UnsafePath
 
 
@@ -130,16 +134,20 @@ class Engine:
         self._observer = observer
         self._nonce = nonce
         self._attempts = attempts
-        self._turns = Turns()
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
 
+    @property
+    def errors(self) -> ErrorFormat:
+        """The error format of what is refused before it has a route."""
+        return self._policies.current.errors
+
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
 
-        Raises ConnectionError when the caller goes away while its body is read. Cancelled, it
-        leaves nothing behind: the claim is given back, and a charge in flight becomes a credit.
+        Cancelled, it leaves nothing behind: the claim is given back, and a charge in flight becomes
+        a credit.
         """
         policy = self._policies.current
 
@@ -172,7 +180,7 @@ class Engine:
             return self._uncharged(amount, call, route, meter, identity)
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
-        scope = _scope(call, route, meter, identity, product)
+        scope = scope_of_call(call, route.name, meter.resource, identity, product)
         shared = None
         if self._attempts is not None and call.request_id_origin is RequestIdOrigin.TRUSTED:
             shared = await self._attempts.next(scope)
@@ -256,28 +264,28 @@ class Engine:
 
     async def _price(
         self, call: Call, meter: Meter, body: BodySource, org: str
-    ) -> int | TooLong | Unpriced | Free:
-        """Price a call; a body that sets the amount is read in turns with other bodies."""
+    ) -> int | TooLong | NoRoom | Unpriced | Free:
+        """Price a call; a body that sets the amount is read in turns with other work."""
         source = meter.amount
         if isinstance(source, JsonAmount):
             compressed = any(name == b"content-encoding" for name, _ in call.headers)
             decoder = meter.body_limit if compressed else 0
-            content = await body.read(meter.body_limit, org, decoder)
+            try:
+                content = await body.read(meter.body_limit, org, decoder)
+            except NoRoomError:
+                return NoRoom()
             if content is None:
                 return TooLong(meter.body_limit)
             reading = source.reading(call.headers, content, meter.body_limit)
-            amount = await self._turns.run(reading)
+            amount = await turns().run(reading, org)
         else:
             amount = source.read(call.headers)
-        if isinstance(amount, UnreadableAmount):
-            return Unpriced(amount.detail, amount.status)
-        return amount or Free()
+        return price_of(amount)
 
     async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
         identity: Identity | IdentityFailure | None = None
-        finding: Unmetered | Barred = Barred(matched=route is not policy.unmatched)
-        if route.action is Action.ALLOW:
-            finding = Unmetered()
+        finding = unmetered_finding(route, matched=route is not policy.unmatched)
+        if isinstance(finding, Unmetered):
             # For the product's sake only: nothing is fetched, and a failure says nothing.
             identity = await self._identities.identify(call.headers, policy.identity, wait=False)
         return conclude(
@@ -309,19 +317,6 @@ class Engine:
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
-
-
-def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:
-    return scope_of(
-        product=product,
-        org_id=identity.org_id,
-        user_id=identity.user_id,
-        route=route.name,
-        method=call.method,
-        path=call.path,
-        resource=meter.resource,
-        request_id=call.request_id,
-    )
 
 
 def _refunds(refund: Refund, execution: Execution) -> bool:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from functools import partial
 
 from sidecar.admission.books import Books
+from sidecar.admission.findings import (
+    Credited,
+    Denied,
+    Leased,
+    MeteredFinding,
+    Unanswered,
+    Unjournalled,
+)
 from sidecar.admission.journal import JournalUnwritable
 from sidecar.admission.ledger import Witness
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.moment import Moment
 from sidecar.admission.verdict import (
-    Credited,
-    Denied,
-    Leased,
-    MeteredFinding,
     Owed,
     Ruling,
-    Unanswered,
-    Unjournalled,
     rule,
 )
 from sidecar.domain.model import (

@@ -6,13 +6,28 @@ finding means is written once, in `rule`; no default, empty value or exception i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
 
-from sidecar.admission.ledger import Remaining
+from sidecar.admission.findings import (
+    Anonymous,
+    Barred,
+    Credited,
+    Denied,
+    Free,
+    Leased,
+    MeteredFinding,
+    NoRoom,
+    NotEntitled,
+    Replayed,
+    TooLong,
+    Unanswered,
+    Unjournalled,
+    Unmetered,
+    Unpriced,
+    Unsafe,
+)
 from sidecar.admission.moment import good_until
-from sidecar.admission.outages import Spent
 from sidecar.domain.model import (
     Charge,
     Decision,
@@ -37,6 +52,9 @@ from sidecar.policy.compiled import Meter
 FAILURE_RETRY_SECONDS: Final = 5.0
 """`Retry-After` of a call refused because the platform gave no answer."""
 
+OVERLOAD_RETRY_SECONDS: Final = 1.0
+"""`Retry-After` of a call that this process has no room or time for."""
+
 MAX_RETRY_SECONDS: Final = 24 * 3600.0
 """The longest `Retry-After` over quota: a limit may be raised long before its month ends."""
 
@@ -47,130 +65,6 @@ class Owed(Enum):
     NOTHING = auto()
     REPORT = auto()  # executed without a confirmed charge
     SETTLE = auto()  # not executed, and perhaps charged
-
-
-@dataclass(frozen=True, slots=True)
-class Unmetered:
-    """The route charges nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Barred:
-    """The policy lets nothing through here; `matched` by a route of it, or by none."""
-
-    matched: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Unsafe:
-    """The path could be read in two ways."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anonymous:
-    """A metered call without an identity to trust."""
-
-    kind: IdentityFailure
-
-
-@dataclass(frozen=True, slots=True)
-class NotEntitled:
-    """The caller's org does not have the product."""
-
-    product: str
-
-
-@dataclass(frozen=True, slots=True)
-class TooLong:
-    """The body that sets the amount is longer than `limit` bytes."""
-
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unpriced:
-    """The amount cannot be read; 415 where that is for the body's content coding."""
-
-    detail: str
-    status: int = 422
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """The call costs 0 units: there is nothing to ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The request ID was seen before, and the policy rejects those."""
-
-
-@value
-class Credited:
-    """A credit pays the call; its units were good until then (Unix seconds)."""
-
-    good_until: float
-
-
-@value
-class Leased:
-    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds.
-
-    The units are good until then (Unix seconds).
-    """
-
-    quota: Quota
-    good_until: float
-
-
-@value
-class Denied:
-    """The platform refused the same a moment ago."""
-
-    quota: Quota
-
-
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """The platform gave no answer to trust. `sent`: the charge's key may have reached it.
-
-    `spent` of `budget` units has passed without one; `known` is what its last answer left.
-    """
-
-    kind: FailureKind
-    sent: bool
-    spent: Spent
-    budget: int
-    known: Remaining | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unjournalled:
-    """What would have been let through on trust cannot be remembered."""
-
-    detail: str
-
-
-Finding = (
-    Unmetered
-    | Barred
-    | Unsafe
-    | Anonymous
-    | NotEntitled
-    | TooLong
-    | Unpriced
-    | Free
-    | Replayed
-    | Credited
-    | Leased
-    | Denied
-    | Granted
-    | Refused
-    | Unanswered
-    | Unjournalled
-)
 
 
 @value
@@ -204,31 +98,15 @@ def rule_unmetered(finding: Unmetered | Barred | Unsafe) -> Ruling:
     assert_never(finding)
 
 
-MeteredFinding = (
-    Anonymous
-    | NotEntitled
-    | TooLong
-    | Unpriced
-    | Free
-    | Replayed
-    | Credited
-    | Leased
-    | Denied
-    | Granted
-    | Refused
-    | Unanswered
-    | Unjournalled
-)
-
-
 def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruling:
     """Rule on a metered call of `amount` units at `now` (Unix seconds), its enforcement included.
 
     In shadow every refusal of a metered route becomes `shadow`: what the trial must not do is
-    change an answer of the product.
+    change an answer of the product. A body that there was no room for cannot be forwarded.
     """
     ruling = _enforced(finding, meter, amount, now)
-    if meter.enforcement is Enforcement.ENFORCE or ruling.reason.verdict is Verdict.ALLOW:
+    enforced = meter.enforcement is Enforcement.ENFORCE or isinstance(finding, NoRoom)
+    if enforced or ruling.reason.verdict is Verdict.ALLOW:
         return ruling
     return Ruling(
         Reason.SHADOW,
@@ -238,7 +116,7 @@ def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruli
     )
 
 
-def _enforced(  # noqa: C901 - the one table: split, it could no longer be read as one
+def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer be read as one
     finding: MeteredFinding, meter: Meter, amount: int, now: float
 ) -> Ruling:
     match finding:
@@ -266,6 +144,9 @@ def _enforced(  # noqa: C901 - the one table: split, it could no longer be read 
         case TooLong(limit):
             detail = f"the body sets the price of this call and is longer than {limit} bytes"
             return Ruling(Reason.BAD_REQUEST, 413, detail)
+        case NoRoom():
+            detail = "Too many request bodies are under way."
+            return Ruling(Reason.OVERLOADED, 503, detail, retry_after=OVERLOAD_RETRY_SECONDS)
         case Unpriced(detail, status):
             return Ruling(Reason.BAD_REQUEST, status, detail)
     assert_never(finding)
@@ -281,7 +162,11 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
     known, spent = finding.known, finding.spent
     if finding.kind is FailureKind.OVERLOADED:  # we were too late to read what it said
         return Ruling(
-            Reason.OVERLOADED, 503, "Too much is under way.", retry_after=1.0, owed=if_refused
+            Reason.OVERLOADED,
+            503,
+            "Too much is under way.",
+            retry_after=OVERLOAD_RETRY_SECONDS,
+            owed=if_refused,
         )
     if known is not None and known.running and known.units is not None and known.units < amount:
         # An outage makes nothing free for an org that was over its limit before it.

@@ -1,35 +1,19 @@
-"""What a caller sees of a decision: the refusal's status, headers and body, or an answer's marks.
+"""What a caller sees of a decision: the refusal, or the marks of an allowed answer.
 
-Pure, and shared by all frontends. Sources: interface.md, "What a caller sees"; RFC 9457 (problem
-details), RFC 9110 10.2.3 (Retry-After), RFC 6750 3 (WWW-Authenticate), RFC 9651 (structured
-fields), draft-ietf-httpapi-ratelimit-headers (RateLimit); the error objects of the two AI APIs.
+Pure, and shared by all frontends. Sources: interface.md, "What a caller sees"; RFC 6750 3
+(WWW-Authenticate), RFC 9651 (structured fields), draft-ietf-httpapi-ratelimit-headers (RateLimit).
 """
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, assert_never
+from typing import Final
 
-import orjson
-
-from sidecar.answers.words import (
-    anthropic_type,
-    openai_code,
-    openai_type,
-    problem_type,
-    reason_detail,
-    reason_title,
-)
-from sidecar.domain.model import Decision, ErrorFormat, IdentityFailure, Quota, Reason, Verdict
-from sidecar.domain.values import value
-
-Fields = tuple[tuple[bytes, bytes], ...]
-"""Header fields to send, names in the case in which documentation writes them."""
+from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, whole_seconds, write_error
+from sidecar.domain.model import Decision, IdentityFailure, Quota, Reason, Verdict
 
 _CLIENT_ERROR: Final = 400
-_MAX_SF_INTEGER: Final = 999_999_999_999_999  # RFC 9651, 3.3.1
 _WINDOWS: Final = {
     "minute": 60,
     "hour": 3_600,
@@ -39,10 +23,7 @@ _WINDOWS: Final = {
     "year": 31_536_000,
 }
 
-_NO_STORE: Final = (b"Cache-Control", b"no-store")
 _NO_RETRY: Final = (b"x-should-retry", b"false")
-_PROBLEM: Final = (b"Content-Type", b"application/problem+json")
-_JSON: Final = (b"Content-Type", b"application/json")
 _CHALLENGE: Final = (b"WWW-Authenticate", b"Bearer")
 _BAD_TOKEN: Final = (b"WWW-Authenticate", b'Bearer error="invalid_token"')
 _BY_STATUS: Final[dict[int, Fields]] = {
@@ -59,19 +40,7 @@ _NOT_JUDGED: Final = frozenset({None, IdentityFailure.MISSING, IdentityFailure.K
 """No token came, or none could be judged: no error code then (RFC 6750, 3.1)."""
 
 
-@value
-class Refusal:
-    """An answer in place of the product's.
-
-    Framing (Content-Length, closing, no body for HEAD) is left to the frontend that sends it.
-    """
-
-    status: int
-    headers: Fields
-    body: bytes
-
-
-def refuse(decision: Decision, now: float) -> Refusal:
+def refuse(decision: Decision, now: float) -> OwnAnswer:
     """Make the answer to a denied call; `now` in Unix seconds.
 
     Raises ValueError for a decision that denies nothing: that is a fault of the caller.
@@ -93,21 +62,24 @@ def refuse(decision: Decision, now: float) -> Refusal:
         reset_at = _timestamp(quota.reset_at)
         if reset_at is not None:
             facts["reset_at"] = reset_at
-    media, body = _body(decision, facts)
-    request_id = _field_text(decision.request_id)
-    headers = [media, _NO_STORE, (b"X-Request-ID", request_id)]
-    if decision.errors is ErrorFormat.ANTHROPIC:
-        headers.append((b"request-id", request_id))  # where that SDK looks for it
-    if decision.retry_after is not None:
-        headers.append((b"Retry-After", b"%d" % _whole_seconds(decision.retry_after, 1)))
+    fields: list[tuple[bytes, bytes]] = []
     if reason in _FINAL:
-        headers.append(_NO_RETRY)
+        fields.append(_NO_RETRY)
     elif reason is Reason.UNAUTHENTICATED:
-        headers.append(_CHALLENGE if decision.identity_failure in _NOT_JUDGED else _BAD_TOKEN)
-    headers += _BY_STATUS.get(status, ())
+        fields.append(_CHALLENGE if decision.identity_failure in _NOT_JUDGED else _BAD_TOKEN)
+    fields += _BY_STATUS.get(status, ())
     if quota is not None:
-        headers += _rate_limit(quota, now)
-    return Refusal(status, tuple(headers), body)
+        fields += _rate_limit(quota, now)
+    return write_error(
+        status,
+        reason,
+        decision.detail,
+        request_id=decision.request_id,
+        errors=decision.errors,
+        facts=facts,
+        retry_after=decision.retry_after,
+        fields=tuple(fields),
+    )
 
 
 def quota_headers(decision: Decision, now: float) -> Fields:
@@ -124,57 +96,12 @@ def quota_headers(decision: Decision, now: float) -> Fields:
     return fields if mark is None else (*fields, mark)
 
 
-def _body(decision: Decision, facts: dict[str, object]) -> tuple[tuple[bytes, bytes], bytes]:
-    reason, status = decision.reason, decision.status
-    detail = decision.detail or reason_detail(reason)
-    match decision.errors:
-        case ErrorFormat.PROBLEM:
-            return _PROBLEM, _json(
-                {
-                    "type": problem_type(reason),
-                    "title": reason_title(reason),
-                    "status": status,
-                    "detail": detail,
-                    "instance": decision.request_id,
-                    **facts,
-                }
-            )
-        case ErrorFormat.OPENAI:
-            return _JSON, _json(
-                {
-                    "error": {
-                        "message": detail,
-                        "type": openai_type(reason, status),
-                        "param": None,
-                        "code": openai_code(reason),
-                        "request_id": decision.request_id,
-                        **facts,
-                    }
-                }
-            )
-        case ErrorFormat.ANTHROPIC:
-            return _JSON, _json(
-                {
-                    "type": "error",
-                    "error": {
-                        "type": anthropic_type(reason, status),
-                        "message": detail,
-                        "details": {"error_code": reason.value},
-                        **facts,
-                    },
-                    "request_id": decision.request_id,
-                }
-            )
-        case _:
-            assert_never(decision.errors)
-
-
 def _rate_limit(quota: Quota, now: float) -> Fields:
     if quota.unlimited:
         return ()
     policy, name = _policy(quota.resource, quota.limit, quota.period)
-    remaining = min(max(quota.remaining, 0), _MAX_SF_INTEGER)
-    seconds = _whole_seconds(quota.reset_at - now, 0)
+    remaining = min(max(quota.remaining, 0), MAX_INTEGER)
+    seconds = whole_seconds(quota.reset_at - now, 0)
     return (policy, (b"RateLimit", b"%b;r=%d;t=%d" % (name, remaining, seconds)))
 
 
@@ -183,7 +110,7 @@ def _policy(resource: str, limit: int, period: str) -> tuple[tuple[bytes, bytes]
     """Make the RateLimit-Policy field and the policy's name in it, which RateLimit repeats."""
     name = _structured_string(resource)
     window = _WINDOWS.get(period)
-    value = b"%b;q=%d" % (name, min(max(limit, 0), _MAX_SF_INTEGER))
+    value = b"%b;q=%d" % (name, min(max(limit, 0), MAX_INTEGER))
     if window is not None:
         value += b";w=%d" % window
     return (b"RateLimit-Policy", value), name
@@ -194,11 +121,6 @@ def _structured_string(text: str) -> bytes:
     return b'"%b"' % printable.replace("\\", "\\\\").replace('"', '\\"').encode("ascii")
 
 
-def _whole_seconds(seconds: float, least: int) -> int:
-    """Round up, so that who waits that long does not come too early."""
-    return min(max(math.ceil(seconds), least), _MAX_SF_INTEGER) if math.isfinite(seconds) else least
-
-
 @lru_cache(maxsize=1024)
 def _timestamp(seconds: float) -> str | None:
     try:
@@ -206,23 +128,3 @@ def _timestamp(seconds: float) -> str | None:
     except (OverflowError, ValueError, OSError):
         return None  # beyond the calendar: not known, then
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _field_text(text: str) -> bytes:
-    """Write text as a field value; what could end the field early becomes `?`."""
-    if text.isascii() and text.isprintable():
-        return text.encode("ascii")
-    return "".join(char if " " <= char <= "~" else "?" for char in text).encode("ascii")
-
-
-def _json(document: dict[str, object]) -> bytes:
-    try:
-        return orjson.dumps(document)
-    except TypeError:  # a lone surrogate, from a path or an ID that was not UTF-8
-        return orjson.dumps(_encodable(document))
-
-
-def _encodable(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _encodable(item) for key, item in value.items()}
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -13,7 +13,7 @@ import uvloop
 
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.app.wiring import App
-from sidecar.policy.reading import FirstReading, read_apart
+from sidecar.policy.file import read_policy_file
 from sidecar.settings.run import Settings
 from sidecar.telemetry.logs import setup_logging
 
@@ -25,7 +25,7 @@ _CUT_SHORT_SECONDS: Final = 5.0
 """What a start that is cut short may take to end what it has begun."""
 
 
-def run(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
+def run(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run the sidecar until SIGTERM or SIGINT; return the exit status. Raises UserError.
 
     SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
@@ -33,8 +33,9 @@ def run(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> 
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
     shared_ids = bool(settings.trusted_proxies) and settings.redis is None
     log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
-    read = read_apart(str(settings.policy), environ)
-    app = App(settings, environ, redactor, first=first.policy, read=read)
+    # Before the loop, whose signal handlers could not end the wait for a pipe.
+    content = read_policy_file(settings.policy)
+    app = App(settings, environ, redactor, policy=content)
     return uvloop.run(run_until_asked(app, spare_what_stays))
 
 

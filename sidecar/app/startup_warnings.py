@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from sidecar.http1.outbound import UnusableProxyError, is_loopback, proxy_for
+from sidecar.http1.proxies import UnusableProxyError, is_loopback, proxy_for
 from sidecar.settings.values import Origin
 
 log = logging.getLogger("sidecar.settings")

@@ -60,7 +60,7 @@ class Status:
         read("journal_damaged_bytes", lambda: self._books.journal.damaged_bytes)
         read("credits_units", lambda: self._figures().credits_units)
         read("lease_units", self._lease_units)
-        read("inflight_requests", lambda: self._gateway.inflight)
+        read("inflight_requests", lambda: self._gateway.drain.inflight)
         read("open_connections", lambda: self._server.open_connections)
         read("fail_open_budget_spent_ratio", self._budget_spent)
         read("jwks_age_seconds", self._keys_age)
@@ -79,7 +79,7 @@ class Status:
         keys = self._keys.state()
         meters = [route.meter for route in policy.routes if route.meter is not None]
         return Circumstances(
-            draining=self._gateway.draining,
+            draining=self._gateway.drain.draining,
             policy_problem=self._policies.last_error or "",
             platform_problem=self._platform_problem(),
             journal_problem=self._books.journal.problem,

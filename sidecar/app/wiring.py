@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sidecar import __version__
@@ -30,17 +30,16 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import ALONE, CookieSource, Share
 from sidecar.domain.ports import Attempts, Clock
 from sidecar.domain.stalls import LoopWatch
-from sidecar.http1.outbound import usable_proxy_for
 from sidecar.http1.pool import Pool, PoolLimits
-from sidecar.identity.keyset import KeySet
-from sidecar.identity.tokens import secret_problem
+from sidecar.http1.proxies import usable_proxy_for
+from sidecar.identity.keyset import FETCH_LIMITS, KeySet
+from sidecar.identity.session_secret import secret_problem
 from sidecar.identity.verifier import Verifier
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
-from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.gateway import Gateway
@@ -76,24 +75,22 @@ class App:
         environ: Mapping[str, str],
         redactor: Redactor | None = None,
         *,
-        first: Callable[[], Awaitable[Policy]] | None = None,
-        read: Reader | None = None,
+        policy: bytes | None = None,
         clock: Clock = time,
         worker: bool = False,
         share: Share = ALONE,
     ) -> None:
-        """Take the settings; `redactor` hears of every credential before it is used.
+        """Take the settings; `redactor` receives every credential before it is used.
 
-        `first` gives the policy to begin with, and `read` reads its file later; not given, this
-        process does both. A `worker` shares its port with others, has no admin port of its own and
-        does not watch the policy's file: it is told what was found (`adopt`). `clock` is what
-        tokens, quotas and their books go by; timeouts go by the event loop. `share` is this
-        process's part of the limits that are set for all workers together, and names its journal.
+        `policy` is what the policy's file holds; None: `start` reads the file. A `worker` shares
+        its port with others, has no admin port of its own and does not watch the policy's file: it
+        receives what was found (`take_policy`). `clock` is for tokens, quotas and their books;
+        timeouts use the event loop's. `share` is this process's part of the limits that are set for
+        all workers together, and names its journal.
         """
         self._settings = settings
         self._environ = environ
-        self._first = first
-        self._read = read or read_here(str(settings.policy), environ)
+        self._policy = policy
         self._clock = clock
         self._worker = worker
         self._share = share
@@ -148,13 +145,13 @@ class App:
             raise
 
     async def _start(self) -> None:
-        settings, clock = self._settings, self._clock
+        settings, clock, observer = self._settings, self._clock, self._observer
         limits, backlog = room_for(settings.limits)
-        observer = self._observer
         self._hide_own()
-        self._policies = policies = await self._open_policies(observer)
+        self._policies = policies = self._open_policies(observer)
         key = KeySource(settings.key, on_change=self._hide)
-        keys = KeySet(settings.auth.url, clock, observer)
+        auth = Pool(settings.auth, FETCH_LIMITS, proxy=usable_proxy_for(settings.auth.url))
+        keys = KeySet(auth, clock, observer)
         self._owned.push_async_callback(keys.close)
         # Closed after the consumer: what that gives up at its end is still written down.
         books = self._open_books(observer)
@@ -282,24 +279,23 @@ class App:
             self._server.hurry()
 
     def begin_reload(self) -> None:
-        """Read the policy again now, without waiting for how that ends; a worker is told it."""
+        """Read the policy again now, without waiting for how that ends; not in a worker."""
         if self._status is not None and not self._worker:
             task = asyncio.ensure_future(self._status.reload())
             self._reloads.add(task)
             task.add_done_callback(self._reloads.discard)
 
-    def adopt(self, found: Policy | PolicyError) -> None:
+    async def take_policy(self, found: bytes | PolicyError) -> None:
         """Put in force what another process found in the policy's file."""
         if self._policies is not None:
-            self._policies.adopt(found)
+            await self._policies.take(found)
 
-    async def _open_policies(self, observer: Observer) -> PolicyStore:
+    def _open_policies(self, observer: Observer) -> PolicyStore:
         """Put the policy in force. Raises UserError where there is none that can be used."""
-        path = self._settings.policy
-        first = self._first
-        policy = await (self._read(read_policy_file(path)) if first is None else first())
+        path, hide = self._settings.policy, self._learn_secrets
+        content = read_policy_file(path) if self._policy is None else self._policy
         self._owned.push_async_callback(self._end_reloads)
-        return PolicyStore(path, policy, self._read, observer, before_use=self._learn_secrets)
+        return PolicyStore(path, content, self._environ, observer, before_use=hide)
 
     async def _end_reloads(self) -> None:
         for task in self._reloads:

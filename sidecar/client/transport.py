@@ -16,6 +16,7 @@ from typing import Final
 import aiohttp
 
 from sidecar import __version__
+from sidecar.client.connecting import connector, proxy_arguments
 from sidecar.client.errors import (
     ClientClosedError,
     DeadlineError,
@@ -26,7 +27,6 @@ from sidecar.client.errors import (
 )
 from sidecar.client.reading import read_detail
 from sidecar.client.retrying import Backoff, may_repeat, read_http_date, read_retry_after
-from sidecar.http1.outbound import connector, proxy_arguments
 
 MAX_ANSWER: Final = 8 << 20
 """Bytes of an answer that are read: a page of records is far below it."""

@@ -40,7 +40,7 @@ from sidecar.commands.drift import find_drift
 from sidecar.commands.output import Shown
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Resource
-from sidecar.http1.outbound import usable_proxy_for
+from sidecar.http1.proxies import usable_proxy_for
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy

@@ -1,18 +1,95 @@
-"""What `bb-sidecar explain` prints: the policy's explanation, with the engine's own keys."""
+"""What `bb-sidecar explain` says of one call: by the engine's own parts, without asking anyone."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Final
 
-from sidecar.admission.idempotency import key_of, scope_of
-from sidecar.domain.model import BearerSource, CookieSource, Headers, IdentitySource
-from sidecar.policy.explain import KeyParts, explain, render
+from sidecar.admission.findings import (
+    Free,
+    TooLong,
+    Unpriced,
+    price_of,
+)
+from sidecar.admission.idempotency import key_of, scope_of_call
+from sidecar.commands.prospects import Prospect, of_metered, of_unmetered, of_unsafe
+from sidecar.domain.model import (
+    Call,
+    Headers,
+    Identity,
+    IdentityFailure,
+    IdentitySource,
+    RequestIdOrigin,
+    Resource,
+)
+from sidecar.identity.claims import read_claims
+from sidecar.identity.credentials import find_credential
+from sidecar.identity.jws import decode_segment, read_object
+from sidecar.policy.amounts import JsonAmount
+from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
+from sidecar.policy.explain import Detour, Step, detours_of, steps_of
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import AnySecret, load_policy
+from sidecar.policy.paths import normalise
+from sidecar.policy.view import amount_as_value
+
+_UNKNOWN: Final = Identity("<org>", "<user>", "", "", frozenset(), {}, None, 0.0)
+_UNKNOWN_ID: Final = "<request id>"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the call costs; `problem` says why that cannot be read, where it cannot."""
+
+    resource: str
+    rule: int | dict[str, object]
+    amount: int | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What a charge's key is a digest of, the attempt and the nonce apart.
+
+    `key` is that of the first attempt, as for a request ID that a trusted proxy chose; None where
+    the call does not say all that it is made from.
+    """
+
+    key: str | None
+    product: str
+    org_id: str
+    user_id: str
+    route: str
+    method: str
+    path: str
+    query: str
+    resource: str
+    amount: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that the policy and the call alone say.
+
+    `route` is None where the call is refused for its path or method, for the reason in `refused`.
+    `caller` is an org that was read and not verified, or why there is none.
+    """
+
+    method: str
+    path: str
+    read_as: str | None
+    steps: tuple[Step, ...]
+    other_readings: tuple[Detour, ...]
+    route: str | None
+    refused: str
+    caller: str
+    cost: Cost | None
+    key: KeyParts | None
+    outcomes: tuple[Prospect, ...]
 
 
 def explain_call(
@@ -20,75 +97,164 @@ def explain_call(
     *,
     method: str,
     target: str,
-    headers: Sequence[tuple[bytes, bytes]],
+    headers: Headers,
     body: bytes | None,
     product: str | None = None,
+    as_json: bool = False,
 ) -> str:
     """Explain one call; raises PolicyError, a UserError, for a file that cannot be used.
 
-    Who calls is read from the token among `headers`, without verifying it: nothing is decided here.
     A `body` has its Content-Length, as any client would send it; None is no body. `product`
     overrides the policy's, as it does where the sidecar runs.
     """
     data = read_policy_file(policy_file)
     policy = load_policy(data, file=str(policy_file), environ=AnySecret())
-    if body is not None and not _all(headers, b"content-length"):
+    if body is not None and not any(name == b"content-length" for name, _ in headers):
         headers = [*headers, (b"content-length", str(len(body)).encode())]
-    named = {
-        "product": product,
-        "org_id": _claim(headers, policy.identity, "org_id"),
-        "user_id": _claim(headers, policy.identity, "user_id"),
-        "request_id": _only(headers, b"x-request-id"),
-    }
-    known = {name: value for name, value in named.items() if value}
-    return render(
-        explain(policy, method, target, headers, body or b"", derive_key=_first_key, **known)
+    path, _, query = target.partition("?")
+    given = [value for name, value in headers if name == b"x-request-id"]
+    request_id = given[0].decode("latin-1") if len(given) == 1 else _UNKNOWN_ID
+    call = Call(method, path, query, headers, request_id, RequestIdOrigin.TRUSTED)
+    explanation = explain(policy, call, body or b"", product or policy.product)
+    return json.dumps(asdict(explanation), indent=2) if as_json else render(explanation)
+
+
+def explain(policy: Policy, call: Call, body: bytes, product: str) -> Explanation:
+    """Follow a call through the policy; its `query` and `request_id` are part of the key."""
+    method, path, headers = call.method, call.path, call.headers
+    found = policy.route_for(method, path, headers, query=call.query)
+    caller = _caller(headers, policy.identity)
+    normal = normalise(path)
+    cost: Cost | None = None
+    key: KeyParts | None = None
+    if isinstance(found, UnsafePath):
+        outcomes = of_unsafe(found)
+    elif found.meter is None:
+        outcomes = of_unmetered(policy, found)
+    else:
+        price = _price(found.meter, headers, body)
+        cost = _cost(found.meter, price)
+        outcomes = of_metered(found.meter, price, product)
+        if isinstance(price, int):
+            key = _key(call, found, found.meter, caller, product=product, amount=price)
+    return Explanation(
+        method=method,
+        path=path,
+        read_as=normal if isinstance(normal, str) and normal != path else None,
+        steps=steps_of(policy, method, path, headers),
+        other_readings=detours_of(policy, method, path, headers, call.query),
+        route=None if isinstance(found, UnsafePath) else found.name,
+        refused=found.detail if isinstance(found, UnsafePath) else "",
+        caller=caller.value if isinstance(caller, IdentityFailure) else caller.org_id,
+        cost=cost,
+        key=key,
+        outcomes=outcomes,
     )
 
 
-def _first_key(parts: KeyParts) -> str:
-    """Return the key of the first attempt, as for an ID that a trusted proxy chose."""
-    scope = scope_of(
-        product=parts.product,
-        org_id=parts.org_id,
-        user_id=parts.user_id,
-        route=parts.route,
-        method=parts.method,
-        path=parts.path,
-        resource=parts.resource,
-        request_id=parts.request_id,
+def render(explanation: Explanation) -> str:
+    """Return an explanation as text for a terminal, without a final line break."""
+    lines = [f"{explanation.method} {explanation.path}"]
+    if explanation.read_as is not None:
+        lines.append(f"  read as {explanation.read_as}")
+    lines.append("routes, in order")
+    lines += [
+        f"  {'yes' if step.matches else 'no '}  {step.route}: {step.why}"
+        for step in explanation.steps
+    ]
+    if explanation.other_readings:
+        lines.append("other ways to read the call")
+        lines += [f"  {other.call} would be {other.route}" for other in explanation.other_readings]
+    if explanation.route is None:
+        lines.append(f"refused: {explanation.refused}")
+    else:
+        lines += [f"route: {explanation.route}", f"caller: {explanation.caller}"]
+        lines += _cost_lines(explanation)
+    lines.append("outcomes")
+    lines += [f"  {o.reason} ({o.status or 'upstream'}): {o.when}" for o in explanation.outcomes]
+    return "\n".join(lines)
+
+
+def _cost_lines(explanation: Explanation) -> list[str]:
+    cost, key = explanation.cost, explanation.key
+    if cost is None:
+        return ["cost: nothing, not metered"]
+    if cost.amount is None:
+        return [f"cost: cannot be read: {cost.problem}"]
+    unit = "bytes" if cost.resource == Resource.STORAGE_BYTES else "units"
+    rule = json.dumps(cost.rule)
+    lines = [f"cost: {cost.amount} {unit} of {cost.resource} (amount: {rule})"]
+    if key is not None:
+        parts = asdict(key)
+        lines.append(f"key: {parts.pop('key') or 'a digest over'}")
+        lines += [f"  {name}: {value}".rstrip() for name, value in parts.items()]
+        lines.append("  attempt: how often this ID was charged before")
+        lines.append("  nonce: of the process, unless a trusted proxy chose the ID")
+    return lines
+
+
+def _caller(headers: Headers, sources: Sequence[IdentitySource]) -> Identity | IdentityFailure:
+    """Read who calls from the token among `headers`, without verifying it."""
+    found = find_credential(headers, sources)
+    if isinstance(found, IdentityFailure):
+        return found
+    _, token = found
+    payload = decode_segment(token.partition(b".")[2].partition(b".")[0])
+    members = None if payload is None else read_object(payload)
+    if members is None:
+        return IdentityFailure.MALFORMED
+    claims = read_claims(members, None)
+    return claims if isinstance(claims, IdentityFailure) else claims.identity
+
+
+def _price(meter: Meter, headers: Headers, body: bytes) -> int | Free | TooLong | Unpriced:
+    amount = meter.amount
+    if not isinstance(amount, JsonAmount):
+        return price_of(amount.read(headers))
+    if len(body) > meter.body_limit:
+        return TooLong(meter.body_limit)
+    return price_of(amount.read(headers, body, meter.body_limit))
+
+
+def _cost(meter: Meter, price: int | Free | TooLong | Unpriced) -> Cost:
+    amount: int | None = None
+    problem = ""
+    match price:
+        case TooLong(limit):
+            problem = f"the body is over body_limit, {limit} bytes"
+        case Unpriced(detail):
+            problem = detail
+        case Free():
+            amount = 0
+        case int():
+            amount = price
+    return Cost(meter.resource, amount_as_value(meter.amount), amount, problem)
+
+
+def _key(
+    call: Call,
+    route: Route,
+    meter: Meter,
+    caller: Identity | IdentityFailure,
+    *,
+    product: str,
+    amount: int,
+) -> KeyParts:
+    identity = _UNKNOWN if isinstance(caller, IdentityFailure) else caller
+    key: str | None = None
+    if identity is not _UNKNOWN and call.request_id != _UNKNOWN_ID:
+        scope = scope_of_call(call, route.name, meter.resource, identity, product)
+        key = key_of(scope, 0, b"", query=call.query, amount=amount)
+    return KeyParts(
+        key=key,
+        product=product,
+        org_id=identity.org_id,
+        user_id=identity.user_id,
+        route=route.name,
+        method=call.method,
+        path=call.path,
+        query=call.query,
+        resource=meter.resource,
+        amount=amount,
+        request_id=call.request_id,
     )
-    return key_of(scope, 0, b"", query=parts.query, amount=parts.amount)
-
-
-def _claim(headers: Headers, sources: Sequence[IdentitySource], name: str) -> str:
-    """Read a claim of the first token that is present; "" where there is none."""
-    token = next((found for each in sources if (found := _token(headers, each))), "")
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError):
-        return ""
-    value = claims.get(name) if isinstance(claims, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def _token(headers: Headers, source: IdentitySource) -> str:
-    match source:
-        case CookieSource(name):
-            pairs = ";".join(_all(headers, b"cookie")).split(";")
-            cookies = dict(pair.strip().partition("=")[::2] for pair in pairs)
-            return cookies.get(name, "")
-        case BearerSource():
-            scheme, _, token = _only(headers, b"authorization").partition(" ")
-            return token.strip() if scheme.lower() == "bearer" else ""
-    assert_never(source)
-
-
-def _only(headers: Headers, name: bytes) -> str:
-    values = _all(headers, name)
-    return values[0] if len(values) == 1 else ""
-
-
-def _all(headers: Headers, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for key, value in headers if key == name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class SidecarError(Exception):
-    """Anything the sidecar raises on purpose. The text names the thing, the value, the fix."""
+    """Anything the sidecar raises on purpose. The text names the thing, the value and the fix."""
 
 
 class UserError(SidecarError):
@@ -13,3 +13,7 @@ class UserError(SidecarError):
 
 class TransientError(SidecarError):
     """A fault of a peer that may pass: worth trying again later."""
+
+
+class NoRoomError(SidecarError):
+    """This process has no memory left for a request's body; nothing is wrong with the request."""

@@ -172,20 +172,10 @@ class CookieSource:
     name: str
     secret: bytes | None = field(default=None, repr=False)
 
-    @override
-    def __reduce__(self) -> tuple[type[CookieSource], tuple[object, ...]]:
-        # Compiled, it has no way of its own to another process.
-        return CookieSource, (self.name, self.secret)
-
 
 @dataclass(frozen=True, slots=True)
 class BearerSource:
     """An identity taken from `Authorization: Bearer`."""
-
-    @override
-    def __reduce__(self) -> tuple[type[BearerSource], tuple[object, ...]]:
-        # Compiled, it has no way of its own to another process.
-        return BearerSource, ()
 
 
 IdentitySource = CookieSource | BearerSource

@@ -81,7 +81,7 @@ class BodySource(Protocol):
 
         Memory for it, and for a `decoder` of so many bytes, is reserved for `holder`, an org.
         What was read is kept for forwarding either way: in shadow, too long a body passes.
-        Raises ConnectionError when the caller goes away first.
+        Raises NoRoomError where there is no memory for it.
         """
 
 

@@ -13,11 +13,10 @@ about "unlimited", and only against limits that were heard before that time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Final, Protocol, assert_never
 
+from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.model import Headers, Resource
 from sidecar.domain.ports import Clock, EventObserver
 from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
@@ -46,40 +45,6 @@ class Stale(Protocol):
         """Let "unlimited" of this org count against limits heard before `made_at`, Unix seconds."""
 
 
-class Outcome(StrEnum):
-    """What became of a delivery; the same words label the metric."""
-
-    APPLIED = "applied"
-    IGNORED = "ignored"
-    REPEATED = "repeated"
-    EXPIRED = "expired"
-    UNSIGNED = "unsigned"
-    MALFORMED = "malformed"
-    TOO_LARGE = "too_large"
-    TOO_SLOW = "too_slow"
-    CROWDED_OUT = "crowded_out"
-    NOT_READY = "not_ready"
-
-    @property
-    def status(self) -> int:
-        """The answer's status: under 300 is success to the platform (contract, Webhooks)."""
-        return _STATUS[self]
-
-
-_STATUS: Final = {
-    Outcome.APPLIED: 200,
-    Outcome.IGNORED: 200,
-    Outcome.REPEATED: 200,
-    Outcome.EXPIRED: 400,
-    Outcome.UNSIGNED: 401,
-    Outcome.MALFORMED: 400,
-    Outcome.TOO_LARGE: 413,
-    Outcome.TOO_SLOW: 408,
-    Outcome.CROWDED_OUT: 503,
-    Outcome.NOT_READY: 503,
-}
-
-
 class Receiver:
     """Takes deliveries for one endpoint. No I/O; changes the books synchronously."""
 
@@ -100,57 +65,46 @@ class Receiver:
         self._secret = secret
         self._seen = SeenDeliveries(_REMEMBER)
 
-    def refuse_unread(self, fields: Headers) -> tuple[int, bytes] | None:
+    def refuse_unread(self, fields: Headers) -> DeliveryOutcome | None:
         """Refuse by its head alone what no body can make a delivery; None: read the body."""
         if self._secret() is None:
-            return self._answer(Outcome.NOT_READY)
+            return DeliveryOutcome.NOT_READY
         if not is_well_formed(_only(fields, _SIGNATURE) or b""):
-            return self._answer(Outcome.UNSIGNED)
+            return DeliveryOutcome.UNSIGNED
         return None
 
-    def receive(self, fields: Headers, body: bytes | None) -> tuple[int, bytes]:
-        """Take one delivery; `body` None is one over `max_body`. Return status and JSON body."""
-        return self._answer(self._outcome(fields, body))
-
-    def too_slow(self) -> tuple[int, bytes]:
-        """Answer a delivery whose body took too long."""
-        return self._answer(Outcome.TOO_SLOW)
-
-    def crowded_out(self) -> tuple[int, bytes]:
-        """Answer a delivery that lost its place to a newer one."""
-        return self._answer(Outcome.CROWDED_OUT)
-
-    def _answer(self, outcome: Outcome) -> tuple[int, bytes]:
+    def answered(self, outcome: DeliveryOutcome) -> None:
+        """Count a delivery that was answered, also one that never came to `receive`."""
         self._observer.event_received(outcome.value)
-        return outcome.status, json.dumps({"outcome": outcome.value}).encode()
 
-    def _outcome(self, fields: Headers, body: bytes | None) -> Outcome:
+    def receive(self, fields: Headers, body: bytes | None) -> DeliveryOutcome:
+        """Take one delivery; `body` None is one over `max_body`."""
         if body is None:
-            return Outcome.TOO_LARGE
+            return DeliveryOutcome.TOO_LARGE
         secret = self._secret()
         if secret is None:
-            return Outcome.NOT_READY
+            return DeliveryOutcome.NOT_READY
         signature, name = _only(fields, _SIGNATURE), _only(fields, _EVENT)
         if not is_signed(body, signature or b"", secret):
-            return Outcome.UNSIGNED
+            return DeliveryOutcome.UNSIGNED
         try:
             event = read_event((name or b"").decode("latin-1"), body)
         except NotAnEventError:
-            return Outcome.MALFORMED
+            return DeliveryOutcome.MALFORMED
         if event.at is not None and not self._is_young(event.at):
-            return Outcome.EXPIRED
+            return DeliveryOutcome.EXPIRED
         if not self._seen.first_time(body, self._clock.monotonic()):
-            return Outcome.REPEATED
+            return DeliveryOutcome.REPEATED
         return self._apply(event)
 
     def _is_young(self, at: float) -> bool:
         return -_SKEW <= self._clock.time() - at <= WINDOW
 
-    def _apply(self, event: Event) -> Outcome:
+    def _apply(self, event: Event) -> DeliveryOutcome:
         org_id = event.org_id
         effect = effect_of(event)
         if org_id is None or effect is Effect.NOTHING:
-            return Outcome.IGNORED
+            return DeliveryOutcome.IGNORED
         now = self._clock.time()
         match effect:
             case Effect.RIGHTS:
@@ -164,7 +118,7 @@ class Receiver:
                 self._stale.forget_denial(org_id, now, Resource.SEATS.value)
             case _:
                 assert_never(effect)
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
 
 
 def _only(fields: Headers, name: bytes) -> bytes | None:

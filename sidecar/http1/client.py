@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 
 from sidecar.http1.delivery import acknowledged, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
-from sidecar.http1.framing import Body, UntilCloseBody, body_of
+from sidecar.http1.framing import Body, CountedBody, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
 
 _MAX_INTERIM: Final = 16
@@ -54,8 +54,8 @@ class ClientConnection:
     """A connection, an `asyncio.Protocol`, owned by a pool through `released` and `lost`."""
 
     __slots__ = ("_acked_at_start", "_body", "_buffer", "_closed_in_order", "_full", "_handler",
-                 "_head", "_interim", "_limits", "_lost", "_method", "_released", "_sent",
-                 "_sent_before", "deadline", "idle_since", "request_complete", "transport",
+                 "_head", "_interim", "_limits", "_lost", "_method", "_reading_paused", "_released",
+                 "_sent", "_sent_before", "deadline", "idle_since", "request_complete", "transport",
                  "used")  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class ClientConnection:
         self._acked_at_start: int | None = None
         self._closed_in_order = False
         self._full = False
+        self._reading_paused = False
         self.transport: asyncio.Transport = _UNCONNECTED
         self.request_complete = False
         self.used = False
@@ -119,6 +120,19 @@ class ClientConnection:
         """End the exchange unless the head of the answer comes in time."""
         if self._handler is handler:
             self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def pause_reading(self, handler: ResponseHandler) -> None:
+        """Read no more of the answer for now."""
+        if self._handler is handler and not (self._reading_paused or self.transport.is_closing()):
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self, handler: ResponseHandler) -> None:
+        """Read the answer again."""
+        if self._handler is handler and self._reading_paused:
+            self._reading_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def abort(self, handler: ResponseHandler) -> None:
         """Give the exchange up: the handler hears no more, and the connection ends at once."""
@@ -198,7 +212,7 @@ class ClientConnection:
             else:
                 passed, rest = body.feed(data)
                 if body.done:
-                    self._end_body(handler, body, passed, rest)
+                    self._end(handler, body, passed, clean=not rest)
                 else:
                     handler.on_body(passed)
         except ProtocolError as error:
@@ -209,7 +223,7 @@ class ClientConnection:
         body = self._body
         handler = self._handler
         if handler is not None and body is not None and body.end():
-            self._finish(handler, body, b"", reusable=False)
+            self._end(handler, body, b"", clean=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the handler, if there is one, that its answer is not whole."""
@@ -264,6 +278,11 @@ class ClientConnection:
         self.deadline = _NEVER
         self._head = head
         switching = head.status == _SWITCHING_PROTOCOLS
+        if head.length == len(data) and not switching:  # all of it is here, as most answers are
+            handler.on_head(head)
+            if self._handler is handler:
+                self._end(handler, _EMPTY, data, clean=True)
+            return
         decode = handler.decode
         body = UntilCloseBody() if switching else body_of(head.length, decode=decode)
         self._body = body
@@ -272,26 +291,27 @@ class ClientConnection:
             return  # the handler gave the exchange up at the sight of the head
         passed, rest = (b"", data) if body.done else body.feed(data)
         if body.done:
-            self._end_body(handler, body, passed, rest)
+            self._end(handler, body, passed, clean=not rest)
         else:
             handler.on_body(passed)
 
-    def _end_body(self, handler: ResponseHandler, body: Body, passed: bytes, rest: bytes) -> None:
+    def _end(self, handler: ResponseHandler, body: Body, data: bytes, *, clean: bool) -> None:
+        """End the exchange; `clean`: the answer ended by itself, and nothing follows it."""
         head = self._head
         reusable = (
-            head is not None
+            clean
+            and head is not None
             and head.keep_alive
-            and not rest
             and self.request_complete
             and not self._full  # the server has not even read the request that it answered
         )
-        self._finish(handler, body, passed, reusable=reusable)
-
-    def _finish(self, handler: ResponseHandler, body: Body, data: bytes, *, reusable: bool) -> None:
         self._handler = None
         self._body = None
         self.deadline = _NEVER
         if reusable and not self.transport.is_closing():
+            if self._reading_paused:
+                self._reading_paused = False
+                self.transport.resume_reading()
             self._released(self)
         else:
             self.transport.close()
@@ -315,3 +335,4 @@ class _Unconnected(asyncio.Transport):
 
 
 _UNCONNECTED: Final = _Unconnected()
+_EMPTY: Final = CountedBody(0)

@@ -8,11 +8,9 @@ from typing import Protocol
 
 
 class Expiring(Protocol):
-    """What has a deadline, and is told at it unless it is `over` by then."""
+    """What has a deadline; it ends at it unless it is `over`, that is done, by then."""
 
-    @property
-    def over(self) -> bool:
-        """Whether it is done, and its deadline means nothing any more."""
+    over: bool
 
     def expire(self) -> None:
         """Give up, unless done."""

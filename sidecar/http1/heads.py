@@ -102,31 +102,6 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
     (method, target, minor), fields = _requests.parse(block)
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
-    return _request_head(method, target, minor, fields)
-
-
-def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], Fields]:
-    """Read a request line into method, target and minor version, and the lines behind it."""
-    line = _REQUEST_LINE.fullmatch(start)
-    if line is None:
-        if _OTHER_VERSION.fullmatch(start):
-            raise ProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
-        raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
-    events = Events()
-    parser = httptools.HttpRequestParser(events)
-    minor = 1 if start.endswith(b"1") else 0
-    try:
-        feed(parser, start, lines)
-    except ProtocolError:
-        _answer_known_coding(lines, events.fields, minor)
-        raise
-    method = parser.get_method().decode("ascii")
-    if method in {"CONNECT", "TRACE", "PRI"}:  # the last is HTTP/2's alone (RFC 9113, 3.4)
-        raise ProtocolError(f"{method} is not served", 501)
-    return (method, line.group(1), minor), events.fields
-
-
-def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> RequestHead:
     host: bytes | None = None
     length: int | None = None
     coding: bytes | None = None
@@ -203,6 +178,27 @@ def _request_head(method: str, target: bytes, minor: int, fields: Fields) -> Req
     )
 
 
+def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], Fields]:
+    """Read a request line into method, target and minor version, and the lines behind it."""
+    line = _REQUEST_LINE.fullmatch(start)
+    if line is None:
+        if _OTHER_VERSION.fullmatch(start):
+            raise ProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
+        raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
+    events = Events()
+    parser = httptools.HttpRequestParser(events)
+    minor = 1 if start.endswith(b"1") else 0
+    try:
+        feed(parser, start, lines)
+    except ProtocolError:
+        _answer_known_coding(lines, events.fields, minor)
+        raise
+    method = parser.get_method().decode("ascii")
+    if method in {"CONNECT", "TRACE", "PRI"}:  # the last is HTTP/2's alone (RFC 9113, 3.4)
+        raise ProtocolError(f"{method} is not served", 501)
+    return (method, line.group(1), minor), events.fields
+
+
 _RULING: Final = frozenset(
     {
         b"host",
@@ -221,12 +217,6 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     (status, reason, minor), fields = _answers.parse(block)
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields")
-    return _response_head(status, reason, minor, fields, method)
-
-
-def _response_head(
-    status: int, reason: bytes, minor: int, fields: Fields, method: str
-) -> ResponseHead:
     length: int | None = None
     chunked = False
     connection = _NOTHING

@@ -76,7 +76,7 @@ class Pool:
         """Return an idle connection, or None: then `connect()`."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.closing:
+            if not connection.transport.is_closing():
                 return connection
         return None
 
@@ -180,7 +180,7 @@ class Pool:
     def _release(self, connection: ClientConnection) -> None:
         if self._closed:
             connection.close()
-        elif not self._wake(connection):
+        elif not (self._waiters and self._wake(connection)):
             connection.idle_since = self._now()
             self._idle.append(connection)
 

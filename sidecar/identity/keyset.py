@@ -1,8 +1,7 @@
 """The platform's key set: fetched, kept, renewed. The one part of identity that does I/O.
 
 All changes of state are synchronous; the only awaits are the fetch itself and the pauses between
-fetches. A fetch belongs to the key set and not to whoever waits for it, so a cancelled waiter
-cancels nothing.
+fetches. A fetch belongs to the key set and not to its waiters: a cancelled waiter cancels nothing.
 """
 
 from __future__ import annotations
@@ -15,16 +14,22 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-import aiohttp
-
+from sidecar import __version__
 from sidecar.domain.ports import Clock, IdentityObserver
-from sidecar.http1.outbound import connector, proxy_arguments
+from sidecar.http1.errors import ConnectFailedError, PeerFailure
+from sidecar.http1.fetch import FetchFailedError, fetch
+from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.identity.keys import TrustedKey, read_key_set
 
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
 
+_CONNECTIONS: Final = 2  # one for a fetch, one that the fetch before it is still closing
+FETCH_LIMITS: Final = PoolLimits(connections=_CONNECTIONS)
+"""For the pool that a key set is given."""
+
 _LARGEST_BODY: Final = 256 * 1024
-_SPREAD: Final = 0.1  # the part of a pause that is left to chance
+_SPREAD: Final = 0.1  # the part of a pause that is random
+_FIELDS: Final = (("accept", "application/json"), ("user-agent", f"bb-sidecar/{__version__}"))
 
 
 class FetchOutcome(StrEnum):
@@ -53,7 +58,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class KeySetState:
-    """What readiness tells: keys in force, seconds since they were last confirmed, last fault."""
+    """For readiness: keys in force, seconds since they were last confirmed, the last error."""
 
     keys: int
     age: float | None
@@ -65,15 +70,17 @@ class KeySet:
 
     def __init__(
         self,
-        auth_url: str,
+        pool: Pool,
         clock: Clock,
         observer: IdentityObserver,
         *,
         pace: Pace | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Take the auth host's URL without a path; `chance` yields numbers from 0 to 1."""
-        self.url: Final = auth_url.rstrip("/") + KEY_SET_PATH
+        """Fetch from the auth host of `pool`; `chance` yields numbers from 0 to 1."""
+        origin = pool.origin
+        self.url: Final = f"http{'s' if origin.tls else ''}://{origin.authority}{KEY_SET_PATH}"
+        self._pool = pool
         self._clock = clock
         self._observer = observer
         self._pace = pace or Pace()
@@ -84,7 +91,6 @@ class KeySet:
         self._last_error: str | None = None
         self._failures = 0
         self._asked_until = float("-inf")
-        self._session: aiohttp.ClientSession | None = None
         self._flight: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
@@ -100,11 +106,11 @@ class KeySet:
         return self._generation
 
     def in_force(self, key: TrustedKey) -> bool:
-        """Tell whether a key that verified something before has not been withdrawn since."""
+        """Say whether a key that verified something before has not been withdrawn since."""
         return self._keys.get(key.kid) is key
 
     def state(self) -> KeySetState:
-        """Tell readiness how things stand."""
+        """Return what readiness reports."""
         confirmed = self._confirmed_at
         age = None if confirmed is None else self._clock.monotonic() - confirmed
         return KeySetState(len(self._keys), age, self._last_error)
@@ -125,16 +131,14 @@ class KeySet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._keeper = self._flight = None
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._pool.close()
 
     async def renew(self) -> None:
         """Wait for a fetch because a kid is unknown: the one under way, else one of its own.
 
-        At most one fetch per cooldown is made for this reason, whatever is asked; within the
-        cooldown this returns at once. Scheduled fetches do not count, or a key that was rotated
-        just after one would be unknown for the rest of a cooldown.
+        At most one fetch per cooldown is made for this reason; within the cooldown this returns at
+        once. Scheduled fetches do not count, or a key that was rotated just after one would be
+        unknown for the rest of a cooldown.
         """
         if self._flight is None:
             now = self._clock.monotonic()
@@ -149,7 +153,7 @@ class KeySet:
             await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
-        """Return seconds to the next scheduled fetch: backed off after failures, never in step."""
+        """Return seconds to the next scheduled fetch: longer after failures, and never in step."""
         pace = self._pace
         pause = pace.refresh
         if self._failures:
@@ -164,7 +168,7 @@ class KeySet:
         await asyncio.wait({flight})
 
     async def _fly(self) -> None:
-        self._failures += 1  # until it is known better, so that no surprise looks like success
+        self._failures += 1  # taken back on success, so that an exception counts as a failure
         try:
             outcome, detail = await self._fetch()
         finally:
@@ -180,22 +184,21 @@ class KeySet:
     async def _fetch(self) -> tuple[FetchOutcome, str]:
         """Fetch once and put good keys in force; return the outcome, and its detail for the log."""
         try:
-            get = self._client().get
-            through = proxy_arguments(self.url)
-            async with get(self.url, allow_redirects=False, **through) as response:
-                if 300 <= response.status < 400:  # noqa: PLR2004 -- the class of redirects
-                    return FetchOutcome.REDIRECTED, f"answered {response.status}; not followed"
-                if response.status != 200:  # noqa: PLR2004 -- the one good status
-                    return FetchOutcome.BAD_STATUS, f"answered {response.status}"
-                body = await _read_bounded(response.content, _LARGEST_BODY)
+            async with asyncio.timeout(self._pace.timeout):
+                answer = await fetch(self._pool, KEY_SET_PATH, fields=_FIELDS, limit=_LARGEST_BODY)
         except TimeoutError:
-            return FetchOutcome.TIMEOUT, f"gave no whole answer in {self._pace.timeout:g} s"
-        except (aiohttp.ClientError, OSError) as error:
-            why = str(error) or type(error).__name__
-            return FetchOutcome.UNREACHABLE, f"could not be read: {why}"
-        if body is None:
+            return self._timed_out()
+        except (ConnectFailedError, FetchFailedError) as error:
+            if error.kind is PeerFailure.CONNECT_TIMEOUT:
+                return self._timed_out()
+            return FetchOutcome.UNREACHABLE, f"could not be read: {error}"
+        if 300 <= answer.status < 400:  # noqa: PLR2004 -- the class of redirects
+            return FetchOutcome.REDIRECTED, f"answered {answer.status}; not followed"
+        if answer.status != 200:  # noqa: PLR2004 -- the one good status
+            return FetchOutcome.BAD_STATUS, f"answered {answer.status}"
+        if answer.body is None:
             return FetchOutcome.TOO_LARGE, f"answered with more than {_LARGEST_BODY} bytes"
-        read = read_key_set(body, self._keys)
+        read = read_key_set(answer.body, self._keys)
         if read is None:
             return FetchOutcome.MALFORMED, "answered with something that is no key set"
         if not read.keys:
@@ -206,29 +209,5 @@ class KeySet:
             self._generation += 1
         return FetchOutcome.OK, read.ignored_text()
 
-    def _client(self) -> aiohttp.ClientSession:
-        """Return the session, made at the first fetch because it must be made inside the loop.
-
-        It keeps no cookies and unpacks nothing: 256 KB on the wire are 256 KB in memory.
-        """
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=connector(),
-                timeout=aiohttp.ClientTimeout(total=self._pace.timeout),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-                auto_decompress=False,
-            )
-        return self._session
-
-
-async def _read_bounded(stream: aiohttp.StreamReader, limit: int) -> bytes | None:
-    """Read to the end; None, with the rest unread, when there is more than `limit`."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in stream.iter_any():
-        size += len(part)
-        if size > limit:
-            return None
-        parts.append(part)
-    return b"".join(parts)
+    def _timed_out(self) -> tuple[FetchOutcome, str]:
+        return FetchOutcome.TIMEOUT, f"gave no whole answer in {self._pace.timeout:g} s"

@@ -1,8 +1,7 @@
 """A token, verified against keys to trust. Pure: the caller brings keys and time.
 
 The algorithm is the one of the token's source, and never what its header says. Signatures are
-checked by `cryptography`; PyJWT knows which secrets are none. Its parsing is not used: one
-strict reading of a token, not two.
+checked by `cryptography`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, assert_never
 
 from cryptography.exceptions import InvalidSignature
@@ -22,14 +20,13 @@ from sidecar.domain.model import Identity, IdentityFailure
 from sidecar.identity.claims import read_claims
 from sidecar.identity.jws import Jws, read_jws, read_object
 from sidecar.identity.keys import TrustedKey
+from sidecar.identity.session_secret import is_usable
 
 LEEWAY: Final = 60.0
 """Seconds by which clocks may differ, at both ends of a token's life (conformance 29)."""
 
 _PADDING: Final = PKCS1v15()  # RS256 is RSASSA-PKCS1-v1_5 with SHA-256, RFC 7518 section 3.3
 _SHA256: Final = SHA256()
-
-_SHORTEST_SECRET: Final = 32  # bytes; RFC 7518 section 3.2
 
 _PLAIN_KID: Final = re.compile(r"[A-Za-z0-9._~:@=+-]+")
 """A kid that may be one of a newer key set. Any other is worth no fetch (conformance 27)."""
@@ -93,10 +90,9 @@ def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
             if isinstance(jws, IdentityFailure):
                 return jws
             key = None
-            secret = _prepared(trust.secret)
-            if secret is None:
+            if not is_usable(trust.secret):
                 return IdentityFailure.BAD_SIGNATURE
-            expected = hmac.digest(secret, jws.signing_input, "sha256")
+            expected = hmac.digest(trust.secret, jws.signing_input, "sha256")
             genuine = hmac.compare_digest(expected, jws.signature)
         case _:
             assert_never(trust)
@@ -120,22 +116,6 @@ def judge(verified: Verified, now: float, leeway: float = LEEWAY) -> Identity | 
     return verified.identity
 
 
-def secret_problem(secret: bytes) -> str | None:
-    """Tell what is wrong with a session secret, for a warning at the start; None when it is good.
-
-    A short secret still verifies sessions, as the product chose it; one that is empty or is a
-    public key verifies none.
-    """
-    if _prepared(secret) is None:
-        return "the secret is empty or is an asymmetric key: no session will be accepted"
-    if len(secret) < _SHORTEST_SECRET:
-        return (
-            f"the secret has {len(secret)} bytes, which can be guessed offline; "
-            f"HS256 needs {_SHORTEST_SECRET} or more (RFC 7518 section 3.2)"
-        )
-    return None
-
-
 def _key_for(jws: Jws, keys: Mapping[str, TrustedKey]) -> TrustedKey | IdentityFailure:
     if jws.kid is None:
         return IdentityFailure.MALFORMED
@@ -153,22 +133,3 @@ def _is_signed(jws: Jws, key: TrustedKey) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-@lru_cache(maxsize=16)
-def _prepared(secret: bytes) -> bytes | None:
-    """Return the key for HS256; None for one that must never be used as such.
-
-    A public key in PEM, DER, SSH or JWK form is no secret: whoever reads it could sign with it.
-    """
-    if not secret:
-        return None
-    # A twentieth of the start, for policies with a session's secret alone.
-    from jwt import get_algorithm_by_name  # noqa: PLC0415
-    from jwt.exceptions import InvalidKeyError  # noqa: PLC0415
-
-    try:
-        key = get_algorithm_by_name("HS256").prepare_key(secret)
-    except InvalidKeyError:
-        return None
-    return key if isinstance(key, bytes) else None

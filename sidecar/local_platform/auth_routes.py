@@ -32,34 +32,18 @@ class AuthRoutes:
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""
         return [
-            Endpoint(
-                method="GET",
-                path="/.well-known/jwks.json",
-                summary="The public keys that tokens are verified with",
-                access=Everyone(),
-                body=NoBody,
-                query=NoQuery,
-                reply=KeySetReply,
-                act=self._key_set,
-            ),
-            Endpoint(
-                method="GET",
-                path="/api/v1/internal/verify-app-token",
-                summary="Who a token speaks for",
-                access=self._product,
-                body=NoBody,
-                query=VerifyTokenQuery,
-                reply=VerifyTokenReply,
-                act=self._verify,
-            ),
+            Endpoint("GET /.well-known/jwks.json", self._key_set, Everyone()),
+            Endpoint("GET /api/v1/internal/verify-app-token", self._verify, self._product),
         ]
 
     async def _key_set(self, _asked: Asked[None, NoBody, NoQuery]) -> KeySetReply:
+        """The public keys that tokens are verified with."""
         return KeySetReply(keys=list(self._keys.published()))
 
     async def _verify(
         self, asked: Asked[ProductCaller, NoBody, VerifyTokenQuery]
     ) -> VerifyTokenReply:
+        """Who a token speaks for."""
         claims = self._keys.verify(asked.query.token)
         org = self._directory.org(claims["org_id"])
         if org is None:

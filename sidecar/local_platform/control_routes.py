@@ -54,94 +54,35 @@ class ControlRoutes:
         """Return the endpoints; they are no part of the API's schema."""
         access = FromThisMachine()
         return [
-            Endpoint(
-                method="POST",
-                path="/_control/token",
-                summary="Sign an access token",
-                access=access,
-                body=TokenBody,
-                query=NoQuery,
-                reply=TokenReply,
-                act=self._token,
-            ),
-            Endpoint(
-                method="GET",
-                path="/_control/faults",
-                summary="The faults in force",
-                access=access,
-                body=NoBody,
-                query=NoQuery,
-                reply=Faults,
-                act=self._show_faults,
-            ),
-            Endpoint(
-                method="PUT",
-                path="/_control/faults",
-                summary="Replace the faults",
-                access=access,
-                body=Faults,
-                query=NoQuery,
-                reply=Faults,
-                act=self._set_faults,
-            ),
-            Endpoint(
-                method="DELETE",
-                path="/_control/faults",
-                summary="Clear the faults",
-                access=access,
-                body=NoBody,
-                query=NoQuery,
-                reply=Faults,
-                act=self._clear_faults,
-            ),
-            Endpoint(
-                method="PUT",
-                path="/_control/orgs/{id}",
-                summary="Make or change an org",
-                access=access,
-                body=OrgBody,
-                query=NoQuery,
-                reply=OrgReply,
-                act=self._put_org,
-            ),
-            Endpoint(
-                method="POST",
-                path="/_control/rotate-keys",
-                summary="Sign with a new key from now on",
-                access=access,
-                body=RotateBody,
-                query=NoQuery,
-                reply=RotateReply,
-                act=self._rotate,
-                body_may_be_empty=True,
-            ),
-            Endpoint(
-                method="GET",
-                path="/_control/consumes",
-                summary="What was counted",
-                access=access,
-                body=NoBody,
-                query=ConsumesQuery,
-                reply=ConsumesReply,
-                act=self._consumes,
-            ),
+            Endpoint("POST /_control/token", self._token, access),
+            Endpoint("GET /_control/faults", self._show_faults, access),
+            Endpoint("PUT /_control/faults", self._set_faults, access),
+            Endpoint("DELETE /_control/faults", self._clear_faults, access),
+            Endpoint("PUT /_control/orgs/{id}", self._put_org, access),
+            Endpoint("POST /_control/rotate-keys", self._rotate, access, body_may_be_empty=True),
+            Endpoint("GET /_control/consumes", self._consumes, access),
         ]
 
     async def _token(self, asked: Asked[None, TokenBody, NoQuery]) -> TokenReply:
+        """Sign an access token."""
         return TokenReply(token=self._mint.mint(asked.body, self._issuer or asked.base_url))
 
     async def _show_faults(self, _asked: Asked[None, NoBody, NoQuery]) -> Faults:
+        """The faults in force."""
         return self._faults.current
 
     async def _set_faults(self, asked: Asked[None, Faults, NoQuery]) -> Faults:
+        """Replace the faults."""
         self._faults.set(asked.body)
         return self._faults.current
 
     async def _clear_faults(self, _asked: Asked[None, NoBody, NoQuery]) -> Faults:
+        """Clear the faults."""
         self._faults.clear()
         return self._faults.current
 
     async def _put_org(self, asked: Asked[None, OrgBody, NoQuery]) -> OrgReply:
+        """Make or change an org."""
         try:
             org_id = _ORG_ID.validate_python(asked.path["id"])
         except ValidationError as error:
@@ -156,9 +97,11 @@ class ControlRoutes:
         )
 
     async def _rotate(self, asked: Asked[None, RotateBody, NoQuery]) -> RotateReply:
+        """Sign with a new key from now on."""
         pem = await asyncio.to_thread(make_signing_key)
         kid = self._keys.rotate(pem, withdraw=asked.body.withdraw)
         return RotateReply(kid=kid, published=[key.kid for key in self._keys.published()])
 
     async def _consumes(self, asked: Asked[None, NoBody, ConsumesQuery]) -> ConsumesReply:
+        """What was counted."""
         return ConsumesReply(list(self._book.counted(asked.query.org_id)))

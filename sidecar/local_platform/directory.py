@@ -59,7 +59,7 @@ class Directory:
     def product_of_key(self, internal_key: str) -> str | None:
         """Return the product whose `bbas_` secret this is, or None."""
         found = self._store.row(
-            "SELECT slug FROM products WHERE key_digest = ?", digest(internal_key)
+            "SELECT slug FROM products WHERE key_digest = ?", (digest(internal_key),)
         )
         return None if found is None else str(found[0])
 
@@ -71,11 +71,11 @@ class Directory:
 
     def org(self, org_id: str) -> Org | None:
         """Return an org, or None."""
-        found = self._store.row("SELECT id, name, plan FROM orgs WHERE id = ?", org_id)
+        found = self._store.row("SELECT id, name, plan FROM orgs WHERE id = ?", (org_id,))
         if found is None:
             return None
         apps = self._store.rows(
-            "SELECT product FROM entitlements WHERE org_id = ? ORDER BY product", org_id
+            "SELECT product FROM entitlements WHERE org_id = ? ORDER BY product", (org_id,)
         )
         return Org(id=found[0], name=found[1], plan=found[2], apps=tuple(app for (app,) in apps))
 
@@ -88,7 +88,7 @@ class Directory:
         """Return the limits that the org's plan names: resource to units."""
         return dict(
             self._store.rows(
-                "SELECT resource, units FROM limits WHERE org_id = ? ORDER BY resource", org_id
+                "SELECT resource, units FROM limits WHERE org_id = ? ORDER BY resource", (org_id,)
             )
         )
 
@@ -96,8 +96,7 @@ class Directory:
         """Return a member of an org, or None."""
         found = self._store.row(
             "SELECT user_id, email, full_name, role FROM members WHERE org_id = ? AND user_id = ?",
-            org_id,
-            user_id,
+            (org_id, user_id),
         )
         return None if found is None else Person(*found)
 
@@ -105,7 +104,7 @@ class Directory:
         """Return the members of an org, by user id."""
         found = self._store.rows(
             "SELECT user_id, email, full_name, role FROM members WHERE org_id = ? ORDER BY user_id",
-            org_id,
+            (org_id,),
         )
         return [Person(*row) for row in found]
 
@@ -113,7 +112,8 @@ class Directory:
         """Return whose `bbk_` key this is, or None."""
         key_digest = digest(api_key)
         found = self._store.row(
-            "SELECT org_id, can_read, can_write, product FROM api_keys WHERE digest = ?", key_digest
+            "SELECT org_id, can_read, can_write, product FROM api_keys WHERE digest = ?",
+            (key_digest,),
         )
         if found is None:
             return None
@@ -129,9 +129,7 @@ class Directory:
             self._store.run(
                 "INSERT INTO products VALUES (?, ?, ?) ON CONFLICT (slug) DO UPDATE "
                 "SET name = excluded.name, key_digest = excluded.key_digest",
-                product.slug,
-                product.name or product.slug,
-                digest(product.key),
+                (product.slug, product.name or product.slug, digest(product.key)),
             )
         for org in seed.orgs:
             self.set_org(
@@ -153,15 +151,12 @@ class Directory:
         """
         self._store.run(
             "INSERT INTO orgs VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            org_id,
-            org_id,
-            "free",
-            self._clock.time(),
+            (org_id, org_id, "free", self._clock.time()),
         )
         if change.name is not None:
-            self._store.run("UPDATE orgs SET name = ? WHERE id = ?", change.name, org_id)
+            self._store.run("UPDATE orgs SET name = ? WHERE id = ?", (change.name, org_id))
         if change.plan is not None:
-            self._store.run("UPDATE orgs SET plan = ? WHERE id = ?", change.plan, org_id)
+            self._store.run("UPDATE orgs SET plan = ? WHERE id = ?", (change.plan, org_id))
         if change.apps is not None:
             self._set_apps(org_id, change.apps)
         if change.quotas is not None:
@@ -172,37 +167,41 @@ class Directory:
             self._set_keys(org_id, change.keys)
 
     def _set_apps(self, org_id: str, apps: Iterable[str]) -> None:
-        self._store.run("DELETE FROM entitlements WHERE org_id = ?", org_id)
+        self._store.run("DELETE FROM entitlements WHERE org_id = ?", (org_id,))
         for app in dict.fromkeys(apps):
-            self._store.run("INSERT INTO entitlements VALUES (?, ?)", org_id, app)
+            self._store.run("INSERT INTO entitlements VALUES (?, ?)", (org_id, app))
 
     def _set_limits(self, org_id: str, limits: Mapping[Resource, int]) -> None:
-        self._store.run("DELETE FROM limits WHERE org_id = ?", org_id)
+        self._store.run("DELETE FROM limits WHERE org_id = ?", (org_id,))
         for resource, units in limits.items():
-            self._store.run("INSERT INTO limits VALUES (?, ?, ?)", org_id, resource.value, units)
+            self._store.run("INSERT INTO limits VALUES (?, ?, ?)", (org_id, resource.value, units))
 
     def _set_members(self, org_id: str, members: Iterable[Member]) -> None:
-        self._store.run("DELETE FROM members WHERE org_id = ?", org_id)
+        self._store.run("DELETE FROM members WHERE org_id = ?", (org_id,))
         for member in members:
             self._store.run(
                 "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                org_id,
-                member.user_id,
-                member.email or made_up_email(member.user_id),
-                member.full_name or member.user_id,
-                member.role,
+                (
+                    org_id,
+                    member.user_id,
+                    member.email or made_up_email(member.user_id),
+                    member.full_name or member.user_id,
+                    member.role,
+                ),
             )
 
     def _set_keys(self, org_id: str, keys: Iterable[ApiKey]) -> None:
-        self._store.run("DELETE FROM api_keys WHERE org_id = ?", org_id)
+        self._store.run("DELETE FROM api_keys WHERE org_id = ?", (org_id,))
         for key in keys:
             self._store.run(
                 "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)",
-                digest(key.key),
-                org_id,
-                int("read" in key.scopes),
-                int("write" in key.scopes),
-                key.product,
+                (
+                    digest(key.key),
+                    org_id,
+                    int("read" in key.scopes),
+                    int("write" in key.scopes),
+                    key.product,
+                ),
             )
 
 

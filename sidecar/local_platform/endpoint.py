@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -37,21 +37,35 @@ class Asked(Generic[C, B, Q]):
     store_down: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint(Generic[C, B, Q]):
-    """One method and path. `rejects` are the statuses beside those of access and schema."""
+class Endpoint(Generic[C]):
+    """One method and path, such as `GET /health`, and the function `act` that answers it.
 
-    method: str
-    path: str
-    summary: str
-    access: Access[C]
-    body: type[B]
-    query: type[Q]
-    reply: type[BaseModel]
-    act: Callable[[Asked[C, B, Q]], Awaitable[BaseModel]]
-    status: HTTPStatus = HTTPStatus.OK
-    rejects: tuple[HTTPStatus, ...] = ()
-    body_may_be_empty: bool = False
+    Body, query and reply are the types in the annotations of `act`; its docstring is the summary.
+    `rejects` are the statuses beside those of access and schema.
+    """
+
+    def __init__(
+        self,
+        method_and_path: str,
+        act: Callable[[Asked[C, Any, Any]], Awaitable[BaseModel]],
+        access: Access[C],
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        rejects: tuple[HTTPStatus, ...] = (),
+        body_may_be_empty: bool = False,
+    ) -> None:
+        self.method, self.path = method_and_path.split()
+        self.act = act
+        self.access = access
+        self.status = status
+        self.rejects = rejects
+        self.body_may_be_empty = body_may_be_empty
+        asked, reply = get_type_hints(act).values()
+        self.body: type[Body]
+        self.query: type[Query]
+        _, self.body, self.query = get_args(asked)
+        self.reply: type[BaseModel] = reply
+        self.summary = (act.__doc__ or "").removesuffix(".")
 
     @property
     def takes_body(self) -> bool:
@@ -63,29 +77,26 @@ class Endpoint(Generic[C, B, Q]):
         """Whether the query is read at all."""
         return self.query is not NoQuery
 
-    async def read(self, request: web.Request, caller: C, *, store_down: bool) -> Asked[C, B, Q]:
+    async def read(
+        self, request: web.Request, caller: C, *, store_down: bool
+    ) -> Asked[C, Any, Any]:
         """Validate the request of an admitted caller. Raises Rejection (422)."""
-        query = self._query(request.query)
+        query = self._query(request)
         body = self._body(await request.read() if self.takes_body else b"{}")
-        return Asked(
-            caller=caller,
-            body=body,
-            query=query,
-            path=request.match_info,
-            base_url=f"{request.scheme}://{request.host}",
-            store_down=store_down,
-        )
+        base_url = f"{request.scheme}://{request.host}"
+        return Asked(caller, body, query, request.match_info, base_url, store_down)
 
-    def _query(self, given: Mapping[str, str]) -> Q:
+    def _query(self, request: web.Request) -> Query:
+        given = request.query
         for name in given:
-            if name in self.query.model_fields and len(_all(given, name)) > 1:
+            if name in self.query.model_fields and len(given.getall(name)) > 1:
                 raise bad_field("query", name, "given more than once")
         try:
             return self.query.model_validate(dict(given))
         except ValidationError as error:
             raise _misfit(error, "query") from error
 
-    def _body(self, raw: bytes) -> B:
+    def _body(self, raw: bytes) -> Body:
         if not raw and self.body_may_be_empty:
             raw = b"{}"
         try:
@@ -94,12 +105,8 @@ class Endpoint(Generic[C, B, Q]):
             raise _misfit(error, "body") from error
 
 
-AnyEndpoint = Endpoint[Any, Any, Any]
-"""An endpoint in a list, where what it takes no longer matters."""
-
-
-def _all(given: Mapping[str, str], name: str) -> list[str]:
-    return [value for key, value in given.items() if key == name]
+AnyEndpoint = Endpoint[Any]
+"""An endpoint in a list, where its kind of caller no longer matters."""
 
 
 def _misfit(error: ValidationError, place: str) -> Rejection:

@@ -21,33 +21,18 @@ class HealthRoutes:
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""
         return [
+            Endpoint("GET /health", self._health, Everyone()),
             Endpoint(
-                method="GET",
-                path="/health",
-                summary="The process is up",
-                access=Everyone(),
-                body=NoBody,
-                query=NoQuery,
-                reply=HealthReply,
-                act=self._health,
-            ),
-            Endpoint(
-                method="GET",
-                path="/ready",
-                summary="The store can be read",
-                access=Everyone(),
-                body=NoBody,
-                query=NoQuery,
-                reply=HealthReply,
-                act=self._ready,
-                rejects=(HTTPStatus.SERVICE_UNAVAILABLE,),
+                "GET /ready", self._ready, Everyone(), rejects=(HTTPStatus.SERVICE_UNAVAILABLE,)
             ),
         ]
 
     async def _health(self, _asked: Asked[None, NoBody, NoQuery]) -> HealthReply:
+        """The process is up."""
         return HealthReply()
 
     async def _ready(self, _asked: Asked[None, NoBody, NoQuery]) -> HealthReply:
+        """The store can be read."""
         try:
             self._store.number("SELECT count(*) FROM notes")
         except sqlite3.Error as error:

@@ -45,20 +45,10 @@ class SchemaRoute:
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the one endpoint."""
-        return [
-            Endpoint(
-                method="GET",
-                path="/openapi.json",
-                summary="This schema",
-                access=Everyone(),
-                body=NoBody,
-                query=NoQuery,
-                reply=SchemaReply,
-                act=self._show,
-            )
-        ]
+        return [Endpoint("GET /openapi.json", self._show, Everyone())]
 
     async def _show(self, _asked: Asked[None, NoBody, NoQuery]) -> SchemaReply:
+        """This schema."""
         if self._schema is None:
             self._schema = openapi([*self._others, *self.endpoints()])
         return SchemaReply(self._schema)

@@ -6,14 +6,13 @@ Every method is synchronous and ends in one commit, so that two consumes never s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import CountedConsume
 from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.periods import Month, month_of, utc_text
+from sidecar.local_platform.periods import Month, month_of
 from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, QuotaReply
@@ -73,8 +72,7 @@ class QuotaBook:
         for product, resource, used in self._store.rows(
             "SELECT product, resource, used FROM usage WHERE org_id = ? AND month = ? "
             "ORDER BY product, resource",
-            org_id,
-            month.name,
+            (org_id, month.name),
         ):
             limit = limits.get(resource, choices.LIMIT_WHERE_NONE_IS_SET)
             total = self._used(org_id, resource, month)
@@ -84,24 +82,21 @@ class QuotaBook:
     def counted(self, org_id: str | None) -> Sequence[CountedConsume]:
         """Return what was counted, oldest first."""
         found = self._store.rows(
-            "SELECT key, org_id, product, resource, amount, at FROM consumes "
-            "WHERE :org_id IS NULL OR org_id = :org_id ORDER BY id",
-            org_id=org_id,
+            "SELECT * FROM consumes WHERE :org_id IS NULL OR org_id = :org_id ORDER BY id",
+            {"org_id": org_id},
         )
-        return [_consume(row) for row in found]
+        return [CountedConsume(**row) for row in found]
 
     def latest(self, newest: int) -> Sequence[tuple[CountedConsume, bool]]:
         """Return the latest consumes, newest first, and whether each was counted or refused."""
         found = self._store.rows(
-            "SELECT * FROM (SELECT key, org_id, product, resource, amount, at, 1 AS counted, id "
-            "FROM consumes ORDER BY id DESC LIMIT :newest) "
+            "SELECT * FROM (SELECT *, 1 AS counted FROM consumes ORDER BY id DESC LIMIT :newest) "
             "UNION ALL "
-            "SELECT * FROM (SELECT key, org_id, product, resource, amount, at, 0, id "
-            "FROM refusals ORDER BY id DESC LIMIT :newest) "
+            "SELECT * FROM (SELECT *, 0 FROM refusals ORDER BY id DESC LIMIT :newest) "
             "ORDER BY at DESC, counted, id DESC LIMIT :newest",
-            newest=newest,
+            {"newest": newest},
         )
-        return [(_consume(row[:6]), bool(row[6])) for row in found]
+        return [(CountedConsume(**row), bool(row["counted"])) for row in found]
 
     def _require_entitled(self, product: str, asked: ConsumeBody) -> None:
         if asked.product_id not in (None, product):
@@ -127,11 +122,7 @@ class QuotaBook:
             self._store.run(
                 "INSERT INTO usage VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET used = used + excluded.used",
-                asked.org_id,
-                asked.resource.value,
-                month.name,
-                product,
-                asked.amount,
+                (asked.org_id, asked.resource.value, month.name, product, asked.amount),
             )
         self._write_down(product, asked, now, counted=allowed)
         return ConsumeReply(
@@ -148,17 +139,12 @@ class QuotaBook:
         self._store.run(
             f"INSERT INTO {'consumes' if counted else 'refusals'} "  # noqa: S608 - one of two
             "(key, org_id, product, resource, amount, at) VALUES (?, ?, ?, ?, ?, ?)",
-            asked.idempotency_key,
-            asked.org_id,
-            product,
-            asked.resource.value,
-            asked.amount,
-            now,
+            (asked.idempotency_key, asked.org_id, product, asked.resource.value, asked.amount, now),
         )
         if not counted:
             self._store.run(
                 "DELETE FROM refusals WHERE id <= (SELECT max(id) FROM refusals) - ?",
-                choices.REFUSALS_KEPT,
+                (choices.REFUSALS_KEPT,),
             )
 
     def _remembered(
@@ -167,10 +153,7 @@ class QuotaBook:
         found = self._store.row(
             "SELECT resource, amount, body FROM answers "
             "WHERE product = ? AND org_id = ? AND key = ? AND at > ?",
-            product,
-            asked.org_id,
-            key,
-            now - choices.IDEMPOTENCY_SECONDS,
+            (product, asked.org_id, key, now - choices.IDEMPOTENCY_SECONDS),
         )
         if found is None:
             return None
@@ -190,25 +173,27 @@ class QuotaBook:
         self._store.run(
             "DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE at <= ? ORDER BY at "
             "LIMIT 2)",
-            now - choices.IDEMPOTENCY_SECONDS,
+            (now - choices.IDEMPOTENCY_SECONDS,),
         )
         self._store.run(
             "INSERT INTO answers (product, org_id, key, resource, amount, body, at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (product, org_id, key) DO UPDATE SET "
             "resource = excluded.resource, amount = excluded.amount, body = excluded.body, "
             "at = excluded.at",
-            product,
-            asked.org_id,
-            key,
-            asked.resource.value,
-            asked.amount,
-            reply.model_dump_json(),
-            now,
+            (
+                product,
+                asked.org_id,
+                key,
+                asked.resource.value,
+                asked.amount,
+                reply.model_dump_json(),
+                now,
+            ),
         )
 
     def _limit(self, org_id: str, resource: Resource) -> int:
         found = self._store.row(
-            "SELECT units FROM limits WHERE org_id = ? AND resource = ?", org_id, resource.value
+            "SELECT units FROM limits WHERE org_id = ? AND resource = ?", (org_id, resource.value)
         )
         return choices.LIMIT_WHERE_NONE_IS_SET if found is None else int(found[0])
 
@@ -216,9 +201,7 @@ class QuotaBook:
         return self._store.number(
             "SELECT coalesce(sum(used), 0) FROM usage "
             "WHERE org_id = ? AND resource = ? AND month = ?",
-            org_id,
-            str(resource),
-            month.name,
+            (org_id, str(resource), month.name),
         )
 
     def _month(self) -> Month:
@@ -233,13 +216,6 @@ def quota_snapshot(status: Mapping[str, QuotaReply]) -> dict[str, dict[str, int 
 def store_is_down() -> Rejection:
     """Return what every quota call but consume answers while the store is down."""
     return Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
-
-
-def _consume(row: Sequence[Any]) -> CountedConsume:
-    key, org_id, product, resource, amount, at = row
-    return CountedConsume(
-        key=key, org_id=org_id, product=product, resource=resource, amount=amount, at=utc_text(at)
-    )
 
 
 def _state(month: Month, limit: int, total: int, share: int | None) -> QuotaReply:

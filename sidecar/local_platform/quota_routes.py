@@ -30,52 +30,40 @@ class QuotaRoutes:
         """Return the endpoints, for serving and for the schema."""
         return [
             Endpoint(
-                method="POST",
-                path="/v1/quota/consume",
-                summary="Count units of a resource for an org, or refuse them",
-                access=self._product,
-                body=ConsumeBody,
-                query=NoQuery,
-                reply=ConsumeReply,
-                act=self._consume,
+                "POST /v1/quota/consume",
+                self._consume,
+                self._product,
                 rejects=(choices.NOT_ENTITLED, choices.UNKNOWN_ORG, choices.CONFLICTING_KEY),
             ),
             Endpoint(
-                method="GET",
-                path="/v1/quota/status",
-                summary="The quotas of the key's own org",
-                access=self._reader,
-                body=NoBody,
-                query=NoQuery,
-                reply=StatusReply,
-                act=self._status,
+                "GET /v1/quota/status",
+                self._status,
+                self._reader,
                 rejects=(choices.STORE_DOWN_ELSEWHERE,),
             ),
             Endpoint(
-                method="GET",
-                path="/v1/quota/breakdown",
-                summary="The same, split by product",
-                access=self._reader,
-                body=NoBody,
-                query=NoQuery,
-                reply=BreakdownReply,
-                act=self._breakdown,
+                "GET /v1/quota/breakdown",
+                self._breakdown,
+                self._reader,
                 rejects=(choices.STORE_DOWN_ELSEWHERE,),
             ),
         ]
 
     async def _consume(self, asked: Asked[ProductCaller, ConsumeBody, NoQuery]) -> ConsumeReply:
+        """Count units of a resource for an org, or refuse them."""
         if asked.store_down:
             return self._book.consume_with_store_down(asked.body.resource)
         return self._book.consume(asked.caller.product, asked.body)
 
     async def _status(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> StatusReply:
+        """The quotas of the key's own org."""
         if asked.store_down:
             raise store_is_down()
         org_id = asked.caller.org_id
         return StatusReply(org_id=org_id, quotas=self._book.status(org_id))
 
     async def _breakdown(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> BreakdownReply:
+        """The same, split by product."""
         if asked.store_down:
             raise store_is_down()
         org_id = asked.caller.org_id

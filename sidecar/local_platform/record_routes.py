@@ -40,55 +40,23 @@ class RecordRoutes:
         """Return the endpoints, for serving and for the schema."""
         return [
             Endpoint(
-                method="POST",
-                path="/v1/workspace-records",
-                summary="Publish a record, or change the one of the same source",
-                access=self._writer,
-                body=RecordBody,
-                query=NoQuery,
-                reply=PublishReply,
-                act=self._publish,
-                status=HTTPStatus.CREATED,
+                "POST /v1/workspace-records", self._publish, self._writer, status=HTTPStatus.CREATED
             ),
-            Endpoint(
-                method="GET",
-                path="/v1/workspace-records",
-                summary="The records of the key's own org",
-                access=self._reader,
-                body=NoBody,
-                query=RecordsQuery,
-                reply=RecordsReply,
-                act=self._list,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/catalog",
-                summary="The products, and which of them the org has",
-                access=self._reader,
-                body=NoBody,
-                query=NoQuery,
-                reply=CatalogReply,
-                act=self._catalog,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/org/retrieve",
-                summary="Search the org's records",
-                access=self._reader,
-                body=NoBody,
-                query=SearchQuery,
-                reply=SearchReply,
-                act=self._search,
-            ),
+            Endpoint("GET /v1/workspace-records", self._list, self._reader),
+            Endpoint("GET /v1/catalog", self._catalog, self._reader),
+            Endpoint("GET /v1/org/retrieve", self._search, self._reader),
         ]
 
     async def _publish(self, asked: Asked[OrgCaller, RecordBody, NoQuery]) -> PublishReply:
+        """Publish a record, or change the one of the same source."""
         return self._records.publish(asked.caller, asked.body)
 
     async def _list(self, asked: Asked[OrgCaller, NoBody, RecordsQuery]) -> RecordsReply:
+        """The records of the key's own org."""
         return self._records.page(asked.caller, asked.query)
 
     async def _catalog(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> CatalogReply:
+        """The products, and which of them the org has."""
         org = self._directory.org(asked.caller.org_id)
         has = () if org is None else org.apps
         return CatalogReply(
@@ -99,4 +67,5 @@ class RecordRoutes:
         )
 
     async def _search(self, asked: Asked[OrgCaller, NoBody, SearchQuery]) -> SearchReply:
+        """Search the org's records."""
         return self._records.search(asked.caller, asked.query)

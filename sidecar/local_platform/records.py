@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.record_wire import (
     FoundRecord,
     PublishReply,
@@ -30,21 +29,11 @@ from sidecar.local_platform.store import Store
 _WORD: Final = re.compile(r"[^\W_]+")
 _WORDS_MAX: Final = 32
 
-_FIELDS: Final = (
-    "workspace_record_id",
-    "org_id",
-    "source_product",
-    "record_type",
-    "source_ref",
-    "title",
-    "subtitle",
-    "summary_text",
-    "app_href",
-    "status",
-    "meta",
-    "created_at",
-    "updated_at",
-)
+_COLUMNS: Final = """
+id AS workspace_record_id, org_id, source_product, record_type, source_ref, records.title AS title,
+  records.subtitle AS subtitle, records.summary_text AS summary_text, app_href, status, meta,
+  created_at, updated_at
+"""
 
 _UPSERT: Final = """
 INSERT INTO records (id, org_id, source_product, record_type, source_ref, title, subtitle,
@@ -63,25 +52,21 @@ SELECT count(*) FROM records WHERE org_id = :org_id AND (:type IS NULL OR record
   AND (:product IS NULL OR source_product = :product) AND (:status IS NULL OR status = :status)
 """
 
-_PAGE: Final = """
-SELECT id, org_id, source_product, record_type, source_ref, title, subtitle, summary_text,
-  app_href, status, meta, created_at, updated_at
-FROM records WHERE org_id = :org_id AND (:type IS NULL OR record_type = :type)
+_PAGE: Final = f"""
+SELECT {_COLUMNS} FROM records WHERE org_id = :org_id AND (:type IS NULL OR record_type = :type)
   AND (:product IS NULL OR source_product = :product) AND (:status IS NULL OR status = :status)
 ORDER BY updated_at DESC, number DESC LIMIT :limit OFFSET :offset
-"""
+"""  # noqa: S608  # our own column names
 
 # SQLite's rank is better the lower; a score is better the higher. The title weighs most.
-_SEARCH: Final = """
-SELECT id, org_id, source_product, record_type, source_ref, records.title, records.subtitle,
-  records.summary_text, app_href, status, meta, created_at, updated_at,
-  -bm25(records_text, 8.0, 4.0, 1.0) AS score
+_SEARCH: Final = f"""
+SELECT {_COLUMNS}, -bm25(records_text, 8.0, 4.0, 1.0) AS score
 FROM records_text JOIN records ON number = records_text.rowid
 WHERE records_text MATCH :match AND org_id = :org_id
   AND (:type IS NULL OR record_type = :type)
   AND (:product IS NULL OR source_product = :product)
 ORDER BY score DESC, number DESC LIMIT :limit
-"""
+"""  # noqa: S608  # as above
 
 
 class Records:
@@ -100,21 +85,8 @@ class Records:
         """
         self._require_own(caller, body)
         with self._store.transaction():
-            found = self._store.row(
-                _UPSERT,
-                id=f"wr_{secrets.token_hex(12)}",
-                org_id=body.org_id,
-                source_product=body.source_product,
-                record_type=body.record_type,
-                source_ref=body.source_ref,
-                title=body.title,
-                subtitle=body.subtitle,
-                summary_text=body.summary_text,
-                app_href=body.app_href,
-                status=body.status,
-                meta=json.dumps(body.meta),
-                now=self._clock.time(),
-            )
+            values = {**body.model_dump(), "meta": json.dumps(body.meta), "now": self._clock.time()}
+            found = self._store.row(_UPSERT, {**values, "id": f"wr_{secrets.token_hex(12)}"})
         if found is None:
             raise LookupError("the record that was just written is not there")
         return PublishReply(workspace_record_id=found[0], status=found[1])
@@ -127,10 +99,10 @@ class Records:
             "product": query.source_product,
             "status": query.status,
         }
-        rows = self._store.rows(_PAGE, **filters, limit=query.limit, offset=query.offset)
+        rows = self._store.rows(_PAGE, {**filters, "limit": query.limit, "offset": query.offset})
         return RecordsReply(
             records=[RecordReply(**_fields(row)) for row in rows],
-            total=self._store.number(_COUNT, **filters),
+            total=self._store.number(_COUNT, {**filters}),
             limit=query.limit,
             offset=query.offset,
         )
@@ -147,15 +119,17 @@ class Records:
         match = " AND ".join(f'"{word}"*' for word in words)
         rows = self._store.rows(
             _SEARCH,
-            match=match,
-            org_id=caller.org_id,
-            type=query.record_type,
-            product=query.product,
-            limit=query.limit,
+            {
+                "match": match,
+                "org_id": caller.org_id,
+                "type": query.record_type,
+                "product": query.product,
+                "limit": query.limit,
+            },
         )
         return SearchReply(
             query=query.q,
-            results=[FoundRecord(**_fields(row[:-1]), score=row[-1]) for row in rows],
+            results=[FoundRecord(**_fields(row)) for row in rows],
         )
 
     def _require_own(self, caller: OrgCaller, body: RecordBody) -> None:
@@ -168,9 +142,5 @@ class Records:
             raise Rejection(choices.NOT_ENTITLED, f"the org does not have {body.source_product!r}")
 
 
-def _fields(row: Sequence[Any]) -> dict[str, Any]:
-    fields = dict(zip(_FIELDS, row, strict=True))
-    fields["meta"] = json.loads(fields["meta"])
-    fields["created_at"] = utc_text(fields["created_at"])
-    fields["updated_at"] = utc_text(fields["updated_at"])
-    return fields
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "meta": json.loads(row["meta"])}

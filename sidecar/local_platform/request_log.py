@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_wire import ApiRequest
 
@@ -24,29 +23,17 @@ class RequestLog:
             self._store.run(
                 "INSERT INTO api_requests (credential, method, path, status, duration_ms, at) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                credential,
-                method,
-                path,
-                status,
-                round(seconds * 1000, 3),
-                self._clock.time(),
+                (credential, method, path, status, round(seconds * 1000, 3), self._clock.time()),
             )
             self._store.run(
                 "DELETE FROM api_requests WHERE id <= (SELECT max(id) FROM api_requests) - ?",
-                choices.REQUESTS_KEPT,
+                (choices.REQUESTS_KEPT,),
             )
 
     def recent(self, credential: str, limit: int) -> Sequence[ApiRequest]:
         """Return the latest calls made with a credential, newest first."""
         rows = self._store.rows(
-            "SELECT method, path, status, duration_ms, at FROM api_requests "
-            "WHERE credential = ? ORDER BY id DESC LIMIT ?",
-            credential,
-            limit,
+            "SELECT * FROM api_requests WHERE credential = ? ORDER BY id DESC LIMIT ?",
+            (credential, limit),
         )
-        return [
-            ApiRequest(
-                method=method, path=path, status=status, duration_ms=duration, at=utc_text(at)
-            )
-            for method, path, status, duration, at in rows
-        ]
+        return [ApiRequest(**row) for row in rows]

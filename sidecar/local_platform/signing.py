@@ -57,9 +57,9 @@ class SigningKeys:
         with self._store.transaction():
             self._store.run(
                 "UPDATE signing_keys SET withdrawn_at = min(coalesce(withdrawn_at, :at), :at)",
-                at=gone_at,
+                {"at": gone_at},
             )
-            self._store.run("INSERT INTO signing_keys VALUES (?, ?, ?, NULL)", kid, pem, now)
+            self._store.run("INSERT INTO signing_keys VALUES (?, ?, ?, NULL)", (kid, pem, now))
         return kid
 
     def published(self) -> Sequence[PublicKey]:
@@ -114,7 +114,7 @@ class SigningKeys:
             for kid, pem in self._store.rows(
                 "SELECT kid, pem FROM signing_keys WHERE withdrawn_at IS NULL OR withdrawn_at > ? "
                 "ORDER BY rowid DESC",
-                self._clock.time(),
+                (self._clock.time(),),
             )
         ]
 

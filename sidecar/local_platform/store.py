@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ _BESIDE: Final = ("", "-wal", "-shm", "-journal")
 
 Value = str | int | float | bytes | None
 """What a column holds."""
+
+Values = Sequence[Value] | Mapping[str, Value]
+"""What takes the places of `?`, or of `:name`."""
 
 
 class Store:
@@ -49,16 +52,16 @@ class Store:
             raise UserError(
                 f"database {self._name}: {error}; name a file in a directory that can be written"
             ) from error
+        self._db.row_factory = sqlite3.Row
         try:
             self._prepare(in_file=path is not None)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UserError) as error:
             self._db.close()
+            if isinstance(error, UserError):
+                raise
             raise UserError(
                 f"database {self._name}: {error}; name another file, or one not in use"
             ) from error
-        except UserError:
-            self._db.close()
-            raise
 
     def _prepare(self, *, in_file: bool) -> None:
         owner = self.number("PRAGMA application_id")
@@ -97,38 +100,33 @@ class Store:
     # Values go to `?` in order, or to `:name` by name. Numbered marks such as `?1` are avoided:
     # Python 3.12 takes them for names and refuses a sequence.
 
-    def run(self, sql: str, *values: Value, **named: Value) -> int:
+    def run(self, sql: str, values: Values = ()) -> int:
         """Execute a statement that changes something; return how many rows it changed."""
-        return self._db.execute(sql, named or values).rowcount
+        return self._db.execute(sql, values).rowcount
 
-    def rows(self, sql: str, *values: Value, **named: Value) -> Sequence[tuple[Any, ...]]:
-        """Return all rows of a query."""
-        return self._db.execute(sql, named or values).fetchall()
+    def rows(self, sql: str, values: Values = ()) -> Sequence[Any]:
+        """Return all rows of a query: each a sequence, and a mapping by the columns' names."""
+        return self._db.execute(sql, values).fetchall()
 
-    def row(self, sql: str, *values: Value, **named: Value) -> tuple[Any, ...] | None:
+    def row(self, sql: str, values: Values = ()) -> Any | None:  # noqa: ANN401  # as of `rows`
         """Return the first row of a query, or None."""
-        found: tuple[Any, ...] | None = self._db.execute(sql, named or values).fetchone()
-        return found
+        return self._db.execute(sql, values).fetchone()
 
-    def number(self, sql: str, *values: Value, **named: Value) -> int:
+    def number(self, sql: str, values: Values = ()) -> int:
         """Return the one whole number that a query is certain to give."""
-        found = self.row(sql, *values, **named)
+        found = self.row(sql, values)
         if found is None:
             raise LookupError(f"no row for {sql}")
         return int(found[0])
 
     def note(self, name: str) -> str | None:
         """Return what was noted under `name`, or None."""
-        found = self.row("SELECT value FROM notes WHERE name = ?", name)
+        found = self.row("SELECT value FROM notes WHERE name = ?", (name,))
         return None if found is None else str(found[0])
 
     def set_note(self, name: str, value: str) -> None:
         """Note `value` under `name`, in place of what was there."""
-        self.run(
-            "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            name,
-            value,
-        )
+        self.run("REPLACE INTO notes VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""

@@ -86,12 +86,14 @@ class WebhookBook:
                 "INSERT INTO webhooks VALUES (?, ?, ?, ?, ?, 0, 0, ?) "
                 "ON CONFLICT (product, url) DO UPDATE SET event_types = excluded.event_types, "
                 "secret = excluded.secret, failures = 0, disabled = 0 RETURNING id, created_at",
-                f"wh_{secrets.token_hex(12)}",
-                product,
-                body.url,
-                json.dumps(types),
-                secret,
-                self._clock.time(),
+                (
+                    f"wh_{secrets.token_hex(12)}",
+                    product,
+                    body.url,
+                    json.dumps(types),
+                    secret,
+                    self._clock.time(),
+                ),
             )
         if found is None:
             raise LookupError("the endpoint that was just written is not there")
@@ -111,7 +113,7 @@ class WebhookBook:
         now = self._clock.time()
         with self._store.transaction():
             found = self._store.row(
-                "SELECT disabled FROM webhooks WHERE id = ? AND product = ?", endpoint_id, product
+                "SELECT disabled FROM webhooks WHERE id = ? AND product = ?", (endpoint_id, product)
             )
             if found is None:
                 raise Rejection(HTTPStatus.NOT_FOUND, f"no webhook {endpoint_id!r}")
@@ -138,7 +140,7 @@ class WebhookBook:
             for product in self._told(event):
                 for endpoint_id, types in self._store.rows(
                     "SELECT id, event_types FROM webhooks WHERE product = ? AND NOT disabled",
-                    product,
+                    (product,),
                 ):
                     if _wants(json.loads(types), event.name):
                         payload = {
@@ -154,16 +156,13 @@ class WebhookBook:
     def due(self, limit: int) -> Sequence[Due]:
         """Return attempts whose time has come, the longest overdue first."""
         rows = self._store.rows(
-            "SELECT deliveries.id, endpoint_id, url, event, payload, secret FROM deliveries "
+            "SELECT deliveries.id AS delivery_id, endpoint_id, url, event, payload, secret "
+            "FROM deliveries "
             "JOIN webhooks ON webhooks.id = endpoint_id "
             "WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, number LIMIT ?",
-            self._clock.time(),
-            limit,
+            (self._clock.time(), limit),
         )
-        return [
-            Due(id_, endpoint_id, url, event, bytes(payload), secret)
-            for id_, endpoint_id, url, event, payload, secret in rows
-        ]
+        return [Due(**row) for row in rows]
 
     def owes(self) -> bool:
         """Whether any delivery is still to be attempted."""
@@ -174,7 +173,7 @@ class WebhookBook:
         with self._store.transaction():
             found = self._store.row(
                 "SELECT endpoint_id, attempts FROM deliveries WHERE id = ? AND state = 'pending'",
-                delivery_id,
+                (delivery_id,),
             )
             if found is None:
                 return  # dropped with its endpoint while this attempt was under way
@@ -186,16 +185,18 @@ class WebhookBook:
             self._store.run(
                 "UPDATE deliveries SET state = ?, attempts = ?, due_at = ?, last_status = ?, "
                 "last_error = ?, updated_at = ? WHERE id = ?",
-                state,
-                attempts,
-                now + wait if state == "pending" else None,
-                attempt.status,
-                attempt.error,
-                now,
-                delivery_id,
+                (
+                    state,
+                    attempts,
+                    now + wait if state == "pending" else None,
+                    attempt.status,
+                    attempt.error,
+                    now,
+                    delivery_id,
+                ),
             )
             if attempt.succeeded:
-                self._store.run("UPDATE webhooks SET failures = 0 WHERE id = ?", endpoint_id)
+                self._store.run("UPDATE webhooks SET failures = 0 WHERE id = ?", (endpoint_id,))
             elif given_up:
                 self._count_failure(endpoint_id, now)
 
@@ -223,14 +224,12 @@ class WebhookBook:
 
     def _deliveries(self, condition: str, limit: int, **named: str) -> Sequence[Delivery]:
         rows = self._store.rows(
-            "SELECT deliveries.id, endpoint_id, product, org_id, event, url, state, attempts, "  # noqa: S608  # the condition is one of two above
-            "last_status, last_error, deliveries.created_at, updated_at FROM deliveries "
+            "SELECT deliveries.*, product AS product_id, url FROM deliveries "  # noqa: S608  # the condition is one of two above
             f"JOIN webhooks ON webhooks.id = endpoint_id WHERE 1 {condition} "
             "ORDER BY number DESC LIMIT :newest",
-            newest=limit,
-            **named,
+            {"newest": limit, **named},
         )
-        return [_delivery(row) for row in rows]
+        return [Delivery(**row) for row in rows]
 
     def _told(self, event: Event) -> Sequence[str]:
         if event.product is not None:
@@ -245,51 +244,25 @@ class WebhookBook:
         self._store.run(
             "INSERT INTO deliveries (id, endpoint_id, org_id, event, payload, state, attempts, "
             "due_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)",
-            delivery_id,
-            endpoint_id,
-            org_id,
-            event,
-            json.dumps(payload).encode(),
-            now,
-            now,
-            now,
+            (delivery_id, endpoint_id, org_id, event, json.dumps(payload).encode(), now, now, now),
         )
         return delivery_id
 
     def _count_failure(self, endpoint_id: str, now: float) -> None:
-        self._store.run("UPDATE webhooks SET failures = failures + 1 WHERE id = ?", endpoint_id)
+        self._store.run("UPDATE webhooks SET failures = failures + 1 WHERE id = ?", (endpoint_id,))
         disabled = self._store.run(
             "UPDATE webhooks SET disabled = 1 WHERE id = ? AND NOT disabled AND failures >= ?",
-            endpoint_id,
-            choices.WEBHOOK_FAILURES_TO_DISABLE,
+            (endpoint_id, choices.WEBHOOK_FAILURES_TO_DISABLE),
         )
         if disabled:
             self._store.run(
                 "UPDATE deliveries SET state = 'dropped', due_at = NULL, updated_at = ?, "
                 "last_error = 'its endpoint was disabled' "
                 "WHERE endpoint_id = ? AND state = 'pending'",
-                now,
-                endpoint_id,
+                (now, endpoint_id),
             )
 
 
 def _wants(types: Sequence[str], name: str) -> bool:
     family = name.partition(".")[0]
     return any(wanted in (name, "*", f"{family}.*") for wanted in types)
-
-
-def _delivery(row: Sequence[Any]) -> Delivery:
-    return Delivery(
-        id=row[0],
-        endpoint_id=row[1],
-        product_id=row[2],
-        org_id=row[3],
-        event=row[4],
-        url=row[5],
-        state=row[6],
-        attempts=row[7],
-        last_status=row[8],
-        last_error=row[9],
-        created_at=utc_text(row[10]),
-        updated_at=utc_text(row[11]),
-    )

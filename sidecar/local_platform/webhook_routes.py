@@ -41,63 +41,34 @@ class WebhookRoutes:
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""
         return [
+            Endpoint("POST /v1/webhooks", self._register, self._product, status=HTTPStatus.CREATED),
             Endpoint(
-                method="POST",
-                path="/v1/webhooks",
-                summary="Register an endpoint; its secret is shown this once",
-                access=self._product,
-                body=WebhookBody,
-                query=NoQuery,
-                reply=WebhookReply,
-                act=self._register,
-                status=HTTPStatus.CREATED,
-            ),
-            Endpoint(
-                method="POST",
-                path="/v1/webhooks/{id}/test",
-                summary="Send webhook.test to an endpoint",
-                access=self._product,
-                body=NoBody,
-                query=NoQuery,
-                reply=WebhookTestReply,
-                act=self._test,
+                "POST /v1/webhooks/{id}/test",
+                self._test,
+                self._product,
                 status=HTTPStatus.ACCEPTED,
                 rejects=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
             ),
-            Endpoint(
-                method="GET",
-                path="/v1/dev/api-requests",
-                summary="Recent calls made with the caller's own credentials",
-                access=self._reader,
-                body=NoBody,
-                query=RecentQuery,
-                reply=ApiRequestsReply,
-                act=self._requests,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/dev/webhook-deliveries",
-                summary="Recent deliveries that concern the caller",
-                access=self._reader,
-                body=NoBody,
-                query=RecentQuery,
-                reply=DeliveriesReply,
-                act=self._deliveries,
-            ),
+            Endpoint("GET /v1/dev/api-requests", self._requests, self._reader),
+            Endpoint("GET /v1/dev/webhook-deliveries", self._deliveries, self._reader),
         ]
 
     async def _register(self, asked: Asked[ProductCaller, WebhookBody, NoQuery]) -> WebhookReply:
+        """Register an endpoint; its secret is shown this once."""
         return self._book.register(asked.caller.product, asked.body)
 
     async def _test(self, asked: Asked[ProductCaller, NoBody, NoQuery]) -> WebhookTestReply:
+        """Send webhook.test to an endpoint."""
         reply = self._book.test(asked.caller.product, asked.path["id"])
         self._wake()
         return reply
 
     async def _requests(self, asked: Asked[OrgCaller, NoBody, RecentQuery]) -> ApiRequestsReply:
+        """Recent calls made with the caller's own credentials."""
         recent = self._log.recent(asked.caller.credential, asked.query.limit)
         return ApiRequestsReply(requests=list(recent))
 
     async def _deliveries(self, asked: Asked[OrgCaller, NoBody, RecentQuery]) -> DeliveriesReply:
+        """Recent deliveries that concern the caller."""
         recent = self._book.recent(asked.caller, asked.query.limit)
         return DeliveriesReply(deliveries=list(recent))

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from sidecar.domain.model import Resource
 from sidecar.local_platform.choices import LARGEST_AMOUNT
+from sidecar.local_platform.periods import utc_text
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Slug = Annotated[
@@ -28,7 +24,12 @@ OrgId = Annotated[
 Limit = Annotated[int, Field(ge=-1, le=LARGEST_AMOUNT, description="-1: unlimited")]
 ResourceName = Annotated[Resource, Field(strict=False)]
 """A resource, also where code gives its name as plain text."""
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Time = Annotated[
+    str,
+    Field(json_schema_extra={"format": "date-time"}),
+    BeforeValidator(lambda at: utc_text(at) if isinstance(at, float) else at),
+]
+"""A time in ISO 8601; also made from Unix seconds, as they are in the store."""
 
 
 class Body(BaseModel):

@@ -14,6 +14,7 @@ from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, 
 from sidecar.domain.quota import read_quota
 
 _OK: Final = 200
+_JSON: Final = ("application/json", "")
 _SERVER_ERRORS: Final = range(500, 600)
 _FAILURES: Final = {
     401: Failed(FailureKind.CREDENTIAL_REFUSED),
@@ -38,7 +39,7 @@ def read_answer(status: int, content_type: str, body: bytes, charge: Charge) -> 
         if status in _SERVER_ERRORS:
             return _SERVER_ERROR
         return _FAILURES.get(status, _UNEXPECTED_STATUS)
-    if content_type and not _is_json(content_type):
+    if content_type not in _JSON and not _is_json(content_type):
         return _MALFORMED
     try:
         answer = orjson.loads(body)
@@ -59,7 +60,5 @@ def read_answer(status: int, content_type: str, body: bytes, charge: Charge) -> 
 
 
 def _is_json(content_type: str) -> bool:
-    if content_type == "application/json":
-        return True
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json"

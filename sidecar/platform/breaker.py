@@ -37,23 +37,35 @@ class BreakerEvent(Enum):
 
 _C, _H, _O = BreakerState.CLOSED, BreakerState.HALF, BreakerState.OPEN
 _E = BreakerEvent
-TRANSITIONS: Final = {
-    (_C, _E.SUCCEEDED): _C,
-    (_C, _E.FAILED): _C,
-    (_C, _E.TRIPPED): _O,
-    (_C, _E.LATE): _C,
-    (_O, _E.COOLED): _H,
-    (_O, _E.LATE): _O,
-    (_H, _E.PROBE_SUCCEEDED): _C,
-    (_H, _E.PROBE_FAILED): _O,
-    (_H, _E.PROBE_ABANDONED): _H,
-    (_H, _E.LATE): _H,
-}
-"""Every legal step; any other is a `BreakerMisuseError`."""
 
 
 class BreakerMisuseError(SidecarError):
-    """A step that the table does not know, or a ticket used twice: a fault of the caller."""
+    """A step that the table does not have, or a ticket used twice: a fault of the caller."""
+
+
+class _Transitions(dict[tuple[BreakerState, BreakerEvent], BreakerState]):
+    """The table of steps; one that it does not have raises."""
+
+    def __missing__(self, step: tuple[BreakerState, BreakerEvent]) -> BreakerState:
+        state, event = step
+        raise BreakerMisuseError(f"{event.name} cannot happen to a breaker that is {state.name}")
+
+
+TRANSITIONS: Final = _Transitions(
+    {
+        (_C, _E.SUCCEEDED): _C,
+        (_C, _E.FAILED): _C,
+        (_C, _E.TRIPPED): _O,
+        (_C, _E.LATE): _C,
+        (_O, _E.COOLED): _H,
+        (_O, _E.LATE): _O,
+        (_H, _E.PROBE_SUCCEEDED): _C,
+        (_H, _E.PROBE_FAILED): _O,
+        (_H, _E.PROBE_ABANDONED): _H,
+        (_H, _E.LATE): _H,
+    }
+)
+"""Every legal step; any other is a `BreakerMisuseError`."""
 
 
 class Ticket:
@@ -132,7 +144,7 @@ class Breaker:
         if self._state is BreakerState.OPEN:
             if now < self._probe_at:
                 return None
-            self._step(BreakerEvent.COOLED)
+            self._state = TRANSITIONS[self._state, BreakerEvent.COOLED]
         elif self._probe is not None:
             return None
         self._probe = Ticket(self._era, probe=True)
@@ -141,7 +153,7 @@ class Breaker:
     def record(self, ticket: Ticket, *, ok: bool, now: float) -> None:
         """Tell how the call of `ticket` ended; `ok` is whether the platform answered in health."""
         event = self._event_of(ticket, ok=ok)
-        self._step(event)
+        self._state = TRANSITIONS[self._state, event]
         match event:
             case BreakerEvent.SUCCEEDED:
                 self._failures = 0
@@ -166,13 +178,16 @@ class Breaker:
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket back unused, because its caller was cancelled: a probe's place is free."""
-        _spend(ticket)
+        self._event_of(ticket, ok=False)
         if ticket is self._probe:
-            self._step(BreakerEvent.PROBE_ABANDONED)
+            self._state = TRANSITIONS[self._state, BreakerEvent.PROBE_ABANDONED]
             self._probe = None
 
     def _event_of(self, ticket: Ticket, *, ok: bool) -> BreakerEvent:
-        _spend(ticket)
+        """Say what the end of a call means, and use its ticket up."""
+        if ticket.spent:
+            raise BreakerMisuseError("a ticket was given back twice; give each back once")
+        ticket.spent = True
         if ticket.era != self._era:
             return BreakerEvent.LATE
         if ticket.probe:
@@ -186,20 +201,6 @@ class Breaker:
         self._era += 1
         self._probe = None
         self._probe_at = now + self._pause * self._jitter()
-
-    def _step(self, event: BreakerEvent) -> None:
-        try:
-            self._state = TRANSITIONS[self._state, event]
-        except KeyError:
-            raise BreakerMisuseError(
-                f"{event.name} cannot happen to a breaker that is {self._state.name}"
-            ) from None
-
-
-def _spend(ticket: Ticket) -> None:
-    if ticket.spent:
-        raise BreakerMisuseError("a ticket was given back twice; give each back once")
-    ticket.spent = True
 
 
 def counts_against(kind: FailureKind) -> bool:

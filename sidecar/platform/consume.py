@@ -39,7 +39,7 @@ class _Attempt:
     """One request to the platform: the handler of its answer, and what its deadline tells."""
 
     __slots__ = ("_body", "_charge", "_connection", "_consumer", "_patience", "_size", "_status",
-                 "_type", "decode", "orphaned", "outcome", "result", "started",
+                 "_type", "decode", "orphaned", "outcome", "over", "result", "started",
                  "ticket")  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class _Attempt:
         self._patience = patience
         self.orphaned: Callable[[Outcome], None] | None = None
         self.outcome: Outcome | None = None
+        self.over = False
         self.result: asyncio.Future[Outcome] = consumer.loop.create_future()
         self.started = consumer.loop.time()
         self.ticket = ticket
@@ -64,11 +65,6 @@ class _Attempt:
         self._type = ""
         self._body: list[bytes] = []
         self._size = 0
-
-    @property
-    def over(self) -> bool:
-        """Whether the outcome is known."""
-        return self.outcome is not None
 
     def expire(self) -> None:
         """Give up at the deadline; what comes later is no longer read.
@@ -124,11 +120,19 @@ class _Attempt:
             self._connection.abort(self)
             self._complete(Failed(kind))
 
+    def leave_to(self, orphaned: Callable[[Outcome], None]) -> None:
+        """Report the outcome to `orphaned`: its caller was cancelled, and does not wait for it."""
+        if self.outcome is None:
+            self.orphaned = orphaned
+        else:  # it ended in the same moment
+            orphaned(self.outcome)
+
     def _complete(self, outcome: Outcome) -> None:
-        """Tell everybody, once: the consumer, and who waits or has left word for later."""
-        if self.outcome is not None:
+        """Report the outcome, once: to the consumer, and to the caller or what it left behind."""
+        if self.over:
             return
         self.outcome = outcome
+        self.over = True
         self._consumer.attempt_done(self, outcome)
         if not self.result.done():
             self.result.set_result(outcome)
@@ -179,7 +183,11 @@ class Consumer:
             patience = Patience(share, self.loop.time, self._lost)
         attempt = self._send(connection, charge, ticket, patience)
         self._set_deadline(attempt, share)
-        outcome = await self._result(attempt, orphaned)
+        try:
+            outcome = await attempt.result
+        except asyncio.CancelledError:
+            attempt.leave_to(orphaned)
+            raise
         if isinstance(outcome, Failed) and outcome.kind.result_unknown:
             return await self._retry(charge, outcome, began.of(timeout), orphaned)
         return outcome
@@ -193,12 +201,12 @@ class Consumer:
         await self._pool.close()
 
     def attempt_done(self, attempt: _Attempt, outcome: Outcome) -> None:
-        """Take a sent request off the list, and tell how it ended."""
+        """Take how a sent request ended."""
         self._in_flight.discard(attempt)
-        self._tell(outcome, attempt.ticket, attempt.started)
+        self._report(outcome, attempt.ticket, attempt.started)
 
-    def _tell(self, outcome: Outcome, ticket: Ticket, started: float) -> None:
-        """Tell the breaker and the observer how one request ended."""
+    def _report(self, outcome: Outcome, ticket: Ticket, started: float) -> None:
+        """Report to the breaker and the observer how one request ended."""
         now = self.loop.time()
         match outcome:
             case Granted():
@@ -240,21 +248,14 @@ class Consumer:
         seconds = max(patience.left, _LEAST_RETRY_SECONDS)
         timer = self.loop.call_later(seconds, attempt.expire)
         try:
-            second = await self._result(attempt, lambda later: orphaned(_of_both(first, later)))
+            second = await attempt.result
+        except asyncio.CancelledError:
+            attempt.leave_to(lambda later: orphaned(_of_both(first, later)))
+            raise
         finally:
             if attempt.outcome is not None:  # else it goes on, and so does its deadline
                 timer.cancel()
         return _of_both(first, second)
-
-    async def _result(self, attempt: _Attempt, orphaned: Callable[[Outcome], None]) -> Outcome:
-        try:
-            return await attempt.result
-        except asyncio.CancelledError:
-            if attempt.outcome is None:
-                attempt.orphaned = orphaned
-            else:  # it ended in the same moment, and nobody else will hear of it
-                orphaned(attempt.outcome)
-            raise
 
     def _send(
         self, connection: ClientConnection, charge: Charge, ticket: Ticket, patience: Patience
@@ -296,7 +297,7 @@ class Consumer:
             if not taken:  # it may come, or have come, in the very moment in which it is given up
                 connecting.cancel()
                 connecting.add_done_callback(_put_back)
-        self._tell(failed, ticket, started)
+        self._report(failed, ticket, started)
         return failed
 
     def _head(self) -> bytes:

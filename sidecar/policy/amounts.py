@@ -15,6 +15,7 @@ from sidecar.domain.model import Headers
 from sidecar.policy.content_coding import TooLongError, UndecodableError, coding_of, decoded
 from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Unreadable
 from sidecar.policy.json_reader import JsonReader
+from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import Piece, pieces_of
 
 MAX_UNITS: Final = 2**53 - 1
@@ -135,10 +136,13 @@ class JsonAmount:
     count: bool = False
     times: JsonAmount | None = None
     _reader: JsonReader = field(init=False, repr=False, compare=False)
+    _short: ShortReader = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         factors = [self] if self.times is None else [self, self.times]
-        object.__setattr__(self, "_reader", JsonReader([each.pointer for each in factors]))
+        pointers = [each.pointer for each in factors]
+        object.__setattr__(self, "_reader", JsonReader(pointers))
+        object.__setattr__(self, "_short", ShortReader(pointers))
 
     def read(
         self, headers: Headers, body: bytes | None, limit: int = _LIMIT
@@ -163,8 +167,12 @@ class JsonAmount:
         if not body:
             return self._price((Missing(), Missing()))
         try:
-            source = _text_of(headers, body, limit)
-            findings = yield from self._reader.read(source)
+            form, coding = _is_form(headers), coding_of(headers)
+            findings = None if form or coding else self._short.read(body)
+            if findings is None:
+                pieces = decoded(body, coding, limit) if coding else pieces_of(body)
+                text = _no_form(pieces) if form else pieces
+                findings = yield from self._reader.read(text)
         except _AmbiguousError as error:
             return UnreadableAmount(f"{where} cannot be read: {error}")
         except UndecodableError as error:
@@ -207,8 +215,8 @@ class _AmbiguousError(Exception):
     """The product may read other text than these bytes; the message says why."""
 
 
-def _text_of(headers: Headers, body: bytes, limit: int) -> Iterator[Piece]:
-    """Return the body's text in pieces, decoded where it is compressed."""
+def _is_form(headers: Headers) -> bool:
+    """Say whether the body may be read as a form. Raises _AmbiguousError for a strange charset."""
     form = False
     for name, value in headers:
         if name != b"content-type":
@@ -218,9 +226,7 @@ def _text_of(headers: Headers, body: bytes, limit: int) -> Iterator[Piece]:
             if extra.strip() or charset.lower() not in _ASCII_COMPATIBLE:
                 raise _AmbiguousError("its charset is not UTF-8")
         form = form or _FORM in value.lower()
-    coding = coding_of(headers)
-    pieces = decoded(body, coding, limit) if coding else pieces_of(body)
-    return _no_form(pieces) if form else pieces
+    return form
 
 
 def _no_form(pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, assert_never
-
-from typing_extensions import override
 
 from sidecar.domain.model import (
     Accuracy,
@@ -76,7 +72,7 @@ class Policy:
     """
 
     __slots__ = (
-        "_table", "_unmatched", "errors", "hash", "identity", "notices", "product", "router",
+        "_table", "errors", "hash", "identity", "notices", "product", "router",
         "routes", "version",
     )  # fmt: skip
 
@@ -105,22 +101,10 @@ class Policy:
         self.identity: Final = identity
         self.routes: Final = routes
         self.errors: Final = errors
-        self._unmatched: Final = unmatched
         self._table: Final = (*routes, Route(UNMATCHED, None, unmatched, errors))
         self.router: Final = Router(
             matches, [effect_of(route) for route in self._table], case_sensitive=case_sensitive
         )
-
-    @override
-    def __reduce__(self) -> tuple[Callable[[], Policy], tuple[()]]:
-        """Go to another process as what it was made of."""
-        made = partial(
-            Policy,
-            product=self.product, version=self.version, hash=self.hash, identity=self.identity,
-            routes=self.routes, matches=self.router.matches, unmatched=self._unmatched,
-            errors=self.errors, case_sensitive=self.router.case_sensitive, notices=self.notices,
-        )  # fmt: skip
-        return made, ()
 
     @property
     def unmatched(self) -> Route:

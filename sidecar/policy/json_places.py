@@ -12,7 +12,7 @@ from sidecar.policy.json_grammar import runs_beside
 _LONGEST_ESCAPE: Final = 12
 """Bytes of one character as two escapes: `\\ud83d\\ude00`."""
 
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class Place:
@@ -31,7 +31,7 @@ class Place:
         for token in self.keys:
             self.folded.setdefault(token.casefold(), []).append(token)
         self.indexes: Final = {
-            int(token): node for token, node in self.keys.items() if _INDEX.fullmatch(token)
+            int(token): node for token, node in self.keys.items() if INDEX.fullmatch(token)
         }
         self.last_index: Final = max(self.indexes, default=-1)
         # Folding never makes a text shorter, so no longer key can be one of ours.

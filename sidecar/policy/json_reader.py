@@ -8,7 +8,6 @@ skipped is validated, since a lenient parser could read other text out of it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final
@@ -33,15 +32,13 @@ from sidecar.policy.json_pointer import (
     Value,
 )
 from sidecar.policy.json_text import JsonText, NotJsonError, Piece
+from sidecar.policy.json_values import MAX_TEXT, NAMES, decoded_string, scalar_of
 
 MAX_DEPTH: Final = 128
 """Arrays and objects inside each other; many parsers stop sooner than Python's thousand."""
 
 MAX_NUMBER: Final = 4096
 """Characters of a number: Python reads no whole number of more than 4,300 digits."""
-
-MAX_TEXT: Final = 4096
-"""Bytes, as written, of a text that is compared with names."""
 
 WORK: Final = 512
 """What one piece of reading may cost, in members: one takes about 0.15 us in a run."""
@@ -94,6 +91,8 @@ class JsonReader:
                     left = work
         except NotJsonError as error:
             return (Unreadable(str(error)),) * self._size
+        finally:
+            walk.end()
         return tuple(walk.findings)
 
 
@@ -117,6 +116,13 @@ class _Walk:
         self._then: Callable[[], int] = self._end
         self.findings: list[Finding] = [Missing()] * size
         self.done = False
+
+    def end(self) -> None:
+        """Let go of the text: a step is a bound method, and holds this object as that holds it.
+
+        Such a cycle keeps a whole body until the collector runs.
+        """
+        self.step = self._then = _ended
 
     # what may come next in the text
 
@@ -204,7 +210,7 @@ class _Walk:
         text.pos = end
         if node is not None:
             raw = match[0]
-            self._found(node, _NAMES[raw] if raw in _NAMES else _simple(raw))
+            self._found(node, NAMES[raw] if raw in NAMES else scalar_of(raw))
         return _STEP + (end - start) // _BYTES
 
     def _string(self) -> int:
@@ -289,7 +295,7 @@ class _Walk:
             (start, end), value = match.span(1), match.span(2)
             node = self._child(start - 1, end + 1)
             if node is not None and node.ends:
-                self._found(node, _simple(self._text.raw[value[0] : value[1]]))
+                self._found(node, scalar_of(self._text.raw[value[0] : value[1]]))
 
     def _space(self) -> None:
         text = self._text
@@ -342,7 +348,7 @@ class _Walk:
             return _STEP
         self._check_string(start + 1, end)
         if node is not None and node.ends:
-            self._found(node, _simple(text.raw[start : end + 1]))
+            self._found(node, scalar_of(text.raw[start : end + 1]))
         text.pos = end + 1
         return _STEP + (end - start) // _BYTES
 
@@ -352,7 +358,7 @@ class _Walk:
         node = frame.node
         if end - start > node.longest_key:
             return None
-        key = _decoded(self._text.raw[start:end])
+        key = decoded_string(self._text.raw[start:end])
         for token in node.folded.get(key.casefold(), ()):
             if token != key:
                 self._spoil(
@@ -377,19 +383,5 @@ class _Walk:
             self.findings[number] = Unreadable(detail)
 
 
-def _decoded(raw: bytes) -> str:
-    """Decode a short string, in its quotation marks; a lone surrogate stays one."""
-    if b"\\" not in raw:
-        return raw[1:-1].decode()
-    text: str = json.loads(raw)
-    return text
-
-
-def _simple(raw: bytes) -> Value:
-    """Return a string's or a number's value."""
-    if raw.startswith(b'"'):
-        return _decoded(raw) if len(raw) <= MAX_TEXT else Opaque()
-    return float(raw) if raw.translate(None, b"-0123456789") else int(raw)
-
-
-_NAMES: Final = {b"true": True, b"false": False, b"null": None}
+def _ended() -> int:
+    return 1

@@ -47,7 +47,3 @@ class PolicyError(UserError):
             if more
             else f"{first}"
         )
-
-
-class UnreadError(PolicyError):
-    """A policy file that nobody has judged: what reads it came to grief. Worth another try."""

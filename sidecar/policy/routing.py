@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from typing_extensions import override
-
 from sidecar.domain.model import Headers
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
@@ -66,11 +64,6 @@ class Match:
             other.methods is not None and all(self.takes_method(m) for m in other.methods)
         )
         return methods and set(self.headers) <= set(other.headers)
-
-    @override
-    def __reduce__(self) -> tuple[type[Match], tuple[object, ...]]:
-        """Go to another process as what it was made of: compiled, it has no way of its own."""
-        return Match, (self.pattern, self.methods, self.headers)
 
 
 Candidates = tuple[int, ...]

@@ -1,11 +1,16 @@
-"""The policy in force: swapped whole when its file changes, kept when the file is bad."""
+"""The policy in force: replaced whole when its file changes, kept when the file is bad.
+
+A changed file is read in a thread, beside the calls that are served.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -13,14 +18,15 @@ from typing import Final
 from sidecar.domain.ports import PolicyObserver
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.problems import PolicyError, UnreadError
-from sidecar.policy.reading import Reader
+from sidecar.policy.load import load_policy
+from sidecar.policy.problems import PolicyError
 
 _LOG: Final = logging.getLogger("sidecar.policy")
 _PATIENCE: Final = 3
 """Looks at a missing file before that counts as a rejection: editors and mounts replace files."""
-_LONGEST_REST: Final = 60
-"""Looks that are left out, at most, after readings that came to grief."""
+_USUAL_SWITCH_SECONDS: Final = sys.getswitchinterval()
+_SWITCH_SECONDS: Final = 0.0005
+"""How long the thread that reads keeps the interpreter while the event loop waits for it."""
 
 
 class ReloadOutcome(StrEnum):
@@ -40,38 +46,42 @@ class PolicyStore:
     def __init__(
         self,
         path: Path,
-        policy: Policy,
-        read: Reader,
+        content: bytes,
+        environ: Mapping[str, str],
         observer: PolicyObserver | None = None,
         *,
         before_use: Callable[[Policy], None] | None = None,
-        found: Callable[[Policy | PolicyError], None] | None = None,
+        found: Callable[[bytes | PolicyError], None] | None = None,
     ) -> None:
-        """Begin with `policy`, which `path` held; `read` makes policies of what it holds later.
+        """Begin with `content`, which `path` held. Raises PolicyError with every problem.
 
-        `before_use` hears of each policy before it is in force: its secrets are learnt first.
-        `found` hears how each reload ended: with a policy, maybe the same, or with what is wrong.
+        `environ` has the secrets that policies name. `before_use` is called with each policy before
+        it is in force: its secrets are hidden first. `found` is called after each reload, with the
+        content in force or with what is wrong.
         """
         self.path: Final = path
-        self._read = read
+        self._environ = environ
         self._observer = observer
         self._before_use = before_use
-        self._error: PolicyError | None = None
         self._found = found
-        self._reading = asyncio.Lock()
+        self._error: PolicyError | None = None
+        self._reloading = asyncio.Lock()
         self._absent = 0
-        self._mishaps = 0
-        self._rest = 0
-        self._grieved: str | None = None
-        self._seen: str | None = policy.hash
-        self._current = policy
+        self._content = content
+        self._current = load_policy(content, file=str(path), environ=environ)
+        self._seen: str | None = self._current.hash
         if before_use is not None:
-            before_use(policy)
+            before_use(self._current)
 
     @property
     def current(self) -> Policy:
         """The last good policy."""
         return self._current
+
+    @property
+    def content(self) -> bytes:
+        """What the file held when the last good policy was read from it."""
+        return self._content
 
     @property
     def error(self) -> PolicyError | None:
@@ -89,18 +99,21 @@ class PolicyStore:
         return () if self._error is None else tuple(map(str, self._error.problems))
 
     async def reload(self) -> ReloadOutcome:
-        """Read the file again now. A bad file changes nothing but `last_error`."""
-        async with self._reading:
-            data = await self._content()
-            return self._miss(data) if isinstance(data, PolicyError) else await self._take(data)
+        """Read the file again now. A bad file changes nothing but `error`."""
+        async with self._reloading:
+            return await self._take(await self._read_file())
+
+    async def take(self, found: bytes | PolicyError) -> ReloadOutcome:
+        """Do as `reload` does, with what another process found in the file."""
+        async with self._reloading:
+            return await self._take(found)
 
     async def watch(self, interval: float = 1.0) -> None:
         """Reload when the file's content changes, until cancelled; look every `interval` seconds.
 
-        The content is compared, not the file's times: symlinks that are swapped, files renamed
-        over, and clocks make no difference. A file that is still being written is left alone
-        until two looks at it agree; one that is away for a moment is waited for. Where a reading
-        came to grief the next one waits for twice as long, up to a minute.
+        The content is compared, not the file's times: swapped symlinks, files renamed over and
+        clocks make no difference. A file that is still being written is left alone until two looks
+        at it agree; one that is missing for a moment is waited for.
         """
         while True:
             await asyncio.sleep(interval)
@@ -109,68 +122,68 @@ class PolicyStore:
             except Exception:  # noqa: BLE001 - a fault of ours must not leave the file unwatched
                 _LOG.exception("policy_look_failed", extra={"policy_file": str(self.path)})
 
-    def adopt(self, found: Policy | PolicyError) -> ReloadOutcome:
-        """Put a policy in force, or keep the last good one and tell what is wrong with the file."""
-        if isinstance(found, PolicyError):
-            outcome = self._reject(found)
-        elif found.hash == self._current.hash:
-            outcome = self._keep()
-        else:
-            outcome = self._swap(found)
-        if self._found is not None:
-            self._found(found)
-        return outcome
-
     async def _look(self, *, settle: float) -> None:
-        seen = await self._content()
-        if isinstance(seen, bytes):
-            digest = _digest(seen)
-            if digest == self._seen:
-                self._absent = 0
-                return
-            if digest == self._grieved and self._rest:
-                self._rest -= 1
-                return
+        seen = await self._read_file()
+        if isinstance(seen, bytes) and _digest(seen) == self._seen:
+            self._absent = 0
+            return
         await asyncio.sleep(settle)
-        async with self._reading:
-            data = await self._content()
-            if isinstance(data, PolicyError):
+        async with self._reloading:
+            found = await self._read_file()
+            if isinstance(found, PolicyError):
                 self._absent += 1
                 if self._absent == _PATIENCE:
-                    self._miss(data)
-            elif data == seen:
+                    await self._take(found)
+            elif found == seen:
                 self._absent = 0
-                if _digest(data) != self._seen:  # else a reload was quicker
-                    await self._take(data)
+                if _digest(found) != self._seen:  # else a reload was quicker
+                    await self._take(found)
 
-    async def _content(self) -> bytes | PolicyError:
+    async def _read_file(self) -> bytes | PolicyError:
         try:
             return await asyncio.to_thread(read_policy_file, self.path)
         except PolicyError as error:
             return error
 
-    async def _take(self, data: bytes) -> ReloadOutcome:
-        """Put what the file held in force, if it can be."""
-        self._seen = digest = _digest(data)
-        found: Policy | PolicyError = self._current
-        try:
-            if digest != self._current.hash:
-                found = await self._read(data)
-        except UnreadError as error:
-            self._seen, self._grieved = None, digest
-            self._mishaps += 1
-            self._rest = min(1 << self._mishaps, _LONGEST_REST)
-            return self.adopt(error)
-        except PolicyError as error:
-            found = error
-        self._grieved = None
-        self._mishaps = self._rest = 0
-        return self.adopt(found)
+    async def _take(self, found: bytes | PolicyError) -> ReloadOutcome:
+        if isinstance(found, PolicyError):
+            self._seen = None  # any content that comes back in its place is news
+            outcome = self._reject(found)
+        else:
+            self._seen = _digest(found)
+            outcome = await self._judge(found)
+        if self._observer is not None:
+            self._observer.policy_reloaded(outcome.value)
+        if self._found is not None:
+            self._found(self._content if self._error is None else self._error)
+        return outcome
 
-    def _miss(self, error: PolicyError) -> ReloadOutcome:
-        """Tell of a file that is not there; whatever comes back in its place is news."""
-        self._seen = None
-        return self.adopt(error)
+    async def _judge(self, content: bytes) -> ReloadOutcome:
+        if self._seen == self._current.hash:
+            self._error = None
+            return ReloadOutcome.UNCHANGED
+        try:
+            policy = await self._load(content)
+        except PolicyError as error:
+            return self._reject(error)
+        self._content = content
+        return self._swap(policy)
+
+    async def _load(self, content: bytes) -> Policy:
+        """Read a policy in a thread. It yields to the event loop more often than threads do.
+
+        The collector waits: a pass over what a thousand routes are read into stops all threads for
+        11 ms, and finds nothing.
+        """
+        file, collects = str(self.path), gc.isenabled()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        gc.disable()
+        try:
+            return await asyncio.to_thread(load_policy, content, file=file, environ=self._environ)
+        finally:
+            sys.setswitchinterval(_USUAL_SWITCH_SECONDS)
+            if collects:
+                gc.enable()
 
     def _swap(self, policy: Policy) -> ReloadOutcome:
         before = self._current.hash
@@ -187,11 +200,7 @@ class PolicyStore:
                 "routes": len(policy.routes),
             },
         )
-        return self._ended(ReloadOutcome.LOADED)
-
-    def _keep(self) -> ReloadOutcome:
-        self._error = None
-        return self._ended(ReloadOutcome.UNCHANGED)
+        return ReloadOutcome.LOADED
 
     def _reject(self, error: PolicyError) -> ReloadOutcome:
         self._error = error
@@ -204,12 +213,7 @@ class PolicyStore:
                 "problem_count": len(error.problems),
             },
         )
-        return self._ended(ReloadOutcome.REJECTED)
-
-    def _ended(self, outcome: ReloadOutcome) -> ReloadOutcome:
-        if self._observer is not None:
-            self._observer.policy_reloaded(outcome.value)
-        return outcome
+        return ReloadOutcome.REJECTED
 
 
 def _digest(data: bytes) -> str:

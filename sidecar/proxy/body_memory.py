@@ -8,25 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.admission.turns import Turns
-
 DEFAULT: Final = 128 * 1024 * 1024
 """Where the process has no memory limit that it could be derived from."""
 
 
 class BodyMemory:
-    """Counts bytes against `limit`. Chunked bodies are unframed in its `turns`.
+    """Counts bytes against `limit`.
 
     A holder (an org) may reserve only as much as stays free for the others afterwards: one alone
     gets half, and a second one always finds something.
     """
 
-    __slots__ = ("_held_by", "limit", "turns", "used")
+    __slots__ = ("_held_by", "limit", "used")
 
     def __init__(self, limit: int = DEFAULT) -> None:
         self.limit = limit
         self.used = 0
-        self.turns = Turns()
         self._held_by: dict[str, int] = {}
 
     @property

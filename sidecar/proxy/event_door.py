@@ -15,14 +15,14 @@ import logging
 from collections.abc import Coroutine
 from typing import Final, Protocol
 
-from sidecar.answers.refusals import Fields
-from sidecar.answers.serialise import serialise
+from sidecar.answers.deliveries import answer_delivery
+from sidecar.answers.writer import serialise
+from sidecar.domain.deliveries import DeliveryOutcome
+from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import Headers
-from sidecar.domain.values import value
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import RequestHead
 from sidecar.http1.places import CrowdedOutError, Places
-from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.inbound import InboundBody
 
@@ -34,38 +34,22 @@ AT_ONCE: Final = 64
 BODY_SECONDS: Final = 5.0
 """How long a delivery's body may take; the platform sends a few hundred bytes with the head."""
 
-_FIELDS: Final = ((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store"))
-
-_StatusAndBody = tuple[int, bytes]
-
 
 class EventReceiver(Protocol):
-    """What judges a delivery. Each method that answers returns a status and a JSON body."""
+    """What judges a delivery."""
 
     @property
     def max_body(self) -> int:
         """How many bytes a delivery may have."""
 
-    def refuse_unread(self, fields: Headers) -> _StatusAndBody | None:
+    def refuse_unread(self, fields: Headers) -> DeliveryOutcome | None:
         """Refuse a delivery by its head alone; None: read its body."""
 
-    def receive(self, fields: Headers, body: bytes | None) -> _StatusAndBody:
+    def receive(self, fields: Headers, body: bytes | None) -> DeliveryOutcome:
         """Take one delivery, None for a body over the bound."""
 
-    def too_slow(self) -> _StatusAndBody:
-        """Answer a delivery whose body took too long."""
-
-    def crowded_out(self) -> _StatusAndBody:
-        """Answer a delivery that lost its place to a newer one."""
-
-
-@value
-class DeliveryAnswer:
-    """What a delivery is answered, whatever became of it."""
-
-    status: int
-    headers: Fields
-    body: bytes
+    def answered(self, outcome: DeliveryOutcome) -> None:
+        """Count a delivery that is answered, whatever became of it."""
 
 
 class EventDoor:
@@ -84,28 +68,31 @@ class EventDoor:
         self._receiver = receiver
         self._places = Places(AT_ONCE, body_seconds)
 
-    def serve(self, client: ServerConnection, head: RequestHead) -> Coroutine[None, None, None]:
+    def serve(self, exchange: Exchange) -> Coroutine[None, None, None]:
         """Choose who answers one request."""
+        head = exchange.head
         if head.target == self._path and head.method == "POST":
-            return self._take(client, head)
-        return self._gateway.serve(client, head)
+            return self._take(exchange)
+        return self._gateway.serve(exchange)
 
-    async def _take(self, client: ServerConnection, head: RequestHead) -> None:
-        body = client.body
-        keep = False
+    async def _take(self, exchange: Exchange) -> None:
+        drain = self._gateway.drain
+        drain.inflight += 1
+        body = exchange.body
         try:
-            status, text = await self._received(body, head.fields)
-            keep = (
-                head.keep_alive
-                and not self._gateway.draining
-                and (body is None or (body.done and body.error is None))
+            outcome = await self._outcome(body, exchange.head.fields)
+            answer = answer_delivery(outcome)
+            exchange.keep = exchange.kept and (body is None or body.error is None)
+            exchange.status = answer.status
+            exchange.send(
+                serialise(answer, keep=exchange.keep, minor=exchange.head.minor, bodiless=False)
             )
-            answer = DeliveryAnswer(status, _FIELDS, text)
-            client.write(serialise(answer, keep=keep, minor=head.minor, bodiless=False))
+            self._receiver.answered(outcome)
         finally:
-            client.end_exchange(keep=keep)
+            drain.leave()
+            exchange.end()
 
-    async def _received(self, body: InboundBody | None, fields: Headers) -> _StatusAndBody:
+    async def _outcome(self, body: InboundBody | None, fields: Headers) -> DeliveryOutcome:
         receiver = self._receiver
         try:
             refused = receiver.refuse_unread(fields)
@@ -113,14 +100,16 @@ class EventDoor:
                 return refused
             return receiver.receive(fields, await self._content(body))
         except ProtocolError as error:  # the sender broke its own body
-            return error.status, b"{}"
+            return DeliveryOutcome.TOO_SLOW if error.status == 408 else DeliveryOutcome.BROKEN
+        except NoRoomError:
+            return DeliveryOutcome.NO_ROOM
         except CrowdedOutError:
-            return receiver.crowded_out()
+            return DeliveryOutcome.CROWDED_OUT
         except TimeoutError:
-            return receiver.too_slow()
+            return DeliveryOutcome.TOO_SLOW
         except Exception:
             log.exception("event_fault")
-            return 500, b"{}"
+            return DeliveryOutcome.FAILED
 
     async def _content(self, body: InboundBody | None) -> bytes | None:
         """Read a body, None where it is over the bound; only one that is not there waits."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Final, Protocol
+from typing import Final
 
+from sidecar.domain.errors import NoRoomError
+from sidecar.domain.turns import turns
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.framing import ChunkedBody, CountedBody
+from sidecar.http1.framing import ChunkedBody
 from sidecar.http1.heads import CHUNKED
 from sidecar.proxy.body_memory import BodyMemory
+from sidecar.proxy.ports import Sender
 
 _HOLD: Final = 64 * 1024
 _QUIET_SECONDS: Final = 0.25
@@ -18,20 +21,10 @@ _PRIME_SECONDS: Final = 5.0
 _SLICE_WORK: Final = 512
 _PIECE: Final = 4 * 1024
 _PIECE_WORK: Final = 4
+_ARRIVING: Final = 0.0001
+"""Seconds that it takes to receive the next piece of a large body: up to 256 KiB."""
+
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Sender(Protocol):
-    """What the body needs of the connection it comes from."""
-
-    def pause_body(self) -> None:
-        """Read no more for now."""
-
-    def resume_body(self) -> None:
-        """Read again."""
-
-    def write_interim(self, data: bytes) -> None:
-        """Send a 1xx."""
 
 
 class InboundBody:
@@ -42,32 +35,32 @@ class InboundBody:
     it came. `memory` counts what is held, what is read, and what the upstream has not taken.
     """
 
-    __slots__ = ("_counted", "_framing", "_held", "_hold", "_holder", "_memory", "_owes_continue",
-                 "_reading", "_sender", "_sink", "_waiter", "done", "error",
+    __slots__ = ("_chunked", "_counted", "_expects", "_held", "_hold", "_holder", "_left",
+                 "_memory", "_reading", "_sender", "_sink", "_waiter", "done", "error",
                  "received")  # fmt: skip
 
-    def __init__(
-        self, sender: Sender, length: int, memory: BodyMemory, *, owes_continue: bool
-    ) -> None:
+    def __init__(self, sender: Sender, length: int, memory: BodyMemory, *, expects: bool) -> None:
+        """Take a body of `length` bytes, or CHUNKED; `expects` a 100 before it is sent."""
         self._sender = sender
-        self._framing = ChunkedBody(bounded=True) if length == CHUNKED else CountedBody(length)
+        self._chunked = ChunkedBody(bounded=True) if length == CHUNKED else None
+        self._left = max(length, 0)
         self._memory = memory
         self._counted = 0
         self._holder = ""
         self._held: bytes | bytearray = b""  # bytes where it came in one piece: no copy is made
         self._hold = _HOLD
-        self._owes_continue = owes_continue
+        self._expects = expects
         self._reading = False
         self._sink: Callable[[bytes, bool], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self.done = self._framing.done
-        self.error: ProtocolError | None = None
+        self.done = length == 0
+        self.error: ProtocolError | NoRoomError | None = None
         self.received = 0
 
     @property
     def owes_continue(self) -> bool:
         """Whether the client still waits for a 100 before it sends its body."""
-        return self._owes_continue and not self.received and not self.done
+        return self._expects and not self.received and not self.done
 
     # what the connection does
 
@@ -76,12 +69,18 @@ class InboundBody:
 
         What is returned while the body is not done costs too much at once: feed it again later.
         """
-        self.received += len(data)
-        passed, rest = self._framing.feed(data)
-        self.received -= len(rest)
-        self.done = done = self._framing.done
-        if done and isinstance(self._framing, ChunkedBody):
-            passed += self._framing.last_chunk()
+        chunked = self._chunked
+        if chunked is not None:
+            passed, rest = chunked.feed(data)
+            self.done = done = chunked.done
+            if done:
+                passed += chunked.last_chunk()
+        else:
+            left = self._left
+            passed, rest = (data, b"") if len(data) <= left else (data[:left], data[left:])
+            self._left = left = left - len(passed)
+            self.done = done = not left
+        self.received += len(data) - len(rest)
         sink = self._sink
         if sink is not None:
             if passed or done:
@@ -90,14 +89,15 @@ class InboundBody:
         if passed:
             self._keep(passed)
         if done:
-            self._wake()
+            if self._waiter is not None:
+                self._wake()
         elif len(self._held) >= self._hold or (self._memory.is_full and not self._reading):
             self._sender.pause_body()
             self._wake()
         return rest
 
-    def fail(self, error: ProtocolError) -> None:
-        """Remember that the body is broken, and tell who waits for it."""
+    def fail(self, error: ProtocolError | NoRoomError) -> None:
+        """Remember why the body cannot be read, and wake what waits for it."""
         self.error = error
         self._wake()
 
@@ -106,7 +106,7 @@ class InboundBody:
     def attach(self, sink: Callable[[bytes, bool], None]) -> bytes:
         """Return what is held; from now on `sink(data, done)` gets what comes.
 
-        Raises ProtocolError when the body was found broken before.
+        Raises ProtocolError when the body was found broken before, NoRoomError as `read` does.
         """
         if self.error is not None:
             raise self.error
@@ -119,15 +119,16 @@ class InboundBody:
 
     def count_unsent(self, size: int) -> None:
         """Count, instead of what was held, the `size` bytes that the upstream has not taken."""
-        if self._sink is not None and size != self._counted:
+        if size != self._counted and self._sink is not None:
             self._memory.add(size - self._counted, self._holder)
             self._counted = size
 
     def let_go(self) -> None:
         """Hold nothing more, and count nothing more."""
         self._held = b""
-        self._memory.add(-self._counted, self._holder)
-        self._counted = 0
+        if self._counted:
+            self._memory.add(-self._counted, self._holder)
+            self._counted = 0
 
     async def prime(self) -> None:
         """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
@@ -135,7 +136,7 @@ class InboundBody:
         Ends when the body is whole, 64 KiB are held, nothing has come for a quarter of a second, or
         after 5 seconds; at once while the client waits for a 100. ProtocolError when it is broken.
         """
-        if self.done or self.owes_continue or not isinstance(self._framing, ChunkedBody):
+        if self.done or self.owes_continue or self._chunked is None:
             return
         clock = asyncio.get_running_loop().time
         end = clock() + _PRIME_SECONDS
@@ -153,34 +154,40 @@ class InboundBody:
         """Return the whole content, unframed; None when it is longer than `limit` bytes.
 
         The memory for it, and for a `decoder` of so many bytes, is reserved for `holder`. Raises
-        ProtocolError when the body is broken, or with 503 when it does not fit; cancelled when the
+        ProtocolError when the body is broken, NoRoomError when it does not fit; cancelled when the
         client goes away.
         """
-        framing = self._framing
         self._name_holder(holder)
         self._reading = True
-        if isinstance(framing, CountedBody):
-            whole = framing.left + len(self._held)
-            if whole > limit:
+        if self._chunked is None:
+            size = self._left + len(self._held)
+            if size > limit:
                 return None
-            self._reserve(whole + decoder - self._counted)
-            self._hold = limit + 1
+            self._reserve(size + decoder - self._counted)
+            most = limit + 1
         else:
             self._reserve(decoder)
-            self._hold = 2 * limit + _HOLD  # the framing counts as well
+            most = 2 * limit + _HOLD  # the framing counts as well
         if self.owes_continue:
-            self._owes_continue = False
+            self._expects = False
             self._sender.write_interim(_CONTINUE)
+        paced = 0
         while not self.done:
-            if len(self._held) >= self._hold:
+            held = len(self._held)
+            if held >= most:
                 return None
+            if held >= _HOLD and held != paced:
+                paced = held
+                await turns().run(_arriving(), holder)
+                continue
+            self._hold = min(most, held + _HOLD)
             self._sender.resume_body()
             await self._wait()
-        self._held = held = bytes(self._held)
-        if isinstance(framing, CountedBody):
-            return held
-        self._reserve(len(held))
-        return await self._memory.turns.run(_unframed(held, limit))
+        self._held = whole = bytes(self._held)
+        if self._chunked is None:
+            return whole
+        self._reserve(len(whole))
+        return await turns().run(_unframed(whole, limit), holder)
 
     async def _wait(self) -> None:
         if self.error is None:
@@ -194,13 +201,15 @@ class InboundBody:
 
     def _keep(self, data: bytes) -> None:
         """Hold a piece. A body of unknown length is counted as it comes, also while it is read."""
-        framing = self._framing
-        if not (self._reading and isinstance(framing, CountedBody)):
-            if self._reading:
-                self._reserve(len(data))
-            else:
+        if self.error is not None:
+            return
+        if self._chunked is not None or not self._reading:
+            if not self._reading:
                 self._memory.add(len(data), self._holder)
-                self._counted += len(data)
+            elif not self._memory.reserve(len(data), self._holder):
+                self.fail(NoRoomError())
+                return
+            self._counted += len(data)
         if isinstance(self._held, bytearray):
             self._held += data
         else:
@@ -213,15 +222,20 @@ class InboundBody:
         self._memory.add(self._counted, holder)
 
     def _reserve(self, size: int) -> None:
-        """Count `size` more bytes. ProtocolError with 503 where they do not fit."""
+        """Count `size` more bytes. NoRoomError where they do not fit."""
         if size > 0:
             if not self._memory.reserve(size, self._holder):
-                raise ProtocolError("too many large bodies are being read at once", 503)
+                raise NoRoomError
             self._counted += size
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _arriving() -> Generator[float, None, None]:
+    """Take a turn for the next piece, so that large bodies do not all arrive in one iteration."""
+    yield _ARRIVING
 
 
 def _unframed(framed: bytes, limit: int) -> Generator[None, None, bytes | None]:

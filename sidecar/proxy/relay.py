@@ -9,79 +9,76 @@ from sidecar.domain.model import Execution
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import Body, ChunkedBody
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, ResponseHead
 from sidecar.proxy import headers
-from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.exchange import Exchange
+from sidecar.proxy.phases import Phase
 
+_SWITCHING_PROTOCOLS: Final = 101
 _CLOSE: Final = b"connection: close\r\n"
 _KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 
 
 class Relay:
-    """The handler of one upstream answer; `finished` tells how it went, None when whole.
+    """The handler of one upstream answer; `finished` says how it ended, None when whole.
 
     The head waits for the first bytes of the body, which come at once, so that both leave in one
-    write. `status` is 0 until a head was passed on; `until_close` says that the client can tell the
-    whole answer only by the end of the connection; `unreached` that, provably, not one byte of the
-    request has arrived. `resend` is the whole request while it may have to be sent again, because
-    the upstream may have closed its connection meanwhile.
+    write. `until_close`: the client can tell the whole answer only by the end of the connection.
+    `unreached`: provably, not one byte of the request has arrived. `resend` is the whole request
+    while it may have to be sent again, because the upstream may have closed its connection
+    meanwhile.
     """
 
-    __slots__ = ("_added", "_client", "_ending", "_first_byte", "_head", "_pending", "_rechunk",
-                 "_started", "_tells_quota", "decode", "finished", "keep", "resend", "status",
-                 "unreached", "until_close", "upstream")  # fmt: skip
+    __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_first_byte", "_pending",
+                 "_started", "_tells_quota", "decode", "finished", "resend", "unreached",
+                 "until_close", "upstream")  # fmt: skip
 
     def __init__(
         self,
-        client: ServerConnection,
+        exchange: Exchange,
         upstream: ClientConnection,
-        head: RequestHead,
         added: bytes,
         *,
         tells_quota: bool,
-        keep: bool,
         first_byte_timeout: float | None,
         finished: asyncio.Future[PeerFailure | ProtocolError | None],
     ) -> None:
-        self._client = client
-        self._head = head
+        """Relay one answer; `added` are our own header lines for it, with their CRLFs."""
+        self._exchange = exchange
+        self._client = exchange.client
         self._added = added
         self._tells_quota = tells_quota
+        self._first_byte = first_byte_timeout
         self._pending = b""
-        self._rechunk = False
+        self._chunk = False
         self._started = False
         self._ending = b""
-        self.decode = head.minor == 0  # HTTP/1.0 knows no chunks
-        self._first_byte = first_byte_timeout
-        self.keep = keep
-        self.status = 0
+        self.decode = exchange.head.minor == 0  # HTTP/1.0 knows no chunks
         self.unreached = False
         self.resend = b""
         self.until_close = False
         self.upstream = upstream
-        self.finished: asyncio.Future[PeerFailure | ProtocolError | None] = finished
+        self.finished = finished
 
     # the request
 
     def start(self, data: bytes, *, complete: bool) -> None:
         """Send the head, and what there is of the body."""
         self._started = True
-        self.resend = data if complete and self.upstream.used else b""
-        self.upstream.start(self, self._head.method, data, complete=complete)
-        self._count_unsent()
-        if complete:
-            self._await_answer()
+        upstream = self.upstream
+        self.resend = data if complete and upstream.used else b""
+        upstream.start(self, self._exchange.head.method, data, complete=complete)
+        body = self._exchange.body
+        if body is not None and not self.resend:
+            body.count_unsent(upstream.transport.get_write_buffer_size())
+        if complete and self._first_byte is not None:
+            upstream.expire_after(self, self._first_byte)
 
     def _count_unsent(self) -> None:
         """Count the part of the request that the upstream has not taken."""
-        body = self._client.body
-        if body is not None and not self.resend:
+        body = self._exchange.body
+        if body is not None:
             body.count_unsent(self.upstream.transport.get_write_buffer_size())
-
-    def _await_answer(self) -> None:
-        """From now on the upstream owes the first byte of its answer."""
-        if self._first_byte is not None and not self.status:
-            self.upstream.expire_after(self, self._first_byte)
 
     def send_body(self, data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
         """Pass a part of the request's body on."""
@@ -91,7 +88,8 @@ class Relay:
             self.upstream.write(self, data)
         if done:
             self.upstream.complete_request(self)
-            self._await_answer()
+            if self._first_byte is not None and not self._exchange.status:
+                self.upstream.expire_after(self, self._first_byte)
 
     def abandon(self) -> None:
         """Let go of the upstream, as the exchange ends early: cut the answer, flush a tunnel.
@@ -100,7 +98,7 @@ class Relay:
         """
         if not self._started:
             self.upstream.put_back()
-        elif self._client.tunnel is not None:
+        elif self._client.phase is Phase.TUNNEL:
             self.upstream.leave(self)
         else:
             self.upstream.abort(self)
@@ -116,7 +114,7 @@ class Relay:
             and not finished.cancelled()
             and isinstance(finished.result(), PeerFailure)
         )
-        return Execution.FAILED if failed or self.status >= 500 else Execution.DONE
+        return Execution.FAILED if failed or self._exchange.status >= 500 else Execution.DONE
 
     def break_off(self, error: ProtocolError) -> None:
         """End the exchange because the client broke its own request."""
@@ -129,16 +127,25 @@ class Relay:
 
         A tunnel may be silent, and the head of the answer has a limit of its own.
         """
-        body = self._client.body
-        stalled = self.status or (body is not None and not body.done)
-        if stalled and self._client.tunnel is None and not self.finished.done():
+        body = self._exchange.body
+        stalled = self._exchange.status or (body is not None and not body.done)
+        if stalled and self._client.phase is Phase.EXCHANGE and not self.finished.done():
             self.upstream.fail(self, PeerFailure.IDLE_TIMEOUT)
+
+    def pause(self) -> None:
+        """Read the upstream no further for now."""
+        self.upstream.pause_reading(self)
+
+    def resume(self) -> None:
+        """Read the upstream again."""
+        self.upstream.resume_reading(self)
 
     # the upstream's answer
 
     def on_writable(self, *, writable: bool) -> None:
         """Let the client send only as fast as the upstream takes it."""
-        self._count_unsent()
+        if not self.resend:
+            self._count_unsent()
         if writable:
             self._client.resume_body()
         else:
@@ -146,91 +153,92 @@ class Relay:
 
     def on_interim(self, head: ResponseHead) -> None:
         """Pass 100 and 103 on to a client that knows them (RFC 9110, 15.2)."""
-        if self._head.minor == 1:
+        if self._exchange.head.minor == 1:
             self._client.write_interim(
                 headers.response_head(head, b"", tells_quota=False, chunked=False, connection=b"")
             )
 
     def on_head(self, head: ResponseHead) -> None:
-        """Write the head anew, framed for this client."""
+        """Write the head again, framed for this client."""
+        exchange = self._exchange
         if self.resend:
             self.resend = b""
             self._count_unsent()
-        upgrade = self._head.upgrade
-        if head.status == 101:
-            if upgrade is None or not _same_protocol(head, upgrade):
-                self.upstream.abort(self)
-                self.finished.set_result(PeerFailure.PROTOCOL)
-                return
-            connection = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
-            self.keep = False
-        else:
-            if upgrade is not None:
-                self.keep = False  # what the client sent after its head was for the tunnel
+        upgrade = exchange.head.upgrade
+        switches = head.status == _SWITCHING_PROTOCOLS
+        if not switches:
             connection = self._frame(head)
-        self.status = head.status
+        elif upgrade is not None and _same_protocol(head, upgrade):
+            connection = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
+        else:
+            self.upstream.abort(self)
+            self.finished.set_result(PeerFailure.PROTOCOL)
+            return
+        exchange.status = head.status
         self._pending = headers.response_head(
             head,
             self._added,
             tells_quota=self._tells_quota,
-            chunked=self._rechunk or bool(self._ending),
+            chunked=self._chunk or bool(self._ending),
             connection=connection,
         )
-        self._client.feeds_from(self.upstream.transport)
-        if head.status == 101:
-            self._client.write(self._take_pending())
+        if self._client.writing_paused:
+            self.pause()
+        if switches:
+            self._send(b"")
             self._client.open_tunnel(self.upstream.transport)
 
     def _frame(self, head: ResponseHead) -> bytes:
         """Choose the framing towards the client; return the Connection line."""
-        if head.length in {CHUNKED, UNTIL_CLOSE} and self._head.minor == 0:
-            self.keep = False
-            self.until_close = True
-        elif head.length == CHUNKED:
-            self._ending = b"0\r\n\r\n"
-        elif head.length == UNTIL_CLOSE:
-            self._rechunk = True
-            self._ending = b"0\r\n\r\n"
-        if not self.keep:
+        exchange = self._exchange
+        minor = exchange.head.minor
+        if head.length in {CHUNKED, UNTIL_CLOSE}:
+            if minor == 0:
+                exchange.keep = False
+                self.until_close = True
+            else:
+                self._chunk = head.length == UNTIL_CLOSE
+                self._ending = b"0\r\n\r\n"
+        if not (exchange.keep and (exchange.body is None or exchange.body.done)):
+            # Also where the answer came before the whole request (RFC 9112, 9.6): what is left of
+            # it would have to be read first.
+            exchange.keep = False
             return _CLOSE
-        return _KEEP_ALIVE if self._head.minor == 0 else b""
+        return b"" if minor else _KEEP_ALIVE
+
+    def _send(self, data: bytes) -> None:
+        """Send a part of the answer, with the head where that still waits."""
+        if self._pending:
+            data, self._pending = self._pending + data, b""
+        if data:
+            self._exchange.answered = True
+            self._client.write(data)
 
     def on_body(self, data: bytes) -> None:
-        """Pass a part of the answer on, with the head where that still waits."""
-        if self._rechunk and data:
+        """Pass a part of the answer on."""
+        if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._pending:
-            data = self._take_pending() + data
-        if data:
-            self._client.write(data)
+        self._send(data)
         self._client.moved = True
 
     def on_end(self, data: bytes, body: Body) -> None:
         """Pass the last part on."""
-        if self._rechunk and data:
+        if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._ending:
             data += body.last_chunk() if isinstance(body, ChunkedBody) else self._ending
-        if self._pending:
-            data = self._take_pending() + data
-        self._client.feeds_from(None)  # the connection is in its pool, or closed
-        if data:
-            self._client.write(data)
+        self._send(data)
         if not self.finished.done():
             self.finished.set_result(None)
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:  # noqa: ARG002 - kind says it
-        """Tell the exchange that no whole answer will come; a head that still waits is not sent."""
+        """End the exchange without a whole answer; a head that still waits is not sent."""
         if self._pending:
             self._pending = b""
-            self.status = 0
+            self._exchange.status = 0
         self.unreached = kind is PeerFailure.CLOSED_EARLY and self.upstream.never_arrived()
         if not self.finished.done():
             self.finished.set_result(kind)
-
-    def _take_pending(self) -> bytes:
-        pending, self._pending = self._pending, b""
-        return pending
 
 
 def _same_protocol(head: ResponseHead, upgrade: bytes) -> bool:

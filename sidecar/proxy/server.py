@@ -13,15 +13,18 @@ from typing import Final, cast
 from sidecar.domain.ports import RequestObserver
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead
-from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.connection import ServerConnection
+from sidecar.proxy.exchange import Exchange
+from sidecar.proxy.expiry import expire
 from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.inbound import InboundBody
 from sidecar.settings.run import Limits
 
 log = logging.getLogger("sidecar.proxy")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Serve = Callable[[ServerConnection, RequestHead], Coroutine[None, None, None]]
-"""Answers one request, whatever the end of it."""
+Serve = Callable[[Exchange], Coroutine[None, None, None]]
+"""Answers one request, and ends its exchange whatever happens."""
 
 _SWEEP_SECONDS: Final = 0.5
 _TURNED_AWAY: Final = 64
@@ -50,6 +53,7 @@ class Server:
         At most `backlog` connections wait to be accepted, and may be so all at once.
         """
         self._gateway = gateway
+        self._drain = gateway.drain
         self.memory = gateway.memory
         self._serve: Serve = gateway.serve if serve is None else serve
         self._loop = asyncio.get_running_loop()
@@ -66,7 +70,9 @@ class Server:
         self.patience = limits.body_idle_timeout or limits.idle_timeout
         self.room = max(_PIPELINED, limits.max_head_bytes)
         self.now = self._loop.time
-        self.is_trusted = lru_cache(maxsize=1024)(lambda host: _is_in(host, trusted))
+        self.is_trusted: Callable[[str], bool] = lru_cache(maxsize=1024)(
+            lambda host: _is_in(host, trusted)
+        )
 
     @property
     def open_connections(self) -> int:
@@ -90,31 +96,27 @@ class Server:
 
     def begin_drain(self) -> None:
         """Refuse new requests; let those under way finish; close what is idle."""
-        if not self._gateway.draining:
-            self._gateway.draining = True
+        if not self._drain.draining:
+            self._drain.begin()
             for connection in tuple(self._connections):
                 connection.drain()
 
     async def drain(self, seconds: float) -> bool:
         """Drain for at most `seconds`, then cut what is left; True when nothing was cut.
 
-        The port stays open meanwhile: a client that has not yet heard is told 503, not refused
-        the connection.
+        The port stays open meanwhile: a client that does not know yet is answered 503 rather than
+        refused the connection.
         """
         self.begin_drain()
-        if self._gateway.inflight:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._gateway.idle.wait()
-            except TimeoutError:
-                log.warning("drain_cut_off", extra={"requests": self._gateway.inflight})
-        whole = self._gateway.inflight == 0
+        whole = await self._drain.wait(seconds)
+        if not whole:
+            log.warning("drain_cut_off", extra={"requests": self._drain.inflight})
         await self.close()
         return whole
 
     def hurry(self) -> None:
         """End a drain now: what is still under way is cut off."""
-        self._gateway.idle.set()
+        self._drain.hurry()
 
     async def close(self) -> None:
         """Stop listening and end all connections; waits for their exchanges to end."""
@@ -123,13 +125,14 @@ class Server:
         if self._sweeper is not None:
             self._sweeper.cancel()
         exchanges = [each.exchange for each in self._connections if each.exchange is not None]
+        tasks = [each.task for each in exchanges if isinstance(each, Exchange) and each.task]
         for connection in tuple(self._connections):
             if connection.exchange is None:
                 connection.transport.close()
             else:
                 connection.abort()
-        if exchanges:
-            await asyncio.wait(exchanges, timeout=2.0)
+        if tasks:
+            await asyncio.wait(tasks, timeout=2.0)
         if self._connections:
             try:
                 async with asyncio.timeout(2.0):
@@ -139,7 +142,7 @@ class Server:
                 for connection in tuple(self._connections):
                     connection.abort()
 
-    # what a connection tells
+    # what a connection asks for
 
     def opened(self, connection: ServerConnection) -> None:
         """Count a connection in; over the cap it is answered 503 and closed."""
@@ -157,9 +160,13 @@ class Server:
         if not self._connections:
             self._empty.set()
 
-    def start_exchange(self, connection: ServerConnection, head: RequestHead) -> asyncio.Task[None]:
-        """Serve one request in a task that the connection owns."""
-        return self._loop.create_task(self._serve(connection, head))
+    def begin(
+        self, connection: ServerConnection, head: RequestHead, body: InboundBody | None
+    ) -> Exchange:
+        """Answer one request in a task that its exchange owns."""
+        exchange = Exchange(connection, head, body, keep=not self._drain.draining)
+        exchange.task = self._loop.create_task(self._serve(exchange))
+        return exchange
 
     def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
         """Answer what never became a call."""
@@ -187,7 +194,7 @@ class Server:
             connection.moved = False
             connection.watch()
         for connection in [each for each in self._connections if each.deadline < now]:
-            connection.expire()
+            expire(connection)
 
 
 def _keep_alive(listener: socket.socket) -> None:

@@ -9,9 +9,11 @@ from typing import Final, assert_never
 
 from sidecar.telemetry.catalogue import METRICS, Kind
 from sidecar.telemetry.series import Labels
-from sidecar.telemetry.slices import SLICE, in_slices
+from sidecar.telemetry.slices import in_slices
 
 _KINDS: Final = {metric.name: metric.kind for metric in METRICS}
+_PART: Final = 400
+"""Samples of a part that a worker sends to its parent."""
 _OF_FILES: Final = frozenset(metric.name for metric in METRICS if metric.of_file)
 
 
@@ -64,12 +66,12 @@ class Snapshot:
 
 
 def in_parts(samples: Iterable[Sample]) -> Iterator[Snapshot]:
-    """Divide samples into snapshots of one slice each, taken when they are asked for."""
+    """Divide samples into snapshots of 400 samples each, taken when they are asked for."""
     part, size = Snapshot(), 0
     for sample in samples:
         part.add(sample)
         size += 1
-        if size == SLICE:
+        if size == _PART:
             yield part
             part, size = Snapshot(), 0
     if size:

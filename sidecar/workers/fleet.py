@@ -14,11 +14,10 @@ from collections.abc import Callable
 from typing import Final
 
 from sidecar.domain.errors import UserError
-from sidecar.policy.reading import own_path, own_python
-from sidecar.processes import end_process, start_process
 from sidecar.workers.conditions import Absence, Place
 from sidecar.workers.link import Failed, Link, LinkClosedError, Message, Orders, Up
 from sidecar.workers.process import WorkerProcess
+from sidecar.workers.spawn import end_process, own_path, own_python, start_process
 from sidecar.workers.tally import Tally
 
 log = logging.getLogger("sidecar.workers")

@@ -12,7 +12,6 @@ from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import View
 from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import Quota, Share
-from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import Problem
 from sidecar.settings.run import Settings
 from sidecar.telemetry.snapshot import Snapshot
@@ -33,18 +32,18 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker receives at its start: its share of the limits, the policy in force."""
+    """What a worker receives at its start: its share of the limits, the policy file in force."""
 
     settings: Settings
     share: Share
-    policy: Policy
+    policy: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the supervisor found in the policy file: a policy, and what is wrong with it now."""
+    """What the policy file held when it was last good, and what is wrong with it now."""
 
-    policy: Policy | None
+    content: bytes | None
     problems: tuple[Problem, ...] = ()
 
 

@@ -24,9 +24,8 @@ from sidecar.app.process import unless
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Quota, Share
-from sidecar.policy.compiled import Policy
+from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
-from sidecar.policy.reading import FirstReading, read_apart
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.settings.run import Settings
@@ -45,11 +44,13 @@ log = logging.getLogger("sidecar.workers")
 class Supervisor:
     """All workers as one: satisfies `AdminState` from what they said last."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], policy: Policy) -> None:
-        """Begin with a policy: each worker is given the one in force when it starts."""
+    def __init__(self, settings: Settings, environ: Mapping[str, str], content: bytes) -> None:
+        """Begin with what the policy's file holds. Raises PolicyError.
+
+        Each worker receives the content in force when it starts, and reads it for itself.
+        """
         self._settings = settings
-        read = read_apart(str(settings.policy), environ)
-        self._policies = PolicyStore(settings.policy, policy, read, found=self._pass_on)
+        self._policies = PolicyStore(settings.policy, content, environ, found=self._pass_on)
         self._fleet = Fleet(settings.workers, self._orders, self._serves)
         self._rounds = {
             View.CONDITION: Rounds(self._ask_conditions),
@@ -169,14 +170,14 @@ class Supervisor:
         Not one that is stuck: what it is sent would pile up until it goes on.
         """
         await self._ask_all(View.CONDITION)
-        current = self._policies.current
+        in_force = self._policies.current.hash
         for worker in self._fleet.serving.values():
             if worker.condition is None or worker.silent_seconds:
                 continue
-            if worker.condition.policy_hash != current.hash:
-                self._tell(Found(current), worker)
+            if worker.condition.policy_hash != in_force:
+                self._tell(Found(self._policies.content), worker)
 
-    def _pass_on(self, found: Policy | PolicyError) -> None:
+    def _pass_on(self, found: bytes | PolicyError) -> None:
         if isinstance(found, PolicyError):
             self._tell(Found(None, found.problems))
         else:
@@ -194,12 +195,13 @@ class Supervisor:
     def _orders(self, index: int) -> Orders:
         share = Share(index, self._settings.workers)
         settings = replace(self._settings, workers=1)
-        return Orders(settings, share, self._policies.current)
+        return Orders(settings, share, self._policies.content)
 
     def _serves(self, worker: WorkerProcess, orders: Orders) -> None:
         """Give a worker what has changed while it started."""
         error = self._policies.error
-        changed = None if self._policies.current is orders.policy else self._policies.current
+        content = self._policies.content
+        changed = None if content is orders.policy else content
         if changed is not None or error is not None:  # or wrong since before it started
             self._tell(Found(changed, () if error is None else error.problems), worker)
         if self.draining:
@@ -223,7 +225,7 @@ def _reserved(settings: Settings) -> Iterator[int]:
         yield int(held.getsockname()[1])
 
 
-async def supervise(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
+async def supervise(settings: Settings, environ: Mapping[str, str], content: bytes) -> int:
     """Run the workers until SIGTERM or SIGINT; return the exit status. Raises UserError."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -237,10 +239,7 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
-    policy = await unless(stop, first.policy())
-    if policy is None:
-        return 0
-    supervisor = Supervisor(settings, environ, policy)
+    supervisor = Supervisor(settings, environ, content)
     loop.add_signal_handler(signal.SIGHUP, supervisor.begin_reload)
     port = await unless(stop, supervisor.start())
     if port is None:
@@ -269,9 +268,10 @@ async def supervise(settings: Settings, environ: Mapping[str, str], first: First
     return 0
 
 
-def run_workers(settings: Settings, environ: Mapping[str, str], first: FirstReading) -> int:
+def run_workers(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run `settings.workers` workers; return the exit status. Raises UserError."""
     setup_logging(settings.log_level.value, settings.log_format.value)
     shared_ids = bool(settings.trusted_proxies) and settings.redis is None
     log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
-    return uvloop.run(supervise(settings, environ, first))
+    content = read_policy_file(settings.policy)  # before the loop, as `app.process.run` does
+    return uvloop.run(supervise(settings, environ, content))

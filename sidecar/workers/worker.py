@@ -21,7 +21,6 @@ from sidecar.admin.state import View
 from sidecar.app.process import run_until_asked, spare_what_stays
 from sidecar.app.wiring import App
 from sidecar.domain.errors import UserError
-from sidecar.policy.compiled import Policy
 from sidecar.policy.problems import PolicyError
 from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot
@@ -64,11 +63,7 @@ async def _work(pair: socket.socket) -> int:
         raise TypeError("a worker receives its orders first")
     settings = orders.settings
     redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-
-    async def given() -> Policy:
-        return orders.policy
-
-    app = App(settings, os.environ, redactor, first=given, worker=True, share=orders.share)
+    app = App(settings, os.environ, redactor, policy=orders.policy, worker=True, share=orders.share)
     answering: asyncio.Task[None] | None = None
 
     async def started() -> None:
@@ -104,7 +99,7 @@ async def _answer(link: Link, app: App) -> None:
                 continue
             answer: Message = Done()
             try:
-                answer = _answer_to(ask, app)
+                answer = await _answer_to(ask, app)
             except Exception:
                 log.exception("worker_fault", extra={"asked": type(ask).__name__})
             await link.send(answer)
@@ -132,13 +127,13 @@ async def _say_last_words(link: Link, app: App) -> None:
             await _send_counts(link, app)
 
 
-def _answer_to(ask: Message, app: App) -> Message:
+async def _answer_to(ask: Message, app: App) -> Message:
     match ask:
-        case Found(policy, problems):
-            if policy is not None:
-                app.adopt(policy)
+        case Found(content, problems):
+            if content is not None:
+                await app.take_policy(content)
             if problems:
-                app.adopt(PolicyError(problems))
+                await app.take_policy(PolicyError(problems))
             return Done()
         case View.CONDITION:
             return Condition(app.status.circumstances(), app.status.policy_hash)

@@ -20,7 +20,6 @@ from tests.bench.work import make_work
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PATIENCE: Final = 30.0
 _CORES: Final = (SYSTEM_CORE, f"{SYSTEM_CORE},{LOAD_CORE}")
-"""A second core is idle then: the policy is read there, by a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)

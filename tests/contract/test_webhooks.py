@@ -117,6 +117,4 @@ async def test_the_sidecars_receiver(arrived: Arrived) -> None:
     nobody = Nobody()
     receiver = Receiver(nobody, time, nobody, secret=arrived.webhook.secret.reveal)
 
-    status, answer = receiver.receive(arrived.fields, arrived.raw)
-
-    assert (status, json.loads(answer)) == (200, {"outcome": "ignored"})
+    assert receiver.receive(arrived.fields, arrived.raw) == "ignored"

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
-import uvloop
+
+from tests.loops import BOTH, SERVING, LoopFactories
 
 HANGING_SECONDS: Final = 45.0
 """Below pytest's own timeout, which ends the whole run and leaves processes behind."""
 
 
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run the conformance tests on both loops, the others on the one that serves."""
-    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
-    if item.path.name.startswith("test_conformance_"):
-        loops["asyncio"] = asyncio.new_event_loop
-    return loops
+ON_BOTH: Final = {
+    "test_conformance_aborts.py",
+    "test_conformance_exchanges.py",
+    "test_conformance_lifecycle.py",
+    "test_conformance_load.py",
+}
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
+    """Run what holds transports and deadlines on both loops, the rest on the one that serves."""
+    return BOTH if item.path.name in ON_BOTH else SERVING
 
 
 @pytest.fixture(autouse=True)

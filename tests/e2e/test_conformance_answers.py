@@ -76,7 +76,6 @@ BAD_HEADS: Final = {
 }
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("bad", BAD_HEADS.values(), ids=[*BAD_HEADS])
 async def test_a_bad_head_is_a_502_however_it_is_cut(bad: bytes) -> None:
     """14: the client gets one 502, and the upstream's connection is used once."""
@@ -104,7 +103,6 @@ BROKEN_BODIES: Final = {
 }
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET])
 @pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=[*BROKEN_BODIES])
 async def test_a_broken_chunked_answer_never_looks_whole(body: bytes, ending: Ending) -> None:
@@ -135,7 +133,6 @@ GOOD: Final = {
 }
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("good", GOOD.values(), ids=[*GOOD])
 async def test_a_good_answer_is_the_same_however_it_is_cut(good: bytes) -> None:
     """14 to 17: status, fields, content and trailers do not depend on the packets."""

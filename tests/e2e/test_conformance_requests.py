@@ -197,7 +197,6 @@ REFUSED_OTHERWISE: Final = {
 }  # fmt: skip
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("vector", [*FRAMING.values(), *CHUNKS.values()], ids=[*FRAMING, *CHUNKS])
 async def test_refused_however_it_is_cut(vector: bytes) -> None:
     """R, whole, in two packets cut anywhere, and byte by byte."""
@@ -229,7 +228,6 @@ async def test_refused_after_a_good_request(vector: bytes) -> None:
         assert [request.target for request in upstream.requests] == [b"/good"]
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize(("vector", "status"), REFUSED_OTHERWISE.values(), ids=[*REFUSED_OTHERWISE])
 async def test_refused_with_a_status_of_its_own(vector: bytes, status: int) -> None:
     """What is understood but not served has its own status, and is as final as a 400."""
@@ -267,7 +265,6 @@ GOOD: Final = {
 }
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("vector", GOOD.values(), ids=[*GOOD])
 async def test_served_however_it_is_cut(vector: bytes) -> None:
     """What is odd but clear is served, whole, in two packets cut anywhere, and byte by byte."""

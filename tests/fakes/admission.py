@@ -108,8 +108,11 @@ class KnownBody:
         return self.content if len(self.content) <= limit else None
 
 
-class VanishingBody:
-    """A caller that goes away while its body is read."""
+class UnreadableBody:
+    """A body whose reading ends in this error."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
 
     async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
-        raise ConnectionResetError("the caller went away")
+        raise self._error

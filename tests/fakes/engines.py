@@ -8,6 +8,7 @@ from typing import Any
 from sidecar.domain.model import (
     Call,
     Decision,
+    ErrorFormat,
     Execution,
     Identity,
     Permit,
@@ -23,6 +24,8 @@ QUOTA = Quota("ai_calls", 25, 12, 13, "month", 4_000_000_000.0)
 
 class AllowingEngine:
     """Allows everything, as within quota."""
+
+    errors = ErrorFormat.PROBLEM
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

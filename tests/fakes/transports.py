@@ -12,6 +12,7 @@ class DeafTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.reading = True
         self.aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -29,3 +30,12 @@ class DeafTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         """Say whether it was closed in any way."""
         return self.closed or self.aborted
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import h11
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -187,20 +189,20 @@ def test_nothing_that_could_split_a_head_is_read(data: bytes) -> None:
 
 def request_by(memory: Lines[tuple[str, bytes, int]], data: bytes) -> RequestHead | int:
     """Read a head with this memory; the status where it is refused."""
-    try:
-        start, fields = memory.parse(data[: find_end(data, 0)])
-        return heads._request_head(*start, fields)
-    except ProtocolError as error:
-        return error.status
+    with mock.patch.object(heads, "_requests", memory):
+        try:
+            return parse_request(data[: find_end(data, 0)], 1000)
+        except ProtocolError as error:
+            return error.status
 
 
 def answer_by(memory: Lines[tuple[int, bytes, int]], data: bytes) -> ResponseHead | int:
     """The same for the head of an answer."""
-    try:
-        start, fields = memory.parse(data[: find_end(data, 0)])
-        return heads._response_head(*start, fields, "GET")
-    except ProtocolError as error:
-        return error.status
+    with mock.patch.object(heads, "_answers", memory):
+        try:
+            return parse_response(data[: find_end(data, 0)], "GET", 1000)
+        except ProtocolError as error:
+            return error.status
 
 
 @example(b"PRI / HTTP/1.1\r\nHost: a\r\n\r\n")

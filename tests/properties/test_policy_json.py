@@ -17,8 +17,10 @@ from sidecar.policy.json_pointer import (
     Opaque,
     Unreadable,
 )
-from sidecar.policy.json_reader import MAX_DEPTH, MAX_TEXT
+from sidecar.policy.json_reader import MAX_DEPTH
+from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import Piece, pieces_of
+from sidecar.policy.json_values import MAX_TEXT
 from tests.json_reading import read, read_pieces
 
 UNREADABLE = Unreadable("")
@@ -169,6 +171,27 @@ def test_it_finds_what_python_finds(body: bytes) -> None:
     """Values, what is missing, what is repeated; and it refuses what Python refuses."""
     theirs = plain(tuple(by_python(body, pointer) for pointer in POINTERS))
     assert plain(read(body, *POINTERS).findings) == theirs
+
+
+PLAIN_POINTERS = ("/n", "/a/n", "/a", "/a/0", "/a/1/n", "/N", "/s", "/ss", "/x/y/0/z")
+PLAIN_KEYS = st.sampled_from(["n", "N", "a", "A", "s", "\u017f", "\u1e9e", "0", "x", "y", "z"])
+PLAIN_MEMBERS = st.dictionaries(PLAIN_KEYS, st.deferred(lambda: PLAIN_VALUES), max_size=4)
+PLAIN_VALUES: st.SearchStrategy[object] = (
+    st.integers() | st.floats(allow_nan=False) | st.none() | st.booleans()
+    | PLAIN_KEYS | st.text(max_size=5) | st.lists(st.deferred(lambda: PLAIN_VALUES), max_size=3)
+    | PLAIN_MEMBERS
+)  # fmt: skip
+ORDINARY = PLAIN_MEMBERS.map(lambda body: json.dumps(body, ensure_ascii=False))
+SHORT_BODIES = BODIES | ORDINARY.map(lambda text: text.encode("utf-8", "surrogatepass"))
+WAYS = st.lists(st.sampled_from(PLAIN_POINTERS), min_size=1, max_size=3)
+
+
+@settings(max_examples=2000)
+@given(SHORT_BODIES, WAYS)
+def test_what_orjson_reads_is_what_the_reader_reads(body: bytes, pointers: list[str]) -> None:
+    """Values and their types; what it may read in another way it leaves to the reader."""
+    found = ShortReader([JsonPointer.parse(each) for each in pointers]).read(body)
+    assert found is None or plain(found) == plain(read(body, *pointers).findings)
 
 
 @settings(max_examples=300)

@@ -220,16 +220,6 @@ def test_run_starts_one_sidecar_or_several(
 ) -> None:
     """One worker is this process; more are processes of their own."""
     started: list[str] = []
-    read: list[str] = []
-
-    class First:
-        """A reading that is asked for nothing but its end."""
-
-        def __init__(self, path: Path, _: object) -> None:
-            read.append(str(path))
-
-        def give_up(self) -> None:
-            read.append("given up")
 
     def one(*_: object) -> int:
         started.append("1")
@@ -239,37 +229,12 @@ def test_run_starts_one_sidecar_or_several(
         started.append("2")
         return 0
 
-    monkeypatch.setattr("sidecar.policy.reading.FirstReading", First)
     monkeypatch.setattr("sidecar.app.process.run", one)
     monkeypatch.setattr("sidecar.workers.supervisor.run_workers", several)
     monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
     argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1", "--workers", workers)
     assert run(capsys, *argv) == (0, "", "")
-    assert (started, read) == ([workers], [policy, "given up"])
-
-
-def test_sigterm_while_the_policy_s_process_is_forked_ends_that_too(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
-) -> None:
-    """The signal waits until there is someone to end what was begun."""
-    begun: list[str] = []
-
-    class First:
-        """A reading that is cut short by a signal as it begins."""
-
-        def __init__(self, *_: object) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            begun.append("begun")
-
-        def give_up(self) -> None:
-            begun.append("given up")
-
-    monkeypatch.setattr("sidecar.policy.reading.FirstReading", First)
-    monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
-    argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1")
-    assert run(capsys, *argv) == (0, "", "")
-    assert begun == ["begun", "given up"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert started == [workers]
 
 
 @pytest.mark.parametrize(

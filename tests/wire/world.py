@@ -183,7 +183,7 @@ class World:
             return ", ".join(
                 f"{name}: {left}"
                 for name, left in {
-                    "in flight": gateway.inflight,
+                    "in flight": gateway.drain.inflight,
                     "connections": server.open_connections,
                     "journal": len(books.journal),
                     "claims": books.replays.in_flight,

@@ -142,9 +142,17 @@ async def alertmanager(folder: Path, webhook: str) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def prometheus(
-    folder: Path, pods: Sequence[Pod], rules: Sequence[Path], alertmanagers: Sequence[str]
+    folder: Path,
+    pods: Sequence[Pod],
+    rules: Sequence[Path],
+    alertmanagers: Sequence[str],
+    *,
+    lookback: str = "3s",
 ) -> AsyncIterator[Prometheus]:
-    """Run a Prometheus that scrapes these pods as it would in a cluster, often."""
+    """Run a Prometheus that scrapes these pods as it would in a cluster, often.
+
+    `lookback` is how old a sample may be to count: of twelve scrapes unless said otherwise.
+    """
     config = _write(
         folder / "prometheus.yml",
         {
@@ -173,7 +181,7 @@ async def prometheus(
         program("prometheus"),
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
-        "--query.lookback-delta=3s",  # of twelve scrapes: what is gone is gone
+        f"--query.lookback-delta={lookback}",
         "--log.level=error",
     ]
     async with _running(command, "/-/ready") as address:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.admission.moment import Moment
+from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
     UNLIMITED,
     Accuracy,
@@ -28,7 +29,7 @@ from sidecar.domain.model import (
 from sidecar.policy.amounts import ConstantAmount, HeaderAmount, JsonAmount, Scale
 from sidecar.policy.compiled import FailOpenBudget
 from sidecar.policy.json_pointer import JsonPointer
-from tests.fakes.admission import KnownBody, VanishingBody
+from tests.fakes.admission import KnownBody, UnreadableBody
 from tests.fakes.quotas import AnswerLosingQuotas, DisguisedQuotas, UnreachableQuotas
 from tests.unit.admission.scene import METER, ORG, RESOURCE, Scene, identity, quota, route
 
@@ -239,6 +240,17 @@ async def test_a_price_that_cannot_be_read_is_a_bad_request(
     assert scene.honest.asked == []
 
 
+@pytest.mark.parametrize("enforcement", Enforcement)
+async def test_a_body_without_room_is_refused_as_overloaded(enforcement: Enforcement) -> None:
+    """503, and no consume; in shadow too, since a part of the body may be lost."""
+    amount = JsonAmount(JsonPointer.parse("/n"), Scale())
+    scene = Scene(amount=amount, enforcement=enforcement)
+    decision = await scene.decide(body=UnreadableBody(NoRoomError()))
+    assert (decision.reason, decision.status) == (Reason.OVERLOADED, 503)
+    assert (decision.route, decision.retry_after) == ("chat", 1.0)
+    assert scene.honest.asked == []
+
+
 async def test_a_body_is_not_read_unless_it_sets_the_price() -> None:
     """A constant amount streams its body."""
     body = KnownBody(b"{}")
@@ -257,8 +269,8 @@ async def test_a_call_of_no_units_passes_without_a_question() -> None:
 async def test_a_caller_that_goes_away_while_its_body_is_read_leaves_nothing() -> None:
     """Aborted before the verdict: no claim, no consume."""
     scene = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale()))
-    with pytest.raises(ConnectionResetError):
-        await scene.decide(request_id="r", body=VanishingBody())
+    with pytest.raises(asyncio.CancelledError):
+        await scene.decide(request_id="r", body=UnreadableBody(asyncio.CancelledError()))
     assert len(scene.books.replays) == 0
     assert scene.honest.asked == []
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from sidecar.domain.model import Reason
+from sidecar.domain.turns import turns
 from sidecar.policy.amounts import JsonAmount, Scale
 from sidecar.policy.json_pointer import JsonPointer
 from tests.codings import compressed
 from tests.fakes.admission import KnownBody
+from tests.fakes.turns import spend_a_budget_each
 from tests.unit.admission.scene import Scene
 
 
@@ -37,6 +39,7 @@ async def test_a_compressed_body_is_priced_within_the_limit() -> None:
 
 async def test_bodies_are_read_in_turns() -> None:
     """Calls with large bodies go on together, and leave the loop to others in between."""
+    spend_a_budget_each()
     scene = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale()), body_limit=1 << 20)
     body = b'{"x":[' + b"{}," * 20_000 + b'{}],"n":1}'
     calls = [asyncio.ensure_future(scene.decide(body=KnownBody(body))) for _ in range(5)]
@@ -61,4 +64,4 @@ async def test_a_caller_that_goes_away_while_its_price_is_read_leaves_nothing(af
         await call
     assert len(scene.books.replays) == 0
     assert scene.honest.asked == []
-    assert not scene.engine._turns._queue
+    assert not turns()._waiting

@@ -12,7 +12,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.answers.refusals import Refusal, quota_headers, refuse
+from sidecar.answers.refusals import quota_headers, refuse
+from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.model import (
     Charge,
     Decision,
@@ -22,7 +23,7 @@ from sidecar.domain.model import (
     Reason,
     Verdict,
 )
-from sidecar.http1.phrases import phrase_of
+from tests.unit.answers.shown import as_text
 from tests.unit.golden.compare import assert_golden
 
 NOW = 1_760_000_000.0
@@ -79,15 +80,7 @@ DENIALS = {
 }
 
 
-def as_text(refusal: Refusal) -> str:
-    """Write a refusal as a person would read it."""
-    head = [f"HTTP/1.1 {refusal.status} {phrase_of(refusal.status).decode()}"]
-    head += [f"{name.decode()}: {value.decode()}" for name, value in refusal.headers]
-    body = orjson.dumps(orjson.loads(refusal.body), option=orjson.OPT_INDENT_2).decode()
-    return "\n".join(head) + "\n\n" + body + "\n"
-
-
-def fields(refusal: Refusal) -> dict[str, str]:
+def fields(refusal: OwnAnswer) -> dict[str, str]:
     """Return the header fields by lower-case name."""
     return {name.decode().lower(): value.decode() for name, value in refusal.headers}
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from signal import SIGHUP, SIGTERM
 
+import pytest
+
 from sidecar.app.process import run_until_asked
 from sidecar.app.wiring import App
-from sidecar.policy.compiled import Policy
 from tests.e2e.harness import KEY, SESSION_SECRET, Place, policy, soon
 
 NOBODY = "http://127.0.0.1:9"
@@ -40,32 +41,53 @@ async def test_it_runs_until_it_is_asked_to_end(tmp_path: Path) -> None:
         assert await running == 0
 
 
-async def test_a_start_that_waits_is_cut_short_by_sigterm(tmp_path: Path) -> None:
+async def test_a_start_that_waits_is_cut_short_by_sigterm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Process 1 of a container has no default end: until it is asked, it is asked in vain."""
     policy_file = tmp_path / "policy.yaml"
     policy_file.write_text(policy())
     environ = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
     waits = asyncio.Event()
 
-    async def forever() -> Policy:
+    async def forever(_: App) -> None:
         waits.set()
         await asyncio.Event().wait()
-        raise AssertionError("never")
 
+    monkeypatch.setattr(App, "_shared_attempts", forever)
     settings = Place(policy_file, NOBODY, NOBODY, NOBODY, environ).settings()
-    running = asyncio.create_task(run_until_asked(App(settings, environ, first=forever)))
+    running = asyncio.create_task(run_until_asked(App(settings, environ)))
     await waits.wait()
     os.kill(os.getpid(), SIGTERM)
     assert await asyncio.wait_for(running, 10) == 0
 
 
-def test_what_serves_does_not_know_how_to_read_a_policy() -> None:
-    """YAML, pydantic and PyJWT stay out of a process that has no use for them."""
-    code = (
-        "import sys, sidecar.app.process, sidecar.workers.worker;"
-        "print([m for m in ('pydantic', 'yaml', 'jwt', 'sidecar.policy.load') if m in sys.modules])"
-    )
+SERVING = """
+import asyncio, os, sys
+from sidecar.app.process import run_until_asked
+from sidecar.app.wiring import App
+from sidecar.cli import _parser
+from sidecar.settings.run import Settings
+import sidecar.workers.worker
+args = _parser().parse_args(["run", *sys.argv[1:]])
+async def serve():
+    app = App(Settings.from_args(args, os.environ, terminal=False), os.environ)
+    await app.start()
+    await app.status.reload()
+    await app.stop(0)
+asyncio.run(serve())
+print([name for name in ("aiohttp", "jwt") if name in sys.modules])
+"""
+
+
+def test_what_serves_has_one_http_stack(tmp_path: Path) -> None:
+    """Neither aiohttp nor PyJWT is imported, also where a session's secret is checked."""
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text(policy())
+    environ = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
+    flags = Place(policy_file, NOBODY, NOBODY, NOBODY, environ).flags()
     ran = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+        [sys.executable, "-c", SERVING, *flags],
+        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, **environ},
+    )  # fmt: skip
     assert ran.stdout.strip() == "[]"

@@ -13,13 +13,12 @@ from sidecar.app.status import Status
 from sidecar.domain.model import Charge, FailureKind
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker
-from sidecar.policy.load import load_policy
-from sidecar.policy.reading import read_here
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.telemetry.metrics import Metrics
 from tests.fakes.clock import TurnedClock
+from tests.unit.identity.auth_host import pool_for
 
 POLICY = """
 version: 1
@@ -45,11 +44,10 @@ class Scene:
         self.clock = TurnedClock()
         self.file = folder / "policy.yaml"
         self.file.write_text(POLICY, encoding="utf-8")
-        policy = load_policy(POLICY.encode(), file="policy.yaml", environ={})
-        self.policies = PolicyStore(self.file, policy, read_here("policy.yaml", {}))
+        self.policies = PolicyStore(self.file, POLICY.encode(), {})
         self.metrics = Metrics(version="0")
         self.books = Books(self.metrics)
-        self.keys = KeySet("http://127.0.0.1:9", self.clock, self.metrics)
+        self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
         self.status = Status(
             policies=self.policies,
             keys=self.keys,
@@ -76,44 +74,44 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
+async def scene(tmp_path: Path) -> Scene:
     """One of them."""
     return Scene(tmp_path)
 
 
-def test_no_budget_is_spent_while_nothing_fails_open(scene: Scene) -> None:
+async def test_no_budget_is_spent_while_nothing_fails_open(scene: Scene) -> None:
     """The series is there all the same, so that an alert can be tried."""
     assert scene.spent == 0.0
 
 
-def test_the_org_that_spent_most_is_told(scene: Scene) -> None:
+async def test_the_org_that_spent_most_is_told(scene: Scene) -> None:
     """The smallest budget of the resource counts: it closes first."""
     scene.let_through("org_a", 2)
     scene.let_through("org_b", 4)
     assert scene.spent == pytest.approx(0.4)
 
 
-def test_seconds_count_as_units_do(scene: Scene) -> None:
+async def test_seconds_count_as_units_do(scene: Scene) -> None:
     """A quiet org runs out of time."""
     scene.let_through("org_a", 1)
     scene.clock.advance(40.0)
     assert scene.spent == pytest.approx(0.8)
 
 
-def test_a_spent_budget_is_one_and_no_more(scene: Scene) -> None:
+async def test_a_spent_budget_is_one_and_no_more(scene: Scene) -> None:
     """A share above 1 would say that more was let through than may be."""
     scene.let_through("org_a", 1)
     scene.clock.advance(4000.0)
     assert scene.spent == 1.0
 
 
-def test_what_no_route_may_fail_open_has_no_budget(scene: Scene) -> None:
+async def test_what_no_route_may_fail_open_has_no_budget(scene: Scene) -> None:
     """Units let through by `last_known` or in shadow spend none."""
     scene.let_through("org_a", 1, "storage_bytes")
     assert scene.spent == 0.0
 
 
-def test_a_key_set_that_never_came_has_no_age(scene: Scene) -> None:
+async def test_a_key_set_that_never_came_has_no_age(scene: Scene) -> None:
     """Nought would say that it is fresh."""
     assert scene.status._keys_age() == {}
 

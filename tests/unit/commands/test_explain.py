@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from sidecar.admission.idempotency import key_of, scope_of
-from sidecar.commands.explain import _first_key, explain_call
+from sidecar.commands.explain import Explanation, explain, explain_call, render
 from sidecar.domain.errors import UserError
-from sidecar.policy.explain import KeyParts
+from sidecar.domain.model import Call, Headers, Reason, RequestIdOrigin
+from sidecar.policy.compiled import Policy
+from sidecar.policy.load import load_policy
+from tests.codings import compressed
 from tests.e2e.harness import LOCAL, ORG, stack
 
 POLICY = """
@@ -92,17 +96,16 @@ def test_a_file_that_cannot_be_used_is_a_mistake(tmp_path: Path) -> None:
         explained(path, "GET", "/")
 
 
-def test_the_key_is_the_engines() -> None:
-    """First attempt, no nonce: as for an ID that a trusted proxy chose."""
-    parts = KeyParts(
-        product="p", org_id="o", user_id="u", route="r", method="POST", path="/x", query="q",
-        resource="ai_calls", amount=2, request_id="id",
-    )  # fmt: skip
-    scope = scope_of(
-        product="p", org_id="o", user_id="u", route="r", method="POST", path="/x",
-        resource="ai_calls", request_id="id",
-    )  # fmt: skip
-    assert _first_key(parts) == key_of(scope, 0, b"", query="q", amount=2)
+def test_the_same_as_json(policy: Path) -> None:
+    """For scripts: the names of the outcomes are the interface's reasons."""
+    text = explain_call(
+        policy, method="POST", target="/api/v1/chat?x=1", headers=[], body=b"{}", as_json=True
+    )
+    told = json.loads(text)
+    assert (told["route"], told["cost"]["amount"], told["key"]["query"]) == ("chat", 1, "x=1")
+    assert told["outcomes"][0] == {
+        "when": "there is quota", "reason": "within_quota", "status": 0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("carrier", ["cookie: theme=dark; bb_at={}", "authorization: Bearer {}"])
@@ -127,3 +130,188 @@ def test_a_token_that_says_nothing_leaves_the_blanks(policy: Path, carried: str)
     text = explained(policy, "POST", "/api/v1/chat", b"{}", f"cookie: {carried}")
     assert "org_id: <org>" in text
     assert "request_id: <request id>" in text
+    assert "key: a digest over" in text
+
+
+SEVERAL = load_policy(
+    b"""\
+version: 1
+product: acme
+routes:
+  - {name: gold, match: {path: /chat, headers: {x-tier: gold}}, action: allow}
+  - name: chat
+    match: {path: /chat, methods: [POST]}
+    meter: {amount: {json: /n, max: 4}, body_limit: 9}
+  - name: upload
+    match: {path: /files}
+    meter: {resource: storage_bytes, amount: {header: content-length}}
+  - {name: list, match: {path: /models/list}, action: allow}
+  - {name: model, match: {path: /models/*}, meter: {}}
+unmatched: allow
+""",
+    file="p",
+    environ={},
+)
+
+
+def told(
+    method: str,
+    path: str,
+    query: str = "",
+    body: bytes = b"",
+    headers: Headers = (),
+    *,
+    policy: Policy = SEVERAL,
+) -> Explanation:
+    """Explain a call to a policy of several routes."""
+    call = Call(method, path, query, headers, "<request id>", RequestIdOrigin.TRUSTED)
+    return explain(policy, call, body, policy.product)
+
+
+@pytest.mark.parametrize(
+    ("body", "amount", "reason", "status"),
+    [
+        (b'{"n":2}', 2, Reason.WITHIN_QUOTA, 0),
+        (b'{"n":5}', None, Reason.BAD_REQUEST, 422),
+        (b'{"n":  2}', 2, Reason.WITHIN_QUOTA, 0),
+        (b'{"n":   2}', None, Reason.BAD_REQUEST, 413),
+    ],
+)
+def test_amount(body: bytes, amount: int | None, reason: Reason, status: int) -> None:
+    """What it costs, or why that cannot be read."""
+    explanation = told("POST", "/chat", "", body)
+    assert explanation.cost is not None
+    assert explanation.cost.amount == amount
+    assert (explanation.outcomes[0].reason, explanation.outcomes[0].status) == (reason, status)
+
+
+def test_a_compressed_body_is_explained() -> None:
+    """As it would be decided: decoded, within the limit, or 413 and 415."""
+    policy = load_policy(
+        b"{version: 1, product: acme, routes: [{name: a, match: {path: /a}, meter: "
+        b"{body_limit: 100, amount: {json: /p, count: true}}}]}",
+        file="p",
+        environ={},
+    )
+
+    def asked(coding: bytes, body: bytes) -> tuple[object, int]:
+        headers = [(b"content-encoding", coding)]
+        explanation = told("POST", "/a", "", body, headers, policy=policy)
+        assert explanation.cost is not None
+        return explanation.cost.amount, explanation.outcomes[0].status
+
+    assert asked(b"zstd", compressed(b'{"p":[1,2,3]}', "zstd")) == (3, 0)
+    assert asked(b"gzip", compressed(b'{"p":"%b"}' % (b"x" * 200), "gzip"))[1] == 413
+    assert asked(b"br", b"{}")[1] == 415
+
+
+def test_free_call_has_no_key() -> None:
+    """Nothing is charged for an empty upload."""
+    explanation = told("PUT", "/files", headers=[(b"content-length", b"0")])
+    assert explanation.cost is not None
+    assert (explanation.cost.amount, explanation.key) == (0, None)
+
+
+def test_a_refused_path_says_why() -> None:
+    """Nothing else is known of the call then."""
+    explanation = told("GET", "/models%2fx")
+    assert (explanation.route, explanation.cost) == (None, None)
+    assert "another route" in explanation.refused
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "text"),
+    [
+        (
+            "POST",
+            "//chat",
+            b'{"n":2}',
+            """\
+            POST //chat
+              read as /chat
+            routes, in order
+              no   gold: no header x-tier with the value 'gold'
+              yes  chat: the path matches /chat, the method is listed
+            other ways to read the call
+              //chat would be unmatched
+              / would be unmatched
+            route: chat
+            caller: missing
+            cost: 2 units of ai_calls (amount: {"json": "/n", "max": 4})
+            key: a digest over
+              product: acme
+              org_id: <org>
+              user_id: <user>
+              route: chat
+              method: POST
+              path: //chat
+              query:
+              resource: ai_calls
+              amount: 2
+              request_id: <request id>
+              attempt: how often this ID was charged before
+              nonce: of the process, unless a trusted proxy chose the ID
+            outcomes
+              within_quota (upstream): there is quota
+            """,
+        ),
+        (
+            "GET",
+            "/models/LIST",
+            b"",
+            """\
+            GET /models/LIST
+            routes, in order
+              no   gold: the path does not match /chat
+              no   chat: the path does not match /chat
+              no   upload: the path does not match /files
+              yes  list: the path matches /models/list
+            other ways to read the call
+              /models/LIST would be model
+            refused: the path is spelt so that it could mean another route; \
+send it in its normal form
+            outcomes
+              bad_request (400): always
+            """,
+        ),
+        (
+            "POST",
+            "/chat",
+            b"",
+            """\
+            POST /chat
+            routes, in order
+              no   gold: no header x-tier with the value 'gold'
+              yes  chat: the path matches /chat, the method is listed
+            route: chat
+            caller: missing
+            cost: cannot be read: /n of the body is missing, and the call is metered by it
+            outcomes
+              bad_request (422): always
+            """,
+        ),
+        (
+            "GET",
+            "/models/list",
+            b"",
+            """\
+            GET /models/list
+            routes, in order
+              no   gold: the path does not match /chat
+              no   chat: the path does not match /chat
+              no   upload: the path does not match /files
+              yes  list: the path matches /models/list
+            route: list
+            caller: missing
+            cost: nothing, not metered
+            outcomes
+              unmetered (upstream): always
+            """,
+        ),
+    ],
+)
+def test_render(method: str, target: str, body: bytes, text: str) -> None:
+    """As the terminal shows it, from its first line."""
+    path, _, query = target.partition("?")
+    shown = render(told(method, path, query, body)) + "\n"
+    assert shown.startswith(textwrap.dedent(text))

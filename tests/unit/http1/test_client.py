@@ -236,6 +236,7 @@ STEPS_OF_A_FORMER_HANDLER: dict[str, Callable[[ClientConnection, ResponseHandler
     "fail": lambda connection, former: connection.fail(former, PeerFailure.IDLE_TIMEOUT),
     "write": lambda connection, former: connection.write(former, b"x"),
     "expire_after": lambda connection, former: connection.expire_after(former, 0.0),
+    "pause_reading": lambda connection, former: connection.pause_reading(former),
 }
 
 
@@ -250,6 +251,7 @@ async def test_a_former_handler_cannot_touch_the_exchange_of_another(step: str) 
     STEPS_OF_A_FORMER_HANDLER[step](line.connection, former)
     assert line.transport.written == written
     assert not line.transport.aborted
+    assert line.transport.is_reading()
     assert line.connection.deadline == float("inf")
     line.hear(HELLO)
     assert handler.whole
@@ -264,6 +266,16 @@ async def test_a_former_handler_cannot_complete_the_request_of_another() -> None
     line.connection.complete_request(former)
     line.hear(HELLO)
     assert line.released == 1  # by the former alone
+
+
+def test_a_connection_that_was_paused_is_read_again_in_its_pool() -> None:
+    """Its next exchange would wait for an answer for ever."""
+    line, handler = Line(), RecordingHandler()
+    line.ask(handler)
+    line.connection.pause_reading(handler)
+    assert not line.transport.is_reading()
+    line.hear(HELLO)
+    assert (line.transport.is_reading(), line.released) == (True, 1)
 
 
 def test_nothing_can_be_sent_before_there_is_a_transport() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
 from sidecar.http1 import heads
@@ -232,8 +234,12 @@ FRAMINGS = {
 @pytest.mark.parametrize("name", FRAMINGS)
 def test_framing_is_checked_twice(name: str) -> None:
     """What llhttp refuses is refused here as well, should it ever let it pass."""
-    with pytest.raises(ProtocolError) as caught:
-        heads._request_head("POST", b"/", 1, [(b"host", b"a"), *FRAMINGS[name]])
+    read = (("POST", b"/", 1), [(b"host", b"a"), *FRAMINGS[name]])
+    with (
+        mock.patch.object(heads, "_requests", mock.Mock(parse=lambda _: read)),
+        pytest.raises(ProtocolError) as caught,
+    ):
+        parse_request(b"", 100)
     assert caught.value.status == 400
 
 

@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sidecar.identity.keyset import KEY_SET_PATH
+from sidecar.http1.pool import Pool
+from sidecar.http1.proxies import usable_proxy_for
+from sidecar.identity.keyset import FETCH_LIMITS, KEY_SET_PATH
+from sidecar.settings.values import parse_origin
 from tests.unit.identity.mint import SigningKey, key_set
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -102,6 +105,11 @@ class AuthHost:
             return web.Response(body=body, status=status, content_type="application/json")
 
         return answer
+
+
+def pool_for(url: str) -> Pool:
+    """Return connections to an auth host, through the proxy of the environment, if any."""
+    return Pool(parse_origin(url), FETCH_LIMITS, proxy=usable_proxy_for(url))
 
 
 @asynccontextmanager

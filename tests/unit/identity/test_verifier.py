@@ -23,7 +23,7 @@ from sidecar.identity.keys import TrustedKey
 from sidecar.identity.keyset import KeySet, Pace
 from sidecar.identity.verifier import Verifier
 from tests.fakes.clock import TurnedClock
-from tests.unit.identity.auth_host import AuthHost
+from tests.unit.identity.auth_host import AuthHost, pool_for
 from tests.unit.identity.heard import Heard
 from tests.unit.identity.mint import (
     ISSUER,
@@ -76,7 +76,7 @@ async def keys(host: AuthHost, clock: TurnedClock) -> AsyncIterator[KeySet]:
     """Yield a key set that has fetched the first key, as a scheduled refresh does."""
     host.publish(ONE)
     heard = Heard()
-    keys = KeySet(host.url, clock, heard)
+    keys = KeySet(pool_for(host.url), clock, heard)
     keys.start()
     await heard.hear("ok")
     yield keys
@@ -296,7 +296,7 @@ async def test_ten_thousand_unknown_kids(
         {"kid": 1},
         {"kid": None},
     ],
-    ids=str,
+    ids=lambda header: next(iter(header)),  # not the values: the key is another in each process
 )
 async def test_hostile_header_fetches_nothing(
     identities: Verifier, host: AuthHost, header: dict[str, object]
@@ -319,7 +319,7 @@ async def test_hostile_header_fetches_nothing(
 async def test_no_keys_were_ever_had(host: AuthHost, clock: TurnedClock, *, wait: bool) -> None:
     """Without any keys, that is what is told: the caller may be good."""
     host.answer(b"", status=500)
-    keys = KeySet(host.url, clock, Heard())
+    keys = KeySet(pool_for(host.url), clock, Heard())
     identities = Verifier(keys, ISSUER, clock)
     headers = cookie(mint(ONE))
     assert await outcome(identities, headers, wait=wait) == IdentityFailure.KEYS_UNAVAILABLE
@@ -329,7 +329,7 @@ async def test_no_keys_were_ever_had(host: AuthHost, clock: TurnedClock, *, wait
 async def test_hanging_auth_host_hurts_no_known_key(host: AuthHost, clock: TurnedClock) -> None:
     """While a fetch hangs, tokens by known keys are verified, and an unknown one is given up."""
     host.publish(ONE)
-    keys = KeySet(host.url, clock, Heard(), pace=Pace(timeout=0.05))
+    keys = KeySet(pool_for(host.url), clock, Heard(), pace=Pace(timeout=0.05))
     await keys.renew()
     clock.advance(30)
     host.hang()
@@ -344,7 +344,7 @@ async def test_hanging_auth_host_hurts_no_known_key(host: AuthHost, clock: Turne
 async def test_keys_that_came_late_are_used(host: AuthHost, clock: TurnedClock) -> None:
     """A failure for want of keys is not remembered."""
     host.answer(b"", status=500)
-    keys = KeySet(host.url, clock, Heard())
+    keys = KeySet(pool_for(host.url), clock, Heard())
     identities = Verifier(keys, ISSUER, clock)
     headers = cookie(mint(ONE))
     assert await outcome(identities, headers) == IdentityFailure.KEYS_UNAVAILABLE
@@ -356,7 +356,7 @@ async def test_keys_that_came_late_are_used(host: AuthHost, clock: TurnedClock) 
 
 async def test_sessions_need_no_keys(host: AuthHost, clock: TurnedClock) -> None:
     """A product's session is verified though the auth host was never reached."""
-    keys = KeySet(host.url, clock, Heard())
+    keys = KeySet(pool_for(host.url), clock, Heard())
     identities = Verifier(keys, ISSUER, clock)
     assert await outcome(identities, cookie(mint_session(), SESSION.name)) == "org_acme"
     assert host.fetches == 0

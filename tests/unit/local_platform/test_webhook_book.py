@@ -35,7 +35,7 @@ class Desk:
         return self.book.test("acme-notes", self.endpoint).delivery_id
 
     def state(self, delivery: str) -> tuple[str, int]:
-        found = self.store.row("SELECT state, attempts FROM deliveries WHERE id = ?", delivery)
+        found = self.store.row("SELECT state, attempts FROM deliveries WHERE id = ?", (delivery,))
         assert found is not None
         return found[0], found[1]
 

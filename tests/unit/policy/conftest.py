@@ -1,24 +1,20 @@
-"""A policy file and its store, and the event loops that it is read and watched on."""
+"""A policy file and its store, and the event loop that it is read and watched on."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from sidecar.policy.store import PolicyStore
 from tests.fakes.policy import NotingPolicyObserver
+from tests.loops import SERVING, LoopFactories
 from tests.unit.policy.stores import opened, text
 
 
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run each test that waits on the loop that serves and on asyncio's own."""
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
+    """Run the tests on the loop that the sidecar runs on."""
+    return SERVING
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ import pytest
 
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.load import load_policy
 from sidecar.policy.problems import PolicyError
-from sidecar.policy.reading import Reader, read_here
 from sidecar.policy.store import PolicyStore
 from tests.fakes.policy import NotingPolicyObserver
 
@@ -39,14 +37,12 @@ def opened(
     file: Path,
     observer: NotingPolicyObserver | None = None,
     *,
-    read: Reader | None = None,
     before_use: Callable[[Policy], None] | None = None,
-    found: Callable[[Policy | PolicyError], None] | None = None,
+    found: Callable[[bytes | PolicyError], None] | None = None,
 ) -> PolicyStore:
     """Open a store as an app does."""
-    policy = load_policy(read_policy_file(file), file=str(file), environ={})
-    read = read or read_here(str(file), {})
-    return PolicyStore(file, policy, read, observer, before_use=before_use, found=found)
+    content = read_policy_file(file)
+    return PolicyStore(file, content, {}, observer, before_use=before_use, found=found)
 
 
 def put(file: Path, content: str) -> None:

@@ -260,17 +260,31 @@ async def test_a_missing_file_that_comes_back_as_it_was_is_news(
 
 
 async def test_what_was_found_is_passed_on(file: Path) -> None:
-    """Whoever asked for it hears of each reload's end: a policy, the same one, or the problems."""
-    heard: list[str] = []
+    """After each reload: the content in force, or the problems."""
+    passed: list[bytes | str] = []
 
-    def found(told: Policy | PolicyError) -> None:
-        heard.append(told.product if isinstance(told, Policy) else "rejected")
+    def found(what: bytes | PolicyError) -> None:
+        passed.append(what if isinstance(what, bytes) else "rejected")
 
     store = opened(file, found=found)
-    for content in (text("second"), text("second"), BAD):
+    for content in (text("second"), text("second"), BAD, text("second")):
         put(file, content)
         await store.reload()
-    assert heard == ["second", "second", "rejected"]
+    second = text("second").encode()
+    assert passed == [second, second, "rejected", second]
+    assert store.content == second
+
+
+async def test_what_another_process_found_is_taken(
+    file: Path, store: PolicyStore, observer: NotingPolicyObserver
+) -> None:
+    """Good bytes, bad ones, or a file that could not be read: all as by a reload."""
+    unreadable = PolicyError([Problem(str(file), 1, 1, "cannot be read")])
+    for found in (text("second").encode(), unreadable, BAD.encode()):
+        await store.take(found)
+    assert store.current.product == "second"
+    assert WRONG in str(store.last_error)
+    assert observer.outcomes == ["loaded", "rejected", "rejected"]
 
 
 async def test_reloads_go_one_after_the_other(

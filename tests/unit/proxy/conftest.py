@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from typing import Final
 
 import pytest
-import uvloop
+
+from tests.loops import BOTH, SERVING, LoopFactories
+
+ON_BOTH: Final = {"test_downstream.py", "test_relay.py", "test_server.py"}
 
 
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run each test on the loop that serves and on asyncio's own."""
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
+    """Run what holds transports and deadlines on both loops, the rest on the one that serves."""
+    return BOTH if item.path.name in ON_BOTH else SERVING

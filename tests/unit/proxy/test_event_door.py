@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.model import Headers
 from sidecar.proxy.event_door import AT_ONCE, BODY_SECONDS, EventDoor
 from sidecar.proxy.gateway import Gateway
@@ -27,26 +28,21 @@ class Remembering:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.bodies: list[bytes | None] = []
-        self.lost: list[str] = []
+        self.outcomes: list[str] = []
         self._fails = fails
 
-    def refuse_unread(self, fields: Headers) -> tuple[int, bytes] | None:
-        return None if (b"signature", b"good") in fields else (401, b"{}")
+    def refuse_unread(self, fields: Headers) -> DeliveryOutcome | None:
+        return None if (b"signature", b"good") in fields else DeliveryOutcome.UNSIGNED
 
-    def too_slow(self) -> tuple[int, bytes]:
-        self.lost.append("too_slow")
-        return 408, b"{}"
+    def answered(self, outcome: DeliveryOutcome) -> None:
+        self.outcomes.append(outcome.value)
 
-    def crowded_out(self) -> tuple[int, bytes]:
-        self.lost.append("crowded_out")
-        return 503, b"{}"
-
-    def receive(self, fields: Headers, body: bytes | None) -> tuple[int, bytes]:
+    def receive(self, fields: Headers, body: bytes | None) -> DeliveryOutcome:
         assert dict(fields)[b"host"] == b"h"
         self.bodies.append(body)
         if self._fails:
             raise LookupError("a fault of ours")
-        return (200 if body is not None else 413), b"{}"
+        return DeliveryOutcome.TOO_LARGE if body is None else DeliveryOutcome.APPLIED
 
 
 @contextlib.asynccontextmanager
@@ -138,11 +134,22 @@ async def test_an_oversize_delivery_is_refused_unread() -> None:
 
 
 async def test_a_broken_body_is_no_delivery() -> None:
-    """400, and nobody hears of it."""
+    """400, and the receiver does not get it."""
     receiver = Remembering()
-    async with door(receiver) as (stage, _):
-        assert statuses(await stage.talk(CHUNKED + b"zz\r\n")) == (400,)
-    assert receiver.bodies == []
+    async with door(receiver) as (stage, _), stage.client() as client:
+        await client.send(CHUNKED + b"3\r\nabc\r\n", b"zz\r\n", pause=0.05)
+        assert statuses(await client.rest()) == (400,)
+    assert (receiver.bodies, receiver.outcomes) == ([], ["broken"])
+
+
+async def test_a_delivery_without_room_is_asked_to_come_again() -> None:
+    """503: nothing is wrong with it."""
+    receiver = Remembering()
+    async with door(receiver) as (stage, _), stage.client() as client:
+        stage.gateway.memory.used = stage.gateway.memory.limit
+        await client.send(post(PATH, b"x" * 10)[:-5])
+        assert (await client.answer()).status == 503
+    assert (receiver.bodies, receiver.outcomes) == ([], ["no_room"])
 
 
 async def test_a_fault_of_ours_is_500() -> None:
@@ -186,7 +193,7 @@ async def test_a_body_has_seconds() -> None:
         )
         assert statuses(await client.rest()) == (408,)
         sending.cancel()
-    assert (receiver.bodies, receiver.lost) == ([], ["too_slow"])
+    assert (receiver.bodies, receiver.outcomes) == ([], ["too_slow"])
 
 
 async def test_slow_strangers_keep_no_delivery_out() -> None:
@@ -201,7 +208,7 @@ async def test_slow_strangers_keep_no_delivery_out() -> None:
         async with stage.client() as whole, stage.client() as halved:
             await whole.send(post(PATH))
             assert (await whole.answer()).status == 200
-            assert receiver.lost == []
+            assert receiver.outcomes == ["applied"]
             await halved.send(slow)
             assert (await crowd[0].answer()).status == 503
             await halved.send(b"y" * 5)
@@ -209,4 +216,4 @@ async def test_slow_strangers_keep_no_delivery_out() -> None:
         await crowd[1].send(b"x" * 5)
         assert (await crowd[1].answer()).status == 200
     assert receiver.bodies == [b"{}", b"x" * 5 + b"y" * 5, b"x" * 10]
-    assert receiver.lost == ["crowded_out"]
+    assert receiver.outcomes == ["applied", "crowded_out", "applied", "applied"]

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import orjson
 import pytest
 
-from sidecar.domain.model import Call, Decision, Execution, Reason, RequestIdOrigin
+from sidecar.domain.model import (
+    Call,
+    Decision,
+    ErrorFormat,
+    Execution,
+    Reason,
+    RequestIdOrigin,
+)
 from sidecar.http1.framing import Body
-from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.relay import Relay
 from sidecar.settings.run import Limits
 from tests.fakes.engines import (
@@ -50,6 +58,17 @@ async def test_the_engine_sees_the_call_as_it_came() -> None:
         "stage-1",
         RequestIdOrigin.GENERATED,
     )
+
+
+@pytest.mark.parametrize("case", ["unreadable", "draining"])
+async def test_what_has_no_route_is_answered_in_the_policys_format(case: str) -> None:
+    """So that an SDK finds its own error object also where no route was looked for."""
+    engine = AllowingEngine()
+    engine.errors = ErrorFormat.OPENAI
+    async with staged(engine) as stage:
+        stage.gateway.drain.draining = case == "draining"
+        answer = await stage.ask(GET if case != "unreadable" else b"GET / HTTP/1.1\r\n\r\n")
+    assert orjson.loads(answer.body)["error"]["request_id"] == "stage-1"
 
 
 async def test_an_allowed_call_is_told_and_settled() -> None:
@@ -136,7 +155,7 @@ async def test_a_broken_observer_does_not_hold_the_connection() -> None:
         assert (await client.answer()).status == 200
         await client.send(GET)
         assert (await client.answer()).status == 200
-        assert stage.gateway.inflight == 0
+        assert stage.gateway.drain.inflight == 0
 
 
 async def test_a_client_that_leaves_in_the_answer_is_told_with_its_status() -> None:
@@ -150,7 +169,7 @@ async def test_a_client_that_leaves_in_the_answer_is_told_with_its_status() -> N
             await client.send(GET)
             await client.reader.readuntil(b"abc\r\n")
             client.reset()
-        await eventually(lambda: stage.gateway.inflight == 0)
+        await eventually(lambda: stage.gateway.drain.inflight == 0)
         assert stage.observer.of("finished") == [(Reason.WITHIN_QUOTA, 206)]
 
 
@@ -162,7 +181,7 @@ async def test_a_client_that_leaves_before_is_told_without_a_code() -> None:
             await client.send(GET)
             await engine.asked.wait()
             client.reset()
-        await eventually(lambda: stage.gateway.inflight == 0)
+        await eventually(lambda: stage.gateway.drain.inflight == 0)
         assert [code for _, code in stage.observer.of("finished")] == [0]
 
 
@@ -191,7 +210,7 @@ async def test_a_client_that_leaves_as_its_answer_ends_takes_no_connection_along
         await first.send(GET)
         await upstream.asked.wait()
         await second.send(GET)
-        await eventually(lambda: stage.gateway.inflight == 2)
+        await eventually(lambda: stage.gateway.drain.inflight == 2)
         upstream.answer.set()
         assert (await second.answer()).status == 200
         assert stage.engine.executions == [Execution.DONE, Execution.DONE]
@@ -209,9 +228,9 @@ async def test_a_client_that_leaves_while_connecting_reaches_nobody() -> None:
         await eventually(lambda: len(upstream.requests) == 1)
         async with stage.client() as second:
             await second.send(GET)
-            await eventually(lambda: stage.gateway.inflight == 2)
+            await eventually(lambda: stage.gateway.drain.inflight == 2)
             second.reset()
-        await eventually(lambda: stage.gateway.inflight == 1)
+        await eventually(lambda: stage.gateway.drain.inflight == 1)
         assert stage.engine.executions == [Execution.UNREACHED]
         assert len(upstream.requests) == 1
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.domain.errors import NoRoomError
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.inbound import InboundBody
+from tests.fakes.turns import spend_a_budget_each
 
 HELD = 64 * 1024
 
@@ -39,7 +41,7 @@ def body_of(
 ) -> tuple[InboundBody, RecordingSender]:
     """Return a body of this length and the connection that it comes from."""
     sender = RecordingSender()
-    return InboundBody(sender, length, memory or BodyMemory(), owes_continue=owes_continue), sender
+    return InboundBody(sender, length, memory or BodyMemory(), expects=owes_continue), sender
 
 
 def feed_all(body: InboundBody, data: bytes) -> None:
@@ -94,6 +96,7 @@ async def test_too_long_a_body_is_none_and_still_there(length: int) -> None:
 )
 async def test_many_small_chunks_are_unframed_in_slices(chunk: bytes) -> None:
     """The loop has its turn in between; what came stays as it came."""
+    spend_a_budget_each()
     body, _ = body_of(CHUNKED)
     reading = asyncio.ensure_future(body.read(100_000))
     await asyncio.sleep(0)
@@ -111,6 +114,7 @@ async def test_many_small_chunks_are_unframed_in_slices(chunk: bytes) -> None:
 
 async def test_bodies_are_unframed_in_turns() -> None:
     """However many are whole at the same moment, they share the loop's iterations."""
+    spend_a_budget_each()
     memory = BodyMemory()
     readings = []
     for _ in range(5):
@@ -125,15 +129,69 @@ async def test_bodies_are_unframed_in_turns() -> None:
     assert iterations > 5 * (5_000 * 2 / 2048 - 1)
 
 
+async def test_a_body_that_does_not_fit_is_not_read() -> None:
+    """Its length says so before a byte of it is waited for."""
+    body, _ = body_of(10, memory=BodyMemory(9))
+    with pytest.raises(NoRoomError):
+        await body.read(100)
+
+
+async def test_a_chunked_body_ends_at_the_piece_that_does_not_fit() -> None:
+    """What comes after it is thrown away, and nothing is passed on."""
+    memory = BodyMemory(9)
+    body, _ = body_of(CHUNKED, memory=memory)
+    reading = asyncio.ensure_future(body.read(100))
+    await asyncio.sleep(0)
+    feed_all(body, b"4\r\nabcd\r\n" * 3 + b"0\r\n\r\n")
+    with pytest.raises(NoRoomError):
+        await reading
+    with pytest.raises(NoRoomError):
+        body.attach(lambda _data, _done: None)
+    body.let_go()
+    assert memory.used == 0
+
+
 async def test_an_endless_chunked_body_is_not_read_for_ever() -> None:
     """Framing counts too: a body of tiny chunks ends over a bound that follows the limit."""
     body, sender = body_of(CHUNKED)
     reading = asyncio.ensure_future(body.read(10))
-    await asyncio.sleep(0)
-    while sender.told[-1] != "pause":
-        body.feed(b"1\r\nx\r\n")
+    while not reading.done():
+        await asyncio.sleep(0)
+        if sender.told[-1] == "resume":
+            body.feed(b"1\r\nx\r\n" * 100)
     assert await reading is None
     assert len(body._held) < 2 * HELD
+
+
+async def test_large_bodies_arrive_in_turns() -> None:
+    """However many send at once, an iteration receives a piece of few of them."""
+    spend_a_budget_each()
+    senders = []
+    readings = []
+    for _ in range(10):
+        body, sender = body_of(4 * HELD)
+        senders.append(sender)
+        body.feed(b"x" * HELD)
+        readings.append(asyncio.ensure_future(body.read(4 * HELD)))
+    before = 0
+    while before < len(senders):
+        await asyncio.sleep(0)
+        resumed = sum(each.told[-1] == "resume" for each in senders)
+        assert resumed <= before + 1
+        before = resumed
+    for reading in readings:
+        reading.cancel()
+
+
+async def test_a_large_body_that_ends_while_it_waits_for_its_turn_is_read() -> None:
+    """What was read from the socket before it was paused comes in pieces too."""
+    spend_a_budget_each()
+    body, _ = body_of(2 * HELD)
+    body.feed(b"x" * HELD)
+    reading = asyncio.ensure_future(body.read(2 * HELD))
+    await asyncio.sleep(0)
+    body.feed(b"y" * HELD)
+    assert await reading == b"x" * HELD + b"y" * HELD
 
 
 async def test_a_body_just_within_the_limit_is_read() -> None:

@@ -11,7 +11,11 @@ from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody, UntilCloseBody
 from sidecar.http1.heads import parse_request, parse_response
-from sidecar.proxy.downstream import ServerConnection
+from sidecar.proxy.body_memory import BodyMemory
+from sidecar.proxy.connection import ServerConnection
+from sidecar.proxy.exchange import Exchange
+from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.phases import Phase
 from sidecar.proxy.relay import Relay
 
 
@@ -22,8 +26,8 @@ class RecordingClient:
         self.writes: list[bytes] = []
         self.interims: list[bytes] = []
         self.told: list[str] = []
-        self.body = None
-        self.tunnel = None
+        self.phase = Phase.EXCHANGE
+        self.writing_paused = False
         self.moved = False
 
     def write(self, data: bytes) -> None:
@@ -31,9 +35,6 @@ class RecordingClient:
 
     def write_interim(self, data: bytes) -> None:
         self.interims.append(data)
-
-    def feeds_from(self, reader: object) -> None:
-        self.told.append("feeds" if reader else "fed")
 
     def pause_body(self) -> None:
         self.told.append("pause")
@@ -64,6 +65,9 @@ class RecordingUpstream:
     def complete_request(self, handler: object) -> None:
         self.request_complete = True
 
+    def pause_reading(self, handler: object) -> None:
+        self.told.append("pause")
+
     def abort(self, handler: object) -> None:
         self.told.append("abort")
 
@@ -86,13 +90,15 @@ class Scene:
         self.client = RecordingClient()
         self.upstream = RecordingUpstream()
         head = b"\r\n".join((b"GET / HTTP/" + version, b"Host: a", *fields, b"", b""))
+        client = cast("ServerConnection", self.client)
+        request = parse_request(head, 100)
+        body = InboundBody(client, request.length, BodyMemory(), expects=False)
+        self.exchange = Exchange(client, request, body if request.length else None, keep=True)
         self.relay = Relay(
-            cast("ServerConnection", self.client),
+            self.exchange,
             cast("ClientConnection", self.upstream),
-            parse_request(head, 100),
             b"X-Request-ID: id\r\n",
             tells_quota=False,
-            keep=True,
             first_byte_timeout=first_byte,
             finished=asyncio.get_running_loop().create_future(),
         )
@@ -123,7 +129,7 @@ async def test_an_answer_until_close_is_chunked_anew() -> None:
     scene.relay.on_end(b"d", UntilCloseBody())
     sent = b"".join(scene.client.writes)
     assert sent.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
-    assert scene.relay.keep
+    assert scene.exchange.keep
 
 
 async def test_an_answer_to_1_0_ends_with_the_connection() -> None:
@@ -132,7 +138,7 @@ async def test_an_answer_to_1_0_ends_with_the_connection() -> None:
     assert scene.relay.decode
     scene.head(b"Transfer-Encoding: chunked")
     assert scene.relay.until_close
-    assert not scene.relay.keep
+    assert not scene.exchange.keep
 
 
 async def test_trailers_follow_the_last_chunk() -> None:
@@ -151,7 +157,7 @@ async def test_a_head_whose_body_broke_at_once_is_not_sent() -> None:
     scene.head(b"Transfer-Encoding: chunked")
     scene.relay.on_failure(PeerFailure.PROTOCOL, "broken")
     assert scene.client.writes == []
-    assert scene.relay.status == 0
+    assert scene.exchange.status == 0
     assert await scene.relay.finished is PeerFailure.PROTOCOL
 
 
@@ -219,12 +225,21 @@ async def test_the_client_follows_the_upstreams_pace() -> None:
     assert scene.client.told == ["pause", "resume"]
 
 
-async def test_the_upstream_is_let_go_before_the_last_write() -> None:
-    """By then it is in its pool: a client that does not keep up must not pause it there."""
+async def test_a_client_that_is_full_already_pauses_the_answer_at_its_head() -> None:
+    """Nothing more is read for it before it takes what it has."""
     scene = Scene()
+    scene.client.writing_paused = True
+    scene.head(b"Content-Length: 3")
+    assert scene.upstream.told == ["pause"]
+
+
+async def test_an_answer_before_the_whole_request_ends_the_connection() -> None:
+    """What is left of the request would have to be read first (RFC 9112, 9.6)."""
+    scene = Scene(b"Content-Length: 9")
     scene.head(b"Content-Length: 3")
     scene.relay.on_end(b"abc", CountedBody(0))
-    assert scene.client.told == ["feeds", "fed"]
+    assert b"connection: close\r\n" in scene.client.writes[0]
+    assert not scene.exchange.kept
 
 
 async def test_an_upgrade_opens_the_tunnel_behind_its_head() -> None:
@@ -234,7 +249,7 @@ async def test_an_upgrade_opens_the_tunnel_behind_its_head() -> None:
     (head,) = scene.client.writes
     assert b"connection: upgrade\r\nupgrade: echo\r\n" in head
     assert scene.client.told[-1] == "tunnel"
-    assert not scene.relay.keep
+    assert not scene.exchange.keep
 
 
 async def test_breaking_off_ends_the_upstream() -> None:

@@ -23,7 +23,6 @@ from sidecar.telemetry.catalogue import METRICS
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.series import Labels
-from sidecar.telemetry.slices import SLICE
 
 
 def decided(reason: Reason, route: str = "chat") -> Decision:
@@ -124,7 +123,7 @@ def test_parts_are_of_one_slice_and_calls_may_come_in_between() -> None:
     for part in metrics.parts():
         sizes.append(len(list(part.samples())))
         metrics.request_finished(decided(Reason.WITHIN_QUOTA, f"new{len(sizes)}"), 200, 0.1)
-    assert max(sizes) == SLICE
+    assert max(sizes) == 400
     assert sum(sizes) > 2000
 
 

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator
 
 from sidecar.telemetry.slices import SLICE, in_slices
+from tests.fakes.turns import spend_a_budget_each
 
 
 async def test_the_loop_has_a_turn_after_each_slice() -> None:
     """No sooner, and no later."""
+    spend_a_budget_each()
     done = 0
     seen: list[int] = []
 

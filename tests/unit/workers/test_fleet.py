@@ -15,14 +15,17 @@ import uvloop
 
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Share
-from sidecar.policy.load import load_policy
 from sidecar.workers.fleet import Fleet, _pause_after
 from sidecar.workers.link import Orders
-from tests.e2e.harness import Place, policy, soon, stack
+from tests.e2e.harness import SESSION_SECRET, Place, policy, soon, stack
 
-LOADED = load_policy(
-    policy().encode(), file="p", environ={"APP_SESSION_SECRET": "a" * 40, "PRODUCT": "x"}
-)
+CONTENT = policy().encode()
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers read the policy for themselves, with the secrets of the environment."""
+    monkeypatch.setenv("APP_SESSION_SECRET", SESSION_SECRET)
 
 
 def children() -> set[str]:
@@ -34,7 +37,7 @@ def children() -> set[str]:
 def orders_of(place: Place, **flags: Any) -> Callable[[int], Orders]:
     """Return what gives each worker its orders."""
     settings = replace(place.settings(**flags), workers=1)
-    return lambda index: Orders(settings, Share(index, 2), LOADED)
+    return lambda index: Orders(settings, Share(index, 2), CONTENT)
 
 
 def nothing(*_: object) -> None:

@@ -15,7 +15,6 @@ import pytest
 
 from sidecar.admin.state import View
 from sidecar.domain.model import Share
-from sidecar.policy.load import load_policy
 from sidecar.workers.conditions import UNKNOWN
 from sidecar.workers.link import Condition, Found
 from sidecar.workers.supervisor import Supervisor
@@ -154,9 +153,8 @@ async def test_a_stuck_worker_is_not_sent_the_policy_again_and_again(
 ) -> None:
     """It has it once; each probe would add another until it goes on."""
     async with stack() as around:
-        text = around.place.policy_file.read_bytes()
-        loaded = load_policy(text, file="p", environ=around.place.environ)
-        supervisor = Supervisor(around.place.settings(workers=2), {}, loaded)
+        content = around.place.policy_file.read_bytes()
+        supervisor = Supervisor(around.place.settings(workers=2), around.place.environ, content)
         sent: list[object] = []
 
         class Worker:
@@ -176,16 +174,17 @@ async def test_a_stuck_worker_is_not_sent_the_policy_again_and_again(
         monkeypatch.setattr(supervisor._fleet, "serving", {0: Worker(9.0), 1: Worker(0.0)})
         await supervisor.refresh(View.CONDITION)
         await asyncio.gather(*supervisor._telling)
-    assert sent == [(0.0, Found(loaded))]
+    assert sent == [(0.0, Found(content))]
 
 
 async def test_each_worker_has_its_share_of_the_limits() -> None:
     """Its number and how many there are, so that a limit for all can be divided."""
     async with stack() as around:
-        loaded = load_policy(
-            around.place.policy_file.read_bytes(), file="p", environ=around.place.environ
+        supervisor = Supervisor(
+            around.place.settings(workers=3),
+            around.place.environ,
+            around.place.policy_file.read_bytes(),
         )
-        supervisor = Supervisor(around.place.settings(workers=3), {}, loaded)
         shares = [supervisor._orders(index).share for index in range(3)]
     assert shares == [Share(0, 3), Share(1, 3), Share(2, 3)]
 

@@ -17,7 +17,6 @@ import pytest
 from sidecar.admin.state import View
 from sidecar.domain.model import ALONE
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.load import load_policy
 from sidecar.policy.problems import Problem
 from sidecar.settings.run import Settings
 from sidecar.settings.values import Address
@@ -51,9 +50,7 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subpro
         )  # fmt: skip
     link = Link(*await asyncio.open_connection(sock=ours))
     try:
-        data = read_policy_file(settings.policy)
-        loaded = load_policy(data, file="policy.yaml", environ={SECRET_NAME: SESSION_SECRET})
-        await link.send(Orders(settings, ALONE, loaded))
+        await link.send(Orders(settings, ALONE, read_policy_file(settings.policy)))
         yield link, process
     finally:
         link.close()
@@ -130,15 +127,13 @@ async def test_a_worker_does_as_it_is_asked() -> None:
         assert condition.circumstances.draining
 
 
-async def test_a_worker_takes_the_policy_that_it_is_told() -> None:
+async def test_a_worker_takes_the_policy_that_it_is_sent() -> None:
     """A new one rules at once, without a look at the file; a problem leaves it in force."""
     async with stack() as around, worker(around.place.settings()) as (link, _):
         up = await link.receive()
         assert isinstance(up, Up)
         elsewhere = f"http://127.0.0.1:{up.port}/elsewhere"
-        denying = load_policy(
-            policy(unmatched="deny").encode(), file="p", environ={SECRET_NAME: SESSION_SECRET}
-        )
+        denying = policy(unmatched="deny").encode()
         async with httpx.AsyncClient() as client:
             assert (await client.get(elsewhere)).status_code == 404
             for found in (Found(denying), Found(None, (Problem("p", 1, 1, "it is bad"),))):

@@ -1,0 +1,151 @@
+"""What the engine's phases may find out about a call: what the verdict table rules on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.admission.ledger import Remaining
+from sidecar.admission.outages import Spent
+from sidecar.domain.model import Action, FailureKind, Granted, IdentityFailure, Quota, Refused
+from sidecar.domain.values import value
+from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.compiled import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Unmetered:
+    """The route charges nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """The policy lets nothing through here; `matched` by a route of it, or by none."""
+
+    matched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsafe:
+    """The path could be read in two ways."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """A metered call without an identity to trust."""
+
+    kind: IdentityFailure
+
+
+@dataclass(frozen=True, slots=True)
+class NotEntitled:
+    """The caller's org does not have the product."""
+
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """The body that sets the amount is longer than `limit` bytes."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """There is no memory for the body that sets the amount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """The amount cannot be read; 415 where that is for the body's content coding."""
+
+    detail: str
+    status: int = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """The call costs 0 units: there is nothing to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The request ID was seen before, and the policy rejects those."""
+
+
+@value
+class Credited:
+    """A credit pays the call; its units were good until then (Unix seconds)."""
+
+    good_until: float
+
+
+@value
+class Leased:
+    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds.
+
+    The units are good until then (Unix seconds).
+    """
+
+    quota: Quota
+    good_until: float
+
+
+@value
+class Denied:
+    """The platform refused the same a moment ago."""
+
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The platform gave no answer to trust. `sent`: the charge's key may have reached it.
+
+    `spent` of `budget` units has passed without one; `known` is what its last answer left.
+    """
+
+    kind: FailureKind
+    sent: bool
+    spent: Spent
+    budget: int
+    known: Remaining | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unjournalled:
+    """What would have been let through on trust cannot be remembered."""
+
+    detail: str
+
+
+MeteredFinding = (
+    Anonymous
+    | NotEntitled
+    | TooLong
+    | NoRoom
+    | Unpriced
+    | Free
+    | Replayed
+    | Credited
+    | Leased
+    | Denied
+    | Granted
+    | Refused
+    | Unanswered
+    | Unjournalled
+)
+
+
+def unmetered_finding(route: Route, *, matched: bool) -> Unmetered | Barred:
+    """Find what a route without a meter does; `matched` by a route of the policy, or by none."""
+    return Unmetered() if route.action is Action.ALLOW else Barred(matched)
+
+
+def price_of(amount: int | UnreadableAmount) -> int | Unpriced | Free:
+    """Take an amount as it was read from a call."""
+    if isinstance(amount, UnreadableAmount):
+        return Unpriced(amount.detail, amount.status)
+    return amount or Free()

@@ -1,0 +1,396 @@
+"""One connection from a client: heads are taken off it in order, one exchange at a time.
+
+The connection knows bytes, deadlines and back-pressure; what a request means is its exchange's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from sidecar.http1.delivery import reset_on_close, taken_so_far
+from sidecar.http1.errors import ProtocolError
+from sidecar.http1.heads import RequestHead, find_end, parse_request
+from sidecar.proxy.body_memory import BodyMemory
+from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.phases import STEPS, Phase, Step
+from sidecar.proxy.ports import OpenExchange
+from sidecar.settings.run import Limits
+
+_NEVER: Final = float("inf")
+_LINGER_SECONDS: Final = 1.0
+_GONE_SECONDS: Final = 0.25
+_WRITE_HIGH_WATER: Final = 64 * 1024
+_FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_DISCARDING: Final = frozenset({Phase.BROKEN, Phase.LINGERING, Phase.CLOSED})
+
+
+class Listener(Protocol):
+    """The server, as its connections need it. Seconds; `now` is the loop's clock."""
+
+    limits: Limits
+    memory: BodyMemory
+    now: Callable[[], float]
+    is_trusted: Callable[[str], bool]
+    body_idle: float
+    request_timeout: float
+    patience: float
+    room: int
+
+    def opened(self, connection: ServerConnection) -> None:
+        """Count a connection in."""
+
+    def closed(self, connection: ServerConnection) -> None:
+        """Count a connection out."""
+
+    def begin(
+        self, connection: ServerConnection, head: RequestHead, body: InboundBody | None
+    ) -> OpenExchange:
+        """Begin to answer a request."""
+
+    def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
+        """Answer what never became a request."""
+
+    def refuse_overloaded(self, connection: ServerConnection) -> None:
+        """Answer a connection that there is no room for."""
+
+    def connection_closed(self, cause: str) -> None:
+        """Count a connection that was ended by a deadline or a bound."""
+
+    def sweep_soon(self, seconds: float) -> None:
+        """Look at deadlines earlier than usual."""
+
+
+class ServerConnection:
+    """A client's connection, an `asyncio.Protocol`; `deadline` (loop time) is swept by the server.
+
+    `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
+    `arriving`: the body that is still to come, and `body_full`: it has to wait. `ended`: the client
+    will send nothing more. `writing_paused`: it does not take the answer as fast as it comes, and
+    `taken` is what it had taken at the last look.
+    """
+
+    __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel", "arriving",
+                 "body_full", "deadline", "ended", "exchange", "listener", "moved", "peer", "phase",
+                 "taken", "transport", "trusted", "writing_paused")  # fmt: skip
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self._buffer = b""  # of the next head; with `_behind`, it begins with body
+        self._searched = 0
+        self.arriving: InboundBody | None = None  # the one that is still arriving
+        self._body_due = _NEVER
+        self.body_full = False
+        self._behind = False
+        self.ended = False  # the client will send nothing more
+        self._reading = True
+        self.taken = 0
+        self._tunnel: asyncio.WriteTransport | None = None
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.phase = Phase.IDLE
+        self.peer = b""
+        self.trusted = False
+        self.deadline = _NEVER
+        self.moved = False
+        self.writing_paused = False
+        self.exchange: OpenExchange | None = None
+
+    # what the transport reports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the peer; the server refuses the connection at once over its limit."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        host = peer[0] if isinstance(peer, tuple) else "127.0.0.1"
+        self.peer = host.encode("ascii")
+        listener = self.listener
+        self.trusted = listener.is_trusted(host)
+        self.deadline = listener.now() + listener.limits.head_timeout
+        listener.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass the bytes to the tunnel, to the open body, or to the next head."""
+        if self._tunnel is not None:
+            if not self._tunnel.is_closing():
+                self._tunnel.write(data)
+            return
+        if self.phase in _DISCARDING:
+            return
+        if self.arriving is not None and not self._behind:
+            data = self._feed_body(self.arriving, data)
+            if not data:
+                return
+        self._buffer = self._buffer + data if self._buffer else data
+        if self.exchange is None and not self.writing_paused:
+            self._next_head()
+        elif len(self._buffer) > self.listener.room:
+            self._regulate()
+
+    def eof_received(self) -> bool:
+        """Treat the end of the stream as the client going away, after a short grace.
+
+        A half-closed client looks the same as one that has left; whole requests get a moment to be
+        answered, and another while the client takes what comes. A request or a tunnel that is cut
+        in the middle ends at once.
+        """
+        if self.exchange is None:
+            return False
+        if self._tunnel is not None or self.arriving is not None:
+            self.exchange.cancel()
+            return False
+        self.ended = True
+        if not self.writing_paused:
+            self.start_grace()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's shape
+        """End the exchange: the client is gone."""
+        self.phase = STEPS[self.phase][Step.LOST]
+        self.listener.closed(self)
+        if self.exchange is not None:
+            self.exchange.cancel()
+
+    def pause_writing(self) -> None:
+        """Read the product no further: the client does not keep up."""
+        self.writing_paused = True
+        self.taken = taken_so_far(self.transport)
+        if self.exchange is not None:
+            self.exchange.pause()
+        if self.ended:
+            self.deadline = self.listener.now() + self.listener.patience
+        elif self.exchange is not None:
+            self.watch()
+
+    def resume_writing(self) -> None:
+        """Read the product again, or take the request that waited for the answers to go out."""
+        self.writing_paused = False
+        if self.exchange is not None:
+            self.exchange.resume()
+        if self.ended:
+            self.start_grace()
+        elif self.exchange is not None:
+            self.watch()
+        elif self._buffer and not self.transport.is_closing():
+            self._next_head()
+            self._regulate()
+
+    # what the exchange does
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless the client is gone and the exchange not yet cancelled."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+        if self.writing_paused:
+            self.taken = taken_so_far(self.transport)
+
+    def write_interim(self, data: bytes) -> None:
+        """Send a 1xx, which is no answer yet; the client may now have to go on."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+        self.watch()
+
+    def watch(self) -> None:
+        """Start the bodies' deadline again: something moved, or has to."""
+        if self.phase not in _DISCARDING and not self.ended:
+            self.deadline = min(self.listener.now() + self.listener.body_idle, self._body_due)
+
+    def pause_body(self) -> None:
+        """Read no more from the client for now."""
+        self.body_full = True
+        self._regulate()
+
+    def resume_body(self) -> None:
+        """Read from the client again."""
+        if self.body_full:
+            self.body_full = False
+            self._regulate()
+            self.watch()
+
+    def open_tunnel(self, upstream: asyncio.WriteTransport) -> None:
+        """From now on pass bytes to the upstream as they come, those that wait first."""
+        self.phase = STEPS[self.phase][Step.UPGRADED]
+        self._tunnel = upstream
+        if self._buffer:
+            upstream.write(self._buffer)
+            self._buffer = b""
+        self._regulate()
+
+    def exchange_ended(self, *, keep: bool, whole: bool) -> None:
+        """Take the next request, or close; `whole`: the request has arrived to its end."""
+        self.exchange = None
+        self.arriving = None
+        self.body_full = self.moved = False
+        if self.phase is Phase.CLOSED:
+            return
+        listener = self.listener
+        if not self.ended:
+            self.deadline = listener.now() + listener.limits.idle_timeout
+        if self.transport.is_closing():
+            return  # what is still unsent has that time
+        if not keep:
+            self._close(whole=whole)
+            return
+        self.phase = STEPS[self.phase][Step.ANSWERED]
+        if self._buffer and not self.writing_paused:
+            self._next_head()
+        if self.ended and self.exchange is None:
+            self._close(whole=True)
+        elif not self._reading:
+            self._regulate()
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client does not take what it has for a whole answer."""
+        if self.exchange is not None and self.exchange.ends_with_connection:
+            reset_on_close(self.transport)
+        self.transport.abort()
+
+    # what the server does
+
+    def turn_away(self) -> None:
+        """Answer that there is no room, and close."""
+        self.listener.refuse_overloaded(self)
+        self._close(whole=False)
+
+    def drain(self) -> None:
+        """Close at once if nothing is under way, after the answer if something is."""
+        if self.exchange is not None:
+            self.exchange.keep = False
+        elif self.phase is Phase.IDLE:
+            self._close(whole=True)
+
+    # inside
+
+    def _next_head(self) -> None:
+        """Take one head off the buffer, when it is all there, and start its exchange."""
+        buffer = self._buffer
+        limits = self.listener.limits
+        searched = self._searched
+        start = 2 if buffer.startswith(b"\r\n") else 0  # RFC 9112, 2.2: one empty line before
+        first = buffer[start : start + 1]
+        end = 0
+        try:
+            if first and first[0] not in _FIRST_BYTES and buffer != b"\r":
+                raise ProtocolError("this is not HTTP/1.1")  # noqa: TRY301 - one way to refuse
+            end = find_end(buffer, searched)
+            if (end or len(buffer)) > limits.max_head_bytes:
+                raise ProtocolError(  # noqa: TRY301
+                    f"the head is over {limits.max_head_bytes} bytes", 431
+                )
+            head = parse_request(buffer[start:end], limits.max_fields) if end else None
+        except ProtocolError as error:
+            self.refuse(error)
+            return
+        if head is not None:
+            self._searched = 0
+            self._buffer = buffer[end:]
+            self._start(head)
+            return
+        self.phase = STEPS[self.phase][Step.BYTES]
+        if not searched and not self.ended:
+            self.deadline = self.listener.now() + limits.head_timeout
+        self._searched = len(buffer)
+
+    def _start(self, head: RequestHead) -> None:
+        if not self.ended:
+            self.deadline = _NEVER
+        listener = self.listener
+        body = None
+        if head.length:
+            body = InboundBody(self, head.length, listener.memory, expects=head.expects_continue)
+            if self._buffer:
+                try:
+                    self._buffer = body.feed(self._buffer)
+                except ProtocolError as error:
+                    body.let_go()
+                    self.refuse(error)
+                    return
+            if not body.done:
+                if self._buffer:
+                    self._fall_behind()
+                self.arriving = body
+                self._body_due = listener.now() + listener.request_timeout
+                if not body.owes_continue:
+                    self.watch()
+        self.phase = STEPS[self.phase][Step.REQUEST]
+        self.exchange = listener.begin(self, head, body)
+
+    def _feed_body(self, body: InboundBody, data: bytes) -> bytes:
+        """Feed the open body; return what follows it."""
+        exchange = self.exchange
+        try:
+            rest = body.feed(data)
+        except ProtocolError as error:
+            self.break_body(error)
+            return b""
+        if rest and not body.done:
+            self._fall_behind()
+        if body.done:  # the upstream has to go on now, which has a limit of its own
+            self.arriving = None
+            self._body_due = self.deadline = _NEVER
+        if not body.done or (exchange is not None and exchange.answered):
+            self.watch()
+        return rest
+
+    def _fall_behind(self) -> None:
+        """Feed what is left of the body in the loop's next iteration; it waits in the buffer."""
+        self._behind = True
+        self._regulate()
+        asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        data, self._buffer, self._behind = self._buffer, b"", False
+        if data and not self.transport.is_closing():
+            self.data_received(data)
+        self._regulate()
+
+    def break_body(self, error: ProtocolError) -> None:
+        """End the exchange with a 400: what follows cannot be told from a request."""
+        self.phase = STEPS[self.phase][Step.BODY_BROKE]
+        self.arriving = None
+        self.deadline = _NEVER
+        if self.exchange is not None:
+            self.exchange.break_off(error)
+
+    def start_grace(self) -> None:
+        """Give a client that has ended its side a moment to show that it is still there."""
+        self.taken = taken_so_far(self.transport)
+        self.deadline = self.listener.now() + _GONE_SECONDS
+        self.listener.sweep_soon(_GONE_SECONDS)
+
+    def refuse(self, error: ProtocolError) -> None:
+        """Answer what never became a request, and close."""
+        self.listener.refuse_unparsed(self, error)
+        self._close(whole=False)
+
+    def _close(self, *, whole: bool) -> None:
+        """Close once the answer is out; what the client still sends is thrown away.
+
+        Closing with unread bytes would reset the connection and could destroy the answer on its
+        way (RFC 9112, 9.6), so our side is closed first and the rest is read for a moment.
+        """
+        self.phase = STEPS[self.phase][Step.CLOSE]
+        self._buffer = b""
+        self.taken = taken_so_far(self.transport)
+        unsent = self.transport.get_write_buffer_size()
+        seconds = self.listener.patience if unsent else _LINGER_SECONDS
+        self.deadline = self.listener.now() + seconds
+        if whole or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.body_full = False
+        self._regulate()
+        self.transport.write_eof()
+
+    def _regulate(self) -> None:
+        """Read from the client exactly while there is room for what it sends."""
+        room = len(self._buffer) <= self.listener.room
+        wanted = room and not self.body_full and not self._behind
+        if wanted is self._reading or self.ended or self.transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()

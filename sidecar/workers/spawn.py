@@ -1,0 +1,67 @@
+"""Starts and ends processes of this program: no cancellation leaves one behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def own_python(module: str) -> tuple[str, ...]:
+    """Return the command that runs a module of this program in another process.
+
+    Goes with `own_path` as PYTHONPATH: then it is the same code, in any working directory.
+    """
+    return (sys.executable or "python3", "-P", "-m", module)
+
+
+def own_path() -> str:
+    """Return where this process finds its modules, as PYTHONPATH has it."""
+    return os.pathsep.join(sys.path)
+
+
+async def start_process(
+    *command: str,
+    env: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
+) -> Process:
+    """Start a process in a session of its own. Raises OSError where it cannot be started.
+
+    A cancellation while it starts kills it and waits for its end. The event loop's own function
+    would leave it running then, with no one to wait for it. A terminal's Ctrl-C reaches the parent
+    alone, which decides.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(*command, env=env, pass_fds=pass_fds, start_new_session=True)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _whatever_comes(starting)
+        if starting.exception() is None:
+            await end_process(starting.result())
+        raise
+
+
+async def end_process(process: Process) -> None:
+    """Kill a process and wait for its end, also when the caller is cancelled meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    ending = asyncio.ensure_future(process.wait())
+    if await _whatever_comes(ending):
+        raise asyncio.CancelledError
+
+
+async def _whatever_comes(task: asyncio.Task[Any]) -> bool:
+    """Wait for a task's end; return whether the caller was cancelled meanwhile."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
