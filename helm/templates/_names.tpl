@@ -1,6 +1,5 @@
 {{/*
-The chart's values as JSON, seen from its own templates and from those of a product's chart that
-depends on it.
+The chart's values as JSON, for its own templates and for those of a product's chart that depends on it.
 */}}
 {{- define "bizbasics-sidecar.values" -}}
 {{- if eq .Chart.Name "bizbasics-sidecar" -}}
@@ -10,7 +9,7 @@ depends on it.
 {{- end -}}
 {{- end -}}
 
-{{/* The product's slug, which every name comes from. */}}
+{{/* The product's slug; every name is derived from it. */}}
 {{- define "bizbasics-sidecar.product" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- $v.product | required "bizbasics-sidecar: product: give the product's slug" -}}
@@ -80,7 +79,7 @@ app.kubernetes.io/name: {{ include "bizbasics-sidecar.product" . | quote }}
 {{- $v.kubeVersion | default .Capabilities.KubeVersion.Version -}}
 {{- end -}}
 
-{{/* "true" where init containers can stay: Kubernetes 1.29, unless the values decide. */}}
+{{/* "true" if native sidecars work (Kubernetes 1.29), unless the values decide. */}}
 {{- define "bizbasics-sidecar.isNative" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- if eq $v.native "auto" -}}
@@ -89,7 +88,7 @@ app.kubernetes.io/name: {{ include "bizbasics-sidecar.product" . | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* The least time that a pod needs to end: the hook, the drain, and what telling the platform takes. */}}
+{{/* The minimum time that a pod needs to end: the hook, the drain, and the last reports to the platform. */}}
 {{- define "bizbasics-sidecar.graceSeconds" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- add (int $v.drain.preStopSeconds) (int $v.drain.seconds) 5 -}}
