@@ -77,7 +77,7 @@ class ClientClosedError(SidecarError):
 
 
 class OverQuotaError(SidecarError):
-    """The platform refused the units, and counted none. `quota` is what it told."""
+    """The platform refused the units, and counted none. `quota` is what it answered."""
 
     def __init__(self, org_id: str, amount: int, quota: Quota) -> None:
         super().__init__(

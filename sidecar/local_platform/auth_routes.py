@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import Access, Everyone, ProductCaller
+from sidecar.local_platform.access import AccessKind, Everyone, ProductCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.rejection import Rejection
@@ -23,7 +23,7 @@ class AuthRoutes:
     """What the sidecar and the products ask of the auth host."""
 
     def __init__(
-        self, keys: SigningKeys, directory: Directory, product: Access[ProductCaller]
+        self, keys: SigningKeys, directory: Directory, product: AccessKind[ProductCaller]
     ) -> None:
         self._keys = keys
         self._directory = directory

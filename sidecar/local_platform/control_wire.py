@@ -8,14 +8,14 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, JsonValue, RootModel, StringConstraints
 
 from sidecar.local_platform.wire import (
-    Body,
     Limit,
     Name,
     Query,
     QuotaReply,
-    Reply,
+    ReplyBody,
+    RequestBody,
     ResourceName,
-    Slug,
+    SlugText,
     Time,
 )
 
@@ -23,7 +23,7 @@ Scope = Literal["read", "write"]
 BOTH_SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
 
 
-class ControlBody(Body):
+class ControlBody(RequestBody):
     """A request body of `/_control`: a field it does not know is an error."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class ApiKey(ControlBody):
 
     key: Annotated[str, StringConstraints(pattern=r"^bbk_[\x21-\x7e]{1,250}$")]
     scopes: list[Scope] = Field(default_factory=lambda: list(BOTH_SCOPES))
-    product: Slug | None = None
+    product: SlugText | None = None
 
 
 class OrgBody(ControlBody):
@@ -51,13 +51,13 @@ class OrgBody(ControlBody):
 
     name: Name | None = None
     plan: Name | None = None
-    apps: list[Slug] | None = None
+    apps: list[SlugText] | None = None
     quotas: dict[ResourceName, Limit] | None = None
     members: list[Member] | None = None
     keys: list[ApiKey] | None = None
 
 
-class OrgReply(Reply):
+class OrgReply(ReplyBody):
     """An org as it is now."""
 
     org_id: str
@@ -77,7 +77,7 @@ class TokenBody(ControlBody):
     claims: Mapping[str, JsonValue] | None = None
 
 
-class TokenReply(Reply):
+class TokenReply(ReplyBody):
     """A `bb_at`."""
 
     token: str
@@ -89,7 +89,7 @@ class RotateBody(ControlBody):
     withdraw: bool = False
 
 
-class RotateReply(Reply):
+class RotateReply(ReplyBody):
     """The key that signs now, and all that are published."""
 
     kid: str
@@ -102,7 +102,7 @@ class ConsumesQuery(Query):
     org_id: Name | None = None
 
 
-class CountedConsume(Reply):
+class CountedConsume(ReplyBody):
     """One consume that was counted."""
 
     key: str | None

@@ -13,12 +13,12 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from sidecar.local_platform.access import Access
+from sidecar.local_platform.access import AccessKind
 from sidecar.local_platform.rejection import Rejection, bad_field
-from sidecar.local_platform.wire import Body, NoBody, NoQuery, Query
+from sidecar.local_platform.wire import NoBody, NoQuery, Query, RequestBody
 
 C = TypeVar("C")
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=RequestBody)
 Q = TypeVar("Q", bound=Query)
 
 
@@ -48,7 +48,7 @@ class Endpoint(Generic[C]):
         self,
         method_and_path: str,
         act: Callable[[Asked[C, Any, Any]], Awaitable[BaseModel]],
-        access: Access[C],
+        access: AccessKind[C],
         *,
         status: HTTPStatus = HTTPStatus.OK,
         rejects: tuple[HTTPStatus, ...] = (),
@@ -61,7 +61,7 @@ class Endpoint(Generic[C]):
         self.rejects = rejects
         self.body_may_be_empty = body_may_be_empty
         asked, reply = get_type_hints(act).values()
-        self.body: type[Body]
+        self.body: type[RequestBody]
         self.query: type[Query]
         _, self.body, self.query = get_args(asked)
         self.reply: type[BaseModel] = reply
@@ -96,7 +96,7 @@ class Endpoint(Generic[C]):
         except ValidationError as error:
             raise _misfit(error, "query") from error
 
-    def _body(self, raw: bytes) -> Body:
+    def _body(self, raw: bytes) -> RequestBody:
         if not raw and self.body_may_be_empty:
             raw = b"{}"
         try:

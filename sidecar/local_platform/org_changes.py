@@ -15,7 +15,7 @@ from sidecar.local_platform.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class OrgEvent:
     """Something that happened to an org. `product`: told to that product only, else to all."""
 
     name: str
@@ -42,7 +42,7 @@ class OrgChanges:
     """
 
     def __init__(
-        self, store: Store, directory: Directory, announce: Callable[[Sequence[Event]], None]
+        self, store: Store, directory: Directory, announce: Callable[[Sequence[OrgEvent]], None]
     ) -> None:
         """`announce` is called inside the transaction, with the events of one change."""
         self._store = store
@@ -88,7 +88,7 @@ class OrgChanges:
         return _View(org, self._directory.limits(org_id), people)
 
 
-def _events(before: _View | None, after: _View) -> Iterator[Event]:
+def _events(before: _View | None, after: _View) -> Iterator[OrgEvent]:
     org = after.org
     facts: dict[str, JsonValue] = {
         "name": org.name,
@@ -97,29 +97,29 @@ def _events(before: _View | None, after: _View) -> Iterator[Event]:
         "quotas": dict(after.limits),
     }
     if before is None:
-        yield Event("org.created", org.id, None, facts)
+        yield OrgEvent("org.created", org.id, None, facts)
     elif (before.org.name, before.org.plan) != (org.name, org.plan):
-        yield Event("org.updated", org.id, None, facts)
+        yield OrgEvent("org.updated", org.id, None, facts)
     yield from _entitlement_events(before, after, facts)
     yield from _member_events(before.people if before else {}, after)
 
 
 def _entitlement_events(
     before: _View | None, after: _View, facts: Mapping[str, JsonValue]
-) -> Iterator[Event]:
+) -> Iterator[OrgEvent]:
     org = after.org
     had = set(before.org.apps) if before else set()
     has = set(org.apps)
     for app in sorted(has - had):
-        yield Event("entitlement.granted", org.id, app, facts)
+        yield OrgEvent("entitlement.granted", org.id, app, facts)
     for app in sorted(had - has):
-        yield Event("entitlement.revoked", org.id, app, facts)
+        yield OrgEvent("entitlement.revoked", org.id, app, facts)
     if before and (before.org.plan, before.limits) != (org.plan, after.limits):
         for app in sorted(had & has):
-            yield Event("entitlement.updated", org.id, app, facts)
+            yield OrgEvent("entitlement.updated", org.id, app, facts)
 
 
-def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[Event]:
+def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[OrgEvent]:
     has = after.people
     for user_id in sorted(has.keys() | had.keys()):
         match had.get(user_id), has.get(user_id):
@@ -131,11 +131,11 @@ def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[Event]:
                 yield _member_event("member.updated", after.org.id, new)
 
 
-def _member_event(name: str, org_id: str, person: Person) -> Event:
+def _member_event(name: str, org_id: str, person: Person) -> OrgEvent:
     data: dict[str, JsonValue] = {
         "user_id": person.user_id,
         "email": person.email,
         "full_name": person.full_name,
         "role": person.role,
     }
-    return Event(name, org_id, None, data)
+    return OrgEvent(name, org_id, None, data)

@@ -55,7 +55,7 @@ _STATES: Final = {"delivered": "good", "pending": "near", "failed": "full", "dro
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PageView:
     """What the page shows as of `now`; lists are newest first.
 
     `consumes` tells of each whether it was counted; `faults` are in words, empty when none is set.
@@ -68,7 +68,7 @@ class View:
     faults: str
 
 
-def render(view: View) -> str:
+def render(view: PageView) -> str:
     """Return the page as HTML; everything that came from outside is escaped."""
     faults = (
         f'<p class="faults">Faults in force: <code>{escape(view.faults)}</code></p>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
+from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.quota_book import QuotaBook, store_is_down
 from sidecar.local_platform.wire import (
@@ -20,7 +20,7 @@ class QuotaRoutes:
     """Consume for products, status and breakdown for orgs."""
 
     def __init__(
-        self, book: QuotaBook, product: Access[ProductCaller], reader: Access[OrgCaller]
+        self, book: QuotaBook, product: AccessKind[ProductCaller], reader: AccessKind[OrgCaller]
     ) -> None:
         self._book = book
         self._product = product

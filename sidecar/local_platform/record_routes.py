@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from sidecar.local_platform.access import Access, OrgCaller
+from sidecar.local_platform.access import AccessKind, OrgCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.record_wire import (
-    CatalogProduct,
+    CatalogEntry,
     CatalogReply,
     PublishReply,
     RecordBody,
@@ -28,8 +28,8 @@ class RecordRoutes:
         self,
         records: Records,
         directory: Directory,
-        reader: Access[OrgCaller],
-        writer: Access[OrgCaller],
+        reader: AccessKind[OrgCaller],
+        writer: AccessKind[OrgCaller],
     ) -> None:
         self._records = records
         self._directory = directory
@@ -61,7 +61,7 @@ class RecordRoutes:
         has = () if org is None else org.apps
         return CatalogReply(
             products=[
-                CatalogProduct(product_id=slug, name=name, entitled=slug in has)
+                CatalogEntry(product_id=slug, name=name, entitled=slug in has)
                 for slug, name in self._directory.products().items()
             ]
         )

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from sidecar.local_platform.choices import LIST_LIMIT
 from sidecar.local_platform.paging import Offset, PageSize
-from sidecar.local_platform.wire import Body, Name, Query, Reply, Time
+from sidecar.local_platform.wire import Name, Query, ReplyBody, RequestBody, Time
 
 
 def _is_json(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -22,7 +22,7 @@ Meta = Annotated[dict[str, JsonValue], AfterValidator(_is_json)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
-class RecordBody(Body):
+class RecordBody(RequestBody):
     """`POST /v1/workspace-records` (contract, Workspace records)."""
 
     org_id: Name
@@ -37,14 +37,14 @@ class RecordBody(Body):
     meta: Meta = Field(default_factory=dict)
 
 
-class PublishReply(Reply):
+class PublishReply(ReplyBody):
     """Which record it is; the same one for the same source [api]."""
 
     workspace_record_id: str
     status: str
 
 
-class RecordReply(Reply):
+class RecordReply(ReplyBody):
     """A workspace record."""
 
     workspace_record_id: str
@@ -62,13 +62,13 @@ class RecordReply(Reply):
     updated_at: Time
 
 
-class FoundRecord(RecordReply):
+class RecordHit(RecordReply):
     """A record that a search found; a higher score is a better match."""
 
     score: float
 
 
-class RecordsReply(Reply):
+class RecordsReply(ReplyBody):
     """A page of records and how many there are in all [shape: ours]."""
 
     records: list[RecordReply]
@@ -77,14 +77,14 @@ class RecordsReply(Reply):
     offset: int
 
 
-class SearchReply(Reply):
+class SearchReply(ReplyBody):
     """What a search found, best first [shape: ours]."""
 
     query: str
-    results: list[FoundRecord]
+    results: list[RecordHit]
 
 
-class CatalogProduct(Reply):
+class CatalogEntry(ReplyBody):
     """A product, and whether the org has it."""
 
     product_id: str
@@ -92,10 +92,10 @@ class CatalogProduct(Reply):
     entitled: bool
 
 
-class CatalogReply(Reply):
+class CatalogReply(ReplyBody):
     """`GET /v1/catalog` [shape: ours]."""
 
-    products: list[CatalogProduct]
+    products: list[CatalogEntry]
 
 
 class RecordsQuery(Query):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.webhook_wire import ApiRequest
+from sidecar.local_platform.webhook_wire import RecordedRequest
 
 
 class RequestLog:
@@ -30,10 +30,10 @@ class RequestLog:
                 (choices.REQUESTS_KEPT,),
             )
 
-    def recent(self, credential: str, limit: int) -> Sequence[ApiRequest]:
+    def recent(self, credential: str, limit: int) -> Sequence[RecordedRequest]:
         """Return the latest calls made with a credential, newest first."""
         rows = self._store.rows(
             "SELECT * FROM api_requests WHERE credential = ? ORDER BY id DESC LIMIT ?",
             (credential, limit),
         )
-        return [ApiRequest(**row) for row in rows]
+        return [RecordedRequest(**row) for row in rows]

@@ -15,17 +15,17 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
 from sidecar.local_platform.credentials import new_api_key, new_internal_key
-from sidecar.local_platform.wire import Limit, Name, OrgId, ResourceName, Slug
+from sidecar.local_platform.wire import Limit, Name, OrgId, ResourceName, SlugText
 
-Step = str | int
-Problem = tuple[tuple[Step, ...], str]
+SeedStep = str | int
+SeedProblem = tuple[tuple[SeedStep, ...], str]
 """Where in the file, as keys and indexes, and what is wrong there."""
 
 
 class SeedProduct(ControlBody):
     """A product and its `bbas_` secret."""
 
-    slug: Slug
+    slug: SlugText
     key: Annotated[str, StringConstraints(pattern=r"^bbas_[\x21-\x7e]{1,250}$")]
     name: Name | None = None
 
@@ -36,7 +36,7 @@ class SeedOrg(ControlBody):
     id: OrgId
     name: Name | None = None
     plan: Name = "free"
-    apps: list[Slug] = Field(default_factory=list)
+    apps: list[SlugText] = Field(default_factory=list)
     quotas: dict[ResourceName, Limit] = Field(default_factory=dict)
     keys: list[ApiKey] = Field(default_factory=list)
     members: list[Member] = Field(default_factory=list)
@@ -97,7 +97,7 @@ def parse_seed(text: str, name: str) -> Seed:
         raise UserError(f"{name}:{line}: {reason}") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{name}:1: not plain data: {error}") from error
-    problems: list[Problem] = list(_repeated_keys(root, ()))
+    problems: list[SeedProblem] = list(_repeated_keys(root, ()))
     seed: Seed | None = None
     try:
         seed = Seed.model_validate_json(content)
@@ -124,12 +124,12 @@ def check_seed(seed: Seed) -> None:
         raise UserError("; ".join(f"seed: {_said(where, what)}" for where, what in problems))
 
 
-def _contradictions(seed: Seed) -> list[Problem]:
+def _contradictions(seed: Seed) -> list[SeedProblem]:
     return [*_duplicates(seed), *_strangers(seed)]
 
 
-def _duplicates(seed: Seed) -> Iterator[Problem]:
-    named: list[tuple[tuple[Step, ...], str]] = []
+def _duplicates(seed: Seed) -> Iterator[SeedProblem]:
+    named: list[tuple[tuple[SeedStep, ...], str]] = []
     for index, product in enumerate(seed.products):
         named.append((("products", index, "slug"), product.slug))
         named.append((("products", index, "key"), product.key))
@@ -138,7 +138,7 @@ def _duplicates(seed: Seed) -> Iterator[Problem]:
         named += [
             (("orgs", index, "keys", place, "key"), key.key) for place, key in enumerate(org.keys)
         ]
-    seen: set[tuple[Step, str]] = set()
+    seen: set[tuple[SeedStep, str]] = set()
     for where, value in named:
         kind = where[-1]
         if (kind, value) in seen:
@@ -148,7 +148,7 @@ def _duplicates(seed: Seed) -> Iterator[Problem]:
         seen.add((kind, value))
 
 
-def _strangers(seed: Seed) -> Iterator[Problem]:
+def _strangers(seed: Seed) -> Iterator[SeedProblem]:
     known = [product.slug for product in seed.products]
     for index, org in enumerate(seed.orgs):
         for place, app in enumerate(org.apps):
@@ -165,12 +165,12 @@ def _strangers(seed: Seed) -> Iterator[Problem]:
                 )
 
 
-def _said(where: Sequence[Step], what: str) -> str:
+def _said(where: Sequence[SeedStep], what: str) -> str:
     path = ".".join(str(step) for step in where)
     return f"{path}: {what}" if path else what
 
 
-def _repeated_keys(node: yaml.Node | None, where: tuple[Step, ...]) -> Iterator[Problem]:
+def _repeated_keys(node: yaml.Node | None, where: tuple[SeedStep, ...]) -> Iterator[SeedProblem]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -184,7 +184,7 @@ def _repeated_keys(node: yaml.Node | None, where: tuple[Step, ...]) -> Iterator[
             yield from _repeated_keys(value, (*where, index))
 
 
-def _line(node: yaml.Node | None, where: Sequence[Step]) -> int:
+def _line(node: yaml.Node | None, where: Sequence[SeedStep]) -> int:
     """Return the line, from 1, of the deepest part of `where` that the file has."""
     line = 1
     for step in where:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
+from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.paging import RecentQuery
 from sidecar.local_platform.request_log import RequestLog
@@ -27,8 +27,8 @@ class WebhookRoutes:
         self,
         book: WebhookBook,
         log: RequestLog,
-        product: Access[ProductCaller],
-        reader: Access[OrgCaller],
+        product: AccessKind[ProductCaller],
+        reader: AccessKind[OrgCaller],
         wake: Callable[[], None],
     ) -> None:
         """`wake` is called when a delivery is owed."""

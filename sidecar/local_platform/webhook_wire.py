@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, RootModel, StringConstraints
 
-from sidecar.local_platform.wire import Body, Name, Reply, Time
+from sidecar.local_platform.wire import Name, ReplyBody, RequestBody, Time
 
 _URL: Final = (
     r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[::1\])"
@@ -18,14 +18,14 @@ Of IPv6 addresses only this machine's own: a pattern cannot tell the others from
 """
 
 
-class WebhookBody(Body):
+class WebhookBody(RequestBody):
     """`POST /v1/webhooks`: `*` and `family.*` subscribe to more than one event [ours]."""
 
     url: Annotated[str, StringConstraints(max_length=2000, pattern=_URL)]
     event_types: Annotated[list[Name], Field(min_length=1, max_length=100)]
 
 
-class WebhookReply(Reply):
+class WebhookReply(ReplyBody):
     """A registered endpoint, with the secret that is shown this once."""
 
     id: str
@@ -35,14 +35,14 @@ class WebhookReply(Reply):
     created_at: Time
 
 
-class WebhookTestReply(Reply):
+class WebhookTestReply(ReplyBody):
     """The delivery that a test started; `GET /v1/dev/webhook-deliveries` tells how it went."""
 
     delivery_id: str
     event: str
 
 
-class ApiRequest(Reply):
+class RecordedRequest(ReplyBody):
     """A call made with the caller's own credentials; without the query, which may be private."""
 
     method: str
@@ -52,13 +52,13 @@ class ApiRequest(Reply):
     at: Time
 
 
-class ApiRequestsReply(Reply):
+class ApiRequestsReply(ReplyBody):
     """Recent calls, newest first [shape: ours]."""
 
-    requests: list[ApiRequest]
+    requests: list[RecordedRequest]
 
 
-class Delivery(Reply):
+class Delivery(ReplyBody):
     """A webhook delivery; `last_status` 0 when no answer came."""
 
     id: str
@@ -75,7 +75,7 @@ class Delivery(Reply):
     updated_at: Time
 
 
-class DeliveriesReply(Reply):
+class DeliveriesReply(ReplyBody):
     """Recent deliveries, newest first [shape: ours]."""
 
     deliveries: list[Delivery]
