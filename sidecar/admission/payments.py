@@ -58,7 +58,8 @@ class Payments:
 
         When it returns, whatever the ruling owes to the journal is in it.
         """
-        now = Moment.of(self._clock)
+        clock = self._clock
+        now = Moment(clock.monotonic(), clock.time())
         finding: MeteredFinding | None = self._from_books(charge, meter, identity, now)
         if finding is None:
             finding, now = await self._from_platform(charge, meter, identity, now)

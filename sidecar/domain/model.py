@@ -11,7 +11,7 @@ interface and appear unchanged in metrics, logs, error bodies and docs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -98,6 +98,8 @@ class Quota:
     remaining: Final[int]
     period: Final[str]
     reset_at: Final[float]
+    unlimited: bool = field(init=False, compare=False, repr=False)
+    """True for the platform's -1, which may also be its store being down."""
 
     def __init__(
         self, resource: str, limit: int, used: int, remaining: int, period: str, reset_at: float
@@ -108,11 +110,7 @@ class Quota:
         self.remaining = remaining
         self.period = period
         self.reset_at = reset_at
-
-    @property
-    def unlimited(self) -> bool:
-        """True for the platform's -1, which may also be its store being down."""
-        return self.limit == UNLIMITED
+        self.unlimited = limit == UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
