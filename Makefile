@@ -102,7 +102,7 @@ image-test: $(VENV)/.dev ## build the image and try it as a pod, with podman (Li
 	@[ "$$(uname -s)" != Linux ] || .ci/install-programs podman runc debootstrap netavark catatonit
 	$(VENV)/bin/python -m tests.kubernetes.image
 
-format: $(VENV)/.dev ## format the code and mend what the linter can mend
+format: $(VENV)/.dev ## format the code and fix what the linter can fix
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 

@@ -1,8 +1,9 @@
-"""Do what the README's quick start says: `make demo`, then paste the curl lines that it prints.
+"""Do what the README says: `make demo` with the lines that it prints, then the path by hand.
 
-Fails unless one answer carries RateLimit headers, one is a stream of events, one is a 429 problem
-with its reset time, the metrics agree with what the platform counted, and the demo ends on an
-interrupt.
+Fails unless one answer of the demo carries RateLimit headers, one is a stream of events, one is a
+429 problem with its reset time, the metrics agree with what the platform counted, and the demo ends
+on an interrupt. Fails also unless the commands of "In front of your own product", pasted into a
+shell in an empty folder, end in one 401, three answers of the product and one 429.
 """
 # ruff: noqa: INP001, S603, S607 - a script, which runs what the README tells its readers to run
 
@@ -11,13 +12,17 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 PATIENCE: Final = 120.0  # seconds until the demo has printed its lines, installing included
 PASTED: Final = 5  # three calls, the metrics, what the platform counted
 CURL: Final = re.compile(r"^[ \t$]*(curl .*?(?:\\\n.*?)*)[ \t]*$", re.MULTILINE)
@@ -69,9 +74,69 @@ def units(answers: str) -> tuple[int, int]:
     return sum(map(int, let_through)), sum(map(int, counted))
 
 
-def main() -> None:
+def pasted_by_hand() -> str:
+    """Return the README's commands for a product of one's own, without the container's."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## In front of your own product")[2].partition("**As a container**")[
+        0
+    ]
+    return "".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def by_hand() -> None:
+    """Paste the README's commands, with free ports; exit when the answers are others."""
+    platform, product, sidecar, admin = free_ports(4)
+    new = {
+        "~/bb-sidecar-env": "./env",
+        "pip install .": f"pip install --quiet {ROOT}",
+        "bb-sidecar platform": f"bb-sidecar platform --listen 127.0.0.1:{platform}",
+        "bb-sidecar token": f"bb-sidecar token --platform http://127.0.0.1:{platform}",
+        "127.0.0.1:8092": f"127.0.0.1:{platform}",
+        "http.server 3000": f"http.server {product}",
+        "127.0.0.1:3000": f"127.0.0.1:{product}",
+        "127.0.0.1:8080": f"127.0.0.1:{sidecar}",
+        "127.0.0.1:9901": f"127.0.0.1:{admin}",
+    }
+    commands = pasted_by_hand()
+    if gone := [old for old in new if old not in commands]:
+        sys.exit(f"quick start: not in the README's commands any more: {', '.join(gone)}")
+    commands = re.sub("|".join(map(re.escape, new)), lambda found: new[found[0]], commands)
+    commands = f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{commands}"
+    with tempfile.TemporaryDirectory(prefix="bb-quick-start-") as folder:
+        ran = subprocess.run(
+            ["bash", "-e", "-m", "-c", commands],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            cwd=folder,
+            env=os.environ
+            | {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PORT": str(sidecar),
+                "SIDECAR_ADMIN": f"127.0.0.1:{admin}",
+            },
+        )
+    sys.stdout.write(ran.stdout)
+    if ran.returncode:
+        sys.exit(f"quick start: by hand: exit status {ran.returncode}: {ran.stderr}")
+    told = re.findall(r"HTTP/1\.1 (\d+)", ran.stdout)
+    if told != ["401", "200", "200", "200", "429"]:
+        sys.exit(f"quick start: by hand: answered {told}")
+
+
+def demo() -> None:
     """Run the demo, paste its lines, interrupt it."""
-    demo = subprocess.Popen(
+    running = subprocess.Popen(
         ["make", "demo"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -81,7 +146,7 @@ def main() -> None:
         start_new_session=True,
     )
     try:
-        answers = "".join(paste(line) for line in curl_lines(demo))
+        answers = "".join(paste(line) for line in curl_lines(running))
         sys.stdout.write(answers)
         missing = [
             name
@@ -93,11 +158,17 @@ def main() -> None:
         let_through, counted = units(answers)
         if not let_through == counted > 0:
             sys.exit(f"quick start: {let_through} units let through, {counted} counted")
-        os.killpg(demo.pid, signal.SIGINT)
-        demo.wait(timeout=15)
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait(timeout=15)
     finally:
-        if demo.poll() is None:
-            os.killpg(demo.pid, signal.SIGKILL)
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+
+
+def main() -> None:
+    """Run both ways."""
+    demo()
+    by_hand()
     sys.stdout.write("quick start: as the README says\n")
 
 

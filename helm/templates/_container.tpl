@@ -1,5 +1,5 @@
 {{/*
-The sidecar's container: the one body that the library, the injector and the gateway share.
+The sidecar's container, shared by the library, the injector and the gateway.
 Takes a dict: root (the chart's context), facts (product, secret, upstream, port as strings).
 */}}
 {{- define "bizbasics-sidecar.containerBody" -}}
@@ -53,7 +53,7 @@ env:
     value: {{ $v.listenAddress | quote }}
   - name: SIDECAR_ADMIN
     value: {{ printf "%s:%d" (ternary "[::1]" "127.0.0.1" (eq $v.listenAddress "::")) (int $v.ports.admin) | quote }}
-  # In a mesh calls of other pods arrive from loopback too: only who has the file may drain.
+  # In a mesh, calls of other pods also arrive from loopback: only a container with this file may drain.
   - name: SIDECAR_ADMIN_SOCKET
     value: /run/bb-sidecar/admin.sock
   - name: SIDECAR_METRICS
@@ -119,14 +119,14 @@ env:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 volumeMounts:
-  # A whole folder, and no subPath: else the kubelet's changes would never be seen.
+  # A whole folder and no subPath: with a subPath, changes by the kubelet would not be seen.
   - name: bb-policy
     mountPath: /etc/bb-sidecar/policy
     readOnly: true
   - name: bb-keys
     mountPath: /etc/bb-sidecar/keys
     readOnly: true
-  # An empty folder over the place of the pod's token, which is the product's and not ours.
+  # An empty folder hides the pod's service-account token: it is the product's, not ours.
   - name: bb-no-token
     mountPath: /var/run/secrets/kubernetes.io/serviceaccount
     readOnly: true
@@ -150,7 +150,7 @@ resources:
 lifecycle:
   preStop:
     exec:
-      # A native sidecar hears SIGTERM only when the product has ended: the hook drains it before.
+      # A native sidecar gets SIGTERM only when the product has ended: the hook drains it before.
       command: [bb-sidecar, drain, --admin-socket, /run/bb-sidecar/admin.sock, --after, {{ int $v.drain.preStopSeconds | quote }}]
 {{- range $name, $path := dict "startup" "/health" "liveness" "/health" "readiness" "/ready" }}
 {{ $name }}Probe:
@@ -160,8 +160,8 @@ lifecycle:
 {{- end -}}
 
 {{/*
-Refuses a memory limit that the workers do not fit into. Takes the values. The same numbers as
-sidecar/app/memory_limit.py: 64Mi for each process, and twice the least of 8Mi for request bodies.
+Refuses a memory limit that is too small for the workers. Takes the values. The same numbers as
+sidecar/app/memory_limit.py: 64Mi for each process, and twice the minimum of 8Mi for request bodies.
 */}}
 {{- define "bizbasics-sidecar.checkMemory" -}}
 {{- $limit := dig "limits" "memory" "" .resources -}}
@@ -221,7 +221,7 @@ on a low port. Takes a dict: root, port.
 - name: bb-keys
   secret:
     secretName: {{ .facts.secret | quote }}
-    # Read by a user that is not the owner, in the one container that mounts it.
+    # Readable for a user that is not the owner; only one container mounts it.
     defaultMode: 0444
     optional: false
     items:

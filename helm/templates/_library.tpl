@@ -1,5 +1,5 @@
 {{/*
-What a product's own chart includes. All of them take the product's root context.
+Templates for a product's own chart. All of them take the product's root context.
 
   bizbasics-sidecar.initContainers   the key with the sidecar in it; nothing before Kubernetes 1.29
   bizbasics-sidecar.initContainer    the same as an item, for a chart that has init containers
@@ -8,7 +8,7 @@ What a product's own chart includes. All of them take the product's root context
   bizbasics-sidecar.annotations      annotations of the pod template
   bizbasics-sidecar.productEnv       items of the product container's env: its PORT
   bizbasics-sidecar.productLifecycle the product container's lifecycle; nothing before 1.30
-  bizbasics-sidecar.graceSeconds     the least terminationGracePeriodSeconds
+  bizbasics-sidecar.graceSeconds     the minimum of terminationGracePeriodSeconds
 */}}
 {{- define "bizbasics-sidecar.facts" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}

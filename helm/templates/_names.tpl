@@ -57,7 +57,7 @@ of a user's choice are taken as they are, and empty where they are null: `limits
 {{- end -}}
 {{- end -}}
 
-{{/* The product's slug, which every name comes from. */}}
+{{/* The product's slug; every name is derived from it. */}}
 {{- define "bizbasics-sidecar.product" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- /* The default is for `helm lint`, in which nothing is required. */ -}}
@@ -167,7 +167,7 @@ CIDRs of settings.trustedProxies, between commas: a word among them stands for t
 {{- $v.kubeVersion | default .Capabilities.KubeVersion.Version -}}
 {{- end -}}
 
-{{/* "true" where init containers can stay: Kubernetes 1.29, unless the values decide. */}}
+{{/* "true" if native sidecars work (Kubernetes 1.29), unless the values decide. */}}
 {{- define "bizbasics-sidecar.isNative" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- if eq $v.native "auto" -}}
@@ -176,7 +176,7 @@ CIDRs of settings.trustedProxies, between commas: a word among them stands for t
 {{- end -}}
 {{- end -}}
 
-{{/* The least time that a pod needs to end: the hook, the drain, and what telling the platform takes. */}}
+{{/* The minimum time that a pod needs to end: the hook, the drain, and the last reports to the platform. */}}
 {{- define "bizbasics-sidecar.graceSeconds" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
 {{- add (int $v.drain.preStopSeconds) (int $v.drain.seconds) 5 -}}

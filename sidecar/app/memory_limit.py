@@ -44,7 +44,7 @@ def body_memory(setting: int | None, share: Share, root: Path = Path("/")) -> in
                 "memory_limit": limit,
                 "workers": share.of,
                 "memory_wanted": PROCESS * processes(share.of) + LEAST * _PART * share.of,
-                "fix": "raise the container's memory limit, or run fewer --workers",
+                "hint": "raise the container's memory limit, or run fewer --workers",
             },
         )
     return min(DEFAULT, max(LEAST, bound))

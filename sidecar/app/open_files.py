@@ -63,7 +63,7 @@ def room_for(limits: Limits) -> Room:
                 "in_force": room.limits.max_connections,
                 "open_files_limit": allowed,
                 "open_files_wanted": _wanted(limits),
-                "fix": "raise the hard limit of open files (ulimit -Hn, LimitNOFILE, the"
+                "hint": "raise the hard limit of open files (ulimit -Hn, LimitNOFILE, the"
                 " container runtime's), or set --max-connections to what is in force",
             },
         )

@@ -139,8 +139,8 @@ class App:
 
             webhook = await open_side_jobs(context, policies, parts)
         if policies.current.notices and settings.org.api_key is None:
-            mend = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
-            log.warning("notices_off", extra={"mend": mend})
+            hint = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
+            log.warning("notices_off", extra={"hint": hint})
         server = Server(
             gateway,
             limits=limits,

@@ -59,7 +59,7 @@ class Registrar:
                     extra={
                         "problem": str(error),
                         "next_try_seconds": wait,
-                        "fix": "see that the platform knows the key and reaches --webhook-url",
+                        "hint": "see that the platform knows the key and reaches --webhook-url",
                     },
                 )
                 await self._sleep(wait)

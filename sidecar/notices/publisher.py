@@ -102,7 +102,7 @@ class Publisher:
                 extra={
                     "org": org_id,
                     "problem": str(error),
-                    "mend": "give a bbk_ key with write access to this org, or take out `notices`",
+                    "hint": "give a bbk_ key with write access to this org, or take out `notices`",
                     "repeat_key": "",
                 },
             )

@@ -94,7 +94,7 @@ BREAKER_STATE = Metric(
 )  # fmt: skip
 DEGRADED = _counter(
     "platform_degraded_total", ("kind",),
-    "Calls decided without an answer to trust. credential_refused: mend the key; else wait.",
+    "Calls decided without an answer to trust. credential_refused: fix the key; else wait.",
 )  # fmt: skip
 FAIL_OPEN_SPENT = Metric(
     "fail_open_budget_spent_ratio", Kind.GAUGE_MAX, (),

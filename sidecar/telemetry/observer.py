@@ -58,11 +58,11 @@ class Observer(Metrics):
     @override
     def platform_degraded(self, kind: FailureKind) -> None:
         super().platform_degraded(kind)
-        mend = _OUR_MISTAKE.get(kind)
-        if mend is not None:
+        hint = _OUR_MISTAKE.get(kind)
+        if hint is not None:
             _log.error(
                 "platform_refuses",
-                extra={"kind": kind.value, "mend": mend, "repeat_key": kind.value},
+                extra={"kind": kind.value, "hint": hint, "repeat_key": kind.value},
             )
 
     @override

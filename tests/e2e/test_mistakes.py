@@ -1,4 +1,4 @@
-"""A user's mistakes: one line each on stderr that names the thing and the mend, exit status 2."""
+"""A user's mistakes: one line each on stderr that names the thing and the fix, exit status 2."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ async def test_clients_take_no_descriptor_that_others_need(limit: int, said: byt
         assert warning["setting"] == "--max-connections"
         assert warning["open_files_limit"] == limit
         assert warning["in_force"] == fitted(Limits(), limit).limits.max_connections
-        assert "hard limit" in warning["fix"]
+        assert "hard limit" in warning["hint"]
         await eventually(free, lambda status: status == 200)
 
 

@@ -11,7 +11,7 @@ from tests.fuzz.targets import CORPUS, FINDINGS, TARGETS, inputs, load
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_known_input_breaks_a_target(name: str) -> None:
-    """What was once found stays mended, and each seed is one that holds."""
+    """What was once found stays fixed, and each seed is one that holds."""
     target = load(name)
     for path in inputs(name):
         try:

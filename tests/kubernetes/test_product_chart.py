@@ -67,7 +67,7 @@ def test_the_product_is_told_another_port() -> None:
 
 
 def test_a_chart_without_the_dependency_is_told() -> None:
-    """The mend is in the message."""
+    """The fix is in the message."""
     with (
         Chart.load(ROOT / "tests" / "kubernetes" / "product") as bare,
         pytest.raises(HelmError, match=r"dependencies|no template"),

@@ -101,7 +101,7 @@ async def test_many_changes_at_once_end_with_the_last(tmp_path: Path) -> None:
 
 
 async def test_a_rotated_key_is_used_without_a_restart(tmp_path: Path) -> None:
-    """A wrong key is refused by the platform; the right one in the Secret mends it."""
+    """A wrong key is refused by the platform; the right one in the Secret fixes it."""
     async with _mounted(tmp_path, key="bbas_of_yesterday") as mounted:
         assert (await mounted.call()).headers["x-quota-decision"] == "fail_open"
         mounted.keys.write({"PLATFORM_INTERNAL_KEY": KEY})

@@ -117,7 +117,7 @@ def _platform(dashboard: Dashboard) -> None:
         series_panel(
             "Decided without an answer",
             "Calls that went by on_platform_error, by what failed. When credential_refused,"
-            " forbidden, not_found or unprocessable is here: waiting does not mend it. disguised:"
+            " forbidden, not_found or unprocessable is here: waiting does not fix it. disguised:"
             " the platform's own store is down.",
             Query(q.rate("platform_degraded_total", by="kind") + " > 0", "{{kind}}"),
             unit="reqps",

@@ -182,7 +182,7 @@ CASES: Final[Sequence[Case]] = (
 
     Case("rejected", POLICY, counted("policy_last_reload_successful", "1 0x20"), "5m",
          [severe("warning", POD)]),
-    Case("mended at once", POLICY, counted("policy_last_reload_successful", "1 0 1x20"), "5m"),
+    Case("fixed at once", POLICY, counted("policy_last_reload_successful", "1 0 1x20"), "5m"),
 
     Case("85 % used", NEAR, quota("850x20", "150x20"), "10m", [severe("info", ORG)]),
     Case("79 % used", NEAR, quota("790x20", "210x20"), "10m"),

@@ -231,7 +231,7 @@ class Scene:
         file.write_text(good + "\nunknown: true\n")
         await self._reload()
         await asyncio.sleep(2.0)
-        file.write_text(good + "\n# mended\n")
+        file.write_text(good + "\n# fixed\n")
         await self._reload()
         await self._reload()
 

@@ -33,7 +33,7 @@ class Pod:
 
 
 def program(*names: str) -> str:
-    """Return where the first of these programs is; AssertionError with the mend when none is."""
+    """Return where the first of these programs is; AssertionError with the fix when none is."""
     for name in names:
         found = shutil.which(name)
         if found:

@@ -128,7 +128,7 @@ def test_a_success_in_between_starts_the_row_anew(desk: Desk) -> None:
 
 
 def test_registering_again_enables(desk: Desk) -> None:
-    """The product mended it and says so."""
+    """The product fixed it and says so."""
     for _ in range(10):
         desk.fail_for_good()
     body = WebhookBody(url="http://product.test/hook", event_types=["*"])

@@ -174,7 +174,7 @@ async def test_watch_tells_when_the_bad_file_is_taken_back(
 async def test_watch_rejects_a_file_that_stays_away(
     file: Path, store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:
-    """Once, and the same bytes coming back mend it."""
+    """Once, and the same bytes coming back fix it."""
     async with watching(store):
         remove(file)
         await until(lambda: store.last_error is not None)
@@ -250,7 +250,7 @@ async def test_explicit_reload_goes_before_a_watch_under_way(
 async def test_a_missing_file_that_comes_back_as_it_was_is_news(
     file: Path, store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:
-    """A reload that found nothing is mended by the same bytes."""
+    """A reload that found nothing is fixed by the same bytes."""
     remove(file)
     assert await store.reload() is ReloadOutcome.REJECTED
     put(file, text("first"))

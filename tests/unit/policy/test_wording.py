@@ -1,4 +1,4 @@
-"""Mistakes of shape, in words that name the thing, the value and the mend."""
+"""Mistakes of shape, in words that name the thing, the value and the fix."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_key_in_quotes_is_refused(what: str, form: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a b", b"x" * 9000, b"'bbas_x'"])
 def test_a_bad_file_is_named_and_not_shown(tmp_path: Path, content: bytes) -> None:
-    """One line with the path and the mend."""
+    """One line with the path and the fix."""
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"key file {path}: ") as raised:

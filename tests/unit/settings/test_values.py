@@ -59,7 +59,7 @@ def test_an_origin_is_scheme_host_and_port(text: str, origin: Origin) -> None:
     ],
 )  # fmt: skip
 def test_anything_more_or_less_is_no_origin(text: str) -> None:
-    """A path, a credential, a bad host or port: each an error with a mend."""
+    """A path, a credential, a bad host or port: each an error with a fix."""
     with pytest.raises(ValueError, match="give scheme, host and port alone"):
         parse_origin(text)
 

@@ -54,7 +54,7 @@ def test_what_waiting_does_not_mend_is_an_error(
     observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     observer.platform_degraded(kind)
     assert events() == [("ERROR", "platform_refuses")]
-    assert caplog.records[0].__dict__["mend"]
+    assert caplog.records[0].__dict__["hint"]
     assert observer.snapshot().values["platform_degraded_total"][kind.value,] == 1
 
 
