@@ -223,7 +223,7 @@ class LeaseBook:
         self._ended(slot, LeaseEvent.REFUSE, now)
 
     def fail(self, slot: Slot, now: Moment) -> None:
-        """No answer to trust came."""
+        """No valid answer came."""
         self._ended(slot, LeaseEvent.FAIL, now)
 
     def figures(self) -> LeaseFigures:

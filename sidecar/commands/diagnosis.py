@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, ok, warning or failure, with the mend. Pure."""
+"""What the doctor finds: one line each, ok, warning or failure, with the fix. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Diagnosis:
     check: str
     level: Level
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(check: str, text: str) -> Diagnosis:
@@ -48,14 +48,14 @@ def ok(check: str, text: str) -> Diagnosis:
     return Diagnosis(check, Level.OK, text)
 
 
-def warning(check: str, text: str, mend: str) -> Diagnosis:
-    """Make a line that somebody should look at."""
-    return Diagnosis(check, Level.WARNING, text, mend)
+def warning(check: str, text: str, fix: str) -> Diagnosis:
+    """Make a line for something to look at."""
+    return Diagnosis(check, Level.WARNING, text, fix)
 
 
-def failure(check: str, text: str, mend: str) -> Diagnosis:
-    """Make a line that has to be mended."""
-    return Diagnosis(check, Level.FAILURE, text, mend)
+def failure(check: str, text: str, fix: str) -> Diagnosis:
+    """Make a line that has to be fixed."""
+    return Diagnosis(check, Level.FAILURE, text, fix)
 
 
 def worst(findings: Iterable[Diagnosis]) -> Level:
@@ -78,8 +78,8 @@ def of_clock(platform: float | None, before: float, after: float) -> Diagnosis:
     off = max(0.0, late, early)
     text = f"this machine is {off:.0f} s {'ahead' if late > early else 'behind'}"
     if off > LEEWAY_SECONDS:
-        mend = "set the clock (NTP): tokens are judged expired or not yet valid"
-        return failure("clocks", text, mend)
+        fix = "set the clock (NTP): tokens are judged expired or not yet valid"
+        return failure("clocks", text, fix)
     if off > _SUSPICIOUS_SECONDS:
         return warning(
             "clocks", text, f"set the clock (NTP): at {LEEWAY_SECONDS:.0f} s tokens fail"
@@ -108,12 +108,12 @@ def of_drift(drifts: Sequence[Drift]) -> list[Diagnosis]:
     ]
 
 
-def mend_of(error: PlatformError) -> str:
+def fix_for(error: PlatformError) -> str:
     """Say what to do about a call that brought no answer to judge."""
     if isinstance(error, UnreadableAnswerError | NotFoundError) or error.status in _NOT_DONE_HERE:
         return "see that the URL is the platform's own, and that nothing answers in its place"
     if error.status is not None:
-        return "the platform is there and fails: ask again later, or tell the platform"
+        return "the platform is there and fails: ask again later, or report it to the platform"
     return "check the URL, DNS, and the network policy from here"
 
 
@@ -128,24 +128,24 @@ def of_internal_key(error: PlatformError | None, stranger: PlatformError | None)
             "bbas_ key", "refused", "take the product's bbas_ key of this platform, not a bbk_ one"
         )
     if error is not None and not isinstance(error, NotFoundError) and not _was_judged(error):
-        return failure("bbas_ key", str(error), mend_of(error))
+        return failure("bbas_ key", str(error), fix_for(error))
     if _status_of(stranger) == _status_of(error):
-        mend = "see that the URL is the platform's API: set PLATFORM_API_URL, or --platform-url"
-        return failure("bbas_ key", "a key that is none is answered alike", mend)
+        fix = "see that the URL is the platform's API: set PLATFORM_API_URL, or --platform-url"
+        return failure("bbas_ key", "a key that is none is answered alike", fix)
     return ok("bbas_ key", "accepted")
 
 
 def of_product(error: PlatformError | None, product: str) -> Diagnosis:
     """Judge the answer to a consume for an org that cannot be, in the policy's product's name."""
     if isinstance(error, ForbiddenError):
-        mend = "mend `product` in the policy (or --product), or take that product's key"
-        return failure("product", f"the key is not of {product!r}: {error.detail}", mend)
+        fix = "correct `product` in the policy (or --product), or take that product's key"
+        return failure("product", f"the key is not of {product!r}: {error.detail}", fix)
     if isinstance(error, NotFoundError) or (error is not None and _was_judged(error)):
         return ok("product", f"the key does not contradict {product!r}")
     if error is None:
-        mend = "compare the key's product with the policy by hand"
-        return warning("product", "the platform answers for an org that is none", mend)
-    return warning("product", str(error), "mend what is above, and ask again")
+        fix = "compare the key's product with the policy by hand"
+        return warning("product", "the platform answers for an org that is none", fix)
+    return warning("product", str(error), "fix what is above, and run it again")
 
 
 def _number_of(keys: Sequence[SigningKey]) -> str:

@@ -26,7 +26,7 @@ from sidecar.commands.diagnosis import (
     Diagnosis,
     Level,
     failure,
-    mend_of,
+    fix_for,
     of_clock,
     of_drift,
     of_internal_key,
@@ -59,7 +59,7 @@ async def examine(
     access: PlatformAccess,
     environ: Mapping[str, str],
 ) -> Shown:
-    """Look at everything; exit 1 where something has to be mended."""
+    """Look at everything; exit 1 where something has to be fixed."""
     given = read_section(DoctorSettings, args, environ)
     policy = _policy(given.policy, environ)
     internal_key, auth_host, openapi, (entitled, api_key) = await asyncio.gather(
@@ -76,11 +76,11 @@ async def examine(
         findings.append(ok("product", "none to compare with: give --policy, or --product"))
     else:
         findings += await _of_product(client, access, product, entitled)
-    rows = [(each.level.value, each.check, each.text, each.mend) for each in findings]
+    rows = [(each.level.value, each.check, each.text, each.fix) for each in findings]
     level = worst(findings)
     return Shown(
         findings,
-        ("", "what", "how it is", "mend"),
+        ("", "what", "how it is", "fix"),
         rows,
         note=f"{access.url}: {level.value}",
         status=1 if level is Level.FAILURE else 0,
@@ -112,8 +112,8 @@ def _way(access: PlatformAccess) -> list[Diagnosis]:
 async def _internal_key(client: PlatformClient, access: PlatformAccess) -> Diagnosis:
     if access.internal_key is None:
         return failure("bbas_ key", "none", "set PLATFORM_INTERNAL_KEY, or give --key-file")
-    async with replace(access, internal_key=_NO_KEY, api_key=None).client() as nobody:
-        return of_internal_key(*await asyncio.gather(_tried(client), _tried(nobody)))
+    async with replace(access, internal_key=_NO_KEY, api_key=None).client() as unknown:
+        return of_internal_key(*await asyncio.gather(_tried(client), _tried(unknown)))
 
 
 async def _tried(client: PlatformClient) -> PlatformError | None:
@@ -130,7 +130,7 @@ async def _auth_host(client: PlatformClient) -> list[Diagnosis]:
     try:
         host = await client.auth_host()
     except PlatformError as error:
-        return [failure("key set", str(error), mend_of(error))]
+        return [failure("key set", str(error), fix_for(error))]
     return [of_keys(host.keys), of_clock(host.date, before, time.time())]
 
 
@@ -138,7 +138,7 @@ async def _openapi(client: PlatformClient) -> list[Diagnosis]:
     try:
         return of_drift(find_drift(await client.openapi()))
     except PlatformError as error:
-        return [warning("openapi", str(error), "what has changed there cannot be told")]
+        return [warning("openapi", str(error), "what has changed there is not known")]
 
 
 async def _api_key(
@@ -146,20 +146,20 @@ async def _api_key(
 ) -> tuple[Mapping[str, bool] | None, Diagnosis]:
     """Judge the org's key; return the catalog's products too, and whether the org has each."""
     if access.api_key is None and notices:
-        mend = "give a bbk_ key with write access, or take `notices` out of the policy"
-        return None, warning("bbk_ key", "none given: the policy's notices stay off", mend)
+        fix = "give a bbk_ key with write access, or take `notices` out of the policy"
+        return None, warning("bbk_ key", "none given: the policy's notices stay off", fix)
     if access.api_key is None:
         return None, ok("bbk_ key", "none given; only notices and an org's commands need one")
     try:
         org_id = (await client.quota_status()).org_id
         catalog = {each.product_id: each.entitled for each in await client.catalog()}
     except CredentialRefusedError:
-        mend = "take a bbk_ key of this platform, not the bbas_ one"
-        return None, failure("bbk_ key", "refused", mend)
+        fix = "take a bbk_ key of this platform, not the bbas_ one"
+        return None, failure("bbk_ key", "refused", fix)
     except ForbiddenError as error:
         return None, warning("bbk_ key", f"cannot read: {error.detail}", "give it the scope read")
     except PlatformError as error:
-        return None, failure("bbk_ key", str(error), mend_of(error))
+        return None, failure("bbk_ key", str(error), fix_for(error))
     return catalog, ok("bbk_ key", f"accepted, of org {org_id}")
 
 
@@ -171,11 +171,11 @@ async def _of_product(
 ) -> list[Diagnosis]:
     findings = []
     if entitled is not None and product not in entitled:
-        mend = "mend `product` in the policy (or --product)"
-        findings.append(failure("catalog", f"the platform has no product {product!r}", mend))
+        fix = "correct `product` in the policy (or --product)"
+        findings.append(failure("catalog", f"the platform has no product {product!r}", fix))
     elif entitled is not None and not entitled[product]:
-        mend = "its users get 403 not_entitled until the org has the product"
-        findings.append(warning("catalog", f"the key's org does not have {product!r}", mend))
+        fix = "its users get 403 not_entitled until the org has the product"
+        findings.append(warning("catalog", f"the key's org does not have {product!r}", fix))
     if access.internal_key is not None:
         try:
             await client.consume(_NOBODY, Resource.AI_CALLS, product_id=product)

@@ -14,7 +14,7 @@ from sidecar.commands.diagnosis import (
     Diagnosis,
     Level,
     failure,
-    mend_of,
+    fix_for,
     of_clock,
     of_drift,
     of_internal_key,
@@ -98,11 +98,11 @@ def test_a_key_that_nobody_looks_at_says_nothing(error: PlatformError | None) ->
     """A web server that is not the platform answers every key alike."""
     told = of_internal_key(error, error)
     assert told.level is Level.FAILURE
-    assert "PLATFORM_API_URL" in told.mend
+    assert "PLATFORM_API_URL" in told.fix
 
 
 @pytest.mark.parametrize(
-    ("error", "mend"),
+    ("error", "fix"),
     [
         (UnavailableError("c", "cannot connect"), "DNS"),
         (DeadlineError("c", "no answer"), "DNS"),
@@ -113,9 +113,9 @@ def test_a_key_that_nobody_looks_at_says_nothing(error: PlatformError | None) ->
         (UnreadableAnswerError("c", "not JSON", status=200), "URL is the platform's own"),
     ],
 )
-def test_each_failure_of_a_call_has_its_own_mend(error: PlatformError, mend: str) -> None:
+def test_each_failure_of_a_call_has_its_own_fix(error: PlatformError, fix: str) -> None:
     """A platform that fails is not helped by a look at the network."""
-    assert mend in mend_of(error)
+    assert fix in fix_for(error)
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,12 @@ def test_it_consumes_nothing(run: Run, policy: Path) -> None:
         ({"PRODUCT_SLUG": "other-app"}, "product"),
     ],
 )
-def test_what_has_to_be_mended_is_a_failure(run: Run, environ: dict[str, str], check: str) -> None:
-    """With the mend, and exit 1."""
+def test_what_has_to_be_fixed_is_a_failure(run: Run, environ: dict[str, str], check: str) -> None:
+    """With the fix, and exit 1."""
     ran = run("doctor", "--json", **environ)
     found = lines(ran)[check]
     assert (ran.status, found["level"]) == (1, "failure")
-    assert found["mend"]
+    assert found["fix"]
 
 
 def test_without_an_orgs_key_all_can_be_well(run: Run) -> None:
@@ -117,14 +117,14 @@ def test_another_web_server_is_not_taken_for_the_platform(run: Run, elsewhere: s
     ran = run("doctor", "--json", PLATFORM_API_URL=elsewhere)
     found = lines(ran)["bbas_ key"]
     assert (ran.status, found["level"]) == (1, "failure")
-    assert "PLATFORM_API_URL" in found["mend"]
+    assert "PLATFORM_API_URL" in found["fix"]
 
 
 def test_a_policy_that_cannot_be_used_is_a_failure(run: Run, policy: Path) -> None:
-    """The command that shows every problem is the mend."""
+    """The command that shows every problem is the fix."""
     policy.write_text("version: 1\n")
     ran = run("doctor", "--policy", str(policy), "--json")
-    assert lines(ran)["policy"]["mend"].startswith("`bb-sidecar check")
+    assert lines(ran)["policy"]["fix"].startswith("`bb-sidecar check")
 
 
 def test_no_key_is_on_the_page(run: Run, policy: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_url_in_clear_text_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPa
         "warning",
         "http://nowhere.invalid is not encrypted",
     )
-    assert "--auth-url" in found["mend"]
+    assert "--auth-url" in found["fix"]
 
 
 def test_a_proxy_is_named_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
