@@ -85,7 +85,7 @@ class Books:
     ) -> Outcome:
         """Take in an answer to a key sent before: it may repeat what the platform said long ago.
 
-        So it ends an outage, and tells nothing of what remains.
+        So it ends an outage, and says nothing of what remains.
         """
         if isinstance(outcome, Granted) and outcome.quota.unlimited:
             return self.learn(charge, outcome, now, witness)

@@ -35,7 +35,7 @@ class Unsafe:
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
-    """A metered call without an identity to trust."""
+    """A metered call without a verified identity."""
 
     kind: IdentityFailure
 
@@ -114,7 +114,7 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The platform gave no answer to trust. `sent`: the charge's key may have reached it.
+    """The platform gave no valid answer. `sent`: the charge's key may have reached it.
 
     `spent` of `budget` units has passed without one; `known` is what its last answer left.
     """
@@ -128,7 +128,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Unjournalled:
-    """What would have been let through on trust cannot be remembered."""
+    """What would have been admitted without confirmation cannot be written down."""
 
     detail: str
 

@@ -178,7 +178,7 @@ def _began(at: float, now: Moment) -> float:
 
 
 class Journal:
-    """Entries by key. Changes only synchronously; the store is told before the book changes."""
+    """Entries by key. Changes only synchronously; the store comes first."""
 
     def __init__(self, store: JournalStore, *, capacity: int = CAPACITY) -> None:
         """Hold at most `capacity` entries, each record kept by `store` first."""
@@ -354,7 +354,7 @@ class Journal:
         self._store.append(record)
 
     def _keep_soon(self, record: Record) -> None:
-        """Keep a record that nobody waits for: if the store refuses, before the next one."""
+        """Keep a record that no call waits for: if the store refuses, before the next one."""
         self._late.append(record)
         try:
             self._catch_up()

@@ -8,7 +8,7 @@ A file is `FILE_HEAD` and then frames. A frame holds one entry or credit:
 
 Numbers are big-endian. What happens to an entry later overwrites its marks: a mark needs no room
 on the disk. Marks lie in one 32-byte unit of the file, so that no write of them is half done.
-The marker is no UTF-8 and therefore in no payload: it tells where the next frame begins.
+The marker is no UTF-8 and therefore in no payload: it shows where the next frame begins.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _next_frame(data: bytes, at: int) -> int | None:
 
 
 def _payload_length(data: bytes, at: int) -> int | None:
-    """Return the length that a whole head at `at` tells."""
+    """Return the length that a whole head at `at` gives."""
     if len(data) - at < _HEAD.size:
         return None
     marker, length, _, seal = _HEAD.unpack_from(data, at)

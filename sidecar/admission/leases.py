@@ -113,15 +113,19 @@ class _Lease:
         self.hold_until = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Drawn:
     """Units taken from a lease: the quota as the caller may see it, and until when they are good.
 
     `quota` counts what the lease still holds as remaining.
     """
 
-    quota: Quota
-    good_until: float
+    quota: Final[Quota]
+    good_until: Final[float]
+
+    def __init__(self, quota: Quota, good_until: float) -> None:
+        self.quota = quota
+        self.good_until = good_until
 
 
 class LeaseBook:
@@ -219,7 +223,7 @@ class LeaseBook:
         self._ended(slot, LeaseEvent.REFUSE, now)
 
     def fail(self, slot: Slot, now: Moment) -> None:
-        """No answer to trust came."""
+        """No valid answer came."""
         self._ended(slot, LeaseEvent.FAIL, now)
 
     def figures(self) -> LeaseFigures:

@@ -1,7 +1,7 @@
 """The ledger: what the platform last said of each org, whom it refused, and whether to believe it.
 
 Only trusted answers enter it. The platform says `limit:-1` both for "unlimited" and for "my store
-is down" (contract, Quotas); `_believed` tells them apart (conformance 36).
+is down" (contract, Quotas); `_believed` separates the two (conformance 36).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Remaining:
 
 @dataclass(frozen=True, slots=True)
 class KnownQuota:
-    """One org's resource as last told, for the admin's view. `seen_at` in Unix seconds."""
+    """One org's resource as last seen, for the admin's view. `seen_at` in Unix seconds."""
 
     org_id: str
     quota: Quota
@@ -106,18 +106,20 @@ class _Account:
 
 
 class _Org:
-    __slots__ = ("accounts", "event_at", "heard")
+    __slots__ = ("accounts", "event_at", "event_times")
 
     def __init__(self) -> None:
         self.accounts: dict[str, _Account] = {}
         self.event_at: float | None = None  # Unix: the last entitlement event
-        self.heard: dict[str | None, float] = {}  # Unix: the last event of a resource, None: of all
+        self.event_times: dict[
+            str | None, float
+        ] = {}  # Unix: the last event of a resource, None: of all
 
     def late(self, resource: str, now: float) -> bool:
-        """Whether an answer that comes now may be older than what an event told."""
-        heard = self.heard
-        return bool(heard) and any(
-            0.0 <= now - heard[name] < LATE_SECONDS for name in (None, resource) if name in heard
+        """Whether an answer that comes now may be older than an event."""
+        times = self.event_times
+        return bool(times) and any(
+            0.0 <= now - times[name] < LATE_SECONDS for name in (None, resource) if name in times
         )
 
 
@@ -190,15 +192,15 @@ class Ledger:
         """
         account = self._known(org_id, resource)
         answered = None if account is None else account.remaining(now)
-        told = identity.quotas.get(resource)
+        snapshot = identity.quotas.get(resource)
         issued = identity.issued_at
-        if told is None:
+        if snapshot is None:
             return answered
         if account is not None and answered is not None:
             newer = issued is not None and account.seen_at < issued <= now
             if not newer:
                 return answered
-        return _remaining(told, 0.0 if issued is None else issued, now)
+        return _remaining(snapshot, 0.0 if issued is None else issued, now)
 
     def remaining(self, org_id: str, resource: str, now: float) -> Remaining | None:
         """Say what the last trusted answer leaves, whatever its age."""
@@ -221,15 +223,15 @@ class Ledger:
         Of one resource, or of all. A refusal that is still on its way is not remembered either.
         """
         org = self._org(org_id)
-        org.heard[resource] = now
+        org.event_times[resource] = now
         for name, account in org.accounts.items():
             if resource in {None, name}:
                 account.denial = None
 
     def note_entitlement_event(self, org_id: str, made_at: float) -> None:
-        """Let an event outweigh the limits heard before it was made, at `made_at` (Unix seconds).
+        """Let an event outweigh the limits seen before it was made, at `made_at` (Unix seconds).
 
-        A limit heard later counts against it, so that an event sent again proves nothing new.
+        A limit seen later counts against it, so that an event sent again proves nothing new.
         """
         org = self._org(org_id)
         org.event_at = made_at if org.event_at is None else max(made_at, org.event_at)
@@ -250,7 +252,7 @@ class Ledger:
         event_at = self._orgs[org_id].event_at
         if event_at is not None:
             unlimited.append(event_at)
-            # A limit heard this soon after the event may be the old one.
+            # A limit seen this soon after the event may be the old one.
             if account.limited_at is not None and account.limited_at - event_at < LATE_SECONDS:
                 limited = []
         if witness is not None:
@@ -316,5 +318,5 @@ def _accept(account: _Account, quota: Quota, now: Moment) -> None:
 def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:
     if identity.issued_at is None or identity.issued_at <= refused_at:
         return False
-    told = identity.quotas.get(resource)
-    return told is not None and (told.unlimited or told.remaining >= amount)
+    snapshot = identity.quotas.get(resource)
+    return snapshot is not None and (snapshot.unlimited or snapshot.remaining >= amount)

@@ -88,7 +88,7 @@ class Lessor:
             now = Moment.of(self._clock)
             outcome = books.learn(charge, outcome, now, witness)
         except BaseException:
-            # Also when cancelled: nobody will grant these units, so nobody may wait for them.
+            # Also when cancelled: no answer will grant these units, so no call may wait for them.
             books.leases.fail(slot, Moment.of(self._clock))
             raise
         finally:

@@ -1,4 +1,4 @@
-"""The outage book: what was let through without an answer to trust, per org and resource.
+"""The outage book: what was admitted without a valid answer, per org and resource.
 
 An outage starts with the first unit let through and ends with the next trusted answer. Its units
 are what `fail_open_budget` bounds and what `last_known` takes off what it knew.
@@ -43,7 +43,7 @@ class OutageBook:
         return len(self._started)
 
     def spent(self, slot: Slot, now: float) -> Spent:
-        """Say what the slot's outage has let through; noughts when it has none."""
+        """Say what the slot's outage has let through; zeros when it has none."""
         started = self._started.get(slot)
         if started is None:
             return Spent(0, 0.0, room=self._has_room(now))

@@ -54,7 +54,7 @@ class Payments:
         self._share = share
 
     async def pay(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
-        """Rule on one charge. Does not suspend when the books alone can tell.
+        """Rule on one charge. Does not suspend when the books alone decide.
 
         When it returns, whatever the ruling owes to the journal is in it.
         """

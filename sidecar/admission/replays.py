@@ -67,12 +67,16 @@ _MAX_SKIPPED: Final = 256
 _UNSEEN: Final = frozenset({ScopeState.ABSENT, ScopeState.FREE})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Claim:
     """An attempt number, or None where the policy rejects the repeat. `seen`: it is a repeat."""
 
-    attempt: int | None
-    seen: bool
+    attempt: Final[int | None]
+    seen: Final[bool]
+
+    def __init__(self, attempt: int | None, seen: bool) -> None:
+        self.attempt = attempt
+        self.seen = seen
 
 
 class _Scope:

@@ -19,7 +19,7 @@ CONCURRENCY: Final = 4
 """Entries sent at once: what waits in a journal must not crowd out the calls of now."""
 
 CONSUME_SECONDS: Final = 2.0
-"""Time given to one consume: nobody waits for it, so it may take longer than a call's."""
+"""Time given to one consume: no call waits for it, so it may take longer than a call's."""
 
 IDLE_SECONDS: Final = 1.0
 """How often an empty journal is looked at, and the first wait after a failure."""
@@ -88,7 +88,7 @@ class Reporter:
         try:
             await self._send_pending(hopeless, answers)
         finally:
-            # One entry refused for good is that entry's fault only if others were answered:
+            # One entry refused permanently is that entry's fault only if others were answered:
             # a misrouted platform answers 404 to everything, and must not empty the journal.
             for entry in hopeless:
                 if _Answer.TRUSTED in answers:
@@ -103,7 +103,7 @@ class Reporter:
         left = journal.pending
         batch = 1
         while _Answer.NONE not in answers:
-            # For each batch anew: a long journal takes long to send, and entries age meanwhile.
+            # For each batch again: a long journal takes long to send, and entries age meanwhile.
             dropped = journal.drop_expired(Moment.of(self._clock))
             if dropped:
                 self._observer.journal_dropped(dropped)

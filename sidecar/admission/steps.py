@@ -13,7 +13,7 @@ StepEvent = TypeVar("StepEvent", bound=Enum)
 
 
 class IllegalStep(SidecarError):  # noqa: N818 - named as the state machines speak of it
-    """A book was told something that cannot happen in its state: a fault of the sidecar."""
+    """A book was asked for something that cannot happen in its state: a fault of the sidecar."""
 
 
 def step(table: Mapping[tuple[State, StepEvent], State], state: State, event: StepEvent) -> State:

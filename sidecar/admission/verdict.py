@@ -171,7 +171,7 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
 def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> Ruling:
     unsure = finding.sent and finding.kind.result_unknown
     if_refused = Owed.RECLAIM if unsure else Owed.NOTHING
-    detail = f"the platform gave no answer to trust: {finding.kind}"
+    detail = f"the platform gave no valid answer: {finding.kind}"
     closed = Ruling(
         Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused
     )

@@ -113,7 +113,7 @@ def hint_of(error: PlatformError) -> str:
     if isinstance(error, UnreadableAnswerError | NotFoundError) or error.status in _NOT_DONE_HERE:
         return "see that the URL is the platform's own, and that nothing answers in its place"
     if error.status is not None:
-        return "the platform is there and fails: ask again later, or tell the platform"
+        return "the platform is there and fails: ask again later, or report it to the platform"
     return "check the URL, DNS, and the network policy from here"
 
 

@@ -112,8 +112,8 @@ def _way(access: PlatformAccess) -> list[Diagnosis]:
 async def _internal_key(client: PlatformClient, access: PlatformAccess) -> Diagnosis:
     if access.internal_key is None:
         return failure("bbas_ key", "none", "set PLATFORM_INTERNAL_KEY, or give --key-file")
-    async with replace(access, internal_key=_NO_KEY, api_key=None).client() as nobody:
-        return of_internal_key(*await asyncio.gather(_tried(client), _tried(nobody)))
+    async with replace(access, internal_key=_NO_KEY, api_key=None).client() as unknown:
+        return of_internal_key(*await asyncio.gather(_tried(client), _tried(unknown)))
 
 
 async def _tried(client: PlatformClient) -> PlatformError | None:
@@ -138,7 +138,7 @@ async def _openapi(client: PlatformClient) -> list[Diagnosis]:
     try:
         return of_drift(find_drift(await client.openapi()))
     except PlatformError as error:
-        return [warning("openapi", str(error), "what has changed there cannot be told")]
+        return [warning("openapi", str(error), "what has changed there is not known")]
 
 
 async def _api_key(

@@ -1,7 +1,7 @@
 """Whether the platform's live OpenAPI still has the fields that this client uses. Pure.
 
 `uses` says which those are; a difference is named field by field. What the document does not
-describe cannot be told, and is passed over: an answer without a schema is no drift.
+describe is not known, and is passed over: an answer without a schema is no drift.
 """
 
 from __future__ import annotations
@@ -149,11 +149,11 @@ def _kinds(document: Schema, schema: Schema, depth: int = 0) -> frozenset[str]:
     """Return the types that a value may have, null aside; none where it is not said."""
     if depth > _DEEPEST:
         return frozenset()
-    told = schema.get("type")
-    if isinstance(told, str):
-        return frozenset({told})
-    if isinstance(told, list):
-        return frozenset(each for each in told if isinstance(each, str) and each != "null")
+    given = schema.get("type")
+    if isinstance(given, str):
+        return frozenset({given})
+    if isinstance(given, list):
+        return frozenset(each for each in given if isinstance(each, str) and each != "null")
     kinds: set[str] = set()
     for name in ("anyOf", "oneOf"):
         several = schema.get(name)

@@ -64,7 +64,7 @@ def plain(value: object, name: str = "") -> object:
     if isinstance(value, Secret):
         return "***"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
+        fields = [each for each in dataclasses.fields(value) if each.init]  # others are derived
         return {field.name: plain(getattr(value, field.name), field.name) for field in fields}
     if isinstance(value, Mapping):
         return {str(key): plain(item, str(key)) for key, item in value.items()}

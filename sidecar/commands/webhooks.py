@@ -18,29 +18,31 @@ async def register(client: PlatformClient, args: argparse.Namespace) -> Shown:
     path: Path | None = args.secret_file
     if path is not None:
         _check_new(path)
-    told = await client.register_webhook(args.url, args.event or WANTED_EVENTS)
+    answer = await client.register_webhook(args.url, args.event or WANTED_EVENTS)
     if path is None:
-        secret, note = told.secret.reveal(), "this secret is shown once: keep it now"
+        secret, note = answer.secret.reveal(), "this secret is shown once: keep it now"
     else:
-        _keep(path, told.secret)
+        _keep(path, answer.secret)
         secret, note = f"in {path}", ""
-    value = plain(told)
+    value = plain(answer)
     if isinstance(value, dict):
         value["secret"] = secret
-    row = (told.id, told.url, " ".join(told.event_types), secret)
+    row = (answer.id, answer.url, " ".join(answer.event_types), secret)
     return Shown(value, ("id", "url", "events", "secret"), [row], note=note)
 
 
 async def test(client: PlatformClient, args: argparse.Namespace) -> Shown:
     """Have `webhook.test` sent."""
-    told = await client.test_webhook(args.id)
-    note = "`bb-sidecar webhooks deliveries` tells how it went"
-    return Shown(told, ("delivery", "event"), [(told.delivery_id or "", told.event)], note=note)
+    answer = await client.test_webhook(args.id)
+    note = "see `bb-sidecar webhooks deliveries` for the result"
+    return Shown(
+        answer, ("delivery", "event"), [(answer.delivery_id or "", answer.event)], note=note
+    )
 
 
 async def deliveries(client: PlatformClient, args: argparse.Namespace) -> Shown:
     """Show recent deliveries, newest first."""
-    told = await client.webhook_deliveries(args.limit)
+    answer = await client.webhook_deliveries(args.limit)
     rows = [
         (
             when(each.created_at),
@@ -50,14 +52,14 @@ async def deliveries(client: PlatformClient, args: argparse.Namespace) -> Shown:
             each.last_error or each.last_status,
             each.url,
         )
-        for each in told
+        for each in answer
     ]
-    return Shown(told, ("at", "event", "state", "attempts", "answer", "url"), rows)
+    return Shown(answer, ("at", "event", "state", "attempts", "answer", "url"), rows)
 
 
 async def requests(client: PlatformClient, args: argparse.Namespace) -> Shown:
     """Show recent calls made with the same key, newest first."""
-    told = await client.api_requests(args.limit)
+    answer = await client.api_requests(args.limit)
     rows = [
         (
             when(each.at),
@@ -66,9 +68,9 @@ async def requests(client: PlatformClient, args: argparse.Namespace) -> Shown:
             each.status,
             "" if each.duration_ms is None else f"{each.duration_ms:.1f} ms",
         )
-        for each in told
+        for each in answer
     ]
-    return Shown(told, ("at", "method", "path", "status", "took"), rows)
+    return Shown(answer, ("at", "method", "path", "status", "took"), rows)
 
 
 def _check_new(path: Path) -> None:

@@ -24,8 +24,8 @@ async def publish(client: PlatformClient, args: argparse.Namespace) -> Shown:
         status=args.status,
         meta=args.meta or {},
     )
-    told = await client.publish_record(record)
-    return Shown(told, ("id", "status"), [(told.workspace_record_id, told.status)])
+    answer = await client.publish_record(record)
+    return Shown(answer, ("id", "status"), [(answer.workspace_record_id, answer.status)])
 
 
 async def list_records(client: PlatformClient, args: argparse.Namespace) -> Shown:
@@ -41,18 +41,18 @@ async def list_records(client: PlatformClient, args: argparse.Namespace) -> Show
 
 async def catalog(client: PlatformClient, _args: argparse.Namespace) -> Shown:
     """Show the products that the org can see."""
-    told = await client.catalog()
-    rows = [(each.product_id, each.name, "yes" if each.entitled else "no") for each in told]
-    return Shown(told, ("product", "name", "entitled"), rows)
+    answer = await client.catalog()
+    rows = [(each.product_id, each.name, "yes" if each.entitled else "no") for each in answer]
+    return Shown(answer, ("product", "name", "entitled"), rows)
 
 
 async def search(client: PlatformClient, args: argparse.Namespace) -> Shown:
     """Show what a search finds, best match first."""
-    told = await client.search(
+    answer = await client.search(
         args.q, record_type=args.type, product=args.product, limit=args.limit
     )
-    rows = [_row(each.record) for each in told]
-    return Shown(told, _COLUMNS, rows)
+    rows = [_row(each.record) for each in answer]
+    return Shown(answer, _COLUMNS, rows)
 
 
 def _records(found: list[WorkspaceRecord], note: str) -> Shown:

@@ -186,7 +186,7 @@ class Charge:
 
 
 class FailureKind(StrEnum):
-    """Why the platform gave no answer to trust; the same words label metrics and logs."""
+    """Why the platform gave no valid answer; the same words label metrics and logs."""
 
     CONNECT = "connect"
     TIMEOUT = "timeout"

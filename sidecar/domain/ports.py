@@ -86,7 +86,7 @@ class BodySource(Protocol):
 
 
 class RequestObserver(Protocol):
-    """What a frontend tells of a request."""
+    """What a frontend reports of a request."""
 
     def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
         """One answer was given, `seconds` after its head was read; `code` 0 if none was sent."""
@@ -102,16 +102,16 @@ class RequestObserver(Protocol):
 
 
 class AdmissionObserver(Protocol):
-    """What the engine and its books tell."""
+    """What the engine and its books report."""
 
     def identity_failed(self, kind: IdentityFailure) -> None:
-        """A metered call came without an identity to trust."""
+        """A metered call came without a verified identity."""
 
     def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
         """Units were let through to the product."""
 
     def platform_degraded(self, kind: FailureKind) -> None:
-        """A call was decided without an answer of the platform to trust."""
+        """A call was decided without a valid answer of the platform."""
 
     def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
         """A call passes without a valid answer; `first` of this org's resource in its outage."""
@@ -120,13 +120,13 @@ class AdmissionObserver(Protocol):
         """A request ID was seen again, and charged or rejected."""
 
     def quota_seen(self, org_id: str, quota: Quota) -> None:
-        """The platform told an org's state in an answer to trust."""
+        """A valid answer of the platform gave an org's quota."""
 
     def journal_replayed(self, outcome: str, units: int) -> None:
-        """Units of the journal were told to the platform: counted, refused, or still unknown."""
+        """Units of the journal were reported: counted, refused, or still unknown."""
 
     def journal_dropped(self, units: int) -> None:
-        """Units of the journal were given up: too old to report, or refused for good."""
+        """Units of the journal were given up: too old to report, or refused permanently."""
 
     def credits_lost(self, units: int, cause: Loss) -> None:
         """Units that were paid and not used were given up."""
@@ -136,7 +136,7 @@ class AdmissionObserver(Protocol):
 
 
 class PlatformObserver(Protocol):
-    """What the consume call tells."""
+    """What the consume call reports."""
 
     def consume_finished(self, outcome: str, seconds: float) -> None:
         """One request to the platform ended; `outcome` is granted, refused or a FailureKind."""
@@ -146,7 +146,7 @@ class PlatformObserver(Protocol):
 
 
 class IdentityObserver(Protocol):
-    """What the key set tells."""
+    """What the key set reports."""
 
     def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
         """A fetch of the key set ended; `keys` is how many are trusted now.
@@ -156,21 +156,21 @@ class IdentityObserver(Protocol):
 
 
 class PolicyObserver(Protocol):
-    """What the policy store tells."""
+    """What the policy store reports."""
 
     def policy_reloaded(self, outcome: str) -> None:
         """A reload of the policy file ended: loaded, unchanged or rejected."""
 
 
 class EventObserver(Protocol):
-    """What the receiver of webhooks tells."""
+    """What the receiver of webhooks reports."""
 
     def event_received(self, outcome: str) -> None:
         """A delivery was answered; `outcome` from a closed list."""
 
 
 class NoticeObserver(Protocol):
-    """What the publisher of quota notices tells."""
+    """What the publisher of quota notices reports."""
 
     def notice_ended(self, outcome: str) -> None:
         """A notice was published, refused, failed or dropped."""

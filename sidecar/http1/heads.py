@@ -43,7 +43,7 @@ _MAX_LENGTH: Final = 2**63 - 1
 _REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class RequestHead:
     """A request's head as checked. `fields` has lower-case names, in wire order, all of them.
 
@@ -54,30 +54,74 @@ class RequestHead:
     requests would pass unseen (h2c, TLS, HTTP itself). `request_id` is set where there is just one.
     """
 
-    method: str
-    target: bytes
-    minor: int
-    fields: HeadFields
-    host: bytes | None
-    length: int
-    keep_alive: bool
-    connection: frozenset[bytes]
-    expects_continue: bool
-    upgrade: bytes | None
-    request_id: bytes | None
+    method: Final[str]
+    target: Final[bytes]
+    minor: Final[int]
+    fields: Final[HeadFields]
+    host: Final[bytes | None]
+    length: Final[int]
+    keep_alive: Final[bool]
+    connection: Final[frozenset[bytes]]
+    expects_continue: Final[bool]
+    upgrade: Final[bytes | None]
+    request_id: Final[bytes | None]
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        minor: int,
+        fields: HeadFields,
+        host: bytes | None,
+        length: int,
+        keep_alive: bool,
+        connection: frozenset[bytes],
+        expects_continue: bool,
+        upgrade: bytes | None,
+        request_id: bytes | None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.fields = fields
+        self.host = host
+        self.length = length
+        self.keep_alive = keep_alive
+        self.connection = connection
+        self.expects_continue = expects_continue
+        self.upgrade = upgrade
+        self.request_id = request_id
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class ResponseHead:
     """A response's head as checked; `length` is a count, CHUNKED or UNTIL_CLOSE."""
 
-    status: int
-    reason: bytes
-    minor: int
-    fields: HeadFields
-    length: int
-    keep_alive: bool
-    connection: frozenset[bytes]
+    status: Final[int]
+    reason: Final[bytes]
+    minor: Final[int]
+    fields: Final[HeadFields]
+    length: Final[int]
+    keep_alive: Final[bool]
+    connection: Final[frozenset[bytes]]
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        minor: int,
+        fields: HeadFields,
+        length: int,
+        keep_alive: bool,
+        connection: frozenset[bytes],
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.fields = fields
+        self.length = length
+        self.keep_alive = keep_alive
+        self.connection = connection
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()

@@ -18,14 +18,14 @@ from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.request_log import RequestLog
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+EndpointHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> Handler:
+def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> EndpointHandler:
     """Return the aiohttp handler that serves `endpoint` under `faults`, noted in `requests`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -88,7 +88,7 @@ async def _act(
 
 
 @web.middleware
-async def errors_as_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors_as_bodies(request: web.Request, handler: EndpointHandler) -> web.StreamResponse:
     """Give every error the platform's body: those of aiohttp too, and those of our own making."""
     try:
         return await handler(request)

@@ -189,9 +189,9 @@ def test_a_shape_of_our_choice_is_told_apart() -> None:
     ("model", "field", "endpoint"),
     [
         ("RecordReply", "source_ref", "GET /v1/workspace-records"),
-        ("FoundRecord", "title", "GET /v1/org/retrieve"),
-        ("CatalogProduct", "product_id", "GET /v1/catalog"),
-        ("ApiRequest", "status", "GET /v1/dev/api-requests"),
+        ("RecordHit", "title", "GET /v1/org/retrieve"),
+        ("CatalogEntry", "product_id", "GET /v1/catalog"),
+        ("RecordedRequest", "status", "GET /v1/dev/api-requests"),
         ("Delivery", "event", "GET /v1/dev/webhook-deliveries"),
         ("WebhookReply", "id", "POST /v1/webhooks"),
     ],
