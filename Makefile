@@ -17,7 +17,7 @@ CALLS ?= 1000000
 PROBES ?= 100000
 SEED ?= 1
 
-# Processes that run the tests at once; they wait more than they compute. WORKERS=0: none but pytest's own.
+# How many processes run the tests: they wait more than they compute.
 WORKERS ?= 4
 PYTEST = -m pytest -n $(WORKERS) --dist worksteal
 
@@ -74,7 +74,7 @@ compiled: ## build the wheel whose hot modules are compiled with mypyc, into dis
 	@.ci/compiled wheel "$(or $(PYTHON),$$(.ci/find-python --newest))"
 
 test-compiled: packages ## run the tests of behaviour against the compiled build
-	@.ci/compiled test "$(or $(PYTHON),$$(.ci/find-python --oldest))"
+	@WORKERS=$(WORKERS) .ci/compiled test "$(or $(PYTHON),$$(.ci/find-python --oldest))"
 
 bench: ## measure beside Envoy, nginx and others, into docs/performance (BENCH="throughput --rounds 3")
 	@.ci/compiled venv "$(or $(PYTHON),$$(.ci/find-python --fastest))"

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVarTuple
 
 import uvloop
 
 Ts = TypeVarTuple("Ts")
+STEP: Final = 0.25
+"""Seconds that are turned at once: less than lies between two sweeps of the server."""
+
 LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
 
@@ -115,6 +119,22 @@ def turn(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, TurnedAsyncio | TurnedUvloop)
     loop.advance(seconds)
+
+
+async def settle() -> None:
+    """Let the loop read and pass on what the kernel has for it."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def pass_time(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+    """Turn the clock in steps, so that what is due on the way (a sweep) happens in its order."""
+    await settle()
+    for _ in range(math.ceil(seconds / STEP)):
+        if until():
+            break
+        turn(STEP)
+        await settle()
 
 
 SERVING: Final[LoopFactories] = {"uvloop": TurnedUvloop}

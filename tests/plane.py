@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import re
 import socket
+import sys
+import termios
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +26,14 @@ from sidecar.settings.sections import Limits
 from sidecar.settings.values import parse_origin
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import ScriptedUpstream, reset_on_close
+from tests.loops import pass_time, settle
 
 PATIENCE = 20.0
 """Seconds after which a test gives up; nothing here takes as long, also on a busy machine."""
+
+LINUX = sys.platform == "linux"
+SIOCOUTQ = termios.TIOCOUTQ
+"""Asks how many bytes that were sent the other side has not acknowledged."""
 
 PROVABLE = hasattr(socket, "TCP_INFO")
 """Whether this system's kernel tells what a peer has acknowledged: without it, no second try."""
@@ -74,6 +82,12 @@ class Client:
             self.writer.write(part)
             await self.writer.drain()
 
+    async def delivered(self) -> None:
+        """Wait until the sidecar's kernel has all that was sent, and it has read what it reads."""
+        sent = self.writer.get_extra_info("socket").fileno()
+        await eventually(lambda: not LINUX or not any(fcntl.ioctl(sent, SIOCOUTQ, bytes(4))))
+        await settle()
+
     async def answer(self, method: str = "GET") -> Answer:
         """Read one answer, of which nothing may be missing (IncompleteReadError)."""
         async with asyncio.timeout(PATIENCE):
@@ -103,6 +117,13 @@ class Client:
         """Read until the other side closes."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
+
+    async def rest_in(self, seconds: float) -> bytes:
+        """Let at most `seconds` pass on the loop's clock; return all until the end."""
+        await self.delivered()
+        reading = asyncio.ensure_future(self.rest())
+        await pass_time(seconds, reading.done)
+        return await reading
 
     def reset(self) -> None:
         """Go away without a goodbye."""
@@ -166,6 +187,12 @@ class Stage:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def talk_for(self, seconds: float, *parts: bytes) -> bytes:
+        """Send parts, let `seconds` pass on the loop's clock; return all until it is closed."""
+        async with self.client() as client:
+            await client.send(*parts)
+            return await client.rest_in(seconds)
 
     async def talk(self, *parts: bytes) -> bytes:
         """Send parts on a connection of their own; return all that comes until it is closed."""

@@ -17,6 +17,7 @@ HANGING_SECONDS: Final = 45.0
 ON_BOTH: Final = {
     "test_conformance_aborts.py",
     "test_conformance_exchanges.py",
+    "test_conformance_held_back.py",
     "test_conformance_lifecycle.py",
     "test_conformance_load.py",
 }

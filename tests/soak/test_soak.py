@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
 
 import pytest
-import uvloop
 
 from tests.soak.books import Row, rows, table
 from tests.soak.soaking import soak
@@ -15,13 +12,6 @@ from tests.soak.tap import Tap
 from tests.wire.fault_proxy import CLEAN, Passage
 
 SECONDS = 20
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run on the loop that the sidecar runs on."""
-    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.mark.timeout(180)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.loops import BOTH, SERVING, LoopFactories
 
-ON_BOTH: Final = {"test_downstream.py", "test_relay.py", "test_server.py"}
+ON_BOTH: Final = {"test_connection.py", "test_drain.py", "test_relay.py", "test_server.py"}
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:

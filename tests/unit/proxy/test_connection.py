@@ -105,8 +105,9 @@ async def test_a_client_that_takes_little_at_a_time_is_not_slow() -> None:
             assert stage.observer.of("closed") == []
 
 
-async def test_half_closed_in_a_body_ends_at_once() -> None:
-    """A request that will never be whole is given up, and its answer with it."""
+async def test_half_closed_in_a_body_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that will never be whole is given up without a grace, and its answer with it."""
+    monkeypatch.setattr("sidecar.proxy.connection._GONE_SECONDS", 3600.0)
     async with (
         DeafUpstream() as upstream,
         staged(upstream=upstream) as stage,
