@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,33 +23,26 @@ from sidecar.local_platform.faults import FaultBox, Faults
 from sidecar.local_platform.minting import Mint
 from sidecar.local_platform.org_changes import OrgChanges
 from sidecar.local_platform.quota_book import QuotaBook
-from sidecar.local_platform.rejection import bad_field
+from sidecar.local_platform.rejection import bad_field, in_words
 from sidecar.local_platform.signing import SigningKeys, make_signing_key
 from sidecar.local_platform.wire import NoBody, NoQuery, OrgId
 
 _ORG_ID: TypeAdapter[str] = TypeAdapter(OrgId)
 
 
+@dataclass(frozen=True, slots=True)
 class ControlRoutes:
-    """Tokens, faults, orgs, keys, and the list of what was counted."""
+    """Tokens, faults, orgs, keys, and the list of what was counted.
 
-    def __init__(
-        self,
-        *,
-        book: QuotaBook,
-        changes: OrgChanges,
-        faults: FaultBox,
-        keys: SigningKeys,
-        mint: Mint,
-        issuer: str | None,
-    ) -> None:
-        """`issuer` is the `iss` of tokens; None takes the URL that the caller reached us by."""
-        self._book = book
-        self._changes = changes
-        self._faults = faults
-        self._keys = keys
-        self._mint = mint
-        self._issuer = issuer
+    `_issuer` is the `iss` of tokens; None takes the URL that the caller reached the platform by.
+    """
+
+    _book: QuotaBook
+    _changes: OrgChanges
+    _faults: FaultBox
+    _keys: SigningKeys
+    _mint: Mint
+    _issuer: str | None
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints; they are no part of the API's schema."""
@@ -86,7 +80,7 @@ class ControlRoutes:
         try:
             org_id = _ORG_ID.validate_python(asked.path["id"])
         except ValidationError as error:
-            raise bad_field("path", "id", error.errors()[0]["msg"]) from error
+            raise bad_field("path", "id", in_words(error.errors()[0])) from error
         org = self._changes.put(org_id, asked.body)
         return OrgReply(
             org_id=org.id,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import orjson
@@ -65,13 +66,8 @@ async def _answer(
             answer.headers["WWW-Authenticate"] = _challenge(endpoint)
         credential = credential or rejection.credential
     if credential is not None:
-        requests.note(
-            credential,
-            method=request.method,
-            path=request.path,
-            status=answer.status,
-            seconds=time.perf_counter() - began,
-        )
+        seconds = time.perf_counter() - began
+        requests.note(credential, request.method, request.path, answer.status, seconds)
     return answer
 
 
@@ -89,7 +85,7 @@ async def _act(
 
 @web.middleware
 async def errors_as_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every error the platform's body: those of aiohttp too, and those of our own making."""
+    """Give every error the platform's body: also aiohttp's, and an exception of ours."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -120,7 +116,7 @@ def _error(status: int, detail: object) -> web.Response:
 def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
-    # aiohttp wants an answer and finds that there is nobody left to send it to.
+    # aiohttp wants an answer; the connection that it would go to is gone.
     return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -134,8 +130,9 @@ async def _spoilt(
     half = web.StreamResponse(status=answer.status)
     half.content_type = content_type
     half.content_length = len(whole)
-    await half.prepare(request)
-    await half.write(body)
+    with suppress(ConnectionError):  # the client may have left
+        await half.prepare(request)
+        await half.write(body)
     if request.transport is not None:
         request.transport.close()
     return half

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sidecar.domain.ports import Clock
@@ -13,16 +14,14 @@ from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys
 
 
+@dataclass(frozen=True, slots=True)
 class Mint:
     """Makes access tokens."""
 
-    def __init__(
-        self, directory: Directory, book: QuotaBook, keys: SigningKeys, clock: Clock
-    ) -> None:
-        self._directory = directory
-        self._book = book
-        self._keys = keys
-        self._clock = clock
+    _directory: Directory
+    _book: QuotaBook
+    _keys: SigningKeys
+    _clock: Clock
 
     def mint(self, asked: TokenBody, issuer: str) -> str:
         """Return a signed token for a user of an org; Rejection when there is no such org."""

@@ -6,6 +6,7 @@ Every method is synchronous and ends in one commit, so that two consumes never s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.domain.ports import Clock
@@ -18,13 +19,13 @@ from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, QuotaReply
 
 
+@dataclass(frozen=True, slots=True)
 class QuotaBook:
     """Consume, status and breakdown (contract, Quotas)."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
-        self._store = store
-        self._directory = directory
-        self._clock = clock
+    _store: Store
+    _directory: Directory
+    _clock: Clock
 
     def consume(self, product: str, asked: ConsumeBody) -> ConsumeReply:
         """Count `asked`, or refuse it and count nothing; the same key answers the same again.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
@@ -16,15 +18,13 @@ from sidecar.local_platform.wire import (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class QuotaRoutes:
     """Consume for products, status and breakdown for orgs."""
 
-    def __init__(
-        self, book: QuotaBook, product: Access[ProductCaller], reader: Access[OrgCaller]
-    ) -> None:
-        self._book = book
-        self._product = product
-        self._reader = reader
+    _book: QuotaBook
+    _product: Access[ProductCaller]
+    _reader: Access[OrgCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

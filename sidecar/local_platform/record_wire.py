@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from sidecar.local_platform.choices import LIST_LIMIT
-from sidecar.local_platform.paging import Offset, PageSize
-from sidecar.local_platform.wire import Body, Name, Query, Reply, Time
+from sidecar.local_platform.wire import Body, Name, Offset, PageSize, Query, Reply, Time
 
 
 def _is_json(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:

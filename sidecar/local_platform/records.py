@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -69,13 +70,13 @@ ORDER BY score DESC, number DESC LIMIT :limit
 """  # noqa: S608  # as above
 
 
+@dataclass(frozen=True, slots=True)
 class Records:
     """Publish, list and search (contract, Workspace records; Catalog, search)."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
-        self._store = store
-        self._directory = directory
-        self._clock = clock
+    _store: Store
+    _directory: Directory
+    _clock: Clock
 
     def publish(self, caller: OrgCaller, body: RecordBody) -> PublishReply:
         """Make a record, or change the one with the same org, product, type and reference.
@@ -86,9 +87,7 @@ class Records:
         self._require_own(caller, body)
         with self._store.transaction():
             values = {**body.model_dump(), "meta": json.dumps(body.meta), "now": self._clock.time()}
-            found = self._store.row(_UPSERT, {**values, "id": f"wr_{secrets.token_hex(12)}"})
-        if found is None:
-            raise LookupError("the record that was just written is not there")
+            found = self._store.one(_UPSERT, {**values, "id": f"wr_{secrets.token_hex(12)}"})
         return PublishReply(workspace_record_id=found[0], status=found[1])
 
     def page(self, caller: OrgCaller, query: RecordsQuery) -> RecordsReply:

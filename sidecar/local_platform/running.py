@@ -70,14 +70,6 @@ class Running:
         product = ByInternalKey(self.directory)
         reader = ByApiKey(self.directory, self.keys, write=False)
         writer = ByApiKey(self.directory, self.keys, write=True)
-        control = ControlRoutes(
-            book=self.book,
-            changes=self.changes,
-            faults=self.faults,
-            keys=self.keys,
-            mint=self.mint,
-            issuer=issuer,
-        )
         records = Records(self.store, self.directory, self._clock)
         wake = self.courier.wake
         endpoints = [
@@ -86,7 +78,9 @@ class Running:
             *WebhookRoutes(self.webhooks, self._requests, product, reader, wake).endpoints(),
             *AuthRoutes(self.keys, self.directory, product).endpoints(),
             *HealthRoutes(self.store).endpoints(),
-            *control.endpoints(),
+            *ControlRoutes(
+                self.book, self.changes, self.faults, self.keys, self.mint, issuer
+            ).endpoints(),
         ]
         return [*endpoints, *SchemaRoute(endpoints).endpoints()]
 

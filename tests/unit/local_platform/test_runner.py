@@ -108,7 +108,7 @@ async def test_a_bad_seed_is_told_before_anything_starts(tmp_path: Path) -> None
     seed = tmp_path / "seed.yaml"
     seed.write_text("products: []\n")
 
-    with pytest.raises(UserError, match=r"seed\.yaml:1: products"):
+    with pytest.raises(UserError, match=r"seed\.yaml:1:11: products"):
         await run_platform(port=0, seed=seed)
 
 
