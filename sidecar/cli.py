@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_platform(commands)
     _add_token(commands)
+    _add_init(commands)
     _add_check(commands)
     _add_explain(commands)
     _add_health(commands)
@@ -165,7 +166,9 @@ def _platform(args: argparse.Namespace) -> int:
 
 def _add_token(commands: _Commands[_Parser]) -> None:
     parser = commands.add_parser("token", help="a bb_at signed by the local platform")
-    parser.add_argument("--platform", default=_LOCAL_PLATFORM, help="(default: %(default)s)")
+    parser.add_argument(
+        "--platform", help=f"its URL (env PLATFORM_API_URL; default: {_LOCAL_PLATFORM})"
+    )
     parser.add_argument("--org", required=True, help="org_id")
     parser.add_argument("--user", help="user_id")
     parser.add_argument("--role", help="such as org_owner")
@@ -184,7 +187,22 @@ def _token(args: argparse.Namespace) -> int:
         "ttl": args.ttl,
         "claims": args.claims,
     }
-    return token(args.platform, {name: value for name, value in body.items() if value is not None})
+    platform = args.platform or os.environ.get("PLATFORM_API_URL") or _LOCAL_PLATFORM
+    return token(platform, {name: value for name, value in body.items() if value is not None})
+
+
+def _add_init(commands: _Commands[_Parser]) -> None:
+    from sidecar.commands.init import add_init_arguments  # noqa: PLC0415
+
+    parser = commands.add_parser("init", help="write a commented policy to start from")
+    add_init_arguments(parser)
+    parser.set_defaults(run=_init)
+
+
+def _init(args: argparse.Namespace) -> int:
+    from sidecar.commands.init import init  # noqa: PLC0415
+
+    return init(args, os.environ)
 
 
 def _add_check(commands: _Commands[_Parser]) -> None:

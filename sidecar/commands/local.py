@@ -30,12 +30,12 @@ _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def token(platform: str, body: Mapping[str, object]) -> int:
     """Print a token that the local platform signs."""
-    mend = "start one with `bb-sidecar platform`, or name it with --platform URL"
+    fix = "start one with `bb-sidecar platform`, or name it with --platform URL"
     try:
         url = parse_origin(platform).url
     except ValueError as error:
-        raise UserError(f"--platform: {platform!r} {error}") from error
-    signed = ask(f"{url}/_control/token", body, mend=mend).get("token")
+        raise UserError(f"--platform: {platform!r} {error} (env PLATFORM_API_URL)") from error
+    signed = ask(f"{url}/_control/token", body, fix=fix).get("token")
     if not isinstance(signed, str):
         raise UserError(f"token: {url} is not a local platform: it gave no token")
     sys.stdout.write(f"{signed}\n")
@@ -116,8 +116,8 @@ def reachable(admin: Address) -> str:
     return str(Address(_THIS_MACHINE.get(admin.host, admin.host), admin.port))
 
 
-def ask(url: str, body: Mapping[str, object], *, mend: str) -> dict[str, object]:
-    """POST JSON and return the JSON object that comes; all else is a UserError with the `mend`."""
+def ask(url: str, body: Mapping[str, object], *, fix: str) -> dict[str, object]:
+    """POST JSON and return the JSON object that comes; all else is a UserError with the `fix`."""
     request = urllib.request.Request(  # noqa: S310 - the URL is http or https: it was read before
         url, json.dumps(body).encode(), {"content-type": "application/json"}
     )
@@ -125,11 +125,22 @@ def ask(url: str, body: Mapping[str, object], *, mend: str) -> dict[str, object]
         with _DIRECTLY.open(request, timeout=5) as answer:
             document = json.loads(answer.read())
     except urllib.error.HTTPError as error:
-        text = " ".join(error.read(2000).decode(errors="replace").split())
-        raise UserError(f"{url}: answered {error.code}: {text}") from error
+        said = _detail(error.read(2000).decode(errors="replace"))
+        raise UserError(f"{url}: answered {error.code}: {said}") from error
     except (OSError, ValueError, HTTPException) as error:
-        raise UserError(f"{url}: no answer: {_reason(error)}: {mend}") from error
+        raise UserError(f"{url}: no answer: {_reason(error)}: {fix}") from error
     return document if isinstance(document, dict) else {}
+
+
+def _detail(text: str) -> str:
+    """Return what an error body of the platform says, on one line; other bodies as they are."""
+    try:
+        detail = json.loads(text)["detail"]
+        if isinstance(detail, list):
+            detail = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in detail)
+    except (ValueError, LookupError, TypeError):
+        detail = text
+    return " ".join(str(detail).split())
 
 
 def _reason(error: Exception) -> str:

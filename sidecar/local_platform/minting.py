@@ -27,7 +27,10 @@ class Mint:
         """Return a signed token for a user of an org; Rejection when there is no such org."""
         org = self._directory.org(asked.org_id)
         if org is None:
-            raise Rejection(choices.UNKNOWN_ORG, f"no org {asked.org_id!r}")
+            known = ", ".join(each.id for each in self._directory.orgs())
+            raise Rejection(
+                choices.UNKNOWN_ORG, f"no org {asked.org_id!r}; the orgs are {known or 'none'}"
+            )
         person = self._person(asked)
         now = int(self._clock.time())
         claims: dict[str, Any] = {
