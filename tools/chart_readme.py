@@ -1,4 +1,4 @@
-"""Write the table of values in helm/README.md anew from the chart's schema and its defaults.
+"""Write the table of values in helm/README.md from the chart's schema and its defaults.
 
 `python -m tools.chart_readme`; a test fails when the file in the repository differs.
 """
@@ -76,8 +76,8 @@ def _default(value: object) -> str:
 
 def _meaning(schema: Schema) -> str:
     words = schema.get("enum")
-    told = f" One of {', '.join(f'`{word}`' for word in words)}." if words else ""
-    return _cell(schema["description"] + told)
+    allowed = f" One of {', '.join(f'`{word}`' for word in words)}." if words else ""
+    return _cell(schema["description"] + allowed)
 
 
 def _cell(text: str) -> str:

@@ -113,10 +113,11 @@ class Directory:
     def apply(self, seed: Seed) -> None:
         """Lay a seed over what is there: what it names becomes as it says, the rest stays."""
         for product in seed.products:
+            made = (product.slug, product.name or product.slug, digest(product.key))
             self._store.run(
                 "INSERT INTO products VALUES (?, ?, ?) ON CONFLICT (slug) DO UPDATE "
                 "SET name = excluded.name, key_digest = excluded.key_digest",
-                (product.slug, product.name or product.slug, digest(product.key)),
+                made,
             )
         for org in seed.orgs:
             self._store.run("DELETE FROM limits WHERE org_id = ?", (org.id,))
@@ -159,30 +160,19 @@ class Directory:
     def _set_members(self, org_id: str, members: Iterable[Member]) -> None:
         self._store.run("DELETE FROM members WHERE org_id = ?", (org_id,))
         for member in members:
+            email = member.email or made_up_email(member.user_id)
+            name = member.full_name or member.user_id
             self._store.run(
                 "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    org_id,
-                    member.user_id,
-                    member.email or made_up_email(member.user_id),
-                    member.full_name or member.user_id,
-                    member.role,
-                ),
+                (org_id, member.user_id, email, name, member.role),
             )
 
     def _set_keys(self, org_id: str, keys: Iterable[ApiKey]) -> None:
         self._store.run("DELETE FROM api_keys WHERE org_id = ?", (org_id,))
         for key in keys:
-            self._store.run(
-                "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)",
-                (
-                    digest(key.key),
-                    org_id,
-                    int("read" in key.scopes),
-                    int("write" in key.scopes),
-                    key.product,
-                ),
-            )
+            scopes = int("read" in key.scopes), int("write" in key.scopes)
+            made = (digest(key.key), org_id, *scopes, key.product)
+            self._store.run("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)", made)
 
 
 def made_up_email(user_id: str) -> str:

@@ -59,28 +59,21 @@ async def _answer(
         caller = endpoint.access.admit(request)
         if isinstance(caller, OrgCaller):
             credential = caller.credential
-        answer = await _act(endpoint, request, caller, plan)
+        asked = await endpoint.read(request, caller, store_down=plan.store_down)
+        body = (await endpoint.act(asked)).model_dump_json().encode()
+        answer = _json(endpoint.status, body)
     except Rejection as rejection:
         answer = _error(rejection.status, rejection.detail)
         if rejection.status is HTTPStatus.UNAUTHORIZED:
-            answer.headers["WWW-Authenticate"] = _challenge(endpoint)
+            # A 401 must name the credential (RFC 9110, 15.5.2).
+            bearer = API_KEY_SCHEME in endpoint.access.schemes
+            challenge = "Bearer" if bearer else choices.INTERNAL_KEY_CHALLENGE
+            answer.headers["WWW-Authenticate"] = challenge
         credential = credential or rejection.credential
     if credential is not None:
         seconds = time.perf_counter() - began
         requests.note(credential, request.method, request.path, answer.status, seconds)
     return answer
-
-
-async def _act(
-    endpoint: AnyEndpoint, request: web.Request, caller: object, plan: Plan
-) -> web.Response:
-    asked = await endpoint.read(request, caller, store_down=plan.store_down)
-    reply = await endpoint.act(asked)
-    return web.Response(
-        status=endpoint.status,
-        body=reply.model_dump_json().encode(),
-        content_type="application/json",
-    )
 
 
 @web.middleware
@@ -98,19 +91,14 @@ async def errors_as_bodies(request: web.Request, handler: Handler) -> web.Stream
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "the local platform failed; see its log")
 
 
-def _challenge(endpoint: AnyEndpoint) -> str:
-    """Say which credential is asked for: a 401 must (RFC 9110, 15.5.2)."""
-    if API_KEY_SCHEME in endpoint.access.schemes:
-        return "Bearer"
-    return choices.INTERNAL_KEY_CHALLENGE
-
-
 def _error(status: int, detail: object) -> web.Response:
     if status in _BODILESS:
         return web.Response(status=status)
-    return web.Response(
-        status=status, body=orjson.dumps({"detail": detail}), content_type="application/json"
-    )
+    return _json(status, orjson.dumps({"detail": detail}))
+
+
+def _json(status: int, body: bytes) -> web.Response:
+    return web.Response(status=status, body=body, content_type="application/json")
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from sidecar.local_platform.access import Access
 from sidecar.local_platform.rejection import bad_field, misfit
-from sidecar.local_platform.wire import Body, NoBody, NoQuery, Query
+from sidecar.local_platform.wire import Body, NoBody, Query
 
 C = TypeVar("C")
 B = TypeVar("B", bound=Body)
@@ -71,11 +71,6 @@ class Endpoint(Generic[C]):
     def takes_body(self) -> bool:
         """Whether a body is read at all."""
         return self.body is not NoBody
-
-    @property
-    def takes_query(self) -> bool:
-        """Whether the query is read at all."""
-        return self.query is not NoQuery
 
     async def read(
         self, request: web.Request, caller: C, *, store_down: bool

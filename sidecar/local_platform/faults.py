@@ -59,13 +59,8 @@ class Faults(ControlBody):
     @property
     def failing(self) -> bool:
         """Whether anything beside latency is asked for."""
-        return bool(
-            self.status is not None
-            or self.hang
-            or self.drop_after_commit
-            or self.store_down
-            or self.malformed
-        )
+        flags = (self.hang, self.drop_after_commit, self.store_down, self.malformed)
+        return self.status is not None or any(flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +121,8 @@ class FaultBox:
             return Plan(latency=latency)
         if not faults.failing:
             return Plan(latency=latency, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-        return Plan(
-            latency=latency,
-            hang=faults.hang,
-            status=faults.status,
-            drop_after_commit=faults.drop_after_commit,
-            store_down=faults.store_down,
-            malformed=_kind(faults.malformed),
-        )
+        cut, down, kind = faults.drop_after_commit, faults.store_down, _kind(faults.malformed)
+        return Plan(latency, faults.hang, faults.status, cut, down, kind)
 
 
 def is_control(path: str) -> bool:

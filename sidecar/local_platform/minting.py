@@ -9,7 +9,7 @@ from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import TokenBody
 from sidecar.local_platform.directory import Directory, Person, made_up_email
-from sidecar.local_platform.quota_book import QuotaBook, quota_snapshot
+from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys
 
@@ -33,6 +33,7 @@ class Mint:
             )
         person = self._person(asked)
         now = int(self._clock.time())
+        quotas = self._book.status(org.id)
         claims: dict[str, Any] = {
             "user_id": person.user_id,
             "email": person.email,
@@ -40,7 +41,8 @@ class Mint:
             "role": asked.role or person.role,
             "plan": org.plan,
             "apps": list(org.apps),
-            "quotas": quota_snapshot(self._book.status(org.id)),
+            # The same shape as quota status [ours].
+            "quotas": {name: state.model_dump() for name, state in quotas.items()},
             "iss": issuer,
             "iat": now,
             "exp": now + (choices.TOKEN_SECONDS if asked.ttl is None else asked.ttl),
@@ -58,6 +60,4 @@ class Mint:
             people = self._directory.people(asked.org_id)
             user_id = people[0].user_id if people else choices.DEFAULT_USER
         known = self._directory.person(asked.org_id, user_id)
-        if known is not None:
-            return known
-        return Person(user_id, made_up_email(user_id), user_id, choices.DEFAULT_ROLE)
+        return known or Person(user_id, made_up_email(user_id), user_id, choices.DEFAULT_ROLE)

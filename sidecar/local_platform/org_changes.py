@@ -65,9 +65,8 @@ class OrgChanges:
         apps = change.apps if change.apps is not None else (now.apps if now else ())
         for app in apps:
             if app not in products:
-                raise bad_field(
-                    "body", "apps", f"no product {app!r}; the products are {', '.join(products)}"
-                )
+                detail = f"no product {app!r}; the products are {', '.join(products)}"
+                raise bad_field("body", "apps", detail)
         digests: set[bytes] = set()
         for key in change.keys or ():
             if key.product is not None and key.product not in apps:

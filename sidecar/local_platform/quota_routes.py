@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
-from sidecar.local_platform.quota_book import QuotaBook, store_is_down
+from sidecar.local_platform.quota_book import QuotaBook
+from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.wire import (
     BreakdownReply,
     ConsumeBody,
@@ -57,14 +58,16 @@ class QuotaRoutes:
 
     async def _status(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> StatusReply:
         """The quotas of the key's own org."""
-        if asked.store_down:
-            raise store_is_down()
-        org_id = asked.caller.org_id
+        org_id = _org_of(asked)
         return StatusReply(org_id=org_id, quotas=self._book.status(org_id))
 
     async def _breakdown(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> BreakdownReply:
         """The same, split by product."""
-        if asked.store_down:
-            raise store_is_down()
-        org_id = asked.caller.org_id
+        org_id = _org_of(asked)
         return BreakdownReply(org_id=org_id, products=self._book.breakdown(org_id))
+
+
+def _org_of(asked: Asked[OrgCaller, NoBody, NoQuery]) -> str:
+    if asked.store_down:
+        raise Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
+    return asked.caller.org_id

@@ -12,7 +12,7 @@ from sidecar.local_platform.wire import Body, Name, Offset, PageSize, Query, Rep
 
 
 def _is_json(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    # Pydantic reads NaN and Infinity, which are no JSON and could not be told to anybody.
+    # Pydantic reads NaN and Infinity, which are not JSON and could not be answered.
     json.dumps(meta, allow_nan=False)
     return meta
 

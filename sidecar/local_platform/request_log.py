@@ -26,10 +26,7 @@ class RequestLog:
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (credential, method, path, status, round(seconds * 1000, 3), self._clock.time()),
             )
-            self._store.run(
-                "DELETE FROM api_requests WHERE id <= (SELECT max(id) FROM api_requests) - ?",
-                (choices.REQUESTS_KEPT,),
-            )
+            self._store.keep_newest("api_requests", choices.REQUESTS_KEPT)
 
     def recent(self, credential: str, limit: int) -> Sequence[ApiRequest]:
         """Return the latest calls made with a credential, newest first."""

@@ -117,9 +117,8 @@ class Running:
         try:
             await site.start()
         except OSError as error:
-            raise UserError(
-                f"listen {host}:{port}: {error.strerror or error}; choose another address"
-            ) from error
+            reason = f"{error.strerror or error}; choose another address"
+            raise UserError(f"listen {host}:{port}: {reason}") from error
         bound_host, bound_port, *_ = self._runner.addresses[0]
         name = f"[{bound_host}]" if ":" in bound_host else bound_host
         self.url = f"http://{name}:{bound_port}"

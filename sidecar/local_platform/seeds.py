@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
-from sidecar.local_platform.credentials import new_api_key, new_internal_key
+from sidecar.local_platform.credentials import new_key
 from sidecar.local_platform.rejection import in_words
 from sidecar.local_platform.wire import PRODUCT_KEY, Limit, Name, OrgId, ResourceName, Slug
 from sidecar.policy.source import Where, read_document
@@ -58,9 +58,9 @@ def default_seed() -> Seed:
         Resource.STORAGE_BYTES: 10 * 2**30,
         Resource.SEATS: 5,
     }
-    keys = [ApiKey(key=new_api_key(), product="demo")]
+    keys = [ApiKey(key=new_key("bbk"), product="demo")]
     return Seed(
-        products=[SeedProduct(slug="demo", key=new_internal_key())],
+        products=[SeedProduct(slug="demo", key=new_key("bbas"))],
         orgs=[SeedOrg(id="org_demo", plan="pro", apps=["demo"], quotas=quotas, keys=keys)],
     )
 

@@ -131,6 +131,11 @@ class Store:
         """Return the one whole number that a query is certain to give."""
         return int(self.one(sql, values)[0])
 
+    def keep_newest(self, table: str, rows: int) -> None:
+        """Delete all but the newest rows of a table of this package."""
+        sql = f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
+        self.run(sql, (rows,))
+
     def note(self, name: str) -> str | None:
         """Return what was noted under `name`, or None."""
         found = self.row("SELECT value FROM notes WHERE name = ?", (name,))
@@ -148,7 +153,7 @@ class Store:
 def _keep_private(path: Path) -> None:
     """Give the files of a database, which hold keys and secrets, to their owner alone.
 
-    Whatever the umask: a new file is made so, and one that is wider is changed and told.
+    Whatever the umask: a new file is made so; that of a wider one is changed, and logged.
     Raises UserError where that cannot be done.
     """
     try:

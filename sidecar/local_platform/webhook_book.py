@@ -168,18 +168,11 @@ class WebhookBook:
             given_up = not attempt.succeeded and attempts >= choices.WEBHOOK_ATTEMPTS
             state = "delivered" if attempt.succeeded else "failed" if given_up else "pending"
             wait = choices.WEBHOOK_WAITS[min(attempts, len(choices.WEBHOOK_WAITS)) - 1]
+            due_at = now + wait if state == "pending" else None
             self._store.run(
                 "UPDATE deliveries SET state = ?, attempts = ?, due_at = ?, last_status = ?, "
                 "last_error = ?, updated_at = ? WHERE id = ?",
-                (
-                    state,
-                    attempts,
-                    now + wait if state == "pending" else None,
-                    attempt.status,
-                    attempt.error,
-                    now,
-                    delivery_id,
-                ),
+                (state, attempts, due_at, attempt.status, attempt.error, now, delivery_id),
             )
             if attempt.succeeded:
                 self._store.run("UPDATE webhooks SET failures = 0 WHERE id = ?", (endpoint_id,))
@@ -193,9 +186,8 @@ class WebhookBook:
         caller's own org or, as a test does, of none.
         """
         org = self._directory.org(caller.org_id)
-        products = [] if org is None else list(org.apps)
-        if caller.product is not None:
-            products = [app for app in products if app == caller.product]
+        apps = () if org is None else org.apps
+        products = [app for app in apps if caller.product in (None, app)]
         return self._deliveries(
             "AND product IN (SELECT value FROM json_each(:products)) "
             "AND (org_id IS NULL OR org_id = :org_id)",
@@ -227,10 +219,11 @@ class WebhookBook:
         self, endpoint_id: str, org_id: str | None, event: str, payload: dict[str, Any], now: float
     ) -> str:
         delivery_id = _new_id("dlv")
+        owed = (delivery_id, endpoint_id, org_id, event, json.dumps(payload).encode())
         self._store.run(
             "INSERT INTO deliveries (id, endpoint_id, org_id, event, payload, state, attempts, "
             "due_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)",
-            (delivery_id, endpoint_id, org_id, event, json.dumps(payload).encode(), now, now, now),
+            (*owed, now, now, now),
         )
         return delivery_id
 

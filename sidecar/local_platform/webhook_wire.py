@@ -46,7 +46,7 @@ class WebhookReply(Reply):
 
 
 class WebhookTestReply(Reply):
-    """The delivery that a test started; `GET /v1/dev/webhook-deliveries` tells how it went."""
+    """The delivery that a test started; `GET /v1/dev/webhook-deliveries` shows its result."""
 
     delivery_id: str
     event: str

@@ -25,7 +25,7 @@ URL: Final = (
 )
 """A host, perhaps a port, visible ASCII after it; no userinfo, which would be a secret on show.
 
-Of IPv6 addresses only this machine's own: a pattern cannot tell the others from nonsense.
+Of IPv6 addresses only this machine's own: a pattern cannot check the others.
 """
 
 IN_WORDS: Final = {

@@ -31,7 +31,7 @@ class Pod:
 
 
 def program(*names: str) -> str:
-    """Return where the first of these programs is; AssertionError with the mend when none is."""
+    """Return where the first of these programs is; AssertionError with the fix when none is."""
     for name in names:
         found = shutil.which(name)
         if found:
@@ -203,7 +203,7 @@ async def _running(command: Sequence[str], ready: str) -> AsyncIterator[str]:
 
 
 async def _started(command: Sequence[str], ready: str) -> tuple[asyncio.subprocess.Process, str]:
-    """Start a server on a free port; another try where somebody took the port in between."""
+    """Start a server on a free port; try again where another program took the port."""
     for _ in range(_TRIES):
         address = f"127.0.0.1:{_free_port()}"
         process = await asyncio.create_subprocess_exec(
