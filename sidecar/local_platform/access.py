@@ -41,7 +41,7 @@ class OrgCaller:
     credential: str
 
 
-class Access(Protocol[C_co]):
+class AccessKind(Protocol[C_co]):
     """A kind of access: which credentials it takes, and whom they make of a request."""
 
     @property

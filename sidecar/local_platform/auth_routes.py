@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import Access, Everyone, ProductCaller
+from sidecar.local_platform.access import AccessKind, Everyone, ProductCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.rejection import Rejection
@@ -26,7 +26,7 @@ class AuthRoutes:
 
     _keys: SigningKeys
     _directory: Directory
-    _product: Access[ProductCaller]
+    _product: AccessKind[ProductCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

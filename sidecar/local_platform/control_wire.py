@@ -9,14 +9,14 @@ from pydantic import ConfigDict, Field, JsonValue, RootModel, StringConstraints
 
 from sidecar.local_platform.wire import (
     API_KEY,
-    Body,
     Limit,
     Name,
     Query,
     QuotaReply,
-    Reply,
+    ReplyBody,
+    RequestBody,
     ResourceName,
-    Slug,
+    SlugText,
     Time,
 )
 
@@ -24,7 +24,7 @@ Scope = Literal["read", "write"]
 BOTH_SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
 
 
-class ControlBody(Body):
+class ControlBody(RequestBody):
     """A request body of `/_control`: a field it does not know is an error."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -44,7 +44,7 @@ class ApiKey(ControlBody):
 
     key: Annotated[str, StringConstraints(pattern=API_KEY)]
     scopes: list[Scope] = Field(default_factory=lambda: list(BOTH_SCOPES))
-    product: Slug | None = None
+    product: SlugText | None = None
 
 
 class OrgBody(ControlBody):
@@ -55,13 +55,13 @@ class OrgBody(ControlBody):
 
     name: Name | None = None
     plan: Name | None = None
-    apps: list[Slug] | None = None
+    apps: list[SlugText] | None = None
     quotas: Mapping[ResourceName, Limit | None] | None = None
     members: list[Member] | None = None
     keys: list[ApiKey] | None = None
 
 
-class OrgReply(Reply):
+class OrgReply(ReplyBody):
     """An org as it is now."""
 
     org_id: str
@@ -81,7 +81,7 @@ class TokenBody(ControlBody):
     claims: Mapping[str, JsonValue] | None = None
 
 
-class TokenReply(Reply):
+class TokenReply(ReplyBody):
     """A `bb_at`."""
 
     token: str
@@ -93,7 +93,7 @@ class RotateBody(ControlBody):
     withdraw: bool = False
 
 
-class RotateReply(Reply):
+class RotateReply(ReplyBody):
     """The key that signs now, and all that are published."""
 
     kid: str
@@ -106,7 +106,7 @@ class ConsumesQuery(Query):
     org_id: Name | None = None
 
 
-class CountedConsume(Reply):
+class CountedConsume(ReplyBody):
     """One consume that was counted."""
 
     key: str | None

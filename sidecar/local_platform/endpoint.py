@@ -13,12 +13,12 @@ from typing import Any, Generic, TypeVar, get_args, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from sidecar.local_platform.access import Access
+from sidecar.local_platform.access import AccessKind
 from sidecar.local_platform.rejection import bad_field, misfit
-from sidecar.local_platform.wire import Body, NoBody, Query
+from sidecar.local_platform.wire import NoBody, Query, RequestBody
 
 C = TypeVar("C")
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=RequestBody)
 Q = TypeVar("Q", bound=Query)
 
 
@@ -40,7 +40,7 @@ class Asked(Generic[C, B, Q]):
 class Endpoint(Generic[C]):
     """One method and path, such as `GET /health`, and the function `act` that answers it.
 
-    Body, query and reply are the types in the annotations of `act`; its docstring is the summary.
+    RequestBody, query and reply are the types in the annotations of `act`; its docstring is the summary.
     `rejects` are the statuses beside those of access and schema.
     """
 
@@ -48,7 +48,7 @@ class Endpoint(Generic[C]):
         self,
         method_and_path: str,
         act: Callable[[Asked[C, Any, Any]], Awaitable[BaseModel]],
-        access: Access[C],
+        access: AccessKind[C],
         *,
         status: HTTPStatus = HTTPStatus.OK,
         rejects: tuple[HTTPStatus, ...] = (),
@@ -61,7 +61,7 @@ class Endpoint(Generic[C]):
         self.rejects = rejects
         self.body_may_be_empty = body_may_be_empty
         asked, reply = get_type_hints(act).values()
-        self.body: type[Body]
+        self.body: type[RequestBody]
         self.query: type[Query]
         _, self.body, self.query = get_args(asked)
         self.reply: type[BaseModel] = reply
@@ -91,7 +91,7 @@ class Endpoint(Generic[C]):
         except ValidationError as error:
             raise misfit(error, "query") from error
 
-    def _body(self, raw: bytes) -> Body:
+    def _body(self, raw: bytes) -> RequestBody:
         if not raw and self.body_may_be_empty:
             raw = b"{}"
         try:

@@ -24,13 +24,13 @@ from sidecar.local_platform.faults import is_control
 from sidecar.local_platform.webhook_wire import SchemaReply
 from sidecar.local_platform.wire import ErrorReply, NoBody, NoQuery
 
-Json = dict[str, JsonValue]
+SchemaObject = dict[str, JsonValue]
 References = dict[type[Any], JsonValue]
 """Where in the document each model is."""
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
-_SECURITY: Final[Json] = {
+_SECURITY: Final[SchemaObject] = {
     INTERNAL_KEY_SCHEME: {"type": "apiKey", "in": "header", "name": "X-Internal-Key"},
     API_KEY_SCHEME: {"type": "http", "scheme": "bearer"},
     COOKIE_SCHEME: {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIES[0]},
@@ -42,7 +42,7 @@ class SchemaRoute:
 
     def __init__(self, others: Sequence[AnyEndpoint]) -> None:
         self._others = others
-        self._schema: Json | None = None
+        self._schema: SchemaObject | None = None
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the one endpoint."""
@@ -55,11 +55,11 @@ class SchemaRoute:
         return SchemaReply(self._schema)
 
 
-def openapi(endpoints: Sequence[AnyEndpoint]) -> Json:
+def openapi(endpoints: Sequence[AnyEndpoint]) -> SchemaObject:
     """Return the OpenAPI 3.1 document of the API; control is no part of it."""
     public = [endpoint for endpoint in endpoints if not is_control(endpoint.path)]
     references, definitions = _models(public)
-    paths: defaultdict[str, Json] = defaultdict(dict)
+    paths: defaultdict[str, SchemaObject] = defaultdict(dict)
     for endpoint in public:
         paths[endpoint.path][endpoint.method.lower()] = _operation(endpoint, references)
     return {
@@ -70,7 +70,7 @@ def openapi(endpoints: Sequence[AnyEndpoint]) -> Json:
     }
 
 
-def _models(endpoints: Iterable[AnyEndpoint]) -> tuple[References, Json]:
+def _models(endpoints: Iterable[AnyEndpoint]) -> tuple[References, SchemaObject]:
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
         (ErrorReply, "serialization"): None
     }
@@ -82,8 +82,8 @@ def _models(endpoints: Iterable[AnyEndpoint]) -> tuple[References, Json]:
     return {model: schema for (model, _), schema in mapping.items()}, document["$defs"]
 
 
-def _operation(endpoint: AnyEndpoint, references: References) -> Json:
-    operation: Json = {
+def _operation(endpoint: AnyEndpoint, references: References) -> SchemaObject:
+    operation: SchemaObject = {
         "summary": endpoint.summary,
         "operationId": _operation_id(endpoint),
         "responses": _responses(endpoint, references),
@@ -101,13 +101,13 @@ def _operation(endpoint: AnyEndpoint, references: References) -> Json:
     return operation
 
 
-def _responses(endpoint: AnyEndpoint, references: References) -> Json:
+def _responses(endpoint: AnyEndpoint, references: References) -> SchemaObject:
     statuses = {*endpoint.access.statuses, *endpoint.rejects}
     if endpoint.takes_body:
         statuses |= {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
     if endpoint.query is not NoQuery:
         statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
-    responses: Json = {
+    responses: SchemaObject = {
         str(endpoint.status.value): _response(endpoint.status, references[endpoint.reply])
     }
     for status in sorted(statuses):
@@ -115,7 +115,7 @@ def _responses(endpoint: AnyEndpoint, references: References) -> Json:
     return responses
 
 
-def _response(status: HTTPStatus, schema: JsonValue) -> Json:
+def _response(status: HTTPStatus, schema: JsonValue) -> SchemaObject:
     return {
         "description": HTTPStatus(status).phrase,
         "content": {"application/json": {"schema": schema}},
@@ -138,7 +138,7 @@ def _query_parameters(endpoint: AnyEndpoint) -> list[JsonValue]:
     ]
 
 
-def _plain(schema: Json) -> Json:
+def _plain(schema: SchemaObject) -> SchemaObject:
     # A parameter that is left out is None in the model; none can be written in a query.
     kinds = schema.get("anyOf")
     if not isinstance(kinds, list):

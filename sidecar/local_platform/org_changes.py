@@ -15,7 +15,7 @@ from sidecar.local_platform.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class OrgEvent:
     """Something that happened to an org. Sent to `product` alone, or to all products for None."""
 
     name: str
@@ -45,7 +45,7 @@ class OrgChanges:
 
     _store: Store
     _directory: Directory
-    _announce: Callable[[Sequence[Event]], None]
+    _announce: Callable[[Sequence[OrgEvent]], None]
 
     def put(self, org_id: str, change: OrgBody) -> Org:
         """Make or change an org and return it. Raises Rejection (422) naming what is unknown."""
@@ -85,7 +85,7 @@ class OrgChanges:
         return _View(org, self._directory.limits(org_id), people)
 
 
-def _events(before: _View | None, after: _View) -> Iterator[Event]:
+def _events(before: _View | None, after: _View) -> Iterator[OrgEvent]:
     org = after.org
     facts: dict[str, JsonValue] = {
         "name": org.name,
@@ -94,33 +94,33 @@ def _events(before: _View | None, after: _View) -> Iterator[Event]:
         "quotas": dict(after.limits),
     }
     if before is None:
-        yield Event("org.created", org.id, None, facts)
+        yield OrgEvent("org.created", org.id, None, facts)
     elif (before.org.name, before.org.plan) != (org.name, org.plan):
-        yield Event("org.updated", org.id, None, facts)
+        yield OrgEvent("org.updated", org.id, None, facts)
     yield from _entitlement_events(before, after, facts)
     yield from _member_events(before.people if before else {}, after)
 
 
 def _entitlement_events(
     before: _View | None, after: _View, facts: Mapping[str, JsonValue]
-) -> Iterator[Event]:
+) -> Iterator[OrgEvent]:
     org = after.org
     had = set(before.org.apps) if before else set()
     has = set(org.apps)
     for app in sorted(has - had):
-        yield Event("entitlement.granted", org.id, app, facts)
+        yield OrgEvent("entitlement.granted", org.id, app, facts)
     for app in sorted(had - has):
-        yield Event("entitlement.revoked", org.id, app, facts)
+        yield OrgEvent("entitlement.revoked", org.id, app, facts)
     if before and (before.org.plan, before.limits) != (org.plan, after.limits):
         for app in sorted(had & has):
-            yield Event("entitlement.updated", org.id, app, facts)
+            yield OrgEvent("entitlement.updated", org.id, app, facts)
 
 
-def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[Event]:
+def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[OrgEvent]:
     has = after.people
     for user_id in sorted(has.keys() | had.keys()):
         old, new = had.get(user_id), has.get(user_id)
         if old == new:
             continue
         name = "added" if old is None else "removed" if new is None else "updated"
-        yield Event(f"member.{name}", after.org.id, None, asdict(new or had[user_id]))
+        yield OrgEvent(f"member.{name}", after.org.id, None, asdict(new or had[user_id]))

@@ -25,7 +25,7 @@ _STATES: Final = {"delivered": "good", "pending": "near", "failed": "full", "dro
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PageView:
     """What the page shows as of `now`; lists are newest first.
 
     `consumes` holds with each whether it was counted; `faults` are in words, empty for none.
@@ -38,7 +38,7 @@ class View:
     faults: str
 
 
-def render(view: View) -> str:
+def render(view: PageView) -> str:
     """Return the page as HTML; everything that came from outside is escaped."""
     faults = f'<p class="faults">Faults in force: <code>{escape(view.faults)}</code></p>'
     orgs = "\n".join(_org(org, quotas) for org, quotas in view.orgs)

@@ -12,7 +12,7 @@ from sidecar.domain.ports import Clock
 from sidecar.local_platform.access import FromThisMachine
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.faults import FaultBox
-from sidecar.local_platform.page import View, render
+from sidecar.local_platform.page import PageView, render
 from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
@@ -46,9 +46,9 @@ class PageRoute:
             return web.Response(status=rejection.status, text=f"{rejection.detail}\n")
         return web.Response(text=render(self._view()), content_type="text/html", headers=_HEADERS)
 
-    def _view(self) -> View:
+    def _view(self) -> PageView:
         faults = self._faults.current.model_dump(exclude_defaults=True, mode="json")
-        return View(
+        return PageView(
             orgs=[(org, self._book.status(org.id)) for org in self._directory.orgs()],
             consumes=self._book.latest(_LATEST),
             deliveries=self._webhooks.latest(_LATEST),

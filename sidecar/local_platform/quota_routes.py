@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
+from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
@@ -24,8 +24,8 @@ class QuotaRoutes:
     """Consume for products, status and breakdown for orgs."""
 
     _book: QuotaBook
-    _product: Access[ProductCaller]
-    _reader: Access[OrgCaller]
+    _product: AccessKind[ProductCaller]
+    _reader: AccessKind[OrgCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

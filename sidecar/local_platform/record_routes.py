@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from sidecar.local_platform.access import Access, OrgCaller
+from sidecar.local_platform.access import AccessKind, OrgCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.record_wire import (
@@ -28,8 +28,8 @@ class RecordRoutes:
 
     _records: Records
     _directory: Directory
-    _reader: Access[OrgCaller]
-    _writer: Access[OrgCaller]
+    _reader: AccessKind[OrgCaller]
+    _writer: AccessKind[OrgCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from sidecar.local_platform.choices import LIST_LIMIT
-from sidecar.local_platform.wire import Body, Name, Offset, PageSize, Query, Reply, Time
+from sidecar.local_platform.wire import Name, Offset, PageSize, Query, ReplyBody, RequestBody, Time
 
 
 def _is_json(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -21,7 +21,7 @@ Meta = Annotated[dict[str, JsonValue], AfterValidator(_is_json)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
-class RecordBody(Body):
+class RecordBody(RequestBody):
     """`POST /v1/workspace-records` (contract, Workspace records)."""
 
     org_id: Name
@@ -36,14 +36,14 @@ class RecordBody(Body):
     meta: Meta = Field(default_factory=dict)
 
 
-class PublishReply(Reply):
+class PublishReply(ReplyBody):
     """Which record it is; the same one for the same source [api]."""
 
     workspace_record_id: str
     status: str
 
 
-class RecordReply(Reply):
+class RecordReply(ReplyBody):
     """A workspace record."""
 
     workspace_record_id: str
@@ -61,13 +61,13 @@ class RecordReply(Reply):
     updated_at: Time
 
 
-class FoundRecord(RecordReply):
+class RecordHit(RecordReply):
     """A record that a search found; a higher score is a better match."""
 
     score: float
 
 
-class RecordsReply(Reply):
+class RecordsReply(ReplyBody):
     """A page of records and how many there are in all [shape: ours]."""
 
     records: list[RecordReply]
@@ -76,14 +76,14 @@ class RecordsReply(Reply):
     offset: int
 
 
-class SearchReply(Reply):
+class SearchReply(ReplyBody):
     """What a search found, best first [shape: ours]."""
 
     query: str
-    results: list[FoundRecord]
+    results: list[RecordHit]
 
 
-class CatalogProduct(Reply):
+class CatalogProduct(ReplyBody):
     """A product, and whether the org has it."""
 
     product_id: str
@@ -91,7 +91,7 @@ class CatalogProduct(Reply):
     entitled: bool
 
 
-class CatalogReply(Reply):
+class CatalogReply(ReplyBody):
     """`GET /v1/catalog` [shape: ours]."""
 
     products: list[CatalogProduct]

@@ -15,9 +15,9 @@ from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.record_wire import (
-    FoundRecord,
     PublishReply,
     RecordBody,
+    RecordHit,
     RecordReply,
     RecordsQuery,
     RecordsReply,
@@ -128,7 +128,7 @@ class Records:
         )
         return SearchReply(
             query=query.q,
-            results=[FoundRecord(**_fields(row)) for row in rows],
+            results=[RecordHit(**_fields(row)) for row in rows],
         )
 
     def _require_own(self, caller: OrgCaller, body: RecordBody) -> None:

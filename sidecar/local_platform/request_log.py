@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.webhook_wire import ApiRequest
+from sidecar.local_platform.webhook_wire import RecordedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class RequestLog:
             )
             self._store.keep_newest("api_requests", choices.REQUESTS_KEPT)
 
-    def recent(self, credential: str, limit: int) -> Sequence[ApiRequest]:
+    def recent(self, credential: str, limit: int) -> Sequence[RecordedRequest]:
         """Return the latest calls made with a credential, newest first."""
         rows = self._store.rows(
             "SELECT * FROM api_requests WHERE credential = ? ORDER BY id DESC LIMIT ?",
             (credential, limit),
         )
-        return [ApiRequest(**row) for row in rows]
+        return [RecordedRequest(**row) for row in rows]

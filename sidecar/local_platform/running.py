@@ -20,7 +20,7 @@ from sidecar.local_platform.faults import FaultBox
 from sidecar.local_platform.health_routes import HealthRoutes
 from sidecar.local_platform.minting import Mint
 from sidecar.local_platform.openapi import SchemaRoute
-from sidecar.local_platform.org_changes import Event, OrgChanges
+from sidecar.local_platform.org_changes import OrgChanges, OrgEvent
 from sidecar.local_platform.page_route import PageRoute
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.quota_routes import QuotaRoutes
@@ -62,7 +62,7 @@ class Running:
         self._runner: web.AppRunner | None = None
         self._endpoints = self._made_endpoints(issuer)
 
-    def _announce(self, events: Sequence[Event]) -> None:
+    def _announce(self, events: Sequence[OrgEvent]) -> None:
         self.webhooks.announce(events)
         self.courier.wake()
 

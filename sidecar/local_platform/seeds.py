@@ -14,14 +14,14 @@ from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
 from sidecar.local_platform.credentials import new_key
 from sidecar.local_platform.rejection import in_words
-from sidecar.local_platform.wire import PRODUCT_KEY, Limit, Name, OrgId, ResourceName, Slug
+from sidecar.local_platform.wire import PRODUCT_KEY, Limit, Name, OrgId, ResourceName, SlugText
 from sidecar.policy.source import Where, read_document
 
 
 class SeedProduct(ControlBody):
     """A product and its `bbas_` secret."""
 
-    slug: Slug
+    slug: SlugText
     key: Annotated[str, StringConstraints(pattern=PRODUCT_KEY)]
     name: Name | None = None
 
@@ -32,7 +32,7 @@ class SeedOrg(ControlBody):
     id: OrgId
     name: Name | None = None
     plan: Name = "free"
-    apps: list[Slug] = Field(default_factory=list)
+    apps: list[SlugText] = Field(default_factory=list)
     quotas: dict[ResourceName, Limit] = Field(default_factory=dict)
     keys: list[ApiKey] = Field(default_factory=list)
     members: list[Member] = Field(default_factory=list)

@@ -27,10 +27,10 @@ _OWNER_ALONE: Final = 0o600
 _BESIDE: Final = ("", "-wal", "-shm", "-journal")
 """What SQLite adds to the name of its file; it gives these the mode of that file."""
 
-Value = str | int | float | bytes | None
+SqlValue = str | int | float | bytes | None
 """What a column holds."""
 
-Values = Sequence[Value] | Mapping[str, Value]
+Values = Sequence[SqlValue] | Mapping[str, SqlValue]
 """What takes the places of `?`, or of `:name`."""
 
 

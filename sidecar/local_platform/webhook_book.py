@@ -18,7 +18,7 @@ from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.org_changes import Event
+from sidecar.local_platform.org_changes import OrgEvent
 from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.store import Store
@@ -119,7 +119,7 @@ class WebhookBook:
 
     # Deliveries
 
-    def announce(self, events: Sequence[Event]) -> None:
+    def announce(self, events: Sequence[OrgEvent]) -> None:
         """Owe each event to every endpoint that wants it; call it inside a transaction."""
         now = self._clock.time()
         for event in events:
@@ -209,7 +209,7 @@ class WebhookBook:
         )
         return [Delivery(**row) for row in rows]
 
-    def _concerned(self, event: Event) -> Sequence[str]:
+    def _concerned(self, event: OrgEvent) -> Sequence[str]:
         if event.product is not None:
             return [event.product]
         org = self._directory.org(event.org_id)

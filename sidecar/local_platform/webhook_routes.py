@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from sidecar.local_platform.access import Access, OrgCaller, ProductCaller
+from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.request_log import RequestLog
 from sidecar.local_platform.webhook_book import WebhookBook
@@ -26,8 +26,8 @@ class WebhookRoutes:
 
     _book: WebhookBook
     _log: RequestLog
-    _product: Access[ProductCaller]
-    _reader: Access[OrgCaller]
+    _product: AccessKind[ProductCaller]
+    _reader: AccessKind[OrgCaller]
     _wake: Callable[[], None]
 
     def endpoints(self) -> list[AnyEndpoint]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, RootModel, StringConstraints
 
-from sidecar.local_platform.wire import URL, Body, Reply, Time
+from sidecar.local_platform.wire import URL, ReplyBody, RequestBody, Time
 
 EventType = Literal[
     "*",
@@ -28,14 +28,14 @@ EventType = Literal[
 """What can be subscribed to; the families by `.*` and the names beside the published are ours."""
 
 
-class WebhookBody(Body):
+class WebhookBody(RequestBody):
     """`POST /v1/webhooks`: an event that does not exist is refused [ours]."""
 
     url: Annotated[str, StringConstraints(max_length=2000, pattern=URL)]
     event_types: Annotated[list[EventType], Field(min_length=1, max_length=100)]
 
 
-class WebhookReply(Reply):
+class WebhookReply(ReplyBody):
     """A registered endpoint, with the secret that is shown this once."""
 
     id: str
@@ -45,14 +45,14 @@ class WebhookReply(Reply):
     created_at: Time
 
 
-class WebhookTestReply(Reply):
+class WebhookTestReply(ReplyBody):
     """The delivery that a test started; `GET /v1/dev/webhook-deliveries` shows its result."""
 
     delivery_id: str
     event: str
 
 
-class ApiRequest(Reply):
+class RecordedRequest(ReplyBody):
     """A call made with the caller's own credentials; without the query, which may be private."""
 
     method: str
@@ -62,13 +62,13 @@ class ApiRequest(Reply):
     at: Time
 
 
-class ApiRequestsReply(Reply):
+class ApiRequestsReply(ReplyBody):
     """Recent calls, newest first [shape: ours]."""
 
-    requests: list[ApiRequest]
+    requests: list[RecordedRequest]
 
 
-class Delivery(Reply):
+class Delivery(ReplyBody):
     """A webhook delivery; `last_status` 0 when no answer came."""
 
     id: str
@@ -85,7 +85,7 @@ class Delivery(Reply):
     updated_at: Time
 
 
-class DeliveriesReply(Reply):
+class DeliveriesReply(ReplyBody):
     """Recent deliveries, newest first [shape: ours]."""
 
     deliveries: list[Delivery]

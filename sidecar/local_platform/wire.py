@@ -38,7 +38,7 @@ IN_WORDS: Final = {
 """What each pattern asks for, for messages."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Slug = Annotated[str, StringConstraints(pattern=SLUG)]
+SlugText = Annotated[str, StringConstraints(pattern=SLUG)]
 OrgId = Annotated[str, StringConstraints(pattern=ORG_ID)]
 Limit = Annotated[int, Field(ge=-1, le=LARGEST_AMOUNT, description="-1: unlimited")]
 ResourceName = Annotated[Resource, Field(strict=False)]
@@ -51,7 +51,7 @@ Time = Annotated[
 """A time in ISO 8601; also made from Unix seconds, as they are in the store."""
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """A request body of the API."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -63,7 +63,7 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Reply(BaseModel):
+class ReplyBody(BaseModel):
     """The body of an answer."""
 
     model_config = ConfigDict(frozen=True)
@@ -81,7 +81,7 @@ PageSize = Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX), BeforeValidator(_whole
 Offset = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_whole_number)]
 
 
-class NoBody(Body):
+class NoBody(RequestBody):
     """A request without a body."""
 
 
@@ -98,7 +98,7 @@ class RecentQuery(Query):
 # Errors
 
 
-class FieldProblem(Reply):
+class FieldProblem(ReplyBody):
     """One field that does not fit the schema."""
 
     loc: list[str | int]
@@ -106,7 +106,7 @@ class FieldProblem(Reply):
     type: str
 
 
-class ErrorReply(Reply):
+class ErrorReply(ReplyBody):
     """Every error body: text, or for 422 the fields [ours]."""
 
     detail: str | list[FieldProblem]
@@ -115,7 +115,7 @@ class ErrorReply(Reply):
 # Quotas
 
 
-class ConsumeBody(Body):
+class ConsumeBody(RequestBody):
     """`POST /v1/quota/consume` (contract, Quotas)."""
 
     org_id: Name
@@ -125,7 +125,7 @@ class ConsumeBody(Body):
     idempotency_key: Name | None = None
 
 
-class QuotaReply(Reply):
+class QuotaReply(ReplyBody):
     """One resource of an org: -1 in `limit` and `remaining` means unlimited."""
 
     used: int
@@ -135,7 +135,7 @@ class QuotaReply(Reply):
     reset_at: Time
 
 
-class ConsumeReply(Reply):
+class ConsumeReply(ReplyBody):
     """The answer of consume: always all of these fields (contract, Quotas)."""
 
     allowed: bool
@@ -147,14 +147,14 @@ class ConsumeReply(Reply):
     reset_at: Time
 
 
-class StatusReply(Reply):
+class StatusReply(ReplyBody):
     """The state of every resource that the org's plan names."""
 
     org_id: str
     quotas: dict[str, QuotaReply]
 
 
-class BreakdownReply(Reply):
+class BreakdownReply(ReplyBody):
     """The same split by product: `used` is the product's, the limit is the org's [ours]."""
 
     org_id: str
@@ -164,7 +164,7 @@ class BreakdownReply(Reply):
 # Auth host
 
 
-class PublicKey(Reply):
+class PublicKey(ReplyBody):
     """One RSA key of the key set (RFC 7517)."""
 
     kty: Literal["RSA"] = "RSA"
@@ -175,7 +175,7 @@ class PublicKey(Reply):
     e: str
 
 
-class KeySetReply(Reply):
+class KeySetReply(ReplyBody):
     """`GET /.well-known/jwks.json`."""
 
     keys: list[PublicKey]
@@ -187,7 +187,7 @@ class VerifyTokenQuery(Query):
     token: Annotated[str, Field(min_length=1, max_length=8192)]
 
 
-class VerifyTokenReply(Reply):
+class VerifyTokenReply(ReplyBody):
     """Who a token speaks for."""
 
     user_id: str
@@ -203,7 +203,7 @@ class VerifyTokenReply(Reply):
 # Health
 
 
-class HealthReply(Reply):
+class HealthReply(ReplyBody):
     """`GET /health` and `GET /ready`."""
 
     status: Literal["ok"] = "ok"

@@ -9,7 +9,7 @@ import pytest
 from sidecar.domain.model import Resource
 from sidecar.local_platform import Member, OrgBody, Rejection
 from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.org_changes import Event, OrgChanges
+from sidecar.local_platform.org_changes import OrgChanges, OrgEvent
 from sidecar.local_platform.store import Store
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
@@ -20,13 +20,13 @@ class Desk:
 
     def __init__(self, clock: TurnedClock) -> None:
         self.store = Store(None)
-        self.told: list[Event] = []
+        self.told: list[OrgEvent] = []
         directory = Directory(self.store, clock)
         with self.store.transaction():
             directory.apply(acme.seed())
         self.changes = OrgChanges(self.store, directory, self._tell)
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _tell(self, events: Sequence[OrgEvent]) -> None:
         self.told.extend(events)
 
     def put(self, org_id: str, change: OrgBody) -> list[tuple[str, str | None]]:
@@ -95,7 +95,7 @@ def test_an_event_carries_the_org_as_it_is_now(desk: Desk) -> None:
 def test_what_cannot_be_told_is_not_changed(desk: Desk, clock: TurnedClock) -> None:
     """The change and its events are one transaction."""
 
-    def fail(_events: Sequence[Event]) -> None:
+    def fail(_events: Sequence[OrgEvent]) -> None:
         raise RuntimeError("no room")
 
     directory = Directory(desk.store, clock)

@@ -9,13 +9,13 @@ import pytest
 
 from sidecar.local_platform import CountedConsume
 from sidecar.local_platform.directory import Org
-from sidecar.local_platform.page import View, render
+from sidecar.local_platform.page import PageView, render
 from sidecar.local_platform.webhook_wire import Delivery
 from sidecar.local_platform.wire import QuotaReply
 
 EVIL = "<script>alert(1)</script>\"'&"
 NOW = "2025-10-09T08:53:20.123456Z"
-EMPTY = View(orgs=[], consumes=[], deliveries=[], now=NOW, faults="")
+EMPTY = PageView(orgs=[], consumes=[], deliveries=[], now=NOW, faults="")
 
 
 class Tags(HTMLParser):
@@ -63,7 +63,7 @@ def test_nothing_that_came_from_outside_is_markup() -> None:
     )
     org = Org(EVIL, EVIL, EVIL, (EVIL,))
     page = Tags(
-        render(View([(org, {EVIL: quota(1, 2)})], [(consume, True)], [delivery], EVIL, EVIL))
+        render(PageView([(org, {EVIL: quota(1, 2)})], [(consume, True)], [delivery], EVIL, EVIL))
     )
 
     assert "script" not in page.tags
