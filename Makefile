@@ -17,6 +17,10 @@ CALLS ?= 1000000
 PROBES ?= 100000
 SEED ?= 1
 
+# Processes that run the tests at once; they wait more than they compute. WORKERS=0: none but pytest's own.
+WORKERS ?= 4
+PYTEST = -m pytest -n $(WORKERS) --dist worksteal
+
 VENV := .venv
 NEWEST := .venv-newest
 
@@ -30,13 +34,13 @@ demo: $(VENV)/.runtime ## run a platform, a small AI product and the sidecar, an
 	@$(VENV)/bin/bb-sidecar demo $(ARGS)
 
 test: $(VENV)/.dev packages products ## run the tests
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python $(PYTEST)
 
 check: $(VENV)/.dev packages products ## check format, lint and types; run the tests with branch coverage
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(VENV)/bin/python $(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-guided
 	$(VENV)/bin/python -m pip install --quiet --group fuzz
@@ -45,7 +49,7 @@ fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-g
 test-newest: packages ## run the tests on the newest Python here, in its own environment
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
 	@.ci/make-products $(NEWEST)
-	$(NEWEST)/bin/python -m pytest
+	$(NEWEST)/bin/python $(PYTEST)
 
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx._config
 import pytest
 from hypothesis import settings
 
 # A deadline would make a test's verdict depend on how busy the machine is.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+PATIENCE = 30.0
+# Nor may a client's 5 seconds: it waits for good answers.
+for part in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.policy.json_pointer import Finding, JsonPointer
+from sidecar.policy.json_pointer import JsonPointer, PointerResult
 from sidecar.policy.json_reader import WORK, JsonReader
 from sidecar.policy.json_text import PIECE, Piece, pieces_of
 
@@ -14,7 +14,7 @@ from sidecar.policy.json_text import PIECE, Piece, pieces_of
 class Reading:
     """What was found, and in how many slices."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[PointerResult, ...]
     slices: int
 
 
@@ -35,11 +35,11 @@ def read_pieces(
         try:
             next(reading)
         except StopIteration as end:
-            findings: tuple[Finding, ...] = end.value
+            findings: tuple[PointerResult, ...] = end.value
             return Reading(findings, slices)
         slices += 1
 
 
-def find(body: bytes, pointer: str) -> Finding:
+def find(body: bytes, pointer: str) -> PointerResult:
     """Return what one pointer finds."""
     return read(body, pointer).findings[0]

@@ -110,5 +110,12 @@ class TurnedUvloop(uvloop.Loop):
             self.call_soon(heapq.heappop(self._timers).fire)
 
 
+def turn(seconds: float) -> None:
+    """Turn the clock of the running loop, which is one of the two above."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, TurnedAsyncio | TurnedUvloop)
+    loop.advance(seconds)
+
+
 SERVING: Final[LoopFactories] = {"uvloop": TurnedUvloop}
 BOTH: Final[LoopFactories] = {"uvloop": TurnedUvloop, "asyncio": TurnedAsyncio}

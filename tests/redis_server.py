@@ -11,15 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 
-_PATIENCE = 15.0
+from tests.free_ports import free_port
 
-
-def free_port() -> int:
-    """Return a port that no process listens on."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+_PATIENCE = 30.0
 
 
 class RedisServer:

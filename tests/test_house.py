@@ -69,6 +69,8 @@ IMPURE_MODULES: Final = frozenset(
 UNTESTED: Final = {
     "inject/words.py": "names without behaviour",
     "__init__.py": "the version, which packaging reads",
+    "domain/choices.py": "names without behaviour",
+    "domain/credentials.py": "values without behaviour",
     "domain/deliveries.py": "names without behaviour",
     "domain/errors.py": "classes without behaviour",
     "domain/ports.py": "protocols without behaviour",
@@ -181,6 +183,27 @@ def test_pure_parts_import_no_io() -> None:
         if module.split(".")[0] in IMPURE_MODULES
     ]
     assert wrong == []
+
+
+def types_of(path: Path) -> Iterator[str]:
+    """Give the public classes of a module, and its names for types: `Slot = tuple[str, str]`."""
+    for node in tree_of(path).body:
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [each.id for each in node.targets if isinstance(each, ast.Name)]
+        else:
+            continue
+        yield from (name for name in names if name[0].isupper() and not name.isupper())
+
+
+def test_no_two_types_share_a_name() -> None:
+    """One word is one thing: a name that two parts have says in neither what it is."""
+    places: dict[str, list[str]] = {}
+    for path in sources():
+        for name in types_of(path):
+            places.setdefault(name, []).append(shown(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -10,14 +10,16 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from sidecar.admin.wire import Connections
+from sidecar.admin.wire import AdminConnections
 from sidecar.domain.errors import UserError
 
 _BACKLOG: Final = 128
 _PRIVATE: Final = 0o177  # the mask that leaves 0600
 
 
-async def listen_at(flag: str, host: str, port: int, connections: Connections) -> asyncio.Server:
+async def listen_at(
+    flag: str, host: str, port: int, connections: AdminConnections
+) -> asyncio.Server:
     """Listen at an address. Raises UserError, which names `flag`, where it cannot be had."""
     loop = asyncio.get_running_loop()
     try:
@@ -29,7 +31,7 @@ async def listen_at(flag: str, host: str, port: int, connections: Connections) -
         ) from error
 
 
-async def listen_on(flag: str, path: Path, connections: Connections) -> asyncio.Server:
+async def listen_on(flag: str, path: Path, connections: AdminConnections) -> asyncio.Server:
     """Listen on a Unix socket of mode 0600. Raises UserError where that cannot be."""
     loop = asyncio.get_running_loop()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.domain.model import OnPlatformError
+from sidecar.domain.choices import OnPlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ def _policy(now: Circumstances) -> Check:
 
 
 def _keys(now: Circumstances) -> Check:
-    """Judge the key set: once had, the last good one serves; never had, nobody can be identified.
+    """Judge the key set: the last good one serves; without a first one no caller is identified.
 
     Waiting for the first one keeps a rollout from replacing instances that have keys by some that
-    refuse every caller. Unmetered routes work meanwhile, for who asks this instance.
+    refuse every caller. Unmetered routes work meanwhile, for callers of this instance.
     """
     if now.keys > 0:
         trusted = f"{now.keys} trusted"

@@ -16,8 +16,8 @@ import orjson
 from sidecar.admin.callers import refusal_of
 from sidecar.admin.listening import listen_at, listen_on, remove_socket
 from sidecar.admin.readiness import assess
-from sidecar.admin.state import AdminState, MetricsPage, Refresh, View
-from sidecar.admin.wire import Answer, Connections, Handler, Request, as_json
+from sidecar.admin.state import AdminState, AdminView, MetricsPage, Refresh
+from sidecar.admin.wire import AdminConnections, AdminHandler, AdminRequest, Answer, as_json
 from sidecar.domain.model import Quota
 from sidecar.settings.run import Settings
 
@@ -47,9 +47,11 @@ class AdminServer:
         self._address: tuple[str, int] | None = None
         self.metrics_address: tuple[str, int] | None = None
         self._servers: list[asyncio.Server] = []
-        self._connections: list[Connections] = []
+        self._connections: list[AdminConnections] = []
         get, post = ("GET", "HEAD"), ("POST",)
-        self._routes: dict[str, tuple[tuple[str, ...], Callable[[Request], Awaitable[Answer]]]] = {
+        self._routes: dict[
+            str, tuple[tuple[str, ...], Callable[[AdminRequest], Awaitable[Answer]]]
+        ] = {
             "/health": (get, self._health),
             "/ready": (get, self._ready),
             "/metrics": (get, self._metrics_page),
@@ -111,8 +113,8 @@ class AdminServer:
         self._servers, self._connections = [], []
         self._socket = self._address = self.metrics_address = None
 
-    def _made(self, handler: Handler) -> Connections:
-        connections = Connections(handler)
+    def _made(self, handler: AdminHandler) -> AdminConnections:
+        connections = AdminConnections(handler)
         self._connections.append(connections)
         return connections
 
@@ -123,7 +125,7 @@ class AdminServer:
 
     # one request
 
-    async def _on_admin(self, request: Request) -> Answer:
+    async def _on_admin(self, request: AdminRequest) -> Answer:
         """Answer on the admin port: changes, and what names orgs, to programs here alone."""
         if request.path in _LOCAL:
             refusal = refusal_of(request.peer, request.fields, self._own_host)
@@ -133,13 +135,13 @@ class AdminServer:
                 return as_json({"detail": refusal}, 403)
         return await self._answer(request)
 
-    async def _on_metrics(self, request: Request) -> Answer:
+    async def _on_metrics(self, request: AdminRequest) -> Answer:
         return await self._answer(request) if request.path in _PROBES else _NOT_FOUND
 
-    def _allows(self, request: Request) -> bool:
+    def _allows(self, request: AdminRequest) -> bool:
         return request.method in self._routes[request.path][0]
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: AdminRequest) -> Answer:
         """Answer; a fault says no more than that it was one."""
         if request.path not in self._routes:
             return _NOT_FOUND
@@ -153,19 +155,19 @@ class AdminServer:
             _log.exception("admin_fault", extra={"path": request.path})
             return as_json({"detail": "a fault of the sidecar: its log has it"}, 500)
 
-    async def _up_to_date(self, view: View) -> None:
+    async def _up_to_date(self, view: AdminView) -> None:
         if self._refresh is not None:
             await self._refresh(view)
 
-    async def _health(self, _request: Request) -> Answer:
+    async def _health(self, _request: AdminRequest) -> Answer:
         """Answer at once: no worker is waited for."""
         failure = self._state.failure()
         if failure:
             return as_json({"status": "failed", "detail": failure}, 503)
         return as_json({"status": "ok"})
 
-    async def _ready(self, _request: Request) -> Answer:
-        await self._up_to_date(View.CONDITION)
+    async def _ready(self, _request: AdminRequest) -> Answer:
+        await self._up_to_date(AdminView.CONDITION)
         readiness = assess(self._state.circumstances())
         checks = {
             name: {"ok": check.ok, "detail": check.detail}
@@ -174,16 +176,16 @@ class AdminServer:
         body = {"ready": readiness.ready, "dependencies": checks}
         return as_json(body, 200 if readiness.ready else 503)
 
-    async def _metrics_page(self, request: Request) -> Answer:
-        await self._up_to_date(View.COUNTS)
+    async def _metrics_page(self, request: AdminRequest) -> Answer:
+        await self._up_to_date(AdminView.COUNTS)
         return Answer(200, *await self._metrics.render(request.fields.get("accept", "")))
 
-    async def _policy(self, _request: Request) -> Answer:
+    async def _policy(self, _request: AdminRequest) -> Answer:
         """Show the policy, made in a thread: one of a thousand routes takes a while."""
         return Answer(200, await asyncio.to_thread(_policy_page, self._state.policy_view))
 
-    async def _quota(self, request: Request) -> Answer:
-        await self._up_to_date(View.QUOTAS)
+    async def _quota(self, request: AdminRequest) -> Answer:
+        await self._up_to_date(AdminView.QUOTAS)
         wanted = parse_qs(request.query).get("org_id", [None])[-1]
         orgs: defaultdict[str, dict[str, object]] = defaultdict(dict)
         for org_id, quota in self._state.known_quotas():
@@ -191,14 +193,14 @@ class AdminServer:
                 orgs[org_id][quota.resource] = _quota_view(quota)
         return as_json({"orgs": orgs})
 
-    async def _reload(self, _request: Request) -> Answer:
+    async def _reload(self, _request: AdminRequest) -> Answer:
         report = await self._state.reload()
         if report.rejected:
             body = {"detail": "the policy was rejected, the last good one rules"}
             return as_json({**body, "outcome": report.outcome, "problems": report.problems}, 422)
         return as_json({"outcome": report.outcome})
 
-    async def _drain(self, _request: Request) -> Answer:
+    async def _drain(self, _request: AdminRequest) -> Answer:
         self._state.drain()
         return as_json({"draining": True}, 202)
 

@@ -11,7 +11,7 @@ from sidecar.admin.readiness import Circumstances
 from sidecar.domain.model import Quota
 
 
-class View(StrEnum):
+class AdminView(StrEnum):
     """What of a sidecar is looked at."""
 
     CONDITION = "condition"
@@ -19,7 +19,7 @@ class View(StrEnum):
     COUNTS = "counts"
 
 
-Refresh = Callable[[View], Awaitable[None]]
+Refresh = Callable[[AdminView], Awaitable[None]]
 """Brings a view up to date, as far as that is possible. Never raises."""
 
 

@@ -33,7 +33,7 @@ _REFUSES_CODING: Final = "nothing here reads a body, so none may be encoded: lea
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AdminRequest:
     """A request without a body; `fields` by lower-case name. `peer` is the socket's own."""
 
     method: str
@@ -58,13 +58,13 @@ def as_json(body: object, status: int = 200, fields: Mapping[str, str] | None = 
     return Answer(status, orjson.dumps(body), fields=fields or {})
 
 
-Handler = Callable[[Request], Awaitable[Answer]]
+AdminHandler = Callable[[AdminRequest], Awaitable[Answer]]
 
 
-class Connections:
+class AdminConnections:
     """The open connections of one listener, bounded: a new one takes the place of an idle one."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: AdminHandler) -> None:
         """Answer requests with `handler`, which does not raise."""
         self.handler = handler
         self.closing = False
@@ -109,7 +109,7 @@ class Connections:
 class AdminConnection(asyncio.Protocol):
     """One connection. A request with a body is refused by its head, before the body is read."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: AdminConnections) -> None:
         self._connections = connections
         self._transport = cast("asyncio.Transport", None)  # until it is connected
         self._loop = asyncio.get_running_loop()
@@ -223,7 +223,7 @@ class AdminConnection(asyncio.Protocol):
         fields = {_text(name): _text(value) for name, value in head.fields}
         fields["host"] = _text(head.host or b"")
         path, _, query = _text(head.target).partition("?")
-        request = Request(head.method, path, query, fields, self._peer())
+        request = AdminRequest(head.method, path, query, fields, self._peer())
         answer = await self._connections.handler(request)
         keep = head.keep_alive and not (self._ended or self._connections.closing)
         self._answering = None

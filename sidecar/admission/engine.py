@@ -1,4 +1,4 @@
-"""The engine: `decide` reads as its phases, `settle` closes what it opened.
+"""The engine: `decide` reads as its phases, `attempt_ended` closes what it opened.
 
 The phases that need nothing from outside do not suspend: an unmetered call, a cached denial, a
 credit and a lease are decided before the coroutine first yields.
@@ -6,8 +6,9 @@ credit and a lease are decided before the coroutine first yields.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from sidecar.admission.books import Books
 from sidecar.admission.findings import (
@@ -32,83 +33,51 @@ from sidecar.admission.verdict import (
     rule,
     rule_unmetered,
 )
+from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
-    ALONE,
+    AttemptEnd,
     Call,
     Charge,
     Decision,
-    ErrorFormat,
-    Execution,
-    Headers,
     Identity,
-    IdentityFailure,
-    IdentitySource,
     Permit,
-    Refund,
     RequestIdOrigin,
-    Share,
 )
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.share import ALONE, Share
 from sidecar.domain.turns import turns
-from sidecar.domain.values import value
 from sidecar.policy.amounts import JsonAmount
-from sidecar.policy.compiled import Meter, Route, UnsafePath
+from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 
 
-class PolicyInForce(Protocol):
-    """What the engine reads of a compiled policy."""
-
-    @property
-    def product(self) -> str:
-        """The product's slug."""
-
-    @property
-    def identity(self) -> Sequence[IdentitySource]:
-        """Where an identity may come from, in order."""
-
-    @property
-    def unmatched(self) -> Route:
-        """What is done with a call that no route matches."""
-
-    @property
-    def errors(self) -> ErrorFormat:
-        """The shape of refusals where no route says another."""
-
-    def route_for(
-        self, method: str, path: str, headers: Headers, *, query: str = ""
-    ) -> Route | UnsafePath:
-        """Find the route of a call by its raw path; the query may ask for another method."""
-
-
-class PolicySource(Protocol):
-    """Where the policy in force is found; it may change between two calls, never within one."""
-
-    @property
-    def current(self) -> PolicyInForce:
-        """The last good policy."""
-
-
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class _Claimed:
     """The attempt number, and the claim held in the replay book: none for a generated ID.
 
     `nonce` is b"" where other processes derive the same key; `private` where none of them did.
     """
 
-    attempt: int
-    scope: bytes | None
-    nonce: bytes
-    private: bool
+    attempt: Final[int]
+    scope: Final[bytes | None]
+    nonce: Final[bytes]
+    private: Final[bool]
+
+    def __init__(self, attempt: int, scope: bytes | None, nonce: bytes, private: bool) -> None:
+        self.attempt = attempt
+        self.scope = scope
+        self.nonce = nonce
+        self.private = private
 
 
 class Engine:
-    """Decides on calls, one `decide` each, and settles each permit once it was used."""
+    """Decides on calls, one `decide` each, and closes each permit once it was used."""
 
     def __init__(
         self,
         *,
-        policies: PolicySource,
+        policy: Callable[[], Policy],
         product: str | None,
         identities: Identities,
         quotas: Quotas,
@@ -120,13 +89,13 @@ class Engine:
         lessor: Lessor | None = None,
         share: Share = ALONE,
     ) -> None:
-        """Wire the engine; `product` overrides the policy's.
+        """Wire the engine. `policy` returns the policy in force; `product` overrides the policy's.
 
         `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
         counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
         process's part of each `fail_open_budget`.
         """
-        self._policies = policies
+        self._policy = policy
         self._product = product
         self._identities = identities
         self._books = books
@@ -141,7 +110,7 @@ class Engine:
     @property
     def errors(self) -> ErrorFormat:
         """The error format of what is refused before it has a route."""
-        return self._policies.current.errors
+        return self._policy().errors
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
@@ -149,7 +118,7 @@ class Engine:
         Cancelled, it leaves nothing behind: the claim is given back, and a charge in flight becomes
         a credit.
         """
-        policy = self._policies.current
+        policy = self._policy()
 
         # Match: which route, and whether anything is to be charged.
         route = policy.route_for(call.method, call.path, call.headers, query=call.query)
@@ -214,18 +183,18 @@ class Engine:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, amount)
         return decision
 
-    def settle(self, permit: Permit, execution: Execution) -> None:
+    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
         """Close a permit, once, after its attempt upstream ended or was given up."""
         if permit.claim is not None:
             now = self._clock.monotonic()
-            if execution is Execution.DONE:
+            if end is AttemptEnd.DONE:
                 self._books.replays.succeed(permit.claim, now)
             else:
                 self._books.replays.release(permit.claim, now)
         charge = permit.charge
         if charge is None:
             return
-        refunded = _refunds(permit.refund, execution)
+        refunded = _refunds(permit.refund, end)
         if permit.paid:
             if refunded:
                 self._books.refund(charge, permit.good_until, self._clock.time())
@@ -282,7 +251,7 @@ class Engine:
             amount = source.read(call.headers)
         return price_of(amount)
 
-    async def _unmetered(self, call: Call, route: Route, policy: PolicyInForce) -> Decision:
+    async def _unmetered(self, call: Call, route: Route, policy: Policy) -> Decision:
         identity: Identity | IdentityFailure | None = None
         finding = unmetered_finding(route, matched=route is not policy.unmatched)
         if isinstance(finding, Unmetered):
@@ -319,11 +288,11 @@ class Engine:
         return decision
 
 
-def _refunds(refund: Refund, execution: Execution) -> bool:
-    match execution:
-        case Execution.DONE:
+def _refunds(refund: Refund, end: AttemptEnd) -> bool:
+    match end:
+        case AttemptEnd.DONE:
             return False
-        case Execution.FAILED:
+        case AttemptEnd.FAILED:
             return refund is Refund.FAILED
-        case Execution.UNREACHED:
+        case AttemptEnd.UNREACHED:
             return refund is not Refund.NEVER

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.outages import Spent
-from sidecar.domain.model import Action, FailureKind, Granted, IdentityFailure, Quota, Refused
-from sidecar.domain.values import value
+from sidecar.domain.choices import Action
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import FailureKind, Granted, Quota, Refused
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Route
 
@@ -75,29 +77,39 @@ class Replayed:
     """The request ID was seen before, and the policy rejects those."""
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Credited:
     """A credit pays the call; its units were good until then (Unix seconds)."""
 
-    good_until: float
+    good_until: Final[float]
+
+    def __init__(self, good_until: float) -> None:
+        self.good_until = good_until
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Leased:
     """Units taken ahead pay the call; `quota` as it stands with what the lease still holds.
 
     The units are good until then (Unix seconds).
     """
 
-    quota: Quota
-    good_until: float
+    quota: Final[Quota]
+    good_until: Final[float]
+
+    def __init__(self, quota: Quota, good_until: float) -> None:
+        self.quota = quota
+        self.good_until = good_until
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Denied:
     """The platform refused the same a moment ago."""
 
-    quota: Quota
+    quota: Final[Quota]
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
 
 
 @dataclass(frozen=True, slots=True)

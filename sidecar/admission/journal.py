@@ -3,9 +3,9 @@
 Ages go by the monotonic clock, so that a step of the wall clock drops nothing. Across a restart
 there is only the wall clock: an entry is as old as that says, and no younger than 0.
 
-An entry of purpose REPORT was executed and must be counted; one of purpose SETTLE was not, but may
+An entry of purpose REPORT was executed and must be counted; one of purpose RECLAIM was not, but may
 have been counted, and becomes a credit once the platform says so. Entries of calls still running
-wait until the call is settled, so that a refund withdraws what is not owed before it is sent.
+wait until the attempt has ended, so that a refund withdraws what is not owed before it is sent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Purpose(StrEnum):
     """Why the platform is asked again under an entry's key."""
 
     REPORT = "report"
-    SETTLE = "settle"
+    RECLAIM = "settle"  # the word in files on disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """Record: the call was not executed after all; the entry is one to settle."""
+    """Record: the call was not executed after all; the entry is one to reclaim."""
 
     key: str
 
@@ -235,7 +235,7 @@ class Journal:
         self._put(entry, EntryEvent.OWE, now)
 
     def runs(self, key: str) -> bool:
-        """Say whether the call of this entry is not settled yet."""
+        """Say whether the call of this entry has not ended yet."""
         held = self._held.get(key)
         return held is not None and held.state is EntryState.OPEN
 
@@ -252,7 +252,7 @@ class Journal:
 
         JournalUnwritable when that cannot be done.
         """
-        entry = Entry(charge, Purpose.SETTLE, now.unix, now.unix, limited)
+        entry = Entry(charge, Purpose.RECLAIM, now.unix, now.unix, limited)
         self._enter(entry, EntryEvent.OWE, now)
 
     def close(self, key: str) -> None:
@@ -260,7 +260,7 @@ class Journal:
         self._move(key, EntryEvent.CLOSE)
 
     def withdraw(self, key: str) -> None:
-        """The call gives its units back: owe nothing, or settle what may have been counted.
+        """The call gives its units back: owe nothing, or reclaim what may have been counted.
 
         Under a key that another process may have charged too, nothing can be given back.
         """
@@ -269,7 +269,7 @@ class Journal:
             self._forget(key, EntryEvent.WITHDRAW_UNSENT)
             return
         self._keep_soon(Turned(key))
-        held.entry = replace(held.entry, purpose=Purpose.SETTLE)
+        held.entry = replace(held.entry, purpose=Purpose.RECLAIM)
         self._move(key, EntryEvent.WITHDRAW_SENT)
 
     def take(self, now: Moment) -> Entry | None:

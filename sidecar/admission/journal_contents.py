@@ -15,7 +15,7 @@ from sidecar.admission.journal_records import (
     MAGIC,
     UNIT,
     Frame,
-    Place,
+    FramePlace,
     holds_frames,
     scan,
 )
@@ -71,7 +71,7 @@ def read_contents(data: bytes) -> Contents:
         return Contents(scanned.frames, damage, size, old=False)
     if data.startswith(version1.FILE_HEAD) or version1.holds_records(data):
         log = version1.scan(data)
-        nowhere = Place(0, 0, 0)
+        nowhere = FramePlace(0, 0, 0)
         frames = tuple(Frame(nowhere, each) for each in version1.balance_of(log.records))
         damage = b"".join(data[start:end] for start, end in log.damage)
         return Contents(frames, damage, 0, old=True)

@@ -33,7 +33,7 @@ from sidecar.admission.journal import (
 from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
 from sidecar.admission.journal_frames import FrameFile
 from sidecar.admission.journal_lock import HeldError
-from sidecar.admission.journal_records import Frame, Place, encode
+from sidecar.admission.journal_records import Frame, FramePlace, encode
 from sidecar.domain.errors import UserError
 
 COMPACT_BYTES: Final = 1024 * 1024
@@ -128,7 +128,7 @@ class JournalFile:
             case Sent(key, at):
                 self._mark(self._file, key, lambda entry: replace(entry, sent_at=at))
             case Turned(key):
-                self._mark(self._file, key, lambda entry: replace(entry, purpose=Purpose.SETTLE))
+                self._mark(self._file, key, lambda entry: replace(entry, purpose=Purpose.RECLAIM))
             case Gone(key):
                 self._mark(self._file, key, lambda _: None)
             case _:
@@ -150,7 +150,7 @@ class JournalFile:
                 self._open()
             except UserError as error:
                 self.problem = str(error)
-            # What was handed out may have been settled meanwhile, which could not be marked.
+            # What was handed out may be gone or turned meanwhile, which could not be marked.
             self.found = [*waiting, *(e for e in self.entries() if e.charge.key not in known)]
 
     def close(self) -> None:
@@ -192,8 +192,8 @@ class JournalFile:
             self._begin(opened)
 
     def _hold_nothing(self) -> None:
-        self._entries: dict[str, tuple[Entry, Place]] = {}
-        self._credits: list[tuple[Kept, Place]] = []
+        self._entries: dict[str, tuple[Entry, FramePlace]] = {}
+        self._credits: list[tuple[Kept, FramePlace]] = []
         self._live_bytes = 0
         self._compact_at = COMPACT_BYTES
         self._room_below = math.inf
@@ -270,7 +270,7 @@ class JournalFile:
         self._hold([Frame(place, record)])
         self._compact_if_long(file)
 
-    def _add_frame(self, file: FrameFile, frame: bytes) -> Place:
+    def _add_frame(self, file: FrameFile, frame: bytes) -> FramePlace:
         try:
             return file.add(frame)
         except OSError as error:

@@ -15,7 +15,7 @@ from sidecar.admission.journal_records import (
     FILE_HEAD,
     UNIT,
     Frame,
-    Place,
+    FramePlace,
     encode,
     encode_marks,
     place_of,
@@ -39,7 +39,7 @@ class FrameFile:
         """Say whether the file that has this name is still the open one."""
         return is_at(self._fd, self.path)
 
-    def add(self, frame: bytes) -> Place:
+    def add(self, frame: bytes) -> FramePlace:
         """Write a frame at the end, whole or not at all."""
         head = b"" if self.size else FILE_HEAD
         try:
@@ -52,7 +52,7 @@ class FrameFile:
         self.size = place.offset + place.size
         return place
 
-    def mark(self, place: Place, record: Added | None) -> None:
+    def mark(self, place: FramePlace, record: Added | None) -> None:
         """Overwrite the marks of a frame; None: it is gone."""
         _write_whole(self._fd, encode_marks(record, place.seal), place.marks_offset)
 

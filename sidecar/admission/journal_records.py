@@ -43,7 +43,7 @@ _TURNED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FramePlace:
     """Where a frame lies: its first byte and its length; `seal` ties its marks to its head."""
 
     offset: int
@@ -60,7 +60,7 @@ class Place:
 class Frame:
     """An entry or a credit that is not gone, and its place."""
 
-    place: Place
+    place: FramePlace
     record: Added | Kept
 
 
@@ -88,10 +88,10 @@ def encode(record: Added | Kept) -> bytes:
     return head + seal.to_bytes(4, "big") + encode_marks(record, seal) + payload
 
 
-def place_of(frame: bytes, offset: int) -> Place:
+def place_of(frame: bytes, offset: int) -> FramePlace:
     """Return the place of a frame that is written at `offset`."""
     *_, seal = _HEAD.unpack_from(frame)
-    return Place(offset, len(frame), seal)
+    return FramePlace(offset, len(frame), seal)
 
 
 def encode_marks(record: Added | Kept | None, seal: int) -> bytes:
@@ -99,7 +99,7 @@ def encode_marks(record: Added | Kept | None, seal: int) -> bytes:
     sent_at, flags = math.nan, _GONE if record is None else 0
     if isinstance(record, Added):
         sent_at = math.nan if record.entry.sent_at is None else record.entry.sent_at
-        flags = _TURNED if record.entry.purpose is Purpose.SETTLE else 0
+        flags = _TURNED if record.entry.purpose is Purpose.RECLAIM else 0
     marked = _MARKED.pack(sent_at, flags)
     return marked + crc32(marked, seal).to_bytes(4, "big")
 
@@ -162,10 +162,10 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
     if whole and flags & _GONE:
         return end
     record = record_of(orjson.loads(data[payload:end]))
-    place = Place(at, end - at, seal)
+    place = FramePlace(at, end - at, seal)
     match record:
         case Added(entry) if whole:
-            purpose = Purpose.SETTLE if flags & _TURNED else entry.purpose
+            purpose = Purpose.RECLAIM if flags & _TURNED else entry.purpose
             sent = None if math.isnan(sent_at) else sent_at
             frames.append(Frame(place, Added(replace(entry, purpose=purpose, sent_at=sent))))
         case Added(entry) if entry.purpose is Purpose.REPORT:

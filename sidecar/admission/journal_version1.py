@@ -28,14 +28,14 @@ _PAYLOAD: Final = re.compile(rb'\["(?:added|sent|turned|gone|kept)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ScannedVersion1:
     """What bytes hold, and the first and the last byte but one of each run that cannot be read."""
 
     records: tuple[Record, ...]
     damage: tuple[tuple[int, int], ...]
 
 
-def scan(data: bytes) -> Scanned:
+def scan(data: bytes) -> ScannedVersion1:
     """Read a file. ValueError when a whole record is of an unknown kind."""
     records: list[Record] = []
     damage = [] if data.startswith(FILE_HEAD) else [(0, len(FILE_HEAD))]
@@ -47,7 +47,7 @@ def scan(data: bytes) -> Scanned:
         records.append(record_of(orjson.loads(data[start + _HEAD.size : at])))
     if not _torn(data[at:]):
         damage.append((at, len(data)))
-    return Scanned(tuple(records), tuple(damage))
+    return ScannedVersion1(tuple(records), tuple(damage))
 
 
 def holds_records(data: bytes) -> bool:
@@ -68,7 +68,7 @@ def balance_of(records: Iterable[Record]) -> list[Added | Kept]:
                     entries[key] = replace(entries[key], sent_at=at)
             case Turned(key):
                 if key in entries:
-                    entries[key] = replace(entries[key], purpose=Purpose.SETTLE)
+                    entries[key] = replace(entries[key], purpose=Purpose.RECLAIM)
             case Gone(key):
                 entries.pop(key, None)
             case Kept():

@@ -170,10 +170,11 @@ class Ledger:
         A smaller amount than the one refused, that fits what was said to remain, is asked about.
         A token issued since the refusal whose snapshot affords the call makes it be asked again.
         """
-        account = self._known(org_id, resource)
-        if account is None or account.denial is None:
+        org = self._orgs.get(org_id)
+        account = None if org is None else org.accounts.get(resource)
+        denial = None if account is None else account.denial
+        if account is None or denial is None:
             return None
-        denial = account.denial
         if now.monotonic >= denial.until or _affords_since(identity, resource, amount, denial.at):
             account.denial = None
             return None
@@ -267,10 +268,15 @@ class Ledger:
         return None if org is None else org.accounts.get(resource)
 
     def _account(self, charge: Charge) -> _Account:
-        accounts = self._org(charge.org_id).accounts
-        account = accounts.get(charge.resource)
+        """Return what is known of an org's resource; the org is now the one last heard of."""
+        org = self._orgs.get(charge.org_id)
+        if org is None:
+            org = self._org(charge.org_id)
+        else:
+            self._orgs.move_to_end(charge.org_id)
+        account = org.accounts.get(charge.resource)
         if account is None:
-            account = accounts[charge.resource] = _Account()
+            account = org.accounts[charge.resource] = _Account()
         return account
 
     def _org(self, org_id: str) -> _Org:

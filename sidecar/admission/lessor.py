@@ -12,7 +12,7 @@ from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment, Slot
 from sidecar.domain.model import Charge, Failed, Granted, Outcome, Refused
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
-from sidecar.domain.stalls import Lost, Patience, always_on_time, ends_within
+from sidecar.domain.stalls import Allowance, Lost, always_on_time, ends_within
 
 
 class Lessor:
@@ -63,10 +63,10 @@ class Lessor:
         task = self._fills.get(slot)
         if task is None:
             return None, timeout
-        patience = Patience(timeout, asyncio.get_running_loop().time, self._lost)
-        ended = await ends_within(patience, task)
+        allowance = Allowance(timeout, asyncio.get_running_loop().time, self._lost)
+        ended = await ends_within(allowance, task)
         outcome = task.result() if ended and not task.cancelled() else None
-        return outcome, patience.left
+        return outcome, allowance.left
 
     async def close(self) -> None:
         """Wait for the fills in flight; each has its own timeout. When cancelled, cancel them."""

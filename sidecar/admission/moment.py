@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from sidecar.domain.model import Quota
 from sidecar.domain.ports import Clock
-from sidecar.domain.values import value
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Moment:
     """`monotonic` for waits, budgets and caches; `unix` for tokens and quota periods. Seconds."""
 
-    monotonic: float
-    unix: float
+    monotonic: Final[float]
+    unix: Final[float]
+
+    def __init__(self, monotonic: float, unix: float) -> None:
+        self.monotonic = monotonic
+        self.unix = unix
 
     @classmethod
     def of(cls, clock: Clock) -> Moment:

@@ -22,18 +22,10 @@ from sidecar.admission.verdict import (
     Ruling,
     rule,
 )
-from sidecar.domain.model import (
-    Accuracy,
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Identity,
-    Outcome,
-    Share,
-    Verdict,
-)
+from sidecar.domain.choices import Accuracy
+from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Verdict
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.share import Share
 from sidecar.policy.compiled import Meter
 
 
@@ -66,7 +58,8 @@ class Payments:
 
         When it returns, whatever the ruling owes to the journal is in it.
         """
-        now = Moment.of(self._clock)
+        clock = self._clock
+        now = Moment(clock.monotonic(), clock.time())
         finding: MeteredFinding | None = self._from_books(charge, meter, identity, now)
         if finding is None:
             finding, now = await self._from_platform(charge, meter, identity, now)
@@ -162,7 +155,7 @@ class Payments:
             return ruling
         witness = Witness.of(identity, charge.resource, now.unix)
         limited = witness is not None and witness.limited
-        if ruling.owed is Owed.SETTLE:
+        if ruling.owed is Owed.RECLAIM:
             self._books.owe(charge, now, limited=limited)
             return ruling
         try:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from sidecar.admission.steps import step
-from sidecar.domain.model import OnReplay
+from sidecar.domain.choices import OnReplay
 
 CAPACITY: Final = 50_000
 """Scopes at rest that are remembered: about 15 MB. Scopes in flight are bounded by the proxy."""
@@ -125,7 +125,7 @@ class ReplayBook:
 
     @property
     def in_flight(self) -> int:
-        """Count the claims not settled yet."""
+        """Count the claims of attempts that have not ended."""
         return sum(entry.in_flight for entry in self._flying.values())
 
     def claim(

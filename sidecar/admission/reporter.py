@@ -146,7 +146,7 @@ class Reporter:
         match outcome:
             case Granted(quota):
                 journal.resolve(charge.key)
-                if entry.purpose is Purpose.SETTLE:
+                if entry.purpose is Purpose.RECLAIM:
                     self._books.refund(charge, good_until(quota, now.unix), now.unix)
                 self._observer.journal_replayed("counted", charge.amount)
                 return _Answer.TRUSTED

@@ -9,19 +9,19 @@ from typing import TypeVar
 from sidecar.domain.errors import SidecarError
 
 State = TypeVar("State", bound=Enum)
-Event = TypeVar("Event", bound=Enum)
+StepEvent = TypeVar("StepEvent", bound=Enum)
 
 
 class IllegalStep(SidecarError):  # noqa: N818 - named as the state machines speak of it
     """A book was told something that cannot happen in its state: a fault of the sidecar."""
 
 
-def step(table: Mapping[tuple[State, Event], State], state: State, event: Event) -> State:
+def step(table: Mapping[tuple[State, StepEvent], State], state: State, event: StepEvent) -> State:
     """Return the state that follows; IllegalStep when the table has no such row."""
     try:
         return table[state, event]
     except KeyError:
         raise IllegalStep(
             f"{type(state).__name__} {state.name} cannot take {event.name}: "
-            "a call was concluded or settled twice, or out of order"
+            "a call was concluded or ended twice, or out of order"
         ) from None

@@ -6,6 +6,7 @@ finding means is written once, in `rule`; no default, empty value or exception i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
 
@@ -28,25 +29,20 @@ from sidecar.admission.findings import (
     Unsafe,
 )
 from sidecar.admission.moment import good_until
+from sidecar.domain.choices import Enforcement, ErrorFormat, OnOverQuota, OnPlatformError, Refund
+from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import (
     Charge,
     Decision,
-    Enforcement,
-    ErrorFormat,
     FailureKind,
     Granted,
     Identity,
-    IdentityFailure,
-    OnOverQuota,
-    OnPlatformError,
     Permit,
     Quota,
     Reason,
-    Refund,
     Refused,
     Verdict,
 )
-from sidecar.domain.values import value
 from sidecar.policy.compiled import Meter
 
 FAILURE_RETRY_SECONDS: Final = 5.0
@@ -64,21 +60,41 @@ class Owed(Enum):
 
     NOTHING = auto()
     REPORT = auto()  # executed without a confirmed charge
-    SETTLE = auto()  # not executed, and perhaps charged
+    RECLAIM = auto()  # not executed, and perhaps charged
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Ruling:
     """What follows from a finding. `good_until` is 0 where no units were paid."""
 
-    reason: Reason
-    status: int = 0
-    detail: str = ""
-    retry_after: float | None = None
-    quota: Quota | None = None
-    paid: bool = False
-    good_until: float = 0.0
-    owed: Owed = Owed.NOTHING
+    reason: Final[Reason]
+    status: Final[int]
+    detail: Final[str]
+    retry_after: Final[float | None]
+    quota: Final[Quota | None]
+    paid: Final[bool]
+    good_until: Final[float]
+    owed: Final[Owed]
+
+    def __init__(
+        self,
+        reason: Reason,
+        status: int = 0,
+        detail: str = "",
+        retry_after: float | None = None,
+        quota: Quota | None = None,
+        paid: bool = False,
+        good_until: float = 0.0,
+        owed: Owed = Owed.NOTHING,
+    ) -> None:
+        self.reason = reason
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+        self.quota = quota
+        self.paid = paid
+        self.good_until = good_until
+        self.owed = owed
 
 
 _UNMETERED: Final = Ruling(Reason.UNMETERED)
@@ -154,7 +170,7 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
 
 def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> Ruling:
     unsure = finding.sent and finding.kind.result_unknown
-    if_refused = Owed.SETTLE if unsure else Owed.NOTHING
+    if_refused = Owed.RECLAIM if unsure else Owed.NOTHING
     detail = f"the platform gave no answer to trust: {finding.kind}"
     closed = Ruling(
         Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.model import Decision, ErrorFormat, Reason
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.model import Decision, Reason
 
 UNROUTED: Final = "none"
 """The route label of a request that was refused before a route was looked for."""

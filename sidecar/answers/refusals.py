@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Final
 
 from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, whole_seconds, write_error
-from sidecar.domain.model import Decision, IdentityFailure, Quota, Reason, Verdict
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Decision, Quota, Reason, Verdict
 
 _CLIENT_ERROR: Final = 400
 _WINDOWS: Final = {

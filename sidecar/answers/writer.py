@@ -22,7 +22,7 @@ from sidecar.answers.words import (
     problem_type,
     title_of,
 )
-from sidecar.domain.model import ErrorFormat
+from sidecar.domain.choices import ErrorFormat
 from sidecar.http1.phrases import phrase_of
 
 Fields = tuple[tuple[bytes, bytes], ...]

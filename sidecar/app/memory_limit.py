@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from sidecar.domain.model import Share
+from sidecar.domain.share import Share
 from sidecar.proxy.body_memory import DEFAULT
 
 log = logging.getLogger("sidecar.app")

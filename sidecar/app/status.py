@@ -10,8 +10,11 @@ from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books, Figures
 from sidecar.admission.moment import Moment
 from sidecar.admission.outages import Spent
-from sidecar.domain.model import ALONE, CookieSource, OnPlatformError, Quota, Share
+from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.credentials import CookieSource
+from sidecar.domain.model import Quota
 from sidecar.domain.ports import Attempts, Clock
+from sidecar.domain.share import ALONE, Share
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker, BreakerState
 from sidecar.policy.store import PolicyStore, ReloadOutcome

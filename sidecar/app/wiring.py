@@ -23,13 +23,14 @@ from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
 from sidecar.app.background import own_task
 from sidecar.app.journal_keeper import JournalKeeper
+from sidecar.app.loop_watch import LoopWatch
 from sidecar.app.memory_limit import body_memory
 from sidecar.app.open_files import room_for
 from sidecar.app.status import Status
+from sidecar.domain.credentials import CookieSource
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import ALONE, CookieSource, Share
 from sidecar.domain.ports import Attempts, Clock
-from sidecar.domain.stalls import LoopWatch
+from sidecar.domain.share import ALONE, Share
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.http1.proxies import usable_proxy_for
 from sidecar.identity.keyset import FETCH_LIMITS, KeySet
@@ -60,7 +61,6 @@ _PLATFORM_IDLE_SECONDS: Final = 30.0
 _PLATFORM_CONNECTIONS: Final = 64
 _PLATFORM_FALLBACK_DELAY: Final = 0.0375
 """A quarter of what the default `platform_timeout` leaves for connecting: 0.6 of 250 ms."""
-
 _UPSTREAM_IDLE_SECONDS: Final = 4.0
 _REPORT_SECONDS: Final = 3.0
 """What the journal may take at shutdown to tell the platform; the rest waits in its file."""
@@ -188,7 +188,7 @@ class App:
         own_task(self._owned, reporter.run(), "journal reporter")
         attempts = await self._shared_attempts()
         engine = Engine(
-            policies=policies,
+            policy=lambda: policies.current,
             product=settings.product,
             identities=Verifier(keys, settings.issuer, clock),
             quotas=consumer,

@@ -145,12 +145,12 @@ class PlatformClient:
         platform does not answer: the block does not run unmetered. The platform has no refund:
         a block that fails was paid for, and is tried again for nothing under the same `key`.
         """
-        told = await self.consume(
+        answer = await self.consume(
             org_id, resource, amount, idempotency_key=key, product_id=product_id
         )
-        if not told.allowed:
-            raise OverQuotaError(org_id, amount, told.quota)
-        yield told
+        if not answer.allowed:
+            raise OverQuotaError(org_id, amount, answer.quota)
+        yield answer
 
     async def quota_status(self) -> QuotaStatus:
         """Return the quotas of the key's own org. Key: `bbk_`."""

@@ -1,4 +1,4 @@
-"""What a call to the platform can end with, other than an answer: one class for each mend.
+"""What a call to the platform can end with, other than an answer: one class for each fix.
 
 The text names the call without its query, the status and the platform's own `detail`. No
 credential is in it, whatever the platform repeats.
@@ -77,7 +77,7 @@ class ClientClosedError(SidecarError):
 
 
 class OverQuotaError(SidecarError):
-    """The platform refused the units, and counted none. `quota` is what it told."""
+    """The platform refused the units, and counted none. `quota` is what it answered."""
 
     def __init__(self, org_id: str, amount: int, quota: Quota) -> None:
         super().__init__(

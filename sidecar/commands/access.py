@@ -35,7 +35,7 @@ _OPTIONS: Final[tuple[Option[Any], ...]] = (PLATFORM_URL, AUTH_URL, KEY_FILE, AP
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class PlatformAccess:
     """The platform's hosts, and the keys that are there."""
 
     url: str
@@ -54,14 +54,14 @@ class Access:
         )
 
 
-def read_access(args: argparse.Namespace, environ: Mapping[str, str]) -> Access:
+def read_access(args: argparse.Namespace, environ: Mapping[str, str]) -> PlatformAccess:
     """Read flags over `environ` over defaults. Raises SettingsError with every problem."""
     given = Given(_OPTIONS, args, environ)
     internal_key = find_credential(given, environ, KEY_FILE, KEY_VARIABLE, BBAS_KEY)
     api_key = find_credential(given, environ, API_KEY_FILE, API_KEY_VARIABLE, BBK_KEY)
     if given.problems:
         raise SettingsError(tuple(given.problems))
-    return Access(
+    return PlatformAccess(
         given[PLATFORM_URL].url,
         given[AUTH_URL].url,
         _read(internal_key, BBAS_KEY),

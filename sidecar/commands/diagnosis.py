@@ -34,7 +34,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One line: what was looked at, how it is, and what to do."""
 
     check: str
@@ -43,22 +43,22 @@ class Finding:
     mend: str = ""
 
 
-def ok(check: str, text: str) -> Finding:
+def ok(check: str, text: str) -> Diagnosis:
     """Make a line that needs nothing done."""
-    return Finding(check, Level.OK, text)
+    return Diagnosis(check, Level.OK, text)
 
 
-def warning(check: str, text: str, mend: str) -> Finding:
+def warning(check: str, text: str, mend: str) -> Diagnosis:
     """Make a line that somebody should look at."""
-    return Finding(check, Level.WARNING, text, mend)
+    return Diagnosis(check, Level.WARNING, text, mend)
 
 
-def failure(check: str, text: str, mend: str) -> Finding:
+def failure(check: str, text: str, mend: str) -> Diagnosis:
     """Make a line that has to be mended."""
-    return Finding(check, Level.FAILURE, text, mend)
+    return Diagnosis(check, Level.FAILURE, text, mend)
 
 
-def worst(findings: Iterable[Finding]) -> Level:
+def worst(findings: Iterable[Diagnosis]) -> Level:
     """Return the worst level there is."""
     levels = {finding.level for finding in findings}
     for level in (Level.FAILURE, Level.WARNING):
@@ -67,7 +67,7 @@ def worst(findings: Iterable[Finding]) -> Level:
     return Level.OK
 
 
-def of_clock(platform: float | None, before: float, after: float) -> Finding:
+def of_clock(platform: float | None, before: float, after: float) -> Diagnosis:
     """Compare the platform's Date with this machine's times around the call. Unix seconds.
 
     A Date has whole seconds, so less than two of them are no difference.
@@ -87,7 +87,7 @@ def of_clock(platform: float | None, before: float, after: float) -> Finding:
     return ok("clocks", "agree")
 
 
-def of_keys(keys: Sequence[SigningKey]) -> Finding:
+def of_keys(keys: Sequence[SigningKey]) -> Diagnosis:
     """Judge the key set."""
     good = [key for key in keys if (key.kty, key.use, key.alg) == ("RSA", "sig", "RS256")]
     if not good:
@@ -96,7 +96,7 @@ def of_keys(keys: Sequence[SigningKey]) -> Finding:
     return ok("key set", f"{_number_of(good)} for RS256")
 
 
-def of_drift(drifts: Sequence[Drift]) -> list[Finding]:
+def of_drift(drifts: Sequence[Drift]) -> list[Diagnosis]:
     """Name each field that the live OpenAPI lacks."""
     if not drifts:
         return [ok("openapi", "has every field that is used")]
@@ -117,7 +117,7 @@ def mend_of(error: PlatformError) -> str:
     return "check the URL, DNS, and the network policy from here"
 
 
-def of_internal_key(error: PlatformError | None, stranger: PlatformError | None) -> Finding:
+def of_internal_key(error: PlatformError | None, stranger: PlatformError | None) -> Diagnosis:
     """Judge the answer to a test of a webhook that cannot be: 404 says that the key is good.
 
     `stranger` is the answer to the same with a key that is none. Where the two are alike nobody
@@ -135,7 +135,7 @@ def of_internal_key(error: PlatformError | None, stranger: PlatformError | None)
     return ok("bbas_ key", "accepted")
 
 
-def of_product(error: PlatformError | None, product: str) -> Finding:
+def of_product(error: PlatformError | None, product: str) -> Diagnosis:
     """Judge the answer to a consume for an org that cannot be, in the policy's product's name."""
     if isinstance(error, ForbiddenError):
         mend = "mend `product` in the policy (or --product), or take that product's key"

@@ -21,9 +21,9 @@ from sidecar.client import (
     PlatformClient,
     PlatformError,
 )
-from sidecar.commands.access import Access
+from sidecar.commands.access import PlatformAccess
 from sidecar.commands.diagnosis import (
-    Finding,
+    Diagnosis,
     Level,
     failure,
     mend_of,
@@ -52,7 +52,10 @@ _NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")
 
 
 async def examine(
-    client: PlatformClient, args: argparse.Namespace, access: Access, environ: Mapping[str, str]
+    client: PlatformClient,
+    args: argparse.Namespace,
+    access: PlatformAccess,
+    environ: Mapping[str, str],
 ) -> Shown:
     """Look at everything; exit 1 where something has to be mended."""
     policy = _policy(args, environ)
@@ -64,7 +67,7 @@ async def examine(
     )
     findings = [*_way(access), internal_key, api_key, *auth_host, *openapi]
     product = _product(args, environ, policy)
-    if isinstance(policy, Finding):
+    if isinstance(policy, Diagnosis):
         findings.append(policy)
     elif product is None:
         findings.append(ok("product", "none to compare with: give --policy, or --product"))
@@ -81,7 +84,7 @@ async def examine(
     )
 
 
-def _policy(args: argparse.Namespace, environ: Mapping[str, str]) -> Policy | Finding | None:
+def _policy(args: argparse.Namespace, environ: Mapping[str, str]) -> Policy | Diagnosis | None:
     """Return the policy, what is wrong with it, or None where none is named."""
     path = args.policy or environ.get("SIDECAR_POLICY") or None
     if path is None:
@@ -94,14 +97,14 @@ def _policy(args: argparse.Namespace, environ: Mapping[str, str]) -> Policy | Fi
 
 
 def _product(
-    args: argparse.Namespace, environ: Mapping[str, str], policy: Policy | Finding | None
+    args: argparse.Namespace, environ: Mapping[str, str], policy: Policy | Diagnosis | None
 ) -> str | None:
     """Return the product that the sidecar would take: --product over the policy's."""
     named: str | None = args.product or environ.get("PRODUCT_SLUG") or None
     return named or (policy.product if isinstance(policy, Policy) else None)
 
 
-def _way(access: Access) -> list[Finding]:
+def _way(access: PlatformAccess) -> list[Diagnosis]:
     """Say what is worth knowing of the way to the platform; nothing where it is direct and safe."""
     urls = (access.url, access.auth_url)
     findings = [
@@ -112,7 +115,7 @@ def _way(access: Access) -> list[Finding]:
     return findings + [ok("proxy", f"{url}, from the environment") for url in sorted(proxies)]
 
 
-async def _internal_key(client: PlatformClient, access: Access) -> Finding:
+async def _internal_key(client: PlatformClient, access: PlatformAccess) -> Diagnosis:
     if access.internal_key is None:
         return failure("bbas_ key", "none", "set PLATFORM_INTERNAL_KEY, or give --key-file")
     async with replace(access, internal_key=_NO_KEY, api_key=None).client() as nobody:
@@ -128,7 +131,7 @@ async def _tried(client: PlatformClient) -> PlatformError | None:
     return None
 
 
-async def _auth_host(client: PlatformClient) -> list[Finding]:
+async def _auth_host(client: PlatformClient) -> list[Diagnosis]:
     before = time.time()
     try:
         host = await client.auth_host()
@@ -137,7 +140,7 @@ async def _auth_host(client: PlatformClient) -> list[Finding]:
     return [of_keys(host.keys), of_clock(host.date, before, time.time())]
 
 
-async def _openapi(client: PlatformClient) -> list[Finding]:
+async def _openapi(client: PlatformClient) -> list[Diagnosis]:
     try:
         return of_drift(find_drift(await client.openapi()))
     except PlatformError as error:
@@ -145,8 +148,8 @@ async def _openapi(client: PlatformClient) -> list[Finding]:
 
 
 async def _api_key(
-    client: PlatformClient, access: Access, *, notices: bool
-) -> tuple[Mapping[str, bool] | None, Finding]:
+    client: PlatformClient, access: PlatformAccess, *, notices: bool
+) -> tuple[Mapping[str, bool] | None, Diagnosis]:
     """Judge the org's key; return the catalog's products too, and whether the org has each."""
     if access.api_key is None and notices:
         mend = "give a bbk_ key with write access, or take `notices` out of the policy"
@@ -167,8 +170,11 @@ async def _api_key(
 
 
 async def _of_product(
-    client: PlatformClient, access: Access, product: str, entitled: Mapping[str, bool] | None
-) -> list[Finding]:
+    client: PlatformClient,
+    access: PlatformAccess,
+    product: str,
+    entitled: Mapping[str, bool] | None,
+) -> list[Diagnosis]:
     findings = []
     if entitled is not None and product not in entitled:
         mend = "mend `product` in the policy (or --product)"

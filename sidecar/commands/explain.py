@@ -16,21 +16,14 @@ from sidecar.admission.findings import (
 )
 from sidecar.admission.idempotency import key_of, scope_of_call
 from sidecar.commands.prospects import Prospect, of_metered, of_unmetered, of_unsafe
-from sidecar.domain.model import (
-    Call,
-    Headers,
-    Identity,
-    IdentityFailure,
-    IdentitySource,
-    RequestIdOrigin,
-    Resource,
-)
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin, Resource
 from sidecar.identity.claims import read_claims
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import decode_segment, read_object
 from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
-from sidecar.policy.explain import Detour, Step, detours_of, steps_of
+from sidecar.policy.explain import Detour, TriedRoute, detours_of, steps_of
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import AnySecret, load_policy
 from sidecar.policy.paths import normalise
@@ -82,7 +75,7 @@ class Explanation:
     method: str
     path: str
     read_as: str | None
-    steps: tuple[Step, ...]
+    steps: tuple[TriedRoute, ...]
     other_readings: tuple[Detour, ...]
     route: str | None
     refused: str

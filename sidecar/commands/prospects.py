@@ -27,18 +27,9 @@ from sidecar.admission.verdict import (
     rule,
     rule_unmetered,
 )
-from sidecar.domain.model import (
-    UNLIMITED,
-    Accuracy,
-    FailureKind,
-    Granted,
-    IdentityFailure,
-    OnReplay,
-    Quota,
-    Reason,
-    Refund,
-    Refused,
-)
+from sidecar.domain.choices import Accuracy, OnReplay, Refund
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import UNLIMITED, FailureKind, Granted, Quota, Reason, Refused
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 
 _SILENT: Final = "the platform gives no valid answer"

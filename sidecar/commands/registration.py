@@ -22,7 +22,7 @@ from sidecar.settings.run import (
     PLATFORM_URL,
 )
 
-Parser = argparse.ArgumentParser
+CommandParser = argparse.ArgumentParser
 Commands = Any
 """What `add_subparsers` returns: argparse gives it no public name."""
 
@@ -118,8 +118,8 @@ def _group(commands: Commands, name: str, text: str) -> Commands:
     return parser.add_subparsers(metavar="COMMAND", required=True, parser_class=type(parser))
 
 
-def _command(commands: Commands, name: str, text: str, act: str) -> Parser:
-    parser: Parser = commands.add_parser(name, help=text)
+def _command(commands: Commands, name: str, text: str, act: str) -> CommandParser:
+    parser: CommandParser = commands.add_parser(name, help=text)
     _add_common(parser)
     parser.set_defaults(run=_ran(act))
     return parser
@@ -136,12 +136,12 @@ def _ran(act: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _add_common(parser: Parser) -> None:
+def _add_common(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON in place of a table")
     _add_access(parser)
 
 
-def _add_access(parser: Parser) -> None:
+def _add_access(parser: CommandParser) -> None:
     """Add the flags that say where the platform is and in which files its keys are."""
     group = parser.add_argument_group("the platform")
     for option, text in (
@@ -159,7 +159,7 @@ def _add_access(parser: Parser) -> None:
         )
 
 
-def _add_filters(parser: Parser) -> None:
+def _add_filters(parser: CommandParser) -> None:
     parser.add_argument("--type", help="record_type")
     parser.add_argument("--product", help="only records of this product")
 

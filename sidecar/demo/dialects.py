@@ -16,7 +16,7 @@ MAX_CHOICES: Final = 16
 DEFAULT_MODEL: Final = "demo-small"
 DONE: Final = b"data: [DONE]\n\n"
 
-Json = dict[str, object]
+JsonObject = dict[str, object]
 
 
 class UnusableRequest(ValueError):  # noqa: N818 - it names the request, and becomes a 400
@@ -81,13 +81,13 @@ def _pieces(words: Sequence[str]) -> Iterator[str]:
         yield word if index == 0 else f" {word}"
 
 
-def sse(data: Json, event: str | None = None) -> bytes:
+def sse(data: JsonObject, event: str | None = None) -> bytes:
     """Return one server-sent event (WHATWG HTML, 9.2) that carries the data as JSON."""
     head = b"" if event is None else b"event: " + event.encode("ascii") + b"\n"
     return head + b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-def openai_completion(prompt: Prompt, identifier: str, created: int) -> Json:
+def openai_completion(prompt: Prompt, identifier: str, created: int) -> JsonObject:
     """Return a `chat.completion`; `created` in Unix seconds."""
     return {
         "id": f"chatcmpl-{identifier}",
@@ -114,8 +114,8 @@ def openai_completion(prompt: Prompt, identifier: str, created: int) -> Json:
 def openai_stream(prompt: Prompt, identifier: str, created: int) -> Iterator[bytes]:
     """Give the events of a streamed completion, the last one `[DONE]`."""
 
-    def chunk(choices: list[Json], usage: Json | None = None) -> bytes:
-        data: Json = {
+    def chunk(choices: list[JsonObject], usage: JsonObject | None = None) -> bytes:
+        data: JsonObject = {
             "id": f"chatcmpl-{identifier}",
             "object": "chat.completion.chunk",
             "created": created,
@@ -124,7 +124,7 @@ def openai_stream(prompt: Prompt, identifier: str, created: int) -> Iterator[byt
         }
         return sse(data if usage is None else data | {"usage": usage})
 
-    def choice(index: int, delta: Json, finish: str | None = None) -> list[Json]:
+    def choice(index: int, delta: JsonObject, finish: str | None = None) -> list[JsonObject]:
         return [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}]
 
     for index in range(prompt.choices):
@@ -137,7 +137,7 @@ def openai_stream(prompt: Prompt, identifier: str, created: int) -> Iterator[byt
     yield DONE
 
 
-def _openai_usage(prompt: Prompt) -> Json:
+def _openai_usage(prompt: Prompt) -> JsonObject:
     answered = len(prompt.words) * prompt.choices
     return {
         "prompt_tokens": prompt.asked,
@@ -146,7 +146,7 @@ def _openai_usage(prompt: Prompt) -> Json:
     }
 
 
-def openai_error(message: str) -> Json:
+def openai_error(message: str) -> JsonObject:
     """Return the error object of a request the API cannot use."""
     return {
         "error": {
@@ -158,7 +158,7 @@ def openai_error(message: str) -> Json:
     }
 
 
-def anthropic_message(prompt: Prompt, identifier: str) -> Json:
+def anthropic_message(prompt: Prompt, identifier: str) -> JsonObject:
     """Return a whole `message`."""
     return _anthropic_envelope(
         prompt,
@@ -198,10 +198,10 @@ def _anthropic_envelope(
     prompt: Prompt,
     identifier: str,
     *,
-    content: list[Json],
+    content: list[JsonObject],
     stop_reason: str | None,
     output_tokens: int,
-) -> Json:
+) -> JsonObject:
     return {
         "id": f"msg_{identifier}",
         "type": "message",
@@ -214,6 +214,6 @@ def _anthropic_envelope(
     }
 
 
-def anthropic_error(message: str) -> Json:
+def anthropic_error(message: str) -> JsonObject:
     """Return the error object of a request the API cannot use."""
     return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}

@@ -29,7 +29,7 @@ class BadInput(ValueError):  # noqa: N818 - it names the thing at fault, and bec
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ReadBody:
     """A body that was read to its end; `kept` is None when it was too long to keep."""
 
     kept: bytes | None
@@ -78,19 +78,19 @@ async def stream(request: web.Request, events: Iterable[bytes], pause: float) ->
     return response
 
 
-async def chat(_request: web.Request, body: Body) -> web.StreamResponse:
+async def chat(_request: web.Request, body: ReadBody) -> web.StreamResponse:
     """Answer a question of the demo's own small API."""
     question = _field(body, "q", "message", "prompt")
     return json_answer({"answer": f"You said: {question}" if question else "Hello."})
 
 
-async def complete(_request: web.Request, body: Body) -> web.StreamResponse:
+async def complete(_request: web.Request, body: ReadBody) -> web.StreamResponse:
     """Go on from a prompt, with the model that was asked for."""
     model = _field(body, "model") or DEFAULT_MODEL
     return json_answer({"model": model, "text": f"{_field(body, 'prompt')} ... and so on."})
 
 
-def _field(body: Body, *names: str) -> str:
+def _field(body: ReadBody, *names: str) -> str:
     """Return the first of the named members of a JSON object body; "" when there is none."""
     try:
         data = orjson.loads(body.whole or b"{}")
@@ -101,35 +101,35 @@ def _field(body: Body, *names: str) -> str:
     return next((str(data[name]) for name in names if name in data), "")
 
 
-async def file(request: web.Request, body: Body) -> web.StreamResponse:
+async def file(request: web.Request, body: ReadBody) -> web.StreamResponse:
     """Take a file and answer its size; the file is not kept."""
     name = request.match_info["name"]
     return json_answer({"name": name, "size": body.length, "sha256": body.sha256}, status=201)
 
 
-async def admin(_request: web.Request, _body: Body) -> web.StreamResponse:
+async def admin(_request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Show what a policy is to keep from the public."""
     return json_answer({"secret": "a policy should have kept you out"})
 
 
-async def healthy(_request: web.Request, _body: Body) -> web.StreamResponse:
+async def healthy(_request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Be up and ready."""
     return json_answer({"status": "ok"})
 
 
-async def not_found(request: web.Request, _body: Body) -> web.StreamResponse:
+async def not_found(request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Answer what has no route."""
     return json_answer({"error": "no such route", "target": request.raw_path}, status=404)
 
 
-async def slow(request: web.Request, _body: Body) -> web.StreamResponse:
+async def slow(request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Answer after `ms` milliseconds."""
     waited = number(request, "ms", 1000, most=MAX_PAUSE_MS)
     await asyncio.sleep(waited / 1000)
     return json_answer({"waited_ms": waited})
 
 
-async def status(request: web.Request, _body: Body) -> web.StreamResponse:
+async def status(request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Answer with the status that the path names."""
     code = number(request, "code", 200, most=599)
     if code < 200:  # noqa: PLR2004 - RFC 9110, 15: below are no final answers
@@ -142,7 +142,7 @@ async def status(request: web.Request, _body: Body) -> web.StreamResponse:
     return response
 
 
-async def octets(request: web.Request, _body: Body) -> web.StreamResponse:
+async def octets(request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Stream n bytes, 0 to 255 again and again; with `chunked=1` there is no Content-Length."""
     left = number(request, "n", 0, most=MAX_BYTES)
     response = web.StreamResponse()
@@ -185,12 +185,12 @@ class _Trailers(web.StreamResponse):
         """Write nothing: the end of the answer is in its text."""
 
 
-async def trailers(request: web.Request, _body: Body) -> web.StreamResponse:
+async def trailers(request: web.Request, _body: ReadBody) -> web.StreamResponse:
     """Answer in chunks, with trailers."""
     return web.Response() if request.method == "HEAD" else _Trailers()
 
 
-async def echo(request: web.Request, body: Body) -> web.StreamResponse:
+async def echo(request: web.Request, body: ReadBody) -> web.StreamResponse:
     """Tell what came: method, raw target, header fields in order, body."""
     return json_answer(
         {

@@ -17,7 +17,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from sidecar.demo import dialects, routes
 from sidecar.demo.executions import DEFAULT_KEPT, Execution, ExecutionLog, Progress
-from sidecar.demo.routes import BadInput, Body
+from sidecar.demo.routes import BadInput, ReadBody
 from sidecar.domain.errors import SidecarError, UserError
 
 KEPT_BODY: Final = 8 * 1024 * 1024  # bytes of a body a handler may look at; the rest is only hashed
@@ -27,7 +27,7 @@ _GRACE: Final = 0.2  # seconds that running handlers get at close
 __all__ = ["DemoUpstream", "Execution", "Progress"]
 
 
-_Handler = Callable[[web.Request, Body], Awaitable[web.StreamResponse]]
+_Handler = Callable[[web.Request, ReadBody], Awaitable[web.StreamResponse]]
 
 
 class DemoUpstream:
@@ -150,7 +150,7 @@ class DemoUpstream:
 
         return run
 
-    async def _read(self, request: web.Request, serial: int) -> Body:
+    async def _read(self, request: web.Request, serial: int) -> ReadBody:
         digest, length, kept = sha256(), 0, bytearray()
         try:
             async for piece in request.content.iter_any():
@@ -162,7 +162,7 @@ class DemoUpstream:
             if length:
                 self._log.body_read(serial, length, digest.hexdigest())
         whole = bytes(kept) if length <= KEPT_BODY else None
-        return Body(whole, length, digest.hexdigest())
+        return ReadBody(whole, length, digest.hexdigest())
 
     def _pause(self, request: web.Request) -> float:
         """Return the seconds between two events of this answer."""
@@ -170,7 +170,7 @@ class DemoUpstream:
             return self._pace
         return routes.number(request, "interval_ms", 0, most=routes.MAX_PAUSE_MS) / 1000
 
-    async def _openai(self, request: web.Request, body: Body) -> web.StreamResponse:
+    async def _openai(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
         pause = self._pause(request)
         try:
             prompt = dialects.read_prompt(body.whole)
@@ -183,7 +183,7 @@ class DemoUpstream:
             )
         return routes.json_answer(dialects.openai_completion(prompt, identifier, created))
 
-    async def _anthropic(self, request: web.Request, body: Body) -> web.StreamResponse:
+    async def _anthropic(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
         pause = self._pause(request)
         try:
             prompt = dialects.read_prompt(body.whole)
@@ -195,7 +195,7 @@ class DemoUpstream:
             )
         return routes.json_answer(dialects.anthropic_message(prompt, uuid4().hex))
 
-    async def _events(self, request: web.Request, _body: Body) -> web.StreamResponse:
+    async def _events(self, request: web.Request, _body: ReadBody) -> web.StreamResponse:
         count = routes.number(request, "n", 5, most=MAX_EVENTS)
         events = (
             f"id: {index}\nevent: tick\ndata: ".encode()
@@ -205,7 +205,7 @@ class DemoUpstream:
         )
         return await routes.stream(request, events, self._pause(request))
 
-    async def _websocket(self, request: web.Request, _body: Body) -> web.StreamResponse:
+    async def _websocket(self, request: web.Request, _body: ReadBody) -> web.StreamResponse:
         """Echo each message in its own type; the subprotocol `echo` is spoken when offered."""
         socket = web.WebSocketResponse(protocols=("echo",))
         if not socket.can_prepare(request):

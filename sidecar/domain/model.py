@@ -1,5 +1,9 @@
 """The words of the domain: frozen values that every part shares. No I/O, no clock, no logging.
 
+The values of each request are dataclasses with a constructor of their own. mypyc compiles that (a
+`Decision` takes 0.05 us), and not the one that `dataclass` makes (0.3 us, and 1.2 us where it is
+frozen). `Final` holds the fields frozen for the type checker, and at run time where compiled.
+
 The meaning of each word is in docs/glossary.md; reasons and their statuses are fixed by the
 interface and appear unchanged in metrics, logs, error bodies and docs.
 """
@@ -11,36 +15,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from typing_extensions import override
-
-from sidecar.domain.values import value
+from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.credentials import IdentityFailure
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in wire order: lower-case name, value without surrounding white space."""
 
 UNLIMITED: Final = -1
 """The platform's word for "no limit" in `limit` and `remaining` (contract, Quotas)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Which part of what is set for the whole sidecar is this process's: number `index` of `of`."""
-
-    index: int
-    of: int
-
-    def part(self, units: int) -> int:
-        """Return this process's part of `units`; the parts of all processes add up to them."""
-        return units // self.of + (self.index < units % self.of)
-
-    @override
-    def __reduce__(self) -> tuple[type[Share], tuple[object, ...]]:
-        # Compiled, it has no way of its own to another process.
-        return Share, (self.index, self.of)
-
-
-ALONE: Final = Share(0, 1)
-"""The share of a sidecar that is one process."""
 
 
 class Resource(StrEnum):
@@ -106,96 +88,29 @@ _ALLOWING: Final = _MARKED | {
 }
 
 
-class OnPlatformError(StrEnum):
-    """What a metered route does when the platform gives no answer to trust."""
-
-    FAIL_OPEN = "fail_open"
-    FAIL_CLOSED = "fail_closed"
-    LAST_KNOWN = "last_known"
-
-
-class OnOverQuota(StrEnum):
-    """What happens over the limit: refuse, or count, mark and let through."""
-
-    DENY = "deny"
-    ALLOW = "allow"
-
-
-class Accuracy(StrEnum):
-    """One consume per call, or units taken ahead of the calls."""
-
-    EXACT = "exact"
-    LEASE = "lease"
-
-
-class Refund(StrEnum):
-    """Which attempts give their units back as a credit."""
-
-    NEVER = "never"
-    UNREACHED = "unreached"
-    FAILED = "failed"
-
-
-class OnReplay(StrEnum):
-    """What a request ID seen before gets: charged again, or refused."""
-
-    CHARGE = "charge"
-    REJECT = "reject"
-
-
-class Enforcement(StrEnum):
-    """Refuse what the quota refuses, or only count it."""
-
-    ENFORCE = "enforce"
-    SHADOW = "shadow"
-
-
-class ErrorFormat(StrEnum):
-    """The shape of a refusal's body."""
-
-    PROBLEM = "problem"
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-
-
-class Action(StrEnum):
-    """What an unmetered route does."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-
-
-@dataclass(frozen=True, slots=True)
-class CookieSource:
-    """An identity taken from a cookie; with `secret`, the product's own HS256 session."""
-
-    name: str
-    secret: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class BearerSource:
-    """An identity taken from `Authorization: Bearer`."""
-
-
-IdentitySource = CookieSource | BearerSource
-
-
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Quota:
     """What the platform said of one org's resource. `reset_at` in Unix seconds, UTC."""
 
-    resource: str
-    limit: int
-    used: int
-    remaining: int
-    period: str
-    reset_at: float
+    resource: Final[str]
+    limit: Final[int]
+    used: Final[int]
+    remaining: Final[int]
+    period: Final[str]
+    reset_at: Final[float]
+    unlimited: bool = field(init=False, compare=False, repr=False)
+    """True for the platform's -1, which may also be its store being down."""
 
-    @property
-    def unlimited(self) -> bool:
-        """True for the platform's -1, which may also be its store being down."""
-        return self.limit == UNLIMITED
+    def __init__(
+        self, resource: str, limit: int, used: int, remaining: int, period: str, reset_at: float
+    ) -> None:
+        self.resource = resource
+        self.limit = limit
+        self.used = used
+        self.remaining = remaining
+        self.period = period
+        self.reset_at = reset_at
+        self.unlimited = limit == UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,24 +127,6 @@ class Identity:
     expires_at: float
 
 
-class IdentityFailure(StrEnum):
-    """Why no identity could be had: the `kind` label of `identity_failures_total`."""
-
-    MISSING = "missing"
-    AMBIGUOUS = "ambiguous"
-    TOO_LARGE = "too_large"
-    MALFORMED = "malformed"
-    WRONG_ALGORITHM = "wrong_algorithm"
-    FORBIDDEN_HEADER = "forbidden_header"
-    UNKNOWN_KEY = "unknown_key"
-    BAD_SIGNATURE = "bad_signature"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    WRONG_ISSUER = "wrong_issuer"
-    BAD_CLAIMS = "bad_claims"
-    KEYS_UNAVAILABLE = "keys_unavailable"
-
-
 class RequestIdOrigin(StrEnum):
     """Who chose a request ID; only a trusted proxy's is believed (architecture, Keys)."""
 
@@ -238,28 +135,54 @@ class RequestIdOrigin(StrEnum):
     TRUSTED = "trusted"
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Call:
     """An inbound request as the engine sees it; `path` and `query` raw, without the `?` between."""
 
-    method: str
-    path: str
-    query: str
-    headers: Headers
-    request_id: str
-    request_id_origin: RequestIdOrigin
+    method: Final[str]
+    path: Final[str]
+    query: Final[str]
+    headers: Final[Headers]
+    request_id: Final[str]
+    request_id_origin: Final[RequestIdOrigin]
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        request_id: str,
+        request_id_origin: RequestIdOrigin,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.request_id = request_id
+        self.request_id_origin = request_id_origin
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Charge:
     """What a call costs an org; only a key that is `private` to this process gives units back."""
 
-    org_id: str
-    product: str
-    resource: str
-    amount: int
-    key: str
-    private: bool
+    org_id: Final[str]
+    product: Final[str]
+    resource: Final[str]
+    amount: Final[int]
+    key: Final[str]
+    private: Final[bool]
+
+    def __init__(
+        self, org_id: str, product: str, resource: str, amount: int, key: str, private: bool
+    ) -> None:
+        self.org_id = org_id
+        self.product = product
+        self.resource = resource
+        self.amount = amount
+        self.key = key
+        self.private = private
 
 
 class FailureKind(StrEnum):
@@ -306,25 +229,37 @@ _RESULT_UNKNOWN: Final = frozenset(
 _PERMANENT: Final = frozenset({FailureKind.NOT_FOUND, FailureKind.UNPROCESSABLE})
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Granted:
     """The platform counted the charge."""
 
-    quota: Quota
+    quota: Final[Quota]
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Refused:
     """The platform refused the charge as over the limit, and counted nothing."""
 
-    quota: Quota
+    quota: Final[Quota]
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The platform gave no answer to trust."""
+    """The platform gave no valid answer.
+
+    For the log: `cause` is how no connection was had, or the field of an answer that is malformed;
+    `detail` says more.
+    """
 
     kind: FailureKind
+    cause: str = field(default="", compare=False)
+    detail: str = field(default="", compare=False)
 
 
 Outcome = Granted | Refused | Failed
@@ -339,7 +274,7 @@ class Loss(StrEnum):
     STOPPED = "stopped"  # the process ended, and no journal keeps them
 
 
-class Execution(StrEnum):
+class AttemptEnd(StrEnum):
     """How the attempt upstream ended, as far as `refund` and `replay` care."""
 
     DONE = "done"
@@ -347,7 +282,7 @@ class Execution(StrEnum):
     UNREACHED = "unreached"  # provably, no byte reached the upstream
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Permit:
     """Proof of admission: forwarding asks for one, and only the verdict table makes one.
 
@@ -356,16 +291,34 @@ class Permit:
     of paid units ends (Unix seconds): a refund after it is worth nothing.
     """
 
-    request_id: str
-    route: str
-    charge: Charge | None
-    paid: bool
-    refund: Refund
-    claim: bytes | None
-    good_until: float = 0.0
+    request_id: Final[str]
+    route: Final[str]
+    charge: Final[Charge | None]
+    paid: Final[bool]
+    refund: Final[Refund]
+    claim: Final[bytes | None]
+    good_until: Final[float]
+
+    def __init__(
+        self,
+        request_id: str,
+        route: str,
+        charge: Charge | None,
+        paid: bool,
+        refund: Refund,
+        claim: bytes | None,
+        good_until: float = 0.0,
+    ) -> None:
+        self.request_id = request_id
+        self.route = route
+        self.charge = charge
+        self.paid = paid
+        self.refund = refund
+        self.claim = claim
+        self.good_until = good_until
 
 
-@value
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Decision:
     """What is to happen to a call, and all that its refusal or its marks are made from.
 
@@ -374,15 +327,43 @@ class Decision:
     `identity_failure` says what was wrong with the credential of an `unauthenticated` call.
     """
 
-    reason: Reason
-    route: str
-    request_id: str
-    permit: Permit | None
-    status: int = 0
-    detail: str = ""
-    identity: Identity | None = None
-    charge: Charge | None = None
-    quota: Quota | None = None
-    retry_after: float | None = None
-    errors: ErrorFormat = ErrorFormat.PROBLEM
-    identity_failure: IdentityFailure | None = None
+    reason: Final[Reason]
+    route: Final[str]
+    request_id: Final[str]
+    permit: Final[Permit | None]
+    status: Final[int]
+    detail: Final[str]
+    identity: Final[Identity | None]
+    charge: Final[Charge | None]
+    quota: Final[Quota | None]
+    retry_after: Final[float | None]
+    errors: Final[ErrorFormat]
+    identity_failure: Final[IdentityFailure | None]
+
+    def __init__(
+        self,
+        reason: Reason,
+        route: str,
+        request_id: str,
+        permit: Permit | None,
+        status: int = 0,
+        detail: str = "",
+        identity: Identity | None = None,
+        charge: Charge | None = None,
+        quota: Quota | None = None,
+        retry_after: float | None = None,
+        errors: ErrorFormat = ErrorFormat.PROBLEM,
+        identity_failure: IdentityFailure | None = None,
+    ) -> None:
+        self.reason = reason
+        self.route = route
+        self.request_id = request_id
+        self.permit = permit
+        self.status = status
+        self.detail = detail
+        self.identity = identity
+        self.charge = charge
+        self.quota = quota
+        self.retry_after = retry_after
+        self.errors = errors
+        self.identity_failure = identity_failure

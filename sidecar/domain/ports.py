@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.model import (
     Charge,
     Decision,
+    Failed,
     FailureKind,
     Headers,
     Identity,
-    IdentityFailure,
-    IdentitySource,
     Loss,
-    OnReplay,
     Outcome,
     Quota,
     Reason,
@@ -140,6 +140,9 @@ class PlatformObserver(Protocol):
 
     def consume_finished(self, outcome: str, seconds: float) -> None:
         """One request to the platform ended; `outcome` is granted, refused or a FailureKind."""
+
+    def consume_failed(self, failed: Failed) -> None:
+        """A request to the platform failed in a way that has a `cause`."""
 
 
 class IdentityObserver(Protocol):

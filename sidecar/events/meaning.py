@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[a-z0-9_]{1,64}(?:\.[a-z0-9_]{1,64}){0,4}")
 _ORG: Final = re.compile(r"[\x21-\x7e]{1,256}")
 
 
-class Effect(StrEnum):
+class EventEffect(StrEnum):
     """What an event makes stale."""
 
     RIGHTS = "rights"  # all that is known of the org's limits
@@ -42,7 +42,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PlatformEvent:
     """An event as far as the sidecar cares.
 
     `at` is when it was made in Unix seconds, None where the body gives no time that can be read.
@@ -59,7 +59,7 @@ class NotAnEventError(ValueError):
     """The body is none of an event; the text says why."""
 
 
-def read_event(name: str, body: bytes) -> Event:
+def read_event(name: str, body: bytes) -> PlatformEvent:
     """Read a delivery whose signature is good; `name` is X-Bizbasics-Event.
 
     Raises NotAnEventError; also where the body names another event than the field does.
@@ -75,22 +75,22 @@ def read_event(name: str, body: bytes) -> Event:
     given = next((key for key in _EVENT if key in members), None)
     if given is not None and members[given] != name:
         raise NotAnEventError("the body is of another event than X-Bizbasics-Event says")
-    return Event(name, _org_of(members), _time_of(members), named=given is not None)
+    return PlatformEvent(name, _org_of(members), _time_of(members), named=given is not None)
 
 
-def effect_of(event: Event) -> Effect:
+def effect_of(event: PlatformEvent) -> EventEffect:
     """Say what an event makes stale; what is not known makes nothing stale."""
     if event.org_id is None:
-        return Effect.NOTHING
+        return EventEffect.NOTHING
     match event.name.partition(".")[0]:
         case "entitlement":
-            return Effect.RIGHTS
+            return EventEffect.RIGHTS
         case "org" | "sandbox":  # a plan that changed; counts that were set back
-            return Effect.DENIALS
+            return EventEffect.DENIALS
         case "member":  # a seat was taken or came free
-            return Effect.SEATS
+            return EventEffect.SEATS
         case _:
-            return Effect.NOTHING
+            return EventEffect.NOTHING
 
 
 def _org_of(members: dict[str, object]) -> str | None:

@@ -8,7 +8,7 @@ once and counts anything else as a failure; it has no effect.
 Digests are lost with the process, so a captured delivery can come again after a restart. What it
 can do then is bounded by what it proves. Any event makes the sidecar ask the platform again, which
 allows nothing by itself. Only one whose signed body holds its name and its time ends the doubt
-about "unlimited", and only against limits that were heard before that time.
+about "unlimited", and only against limits that were received before that time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from typing import Final, Protocol, assert_never
 from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.model import Headers, Resource
 from sidecar.domain.ports import Clock, EventObserver
-from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
+from sidecar.events.meaning import (
+    EventEffect,
+    NotAnEventError,
+    PlatformEvent,
+    effect_of,
+    read_event,
+)
 from sidecar.events.memory import SeenDeliveries
 from sidecar.events.signature import is_signed, is_well_formed
 
@@ -42,7 +48,7 @@ class Stale(Protocol):
         """Ask the platform about this org again, as of `now` in Unix seconds."""
 
     def note_entitlement_event(self, org_id: str, made_at: float) -> None:
-        """Let "unlimited" of this org count against limits heard before `made_at`, Unix seconds."""
+        """Believe "unlimited" for this org over limits received before `made_at` (Unix time)."""
 
 
 class Receiver:
@@ -100,21 +106,21 @@ class Receiver:
     def _is_young(self, at: float) -> bool:
         return -_SKEW <= self._clock.time() - at <= WINDOW
 
-    def _apply(self, event: Event) -> DeliveryOutcome:
+    def _apply(self, event: PlatformEvent) -> DeliveryOutcome:
         org_id = event.org_id
         effect = effect_of(event)
-        if org_id is None or effect is Effect.NOTHING:
+        if org_id is None or effect is EventEffect.NOTHING:
             return DeliveryOutcome.IGNORED
         now = self._clock.time()
         match effect:
-            case Effect.RIGHTS:
+            case EventEffect.RIGHTS:
                 self._stale.forget_denial(org_id, now)
                 if event.named and event.at is not None:
-                    # Not ahead of now: limits that are heard from now on must count against it.
+                    # Not ahead of now: limits that are received from now on must count against it.
                     self._stale.note_entitlement_event(org_id, min(event.at, now))
-            case Effect.DENIALS:
+            case EventEffect.DENIALS:
                 self._stale.forget_denial(org_id, now)
-            case Effect.SEATS:
+            case EventEffect.SEATS:
                 self._stale.forget_denial(org_id, now, Resource.SEATS.value)
             case _:
                 assert_never(effect)

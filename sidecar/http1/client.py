@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 
 from sidecar.http1.delivery import acknowledged, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
-from sidecar.http1.framing import Body, CountedBody, UntilCloseBody, body_of
+from sidecar.http1.framing import BodyFraming, CountedBody, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
 
 _MAX_INTERIM: Final = 16
@@ -38,7 +38,7 @@ class ResponseHandler(Protocol):
     def on_body(self, data: bytes) -> None:
         """A part of the body came, with chunk framing unless `decode`."""
 
-    def on_end(self, data: bytes, body: Body) -> None:
+    def on_end(self, data: bytes, body: BodyFraming) -> None:
         """The last part of the body came; the connection is no longer the handler's."""
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:
@@ -73,7 +73,7 @@ class ClientConnection:
         self._method = ""
         self._buffer = b""
         self._head: ResponseHead | None = None
-        self._body: Body | None = None
+        self._body: BodyFraming | None = None
         self._interim = 0
         self._sent = 0
         self._sent_before = 0
@@ -295,7 +295,9 @@ class ClientConnection:
         else:
             handler.on_body(passed)
 
-    def _end(self, handler: ResponseHandler, body: Body, data: bytes, *, clean: bool) -> None:
+    def _end(
+        self, handler: ResponseHandler, body: BodyFraming, data: bytes, *, clean: bool
+    ) -> None:
         """End the exchange; `clean`: the answer ended by itself, and nothing follows it."""
         head = self._head
         reusable = (

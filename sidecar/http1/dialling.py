@@ -15,7 +15,7 @@ from sidecar.http1.resolving import IpAddress, Lookup, Resolver
 from sidecar.http1.tunnel import Proxy, open_tunnel
 
 
-class Origin(Protocol):
+class DialOrigin(Protocol):
     """A server: where to connect, and what to call it in Host."""
 
     @property
@@ -44,7 +44,7 @@ class Dialler:
 
     def __init__(
         self,
-        origin: Origin,
+        origin: DialOrigin,
         *,
         context: ssl.SSLContext | None,
         fallback_delay: float,

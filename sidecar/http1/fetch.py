@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
-from sidecar.http1.framing import Body
+from sidecar.http1.framing import BodyFraming
 from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
 
@@ -78,7 +78,7 @@ class _Answer:
         self._connection.abort(self)
         self._end(None)
 
-    def on_end(self, data: bytes, body: Body) -> None:  # noqa: ARG002 - trailers say nothing here
+    def on_end(self, data: bytes, body: BodyFraming) -> None:  # noqa: ARG002 - trailers say nothing here
         """Put the body together."""
         self._end(b"".join(self._parts) if self._keep(data) else None)
 

@@ -21,7 +21,7 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """Body lengths that are not a count: `transfer-encoding: chunked`, and the end of the stream."""
 
-Fields = list[Field]
+HeadFields = list[Field]
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FOLDED: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
@@ -57,7 +57,7 @@ class RequestHead:
     method: str
     target: bytes
     minor: int
-    fields: Fields
+    fields: HeadFields
     host: bytes | None
     length: int
     keep_alive: bool
@@ -74,7 +74,7 @@ class ResponseHead:
     status: int
     reason: bytes
     minor: int
-    fields: Fields
+    fields: HeadFields
     length: int
     keep_alive: bool
     connection: frozenset[bytes]
@@ -178,7 +178,7 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
     )
 
 
-def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], Fields]:
+def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], HeadFields]:
     """Read a request line into method, target and minor version, and the lines behind it."""
     line = _REQUEST_LINE.fullmatch(start)
     if line is None:
@@ -262,7 +262,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     )
 
 
-def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], Fields]:
+def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], HeadFields]:
     """Read a status line into status, reason and minor version, and the lines behind it."""
     if not _STATUS_LINE.fullmatch(start):
         raise ProtocolError("the status line is not `HTTP/1.1 status reason`")
@@ -293,7 +293,7 @@ def _check_coding(value: bytes, minor: int) -> None:
     raise ProtocolError("Transfer-Encoding is not exactly `chunked` on HTTP/1.1")
 
 
-def _answer_known_coding(lines: list[bytes], fields: Fields, minor: int) -> None:
+def _answer_known_coding(lines: list[bytes], fields: HeadFields, minor: int) -> None:
     """Answer 501 where llhttp, which knows no coding but chunked, has refused a known one.
 
     `fields` may lack the one at which llhttp stopped, so all lines are searched for other framing.

@@ -22,14 +22,14 @@ Start = TypeVar("Start")
 """What a start line says: of a request, or of an answer."""
 
 Key = TypeVar("Key", bytes, tuple[bytes, bytes])
-Kept = TypeVar("Kept")
+Parsed = TypeVar("Parsed")
 
 _TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LONGEST_KEPT: Final = 8192
 _ENTRY_BYTES: Final = 256  # of the objects and the table around a line
 
-Parser = httptools.HttpRequestParser | httptools.HttpResponseParser
+LlhttpParser = httptools.HttpRequestParser | httptools.HttpResponseParser
 
 
 class Events:
@@ -57,7 +57,7 @@ class Events:
         self.fields.append((name.lower(), value.strip(b" \t")))
 
 
-class Memory(Generic[Key, Kept]):
+class Memory(Generic[Key, Parsed]):
     """What was worked out from bytes that peers send, by those bytes, within `capacity` bytes.
 
     When it is full it starts anew: what is in use comes back with the next heads.
@@ -68,13 +68,13 @@ class Memory(Generic[Key, Kept]):
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._left = capacity
-        self._table: dict[Key, Kept] = {}
-        self.get: Final[Callable[[Key], Kept | None]] = self._table.get
+        self._table: dict[Key, Parsed] = {}
+        self.get: Final[Callable[[Key], Parsed | None]] = self._table.get
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def keep(self, key: Key, value: Kept, length: int) -> None:
+    def keep(self, key: Key, value: Parsed, length: int) -> None:
         """Remember `value`; `length` is how many bytes of the peer are in it and its key."""
         if length > _LONGEST_KEPT or key in self._table:
             return
@@ -133,7 +133,7 @@ class Lines(Generic[Start]):
         return start, fields
 
 
-def feed(parser: Parser, start: bytes, lines: list[bytes]) -> None:
+def feed(parser: LlhttpParser, start: bytes, lines: list[bytes]) -> None:
     """Have llhttp split lines, once nothing is in them that it would let pass or unfold.
 
     That is control bytes, a bare CR or LF, and folded lines.

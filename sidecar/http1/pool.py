@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final, cast
 
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.dialling import Dialler, Origin
+from sidecar.http1.dialling import Dialler, DialOrigin
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
 from sidecar.http1.resolving import Lookup
 from sidecar.http1.tunnel import Proxy
@@ -41,7 +41,7 @@ class Pool:
 
     def __init__(
         self,
-        origin: Origin,
+        origin: DialOrigin,
         limits: PoolLimits,
         context: ssl.SSLContext | None = None,
         *,
@@ -221,5 +221,5 @@ def _usual_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _said(origin: Origin, error: OSError) -> str:
+def _said(origin: DialOrigin, error: OSError) -> str:
     return f"{origin.authority}: {error.strerror or error}"

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.domain.model import Identity, IdentityFailure, Quota
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity, Quota
 from sidecar.domain.quota import read_quota
 
 _END_OF_TIME: Final = 253_402_300_799

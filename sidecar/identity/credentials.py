@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, assert_never
 
-from sidecar.domain.model import (
-    BearerSource,
-    CookieSource,
-    Headers,
-    IdentityFailure,
-    IdentitySource,
-)
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentityFailure, IdentitySource
+from sidecar.domain.model import Headers
 
 PLATFORM_SESSION: Final = "bb_session"
 """The platform's own cookie, which is never read (contract, The access token)."""

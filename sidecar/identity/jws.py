@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from sidecar.domain.model import IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
 
 LONGEST_TOKEN: Final = 8192
 """Bytes of a token; more cannot stand in a cookie that browsers keep."""

@@ -16,7 +16,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from sidecar.domain.model import Identity, IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity
 from sidecar.identity.claims import read_claims
 from sidecar.identity.jws import Jws, read_jws, read_object
 from sidecar.identity.keys import TrustedKey

@@ -1,4 +1,4 @@
-"""Who is calling: the `Identities` port over the key set, with what was verified remembered."""
+"""Who is calling: the `Identities` port over the key set, with a cache of verified tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final
 
 from cachetools import LRUCache, TTLCache
 
-from sidecar.domain.model import CookieSource, Headers, Identity, IdentityFailure, IdentitySource
+from sidecar.domain.credentials import CookieSource, IdentityFailure, IdentitySource
+from sidecar.domain.model import Headers, Identity
 from sidecar.domain.ports import Clock
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import LONGEST_TOKEN
@@ -20,18 +21,18 @@ VERIFIED_BYTES: Final = 32 * 1024 * 1024
 """Memory for verified tokens: about ten thousand usual ones. The least recently used goes first."""
 
 REJECTED_TOKENS: Final = 4096
-"""How many bad tokens are remembered, by digest."""
+"""How many bad tokens are cached, by digest."""
 
 REJECTED_SECONDS: Final = 60.0
-"""How long a bad token is remembered. It stays bad, so this bounds memory and not trust."""
+"""How long a bad token is cached. It stays bad, so this bounds memory and not trust."""
 
-_ENTRY_BYTES: Final = 512  # of an Identity and of the caches' own books
+_ENTRY_BYTES: Final = 512  # an Identity, and what the caches keep beside it
 _BYTES_PER_BYTE: Final = 3  # a claim is kept in the token and, decoded, as objects
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A verified token in memory; `size` is what it is reckoned to take there, in bytes."""
+    """A verified token in memory; `size` is an estimate in bytes."""
 
     verified: Verified
     size: int
@@ -40,8 +41,8 @@ class _Held:
 class Verifier:
     """Identities by verified tokens; satisfies `sidecar.domain.ports.Identities`.
 
-    What is remembered of a token is kept under its secret too, so that no source answers for
-    another. Time and the keys in force are asked at every call: memory makes nothing valid.
+    An entry of the cache is kept under the secret too, so that no source answers for another. Time
+    and the keys in force are checked at every call: an entry alone makes no token valid.
     """
 
     def __init__(self, keys: KeySet, issuer: str, clock: Clock) -> None:
@@ -62,8 +63,8 @@ class Verifier:
     ) -> Identity | IdentityFailure:
         """Verify the token of the first source that is present.
 
-        With `wait`, an unknown key may cost one fetch of the key set, shared with everyone who
-        waits, and `Pace.timeout` at most; without, nothing is fetched.
+        With `wait`, an unknown key may cost one fetch of the key set, shared by all that wait, and
+        `Pace.timeout` at most; without, nothing is fetched.
         """
         credential = find_credential(headers, sources)
         if isinstance(credential, IdentityFailure):
@@ -98,10 +99,10 @@ class Verifier:
         return outcome
 
     def _examine(self, secret: bytes | None, token: bytes) -> Identity | IdentityFailure:
-        """Verify a token that is not among the verified ones, and remember what came of it.
+        """Verify a token that is not in the cache, and cache the result.
 
-        An unknown key is not remembered: the next key set may know it, and finding that it is
-        unknown costs no signature check.
+        An unknown key is not cached: the next key set may have it, and finding that it is unknown
+        costs no signature check.
         """
         rejections = self._rejections()
         entry = (secret, _digest(token))
@@ -122,7 +123,7 @@ class Verifier:
         if outcome is IdentityFailure.EXPIRED:
             rejections[entry] = outcome
         else:
-            # One that is not valid yet is held as well: its signature has been paid for.
+            # One that is not valid yet is kept as well: its signature has been checked.
             size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(token)
             self._verified[secret, token] = _Held(verified, size)
         return outcome

@@ -23,7 +23,7 @@ class InjectorConfig(BaseModel):
     """How a pod is changed. Times in seconds.
 
     `native` makes the sidecar an init container that is restarted (Kubernetes 1.29 and later);
-    `product_sleep` is how long a product waits before it is told to stop, None where the cluster
+    `product_sleep` is how long a product waits before it receives SIGTERM, None where the cluster
     has no such hook (before 1.30); `grace_seconds` is the least that a pod gets to end. In
     `protected_namespaces` a network policy opens the `open_ports` of injected pods and no other.
     """

@@ -19,7 +19,7 @@ _MOMENT: Final = 0.25
 """Seconds that no connection is ended within: a handshake and a review take milliseconds."""
 
 
-class Place:
+class ConnectionPlace:
     """One connection's place. `since`: loop time of its opening, or when it was useful last."""
 
     __slots__ = ("end", "since", "useful")
@@ -39,14 +39,14 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._taken: dict[Place, None] = {}
+        self._taken: dict[ConnectionPlace, None] = {}
         self._freed = asyncio.Event()
 
     def __len__(self) -> int:
         """Count the places that are taken."""
         return len(self._taken)
 
-    async def take(self) -> Place:
+    async def take(self) -> ConnectionPlace:
         """Take a place; wait until one is free, or one of the others has had its moment."""
         now = asyncio.get_running_loop().time
         while len(self._taken) >= self._most:
@@ -62,16 +62,16 @@ class Connections:
                     await self._freed.wait()
             except TimeoutError:
                 continue
-        place = Place(now())
+        place = ConnectionPlace(now())
         self._taken[place] = None
         return place
 
-    def free(self, place: Place) -> None:
+    def free(self, place: ConnectionPlace) -> None:
         """Give a place back; a second time does nothing."""
         if self._taken.pop(place, self) is None:
             self._freed.set()
 
-    def was_useful(self, place: Place) -> None:
+    def was_useful(self, place: ConnectionPlace) -> None:
         """Note that a review was answered on a connection."""
         if place in self._taken:
             del self._taken[place]
@@ -79,7 +79,7 @@ class Connections:
             place.useful = True
             place.since = asyncio.get_running_loop().time()
 
-    def _least_useful(self) -> Place:
+    def _least_useful(self) -> ConnectionPlace:
         oldest = next(iter(self._taken))
         return next((each for each in self._taken if not each.useful), oldest)
 
@@ -91,7 +91,7 @@ class PlacedConnection(web.RequestHandler):
 
     def __init__(
         self,
-        place: Place,
+        place: ConnectionPlace,
         connections: Connections,
         server: web.Server,
         **options: Any,  # noqa: ANN401 - the library's own options, passed on

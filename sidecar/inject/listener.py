@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from sidecar.inject.connections import Connections, Place
+from sidecar.inject.connections import ConnectionPlace, Connections
 
 _log = logging.getLogger("sidecar.inject")
 
@@ -25,12 +25,12 @@ _PAUSE: Final = 0.2
 """Seconds after a failed accept, such as one without a free descriptor: no loop of failures."""
 
 
-class Listener:
+class WebhookListener:
     """Accepts connections, with TLS where a context is given; `factory` makes their protocols."""
 
     def __init__(
         self,
-        factory: Callable[[Place], asyncio.Protocol],
+        factory: Callable[[ConnectionPlace], asyncio.Protocol],
         connections: Connections,
         context: ssl.SSLContext | None,
     ) -> None:
@@ -83,7 +83,7 @@ class Listener:
             self._opening[task] = accepted
             task.add_done_callback(self._opening.pop)
 
-    async def _open(self, accepted: socket.socket, place: Place) -> None:
+    async def _open(self, accepted: socket.socket, place: ConnectionPlace) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._factory(place),

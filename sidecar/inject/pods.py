@@ -1,6 +1,6 @@
 """What becomes of a pod that asks for the sidecar: a pure function of pod and configuration.
 
-The sidecar takes the port that callers know, and the product is told another in `PORT` (contract,
+The sidecar takes the port that callers know, and the product receives another in `PORT` (contract,
 "What a container on the platform must do"). Declared container ports keep their names and say the
 sidecar's number, so that a Service finds the sidecar by number or by name; a name declared by an
 init container would be found from Kubernetes 1.32 only.
@@ -35,7 +35,7 @@ _FIRST_FREE_PORT: Final = "net.ipv4.ip_unprivileged_port_start"
 
 
 def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Object, list[str]]:
-    """Return the pod with the sidecar in it, and warnings for whoever creates it.
+    """Return the pod with the sidecar in it, and warnings for its author.
 
     The pod that is given is not changed; one that has the sidecar comes back as it is. Raises
     CannotInject where the pod leaves a choice open.
@@ -81,8 +81,8 @@ def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Ob
             "<port>": str(ports.sidecar),
         },
     )
-    metadata["annotations"], told = _annotated(asked, config)
-    return pod, warnings + told
+    metadata["annotations"], more = _annotated(asked, config)
+    return pod, warnings + more
 
 
 def has_sidecar(pod: Object) -> bool:

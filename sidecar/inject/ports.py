@@ -23,14 +23,14 @@ class Ports:
 
 def choose_ports(container: Object, asked: dict[str, str], config: InjectorConfig) -> Ports:
     """Choose both ports. Raises CannotInject where they cannot be known."""
-    told = _told_port(container, asked)
+    given = _given_port(container, asked)
     fixed = asked.get(words.PRODUCT_PORT)
     product = config.product_port if fixed is None else port_of(fixed, words.PRODUCT_PORT)
     wanted = asked.get(words.PORT)
     if wanted is not None:
         sidecar = port_of(wanted, words.PORT)
-    elif told is not None and told != product:
-        sidecar = told
+    elif given is not None and given != product:
+        sidecar = given
     else:
         sidecar = config.port
     if sidecar == product:
@@ -38,7 +38,7 @@ def choose_ports(container: Object, asked: dict[str, str], config: InjectorConfi
             f"the sidecar and the product would both listen on {sidecar}: set the annotation"
             f" {words.PORT} or {words.PRODUCT_PORT} to another port"
         )
-    known = {sidecar, *([] if told is None else [told]), *([] if fixed is None else [product])}
+    known = {sidecar, *([] if given is None else [given]), *([] if fixed is None else [product])}
     declared = [entry["containerPort"] for entry in tcp_ports(container)]
     if declared and known.isdisjoint(declared):
         raise CannotInject(
@@ -49,8 +49,8 @@ def choose_ports(container: Object, asked: dict[str, str], config: InjectorConfi
     return Ports(sidecar, product, frozenset(known))
 
 
-def _told_port(container: Object, asked: dict[str, str]) -> int | None:
-    """Return the port that the product is told so far, None where it is told none."""
+def _given_port(container: Object, asked: dict[str, str]) -> int | None:
+    """Return the port that the product is given so far, None where it is given none."""
     found = [each for each in container.get("env") or () if each.get("name") == "PORT"]
     if not found:
         return None
@@ -67,7 +67,7 @@ def _told_port(container: Object, asked: dict[str, str]) -> int | None:
 
 
 def check_free(spec: Object, product: Object, ports: Ports, config: InjectorConfig) -> None:
-    """See that nobody else in the pod has a port that the sidecar or the product now takes."""
+    """Check that no other container has a port that the sidecar or the product now takes."""
     own = {config.admin_port: "admin", config.metrics_port: "metrics"}
     for number in (ports.sidecar, ports.product):
         if number in own:

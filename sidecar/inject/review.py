@@ -1,7 +1,7 @@
 """One admission review: what the API server asks, and what it is answered. Pure.
 
 Source: admission.k8s.io/v1. An object that asks for the sidecar and cannot have it is refused: let
-in without it, it would serve calls that nobody counts.
+in without it, it would serve calls that are not counted.
 """
 
 from __future__ import annotations

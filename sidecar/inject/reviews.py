@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 METRIC: Final = "bb_sidecar_inject_reviews_total"
 
 
-class Outcome(StrEnum):
+class ReviewOutcome(StrEnum):
     """What became of a request to the webhook; the same words label the metric."""
 
     PATCHED = "patched"
@@ -32,16 +32,16 @@ class Outcome(StrEnum):
 
 
 _STATUS: Final = {
-    Outcome.PATCHED: 200,
-    Outcome.UNCHANGED: 200,
-    Outcome.REFUSED: 200,  # a review that says no
-    Outcome.MALFORMED: 400,
-    Outcome.ENCODED: 415,
-    Outcome.TOO_LARGE: 413,
-    Outcome.TOO_SLOW: 408,
-    Outcome.CROWDED_OUT: 503,
-    Outcome.GONE: 400,  # which has no reader any more
-    Outcome.FAULT: 500,
+    ReviewOutcome.PATCHED: 200,
+    ReviewOutcome.UNCHANGED: 200,
+    ReviewOutcome.REFUSED: 200,  # a review that says no
+    ReviewOutcome.MALFORMED: 400,
+    ReviewOutcome.ENCODED: 415,
+    ReviewOutcome.TOO_LARGE: 413,
+    ReviewOutcome.TOO_SLOW: 408,
+    ReviewOutcome.CROWDED_OUT: 503,
+    ReviewOutcome.GONE: 400,  # which has no reader any more
+    ReviewOutcome.FAULT: 500,
 }
 
 
@@ -55,10 +55,10 @@ class ReviewCounts:
             registry=self._registry,
         )  # fmt: skip
         ProcessCollector(registry=self._registry)
-        for outcome in Outcome:
+        for outcome in ReviewOutcome:
             self._counter.labels(outcome.value)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: ReviewOutcome) -> None:
         """Count one."""
         self._counter.labels(outcome.value).inc()
 

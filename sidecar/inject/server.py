@@ -1,7 +1,7 @@
 """The webhook's server: TLS, one path for reviews; beside it a plain port for probes and scrapers.
 
 Any pod of the cluster can ask it where no network policy prevents that, so what an asker can cost
-is bounded before it is known who asks: connections, the bytes of all bodies at once, the time of
+is bounded before the client is known: connections, the bytes of all bodies at once, the time of
 one, the values in it and the size of the answer.
 """
 
@@ -24,9 +24,9 @@ from sidecar.http1.places import CrowdedOutError, Places
 from sidecar.inject.certificate import Certificate
 from sidecar.inject.config import InjectorConfig
 from sidecar.inject.connections import Connections, PlacedConnection
-from sidecar.inject.listener import Listener
+from sidecar.inject.listener import WebhookListener
 from sidecar.inject.review import about, respond
-from sidecar.inject.reviews import Outcome, ReviewCounts
+from sidecar.inject.reviews import ReviewCounts, ReviewOutcome
 from sidecar.inject.shape import NotAReview, read
 
 _log = logging.getLogger("sidecar.inject")
@@ -73,7 +73,7 @@ class _Port:
     def __init__(self, app: web.Application, connections: Connections) -> None:
         self._runner = web.AppRunner(app, shutdown_timeout=_GRACE)
         self._connections = connections
-        self._listener: Listener | None = None
+        self._listener: WebhookListener | None = None
 
     async def start(self, where: _Host, flag: str, context: ssl.SSLContext | None) -> int:
         """Listen; return the port, which matters where it was given as 0. Raises UserError."""
@@ -81,7 +81,7 @@ class _Port:
         server = self._runner.server
         if server is None:
             raise RuntimeError("the application was set up without a server")
-        listener = Listener(
+        listener = WebhookListener(
             lambda place: PlacedConnection(
                 place,
                 self._connections,
@@ -188,38 +188,38 @@ class InjectorServer:
         try:
             outcome, answer = await self._answer(request)
         except Exception:
-            self._counts.add(Outcome.FAULT)
+            self._counts.add(ReviewOutcome.FAULT)
             raise
         self._counts.add(outcome)
         response = web.json_response(answer, status=outcome.status)
-        if outcome.status in {Outcome.TOO_LARGE.status, Outcome.TOO_SLOW.status}:
+        if outcome.status in {ReviewOutcome.TOO_LARGE.status, ReviewOutcome.TOO_SLOW.status}:
             response.force_close()
         return response
 
-    async def _answer(self, request: web.Request) -> tuple[Outcome, dict[str, Any]]:
+    async def _answer(self, request: web.Request) -> tuple[ReviewOutcome, dict[str, Any]]:
         if request.headers.get("Content-Encoding", "identity") != "identity":
-            return Outcome.ENCODED, {"detail": "a review is not compressed"}
+            return ReviewOutcome.ENCODED, {"detail": "a review is not compressed"}
         size = request.content_length
         too_large = {"detail": f"a review is at most {MAX_REVIEW_BYTES} bytes"}
         if size is not None and size > MAX_REVIEW_BYTES:
-            return Outcome.TOO_LARGE, too_large
+            return ReviewOutcome.TOO_LARGE, too_large
         try:
             async with self._places.take(MAX_REVIEW_BYTES if size is None else size):
                 body = await _body_of(request)
         except ConnectionError:
-            return Outcome.GONE, {}
+            return ReviewOutcome.GONE, {}
         except TimeoutError:
-            return Outcome.TOO_SLOW, {"detail": f"the body took over {_BODY_SECONDS:g} s"}
+            return ReviewOutcome.TOO_SLOW, {"detail": f"the body took over {_BODY_SECONDS:g} s"}
         except CrowdedOutError:
-            return Outcome.CROWDED_OUT, {"detail": "too many reviews are being received"}
+            return ReviewOutcome.CROWDED_OUT, {"detail": "too many reviews are being received"}
         if body is None:
-            return Outcome.TOO_LARGE, too_large
+            return ReviewOutcome.TOO_LARGE, too_large
         try:
             asked = read(body)
             review = respond(asked, self._config)
         except NotAReview as error:
             _log.warning("no_review", extra={"why": str(error)})
-            return Outcome.MALFORMED, {"detail": str(error)}
+            return ReviewOutcome.MALFORMED, {"detail": str(error)}
         if isinstance(request.protocol, PlacedConnection):
             self._connections.was_useful(request.protocol.place)
         return _logged(asked, review), review
@@ -238,16 +238,16 @@ async def _body_of(request: web.Request) -> bytearray | None:
     return body
 
 
-def _logged(asked: dict[str, Any], review: dict[str, Any]) -> Outcome:
+def _logged(asked: dict[str, Any], review: dict[str, Any]) -> ReviewOutcome:
     response = review["response"]
     found = {"uid": response["uid"], "kind": asked["kind"]["kind"], "object": about(asked)}
     if not response["allowed"]:
         _log.warning("refused", extra={**found, "why": response["status"]["message"]})
-        return Outcome.REFUSED
+        return ReviewOutcome.REFUSED
     if "patch" in response:
         _log.info("patched", extra=found)
-        return Outcome.PATCHED
-    return Outcome.UNCHANGED
+        return ReviewOutcome.PATCHED
+    return ReviewOutcome.UNCHANGED
 
 
 async def _health(_request: web.Request) -> web.Response:

@@ -43,4 +43,4 @@ SIDECAR_NAME: Final = "bb-sidecar"
 ANNOTATIONS: Final = (PRODUCT, CONTAINER, POLICY, SECRET, PORT, PRODUCT_PORT, PROBES)
 
 SYSTEM_NAMESPACES: Final = frozenset({"kube-system", "kube-public", "kube-node-lease"})
-"""Never touched, whatever the webhook is told to select."""
+"""Never touched, whatever the webhook selects."""

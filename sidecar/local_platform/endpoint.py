@@ -40,7 +40,7 @@ class Asked(Generic[C, B, Q]):
 class Endpoint(Generic[C]):
     """One method and path, such as `GET /health`, and the function `act` that answers it.
 
-    RequestBody, query and reply are the types in the annotations of `act`; its docstring is the summary.
+    Body, query and reply are the types in the annotations of `act`; its docstring is the summary.
     `rejects` are the statuses beside those of access and schema.
     """
 

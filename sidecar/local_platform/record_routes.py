@@ -9,7 +9,7 @@ from sidecar.local_platform.access import AccessKind, OrgCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.record_wire import (
-    CatalogProduct,
+    CatalogEntry,
     CatalogReply,
     PublishReply,
     RecordBody,
@@ -56,7 +56,7 @@ class RecordRoutes:
         has = () if org is None else org.apps
         return CatalogReply(
             products=[
-                CatalogProduct(product_id=slug, name=name, entitled=slug in has)
+                CatalogEntry(product_id=slug, name=name, entitled=slug in has)
                 for slug, name in self._directory.products().items()
             ]
         )

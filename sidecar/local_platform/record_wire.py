@@ -83,7 +83,7 @@ class SearchReply(ReplyBody):
     results: list[RecordHit]
 
 
-class CatalogProduct(ReplyBody):
+class CatalogEntry(ReplyBody):
     """A product, and whether the org has it."""
 
     product_id: str
@@ -94,7 +94,7 @@ class CatalogProduct(ReplyBody):
 class CatalogReply(ReplyBody):
     """`GET /v1/catalog` [shape: ours]."""
 
-    products: list[CatalogProduct]
+    products: list[CatalogEntry]
 
 
 class RecordsQuery(Query):

@@ -8,7 +8,7 @@ from typing import Final
 
 from sidecar.domain.model import Quota
 
-Slot = tuple[str, str]
+NoticeSlot = tuple[str, str]
 """An org and a resource."""
 
 CAPACITY: Final = 10_000
@@ -30,17 +30,17 @@ def level_of(quota: Quota, levels: Sequence[int]) -> int:
 
 
 class ToldLevels:
-    """The level last told of each slot, in which period; the one told longest ago goes first."""
+    """The level last reported of each slot, and its period; the oldest is dropped first."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._told: OrderedDict[Slot, tuple[int, float]] = OrderedDict()
+        self._told: OrderedDict[NoticeSlot, tuple[int, float]] = OrderedDict()
 
-    def is_news(self, slot: Slot, level: int, reset_at: float) -> bool:
-        """Say whether a level differs from what was told, and remember it if so.
+    def is_news(self, slot: NoticeSlot, level: int, reset_at: float) -> bool:
+        """Say whether a level differs from what was reported, and remember it if so.
 
         Within a period a level that is lower is news too: the plan was raised. In a new period
-        that no level is reached is news only where one was told before.
+        that no level is reached is news only where one was reported before.
         """
         before, period = self._told.get(slot, (0, reset_at))
         if level == before and (period == reset_at or level == 0):
@@ -51,6 +51,6 @@ class ToldLevels:
             self._told.popitem(last=False)
         return True
 
-    def forget(self, slot: Slot) -> None:
-        """Take what was told back: it did not arrive."""
+    def forget(self, slot: NoticeSlot) -> None:
+        """Forget a report that did not arrive."""
         self._told.pop(slot, None)

@@ -1,7 +1,7 @@
 """Publishes notices in the background: a hook that only looks, a bounded queue, one task.
 
 The hook runs where the platform's answers are learned, so it does arithmetic and nothing else.
-What cannot be published is told by the metric and dropped: a notice is worth no request.
+What cannot be published is counted and dropped: a notice is worth no request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from sidecar.domain.errors import SidecarError, TransientError
 from sidecar.domain.model import Quota
 from sidecar.domain.ports import NoticeObserver
-from sidecar.notices.levels import Slot, ToldLevels, level_of
+from sidecar.notices.levels import NoticeSlot, ToldLevels, level_of
 from sidecar.notices.wording import Notice, notice_of
 
 _log = logging.getLogger("sidecar.notices")
@@ -48,7 +48,7 @@ class Publisher:
         self._observer = observer
         self._sleep = sleep
         self._told = ToldLevels()
-        self._waiting: OrderedDict[Slot, tuple[Quota, int]] = OrderedDict()
+        self._waiting: OrderedDict[NoticeSlot, tuple[Quota, int]] = OrderedDict()
         self._refused: OrderedDict[str, None] = OrderedDict()
         self._some = asyncio.Event()
 
@@ -58,7 +58,7 @@ class Publisher:
         return len(self._waiting)
 
     def seen(self, org_id: str, quota: Quota) -> None:
-        """Look at what the platform told; queue a notice where a level is news."""
+        """Look at what the platform answered; queue a notice where a level is news."""
         levels = self._levels()
         if not levels or org_id in self._refused:
             return
@@ -83,7 +83,7 @@ class Publisher:
                     await self._sleep(_PAUSE)
             self._some.clear()
 
-    async def _out(self, slot: Slot, quota: Quota, level: int) -> bool:
+    async def _out(self, slot: NoticeSlot, quota: Quota, level: int) -> bool:
         """Publish one; False where the platform should be left alone for a while."""
         org_id = slot[0]
         try:

@@ -50,7 +50,7 @@ def notice_of(org_id: str, product: str, quota: Quota, level: int) -> Notice:
         title=title,
         summary_text=(
             f"{quota.used} of {quota.limit} {quota.resource} used in this {quota.period};"
-            f" it starts anew on {until:%Y-%m-%d %H:%M} UTC."
+            f" it starts again on {until:%Y-%m-%d %H:%M} UTC."
         ),
         status="active" if level else "resolved",
         meta={

@@ -11,10 +11,13 @@ from typing import Final
 import orjson
 
 from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
-from sidecar.domain.quota import read_quota
+from sidecar.domain.quota import check_quota
 
 _OK: Final = 200
 _JSON: Final = ("application/json", "")
+_SHOWN: Final = 60
+"""Characters of a malformed value that the log shows."""
+
 _SERVER_ERRORS: Final = range(500, 600)
 _FAILURES: Final = {
     401: Failed(FailureKind.CREDENTIAL_REFUSED),
@@ -24,7 +27,6 @@ _FAILURES: Final = {
     422: Failed(FailureKind.UNPROCESSABLE),
     429: Failed(FailureKind.RATE_LIMITED),
 }
-_MALFORMED: Final = Failed(FailureKind.MALFORMED)
 _SERVER_ERROR: Final = Failed(FailureKind.SERVER_ERROR)
 _UNEXPECTED_STATUS: Final = Failed(FailureKind.UNEXPECTED_STATUS)
 
@@ -40,23 +42,40 @@ def read_answer(status: int, content_type: str, body: bytes, charge: Charge) -> 
             return _SERVER_ERROR
         return _FAILURES.get(status, _UNEXPECTED_STATUS)
     if content_type not in _JSON and not _is_json(content_type):
-        return _MALFORMED
+        return malformed("content-type", content_type[:_SHOWN])
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _MALFORMED
-    if type(answer) is not dict or answer.get("resource") != charge.resource:
-        return _MALFORMED
-    quota = read_quota(answer, charge.resource)
-    if quota is None:
-        return _MALFORMED
+        return malformed("body", "it is not JSON")
+    if type(answer) is not dict:
+        return malformed("body", "it is no JSON object")
+    return _read_members(answer, charge)
+
+
+def malformed(cause: str, detail: str) -> Failed:
+    """Return the outcome of an answer that cannot be read; `cause` is the field."""
+    return Failed(FailureKind.MALFORMED, cause, detail)
+
+
+def _read_members(answer: dict[str, object], charge: Charge) -> Outcome:
+    if answer.get("resource") != charge.resource:
+        return _wrong(answer, "resource")
     allowed = answer.get("allowed")
+    quota = check_quota(answer, charge.resource, refused=allowed is False)
+    if isinstance(quota, str):
+        return _wrong(answer, quota)
     if allowed is True:
         return Granted(quota)
-    # Over a limit that does not exist: one half of the answer is wrong, and who knows which.
-    if allowed is False and not quota.unlimited:
-        return Refused(quota)
-    return _MALFORMED
+    if allowed is not False:
+        return _wrong(answer, "allowed")
+    if quota.unlimited:  # over a limit that does not exist: either half may be the wrong one
+        return malformed("limit", "the call is refused, and the quota is unlimited")
+    return Refused(quota)
+
+
+def _wrong(answer: dict[str, object], name: str) -> Failed:
+    value = repr(answer[name])[:_SHOWN] if name in answer else "missing"
+    return malformed(name, f"{name} is {value}")
 
 
 def _is_json(content_type: str) -> bool:

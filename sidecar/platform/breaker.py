@@ -151,7 +151,7 @@ class Breaker:
         return self._probe
 
     def record(self, ticket: Ticket, *, ok: bool, now: float) -> None:
-        """Tell how the call of `ticket` ended; `ok` is whether the platform answered in health."""
+        """Record how the call of `ticket` ended; `ok` is whether the platform is healthy."""
         event = self._event_of(ticket, ok=ok)
         self._state = TRANSITIONS[self._state, event]
         match event:
@@ -204,7 +204,7 @@ class Breaker:
 
 
 def counts_against(kind: FailureKind) -> bool:
-    """Tell whether a failure says that the platform is ill, rather than that it said no."""
+    """Return whether a failure means that the platform is unhealthy, and not that it refused."""
     match kind:
         case (
             FailureKind.CONNECT

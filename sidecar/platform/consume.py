@@ -16,31 +16,47 @@ import orjson
 
 from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.domain.ports import PlatformObserver
-from sidecar.domain.stalls import Lost, Patience, always_on_time, ends_within
+from sidecar.domain.stalls import Allowance, Lost, always_on_time, ends_within
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
-from sidecar.http1.framing import Body
+from sidecar.http1.framing import BodyFraming
 from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
-from sidecar.platform.answers import read_answer
+from sidecar.platform.answers import malformed, read_answer
 from sidecar.platform.breaker import Breaker, Ticket, counts_against
 
 _FIRST_SHARE: Final = 0.6
 """Share of the whole timeout that the first attempt may take, so that a retry still fits."""
 
 _MAX_ANSWER: Final = 64 * 1024
+_TOO_LONG: Final = malformed("body", f"it is over {_MAX_ANSWER} bytes")
+_RESET: Final = Failed(FailureKind.RESET)
 _LEAST_RETRY_SECONDS: Final = 0.01
 _SHARED_DEADLINES: Final = 64
 """Lengths of time that have a queue of their own; any other has a timer for each consume."""
 
 
 class _Attempt:
-    """One request to the platform: the handler of its answer, and what its deadline tells."""
+    """One request to the platform: the handler of its answer, and what its deadline ends."""
 
-    __slots__ = ("_body", "_charge", "_connection", "_consumer", "_patience", "_size", "_status",
-                 "_type", "decode", "orphaned", "outcome", "over", "result", "started",
-                 "ticket")  # fmt: skip
+    __slots__ = (
+        "_allowance",
+        "_body",
+        "_charge",
+        "_connection",
+        "_consumer",
+        "_size",
+        "_status",
+        "_type",
+        "decode",
+        "orphaned",
+        "outcome",
+        "over",
+        "result",
+        "started",
+        "ticket",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,10 +64,10 @@ class _Attempt:
         charge: Charge,
         ticket: Ticket,
         connection: ClientConnection,
-        patience: Patience,
+        allowance: Allowance,
     ) -> None:
         self.decode = True
-        self._patience = patience
+        self._allowance = allowance
         self.orphaned: Callable[[Outcome], None] | None = None
         self.outcome: Outcome | None = None
         self.over = False
@@ -71,15 +87,15 @@ class _Attempt:
 
         Where our loop was late there is more time: the answer may be here, and unread.
         """
-        if self.outcome is None and (left := self._patience.left) > 0.0:
+        if self.outcome is None and (left := self._allowance.left) > 0.0:
             self._consumer.loop.call_later(left, self.expire)
             return
-        late = self._patience.overloaded
-        self._give_up(FailureKind.OVERLOADED if late else FailureKind.TIMEOUT)
+        late = self._allowance.overloaded
+        self._give_up(Failed(FailureKind.OVERLOADED if late else FailureKind.TIMEOUT))
 
     def close(self) -> None:
         """Give up because the sidecar ends."""
-        self._give_up(FailureKind.RESET)
+        self._give_up(_RESET)
 
     def on_interim(self, head: ResponseHead) -> None:
         """Wait on: a 1xx is no answer."""
@@ -95,30 +111,30 @@ class _Attempt:
         """Collect the body, within bounds."""
         self._size += len(data)
         if self._size > _MAX_ANSWER:
-            self._give_up(FailureKind.MALFORMED)
+            self._give_up(_TOO_LONG)
         else:
             self._body.append(data)
 
-    def on_end(self, data: bytes, body: Body) -> None:  # noqa: ARG002 - trailers say nothing here
+    def on_end(self, data: bytes, body: BodyFraming) -> None:  # noqa: ARG002 - trailers say nothing here
         """Read the outcome from the whole answer."""
         if self._size + len(data) > _MAX_ANSWER:
-            self._complete(Failed(FailureKind.MALFORMED))
+            self._complete(_TOO_LONG)
             return
         content = b"".join([*self._body, data]) if self._body else data
         self._complete(read_answer(self._status, self._type, content, self._charge))
 
-    def on_failure(self, kind: PeerFailure, detail: str) -> None:  # noqa: ARG002 - kind says it
+    def on_failure(self, kind: PeerFailure, detail: str) -> None:
         """Take a broken answer for what it is: the platform may have counted."""
         broken = kind is PeerFailure.PROTOCOL
-        self._complete(Failed(FailureKind.MALFORMED if broken else FailureKind.RESET))
+        self._complete(malformed("framing", detail) if broken else _RESET)
 
     def on_writable(self, *, writable: bool) -> None:
         """A consume is one small write: there is nothing to hold back."""
 
-    def _give_up(self, kind: FailureKind) -> None:
+    def _give_up(self, outcome: Failed) -> None:
         if self.outcome is None:
             self._connection.abort(self)
-            self._complete(Failed(kind))
+            self._complete(outcome)
 
     def leave_to(self, orphaned: Callable[[Outcome], None]) -> None:
         """Report the outcome to `orphaned`: its caller was cancelled, and does not wait for it."""
@@ -173,15 +189,15 @@ class Consumer:
         if ticket is None:
             return Failed(FailureKind.BREAKER_OPEN)
         share = timeout * _FIRST_SHARE
-        patience = began = Patience(share, self.loop.time, self._lost)
+        allowance = began = Allowance(share, self.loop.time, self._lost)
         connection = self._pool.take()
         if connection is None:
-            found = await self._connect(ticket, patience)
+            found = await self._connect(ticket, allowance)
             if isinstance(found, Failed):
                 return found
             connection = found
-            patience = Patience(share, self.loop.time, self._lost)
-        attempt = self._send(connection, charge, ticket, patience)
+            allowance = Allowance(share, self.loop.time, self._lost)
+        attempt = self._send(connection, charge, ticket, allowance)
         self._set_deadline(attempt, share)
         try:
             outcome = await attempt.result
@@ -193,7 +209,7 @@ class Consumer:
         return outcome
 
     async def close(self) -> None:
-        """Close the connections; what is in flight fails as reset, to whoever still waits."""
+        """Close the connections; what is in flight fails as reset."""
         for attempt in tuple(self._in_flight):
             attempt.close()
         for deadlines in self._deadlines.values():
@@ -219,6 +235,8 @@ class Consumer:
                 return
             case Failed(kind):
                 ok, label = not counts_against(kind), kind.value
+                if outcome.cause:
+                    self._observer.consume_failed(outcome)
             case _:
                 assert_never(outcome)
         self.breaker.record(ticket, ok=ok, now=now)
@@ -228,24 +246,24 @@ class Consumer:
         self,
         charge: Charge,
         first: Failed,
-        patience: Patience,
+        allowance: Allowance,
         orphaned: Callable[[Outcome], None],
     ) -> Outcome:
         """Ask again under the same key, on a new connection, for what is left of the time."""
-        if patience.left < _LEAST_RETRY_SECONDS:
+        if allowance.left < _LEAST_RETRY_SECONDS:
             return first
         ticket = self.breaker.allow(self.loop.time())
         if ticket is None:
             return first
         try:
-            connection = await self._connect(ticket, patience)
+            connection = await self._connect(ticket, allowance)
         except asyncio.CancelledError:
             orphaned(first)
             raise
         if isinstance(connection, Failed):
             return first
-        attempt = self._send(connection, charge, ticket, patience)
-        seconds = max(patience.left, _LEAST_RETRY_SECONDS)
+        attempt = self._send(connection, charge, ticket, allowance)
+        seconds = max(allowance.left, _LEAST_RETRY_SECONDS)
         timer = self.loop.call_later(seconds, attempt.expire)
         try:
             second = await attempt.result
@@ -258,7 +276,7 @@ class Consumer:
         return _of_both(first, second)
 
     def _send(
-        self, connection: ClientConnection, charge: Charge, ticket: Ticket, patience: Patience
+        self, connection: ClientConnection, charge: Charge, ticket: Ticket, allowance: Allowance
     ) -> _Attempt:
         body = orjson.dumps(
             {
@@ -269,27 +287,29 @@ class Consumer:
                 "idempotency_key": charge.key,
             }
         )
-        attempt = _Attempt(self, charge, ticket, connection, patience)
+        attempt = _Attempt(self, charge, ticket, connection, allowance)
         self._in_flight.add(attempt)
         data = b"%b%d\r\n\r\n%b" % (self._head(), len(body), body)
         connection.start(attempt, "POST", data, complete=True)
         return attempt
 
-    async def _connect(self, ticket: Ticket, patience: Patience) -> ClientConnection | Failed:
+    async def _connect(self, ticket: Ticket, allowance: Allowance) -> ClientConnection | Failed:
         """Open a connection in time, or report to the breaker that there is none."""
         started = self.loop.time()
         connecting = self.loop.create_task(self._pool.connect())
-        failed = Failed(FailureKind.CONNECT)
+        failed = Failed(
+            FailureKind.CONNECT, PeerFailure.CONNECT_TIMEOUT.value, "no connection in time"
+        )
         taken = False
         try:
-            if await ends_within(patience, connecting):
+            if await ends_within(allowance, connecting):
                 connection = connecting.result()
                 taken = True
                 return connection
-            if patience.overloaded:
+            if allowance.overloaded:
                 failed = Failed(FailureKind.OVERLOADED)
-        except ConnectFailedError:
-            pass
+        except ConnectFailedError as error:
+            failed = Failed(FailureKind.CONNECT, error.kind.value, str(error))
         except asyncio.CancelledError:
             self.breaker.release(ticket)
             raise
@@ -301,7 +321,7 @@ class Consumer:
         return failed
 
     def _head(self) -> bytes:
-        """Return the head up to the length; made anew only when the key has changed."""
+        """Return the head up to the length; made again only when the key has changed."""
         key = self._key()
         if key != self._sent_key:
             self._sent_key = key

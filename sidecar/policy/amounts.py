@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from sidecar.domain.model import Headers
 from sidecar.policy.content_coding import TooLongError, UndecodableError, coding_of, decoded
-from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Unreadable
+from sidecar.policy.json_pointer import Array, JsonPointer, Missing, PointerResult, Unreadable
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import Piece, pieces_of
@@ -182,7 +182,7 @@ class JsonAmount:
             return UnreadableAmount(detail, 413)
         return self._price(findings)
 
-    def _price(self, findings: tuple[Finding, ...]) -> int | UnreadableAmount:
+    def _price(self, findings: tuple[PointerResult, ...]) -> int | UnreadableAmount:
         amount = self._factor(findings[0])
         if self.times is None or isinstance(amount, UnreadableAmount):
             return amount
@@ -192,7 +192,7 @@ class JsonAmount:
         where = f"{self.pointer.text} times {self.times.pointer.text} of the body"
         return self.scale.number(where, amount * factor)
 
-    def _factor(self, found: Finding) -> int | UnreadableAmount:
+    def _factor(self, found: PointerResult) -> int | UnreadableAmount:
         where = f"{self.pointer.text} of the body"
         if isinstance(found, Unreadable):
             return UnreadableAmount(f"{where} cannot be read: {found.detail}")

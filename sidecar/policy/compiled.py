@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sidecar.domain.model import (
+from sidecar.domain.choices import (
     Accuracy,
     Action,
     Enforcement,
     ErrorFormat,
-    Headers,
-    IdentitySource,
     OnOverQuota,
     OnPlatformError,
     OnReplay,
     Refund,
 )
+from sidecar.domain.credentials import IdentitySource
+from sidecar.domain.model import Headers
 from sidecar.policy.amounts import AmountRule
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.paths import UnsafePath

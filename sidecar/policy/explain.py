@@ -12,7 +12,7 @@ from sidecar.policy.routing import Match
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TriedRoute:
     """One route that was tried, and why it matches or does not."""
 
     route: str
@@ -28,18 +28,18 @@ class Detour:
     route: str
 
 
-def steps_of(policy: Policy, method: str, path: str, headers: Headers) -> tuple[Step, ...]:
+def steps_of(policy: Policy, method: str, path: str, headers: Headers) -> tuple[TriedRoute, ...]:
     """Return the routes in order, up to the one that matches; none for an unsafe path."""
     read = policy.router.read(path)
     if isinstance(read, UnsafePath):
         return ()
-    steps: list[Step] = []
+    steps: list[TriedRoute] = []
     for route, match in zip(policy.routes, policy.router.matches, strict=True):
         why_not = _mismatch(policy, match, method, read.canonical, headers)
-        steps.append(Step(route.name, not why_not, why_not or _agreement(match)))
+        steps.append(TriedRoute(route.name, not why_not, why_not or _agreement(match)))
         if not why_not:
             return tuple(steps)
-    return (*steps, Step(policy.unmatched.name, matches=True, why="no route matches"))
+    return (*steps, TriedRoute(policy.unmatched.name, matches=True, why="no route matches"))
 
 
 def detours_of(

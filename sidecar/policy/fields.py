@@ -109,7 +109,7 @@ RouteName = Annotated[
     ),
     WithJsonSchema({"type": "string", "pattern": _NAME_PATTERN}),
 ]
-Slug = Annotated[
+PolicySlug = Annotated[
     str,
     _matches(_SLUG_PATTERN, "is not a product slug: lower-case letters, digits, hyphens"),
     WithJsonSchema({"type": "string", "pattern": _SLUG_PATTERN}),

@@ -15,7 +15,7 @@ _LONGEST_ESCAPE: Final = 12
 INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
-class Place:
+class PointerPlace:
     """A place that pointers lead to or through. `ends`: those that end here; `all`: every one."""
 
     def __init__(self, pointers: Iterable[tuple[int, Sequence[str]]]) -> None:
@@ -26,7 +26,7 @@ class Place:
         for number, tokens in pointers:
             if tokens:
                 below.setdefault(tokens[0], []).append((number, tokens[1:]))
-        self.keys: Final = {token: Place(each) for token, each in below.items()}
+        self.keys: Final = {token: PointerPlace(each) for token, each in below.items()}
         self.folded: Final[dict[str, list[str]]] = {}
         for token in self.keys:
             self.folded.setdefault(token.casefold(), []).append(token)
@@ -47,7 +47,7 @@ class Place:
         """The same in text with line ends between its tokens."""
         return runs_beside(self.keys, spaced=True)
 
-    def depth_first(self) -> Iterator[Place]:
+    def depth_first(self) -> Iterator[PointerPlace]:
         """Give this node and all below it."""
         yield self
         for node in self.keys.values():
@@ -59,7 +59,7 @@ class Container:
 
     __slots__ = ("count", "node", "seen")
 
-    def __init__(self, node: Place) -> None:
+    def __init__(self, node: PointerPlace) -> None:
         self.node = node
         self.count = 0
         self.seen: set[str] = set()

@@ -37,10 +37,10 @@ class Opaque:
     """A value whose content is not read: an object, or a text too long to be a name."""
 
 
-Value = int | float | str | bool | Array | Opaque | None
+JsonValue = int | float | str | bool | Array | Opaque | None
 """What a pointer points at; None is `null`."""
 
-Finding = Value | Missing | Unreadable
+PointerResult = JsonValue | Missing | Unreadable
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,15 @@ from sidecar.policy.json_grammar import (
     SPACED,
     count_members,
 )
-from sidecar.policy.json_places import Container, Place
+from sidecar.policy.json_places import Container, PointerPlace
 from sidecar.policy.json_pointer import (
     Array,
-    Finding,
     JsonPointer,
+    JsonValue,
     Missing,
     Opaque,
+    PointerResult,
     Unreadable,
-    Value,
 )
 from sidecar.policy.json_text import JsonText, NotJsonError, Piece
 from sidecar.policy.json_values import MAX_TEXT, NAMES, decoded_string, scalar_of
@@ -64,13 +64,15 @@ class JsonReader:
 
     def __init__(self, pointers: Sequence[JsonPointer]) -> None:
         self._size = len(pointers)
-        self._root = Place((number, pointer.tokens) for number, pointer in enumerate(pointers))
+        self._root = PointerPlace(
+            (number, pointer.tokens) for number, pointer in enumerate(pointers)
+        )
         longest = max(node.longest_key for node in self._root.depth_first())
         self._ahead = max(longest, MAX_NUMBER, MAX_TEXT) + 2
 
     def read(
         self, source: Iterator[Piece], *, work: int = WORK, window: int = _WINDOW
-    ) -> Generator[None, None, tuple[Finding, ...]]:
+    ) -> Generator[None, None, tuple[PointerResult, ...]]:
         """Walk a body; yields between two pieces of work, returns a finding for each pointer.
 
         Strict JSON in UTF-8 only: no NaN, no comments, no byte-order mark. An empty body has
@@ -106,15 +108,15 @@ class _Walk:
     __slots__ = ("_closers", "_frames", "_node", "_text", "_then", "_window", "done", "findings",
                  "step")  # fmt: skip
 
-    def __init__(self, text: JsonText, root: Place, size: int, window: int) -> None:
+    def __init__(self, text: JsonText, root: PointerPlace, size: int, window: int) -> None:
         self._text = text
         self._window = window
         self._closers = bytearray()
         self._frames: list[Container] = []
-        self._node: Place | None = root
+        self._node: PointerPlace | None = root
         self.step: Callable[[], int] = self._begin
         self._then: Callable[[], int] = self._end
-        self.findings: list[Finding] = [Missing()] * size
+        self.findings: list[PointerResult] = [Missing()] * size
         self.done = False
 
     def end(self) -> None:
@@ -316,7 +318,7 @@ class _Walk:
         if self._text.spaced and CONTROL.search(self._text.data, start, end):
             raise NotJsonError(_NO_JSON)
 
-    def _open(self, node: Place | None, char: int) -> None:
+    def _open(self, node: PointerPlace | None, char: int) -> None:
         if len(self._closers) == MAX_DEPTH:
             raise NotJsonError("the body is nested too deeply")
         self._text.pos += 1
@@ -337,7 +339,7 @@ class _Walk:
         self._closers.pop()
         self.step = self._rest if self._closers else self._end
 
-    def _text_value(self, node: Place | None, start: int) -> int:
+    def _text_value(self, node: PointerPlace | None, start: int) -> int:
         text = self._text
         end = text.data.find(b'"', start + 1)
         if end < 0:
@@ -352,7 +354,7 @@ class _Walk:
         text.pos = end + 1
         return _STEP + (end - start) // _BYTES
 
-    def _child(self, start: int, end: int) -> Place | None:
+    def _child(self, start: int, end: int) -> PointerPlace | None:
         """Return where a key on the way leads; note when it is there twice, in any sense."""
         frame = self._frames[-1]
         node = frame.node
@@ -373,12 +375,12 @@ class _Walk:
         frame.seen.add(key)
         return child
 
-    def _found(self, node: Place, value: Value) -> None:
+    def _found(self, node: PointerPlace, value: JsonValue) -> None:
         for number in node.ends:
             if not isinstance(self.findings[number], Unreadable):
                 self.findings[number] = value
 
-    def _spoil(self, node: Place, detail: str) -> None:
+    def _spoil(self, node: PointerPlace, detail: str) -> None:
         for number in node.all:
             self.findings[number] = Unreadable(detail)
 

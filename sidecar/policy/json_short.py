@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from sidecar.policy.json_places import INDEX
-from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Opaque
+from sidecar.policy.json_pointer import Array, JsonPointer, Missing, Opaque, PointerResult
 
 LONGEST: Final = 16 * 1024
 """Bytes: orjson reads so many in 0.1 ms at the worst, a slice of the reader's."""
@@ -42,7 +42,7 @@ class ShortReader:
         self._plain = all(_WORD.fullmatch(token) for token in tokens)
         self._keys = tuple(f'"{token}"'.encode() for token in tokens)
 
-    def read(self, body: bytes) -> tuple[Finding, ...] | None:
+    def read(self, body: bytes) -> tuple[PointerResult, ...] | None:
         """Return a finding for each pointer; None for a body that the reader has to read."""
         if len(body) > LONGEST or not self._plain or not self._reads_alike(body):
             return None
@@ -71,7 +71,7 @@ class _UnclearError(Exception):
     """What is found is for the reader to judge."""
 
 
-def _follow(document: object, way: Sequence[str]) -> Finding:
+def _follow(document: object, way: Sequence[str]) -> PointerResult:
     """Follow a pointer. Raises _UnclearError where orjson may have read it in another way."""
     here = document
     for token in way:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from sidecar.policy.json_pointer import Opaque, Value
+from sidecar.policy.json_pointer import JsonValue, Opaque
 
 MAX_TEXT: Final = 4096
 """Bytes, as written, of a text that is compared with names."""
@@ -21,7 +21,7 @@ def decoded_string(raw: bytes) -> str:
     return text
 
 
-def scalar_of(raw: bytes) -> Value:
+def scalar_of(raw: bytes) -> JsonValue:
     """Return a string's or a number's value."""
     if raw.startswith(b'"'):
         return decoded_string(raw) if len(raw) <= MAX_TEXT else Opaque()

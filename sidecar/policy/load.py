@@ -9,7 +9,8 @@ from typing import assert_never
 from pydantic import ValidationError
 from typing_extensions import override
 
-from sidecar.domain.model import BearerSource, CookieSource, IdentitySource, Resource
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
+from sidecar.domain.model import Resource
 from sidecar.policy.amounts import (
     MAX_UNITS,
     AmountRule,

@@ -14,7 +14,7 @@ from typing import Final
 from unicodedata import normalize
 from urllib.parse import unquote
 
-Step = Callable[[str], str]
+PathStep = Callable[[str], str]
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 DOTS: Final = (".", "..")
@@ -172,7 +172,7 @@ def strip_last_slash(text: str) -> str:
     return text.rstrip("/") or "/"
 
 
-STEPS: Final[tuple[Step, ...]] = (
+STEPS: Final[tuple[PathStep, ...]] = (
     decode, decode_but_separators, decode_unreserved, decode_needed, decode_plus,
     drop_lone_bytes, decode_latin_1, decode_overlong, compose,
     drop_controls, strip_space, cut_at_nul, cut_at_query, cut_at_fragment,

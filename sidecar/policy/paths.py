@@ -49,7 +49,7 @@ class UnsafePath:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PathReading:
     """One way to understand a path; `exact`: compared with regard to case."""
 
     segments: Segments
@@ -71,7 +71,7 @@ class Readings:
     """The canonical reading, and the others that a stack may come to."""
 
     canonical: Segments
-    others: tuple[Reading, ...]
+    others: tuple[PathReading, ...]
 
 
 class _RefusedError(Exception):
@@ -107,7 +107,7 @@ def readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Readings
         folded = _segments(raw.lower())
         if folded == segments and not patterns_fold:
             return Readings(segments, ())
-        return Readings(folded, (Reading(segments, exact=True),))
+        return Readings(folded, (PathReading(segments, exact=True),))
     try:
         return _odd_readings(raw, case_sensitive=case_sensitive, patterns_fold=patterns_fold)
     except _RefusedError as refused:
@@ -163,17 +163,17 @@ def _odd_readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Rea
     for step in _CANONICAL:
         text = step(text)
     canonical = _segments(text)
-    found: dict[Reading, None] = {}
+    found: dict[PathReading, None] = {}
     for each in _texts(raw):
         segments = _segments(each)
         if case_sensitive:
-            found[Reading(segments, exact=True)] = None
+            found[PathReading(segments, exact=True)] = None
             continue
         folded = _folded(segments)
-        found[Reading(folded, exact=False)] = None
+        found[PathReading(folded, exact=False)] = None
         if patterns_fold or folded != segments:
-            found[Reading(segments, exact=True)] = None
-    decides = Reading(canonical if case_sensitive else _folded(canonical), exact=case_sensitive)
+            found[PathReading(segments, exact=True)] = None
+    decides = PathReading(canonical if case_sensitive else _folded(canonical), exact=case_sensitive)
     found.pop(decides, None)
     return Readings(decides.segments, tuple(found))
 

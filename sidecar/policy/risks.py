@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.domain.model import Headers, OnPlatformError, Refund, Resource
+from sidecar.domain.choices import OnPlatformError, Refund
+from sidecar.domain.model import Headers, Resource
 from sidecar.policy.compiled import Policy
 from sidecar.policy.effects import Rank
 from sidecar.policy.source import Document

@@ -17,7 +17,7 @@ from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.matcher import PathIndex
 from sidecar.policy.overrides import MAX_OVERRIDES, METHOD, asked_methods
 from sidecar.policy.paths import (
-    Reading,
+    PathReading,
     Readings,
     Segments,
     UnsafePath,
@@ -75,7 +75,7 @@ class _Conditional:
     """A path whose route depends on the headers of the call."""
 
     canonical: Candidates
-    others: tuple[tuple[Reading, Candidates], ...]
+    others: tuple[tuple[PathReading, Candidates], ...]
 
 
 _Entry = int | UnsafePath | _Conditional
@@ -197,7 +197,7 @@ class Router:
                 return number
         return candidates[-1]
 
-    def _judge(self, number: int, others: Sequence[tuple[Reading, int]]) -> int | UnsafePath:
+    def _judge(self, number: int, others: Sequence[tuple[PathReading, int]]) -> int | UnsafePath:
         effect = self.effects[number]
         for reading, other in others:
             if other != number and not effect.may_stand_for(

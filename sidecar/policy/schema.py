@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
-from sidecar.domain.model import (
+from sidecar.domain.choices import (
     Accuracy,
     Action,
     Enforcement,
@@ -22,8 +22,8 @@ from sidecar.domain.model import (
     OnPlatformError,
     OnReplay,
     Refund,
-    Resource,
 )
+from sidecar.domain.model import Resource
 from sidecar.policy.fields import (
     CookieName,
     DenyStatus,
@@ -35,9 +35,9 @@ from sidecar.policy.fields import (
     Method,
     PathPattern,
     Pointer,
+    PolicySlug,
     PricedName,
     RouteName,
-    Slug,
     Units,
 )
 
@@ -275,7 +275,7 @@ class PolicySpec(Spec):
     model_config = ConfigDict(title="bizbasics-sidecar policy")
 
     version: Literal[1] = Field(description="Version of this format: 1.")
-    product: Slug = Field(description="The product's slug on the platform.")
+    product: PolicySlug = Field(description="The product's slug on the platform.")
     case_sensitive: bool = Field(
         default=False,
         description="Compare paths with regard to case. Only for a product whose routes all do: "

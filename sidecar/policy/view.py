@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sidecar.domain.model import BearerSource, CookieSource, IdentitySource
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
 from sidecar.policy.amounts import (
     MAX_UNITS,
     AmountRule,

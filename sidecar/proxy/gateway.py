@@ -11,15 +11,9 @@ from sidecar.answers import early
 from sidecar.answers.failures import fault, upstream_failure
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer, serialise
+from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    Call,
-    Decision,
-    ErrorFormat,
-    Execution,
-    Permit,
-    RequestIdOrigin,
-)
+from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
@@ -46,7 +40,7 @@ class Admission(Protocol):
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
 
-    def settle(self, permit: Permit, execution: Execution) -> None:
+    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
         """Take how the attempt of a permitted call ended; once for each permit."""
 
 
@@ -182,7 +176,9 @@ class Gateway:
                 upstream.put_back()
             raise
         finally:
-            self._engine.settle(permit, Execution.UNREACHED if relay is None else relay.execution)
+            self._engine.attempt_ended(
+                permit, AttemptEnd.UNREACHED if relay is None else relay.attempt_end
+            )
 
     def _relay(self, exchange: Exchange, upstream: ClientConnection, decision: Decision) -> Relay:
         marks = quota_headers(decision, self._clock.time())

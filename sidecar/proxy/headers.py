@@ -12,7 +12,7 @@ from collections.abc import Container
 from typing import Final
 
 from sidecar.domain.model import Identity
-from sidecar.http1.heads import FOLDED, Fields, RequestHead, ResponseHead
+from sidecar.http1.heads import FOLDED, HeadFields, RequestHead, ResponseHead
 from sidecar.http1.lines import Field, Memory
 
 _HOP_BY_HOP: Final = frozenset(
@@ -83,7 +83,7 @@ def _to_client(field: Field) -> bytes:
     return line
 
 
-def _but_for(fields: Fields, dropped: Container[bytes]) -> Fields:
+def _but_for(fields: HeadFields, dropped: Container[bytes]) -> HeadFields:
     return [field for field in fields if field[0] not in dropped]
 
 
@@ -122,7 +122,7 @@ def request_head(
     return b"".join(lines)
 
 
-def decided_on(head: RequestHead) -> Fields:
+def decided_on(head: RequestHead) -> HeadFields:
     """Return the fields that a call is decided by: those that Connection names do not count.
 
     Else a client could show one price or route to the sidecar and another to the product.
@@ -167,7 +167,7 @@ def identity_lines(identity: Identity) -> bytes:
     return lines
 
 
-def forwarded_lines(fields: Fields, peer: bytes, host: bytes, *, trusted: bool) -> bytes:
+def forwarded_lines(fields: HeadFields, peer: bytes, host: bytes, *, trusted: bool) -> bytes:
     """Return the X-Forwarded lines: the peer's own replaced, or extended where it is trusted."""
     came: dict[bytes, bytes] = {}
     kept = b""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sidecar.domain.model import Execution
+from sidecar.domain.model import AttemptEnd
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
-from sidecar.http1.framing import Body, ChunkedBody
+from sidecar.http1.framing import BodyFraming, ChunkedBody
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, ResponseHead
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
@@ -104,17 +104,17 @@ class Relay:
             self.upstream.abort(self)
 
     @property
-    def execution(self) -> Execution:
+    def attempt_end(self) -> AttemptEnd:
         """How the attempt went so far; a client that broke its own request is charged."""
         if not self._started or self.unreached:
-            return Execution.UNREACHED
+            return AttemptEnd.UNREACHED
         finished = self.finished
         failed = (
             finished.done()
             and not finished.cancelled()
             and isinstance(finished.result(), PeerFailure)
         )
-        return Execution.FAILED if failed or self._exchange.status >= 500 else Execution.DONE
+        return AttemptEnd.FAILED if failed or self._exchange.status >= 500 else AttemptEnd.DONE
 
     def break_off(self, error: ProtocolError) -> None:
         """End the exchange because the client broke its own request."""
@@ -221,7 +221,7 @@ class Relay:
         self._send(data)
         self._client.moved = True
 
-    def on_end(self, data: bytes, body: Body) -> None:
+    def on_end(self, data: bytes, body: BodyFraming) -> None:
         """Pass the last part on."""
         if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)

@@ -19,10 +19,10 @@ from sidecar.proxy.expiry import expire
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.inbound import InboundBody
 from sidecar.settings.run import Limits
+from sidecar.settings.values import Network
 
 log = logging.getLogger("sidecar.proxy")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
 """Answers one request, and ends its exchange whatever happens."""
 

@@ -102,11 +102,11 @@ def _histogram_lines(metric: Metric, name: str, snapshot: Snapshot) -> Iterator[
         pairs = _pairs(metric, labels)
         count = 0
         for bound, count in zip(bounds, accumulate(buckets.counts), strict=True):
-            told = _braced(sorted([*pairs, f'le="{bound}"']))
-            yield f"{name}_bucket{told} {_number(count)}\n"
-        told = _braced(pairs)
-        yield f"{name}_count{told} {_number(count)}\n"
-        yield f"{name}_sum{told} {_number(buckets.nanoseconds / 1e9)}\n"
+            written = _braced(sorted([*pairs, f'le="{bound}"']))
+            yield f"{name}_bucket{written} {_number(count)}\n"
+        written = _braced(pairs)
+        yield f"{name}_count{written} {_number(count)}\n"
+        yield f"{name}_sum{written} {_number(buckets.nanoseconds / 1e9)}\n"
 
 
 def _pairs(metric: Metric, labels: Labels) -> list[str]:

@@ -9,22 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    FailureKind,
-    IdentityFailure,
-    Loss,
-    OnReplay,
-    Quota,
-    Reason,
-)
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
 from sidecar.telemetry.snapshot import Buckets, Sample, Snapshot, in_parts, merge
 
-Reading = float | Mapping[Labels, float]
+GaugeValue = float | Mapping[Labels, float]
 """A gauge's value, or one for each of its label values."""
 
 _ROUTES_CAP: Final = 2000  # four times the routes of a large policy; reloads may rename them
@@ -58,14 +51,14 @@ class Metrics:
     """All counts of one process. Routes come from the policy; no label comes from a client."""
 
     def __init__(self, *, version: str, orgs: int = 100) -> None:
-        """Start at nought; `orgs` is how many orgs have quota gauges at a time."""
+        """Start at zero; `orgs` is how many orgs have quota gauges at a time."""
         self._version = version
         self._routes: dict[str, RouteSeries] = {}
         self._free_times = _new_times()
         self._other_route = RouteSeries(_SERIES_CAP, _new_times())
         self._other_route.metered = True
         self._orgs = RecentOrgs(orgs)
-        self._gauges: dict[str, Callable[[], Reading]] = {}
+        self._gauges: dict[str, Callable[[], GaugeValue]] = {}
         self.keys = 0
         self._consume_seconds = Histogram(c.CONSUME_DURATION.buckets)
         self._loop_lag = Histogram(c.LOOP_LAG.buckets)
@@ -91,8 +84,8 @@ class Metrics:
         series = self._routes.get(decision.route) or self._first(decision.route)
         if not series.metered and decision.reason not in _OF_ANY_ROUTE:
             _meters(series)
-        told = _CODES.get(code) or _CLASSES.get(code // 100, OTHER)
-        series.answers.add((decision.reason, told))
+        label = _CODES.get(code) or _CLASSES.get(code // 100, OTHER)
+        series.answers.add((decision.reason, label))
         series.times.answered.observe(seconds)
 
     def forwarded(self, route: str, seconds: float) -> None:
@@ -110,7 +103,7 @@ class Metrics:
     # AdmissionObserver
 
     def identity_failed(self, kind: IdentityFailure) -> None:
-        """Count a metered call without an identity to trust."""
+        """Count a metered call without a verified identity."""
         self._failures.add((kind,))
 
     def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
@@ -121,7 +114,7 @@ class Metrics:
         series.units.add((resource, reason), amount)
 
     def platform_degraded(self, kind: FailureKind) -> None:
-        """Count a call that was decided without an answer to trust."""
+        """Count a call that was decided without a valid answer of the platform."""
         self._degraded.add((kind,))
 
     def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
@@ -132,11 +125,11 @@ class Metrics:
         self._replays.add((action,))
 
     def quota_seen(self, org_id: str, quota: Quota) -> None:
-        """Keep what the platform told, if the org is among the most recent at the scrape."""
+        """Keep what the platform answered, if the org is among the most recent at the scrape."""
         self._orgs.seen(org_id, quota)
 
     def journal_replayed(self, outcome: str, units: int) -> None:
-        """Count units that were told to the platform later."""
+        """Count units that were reported to the platform later."""
         self._journal_replayed.add((outcome,), units)
 
     def journal_dropped(self, units: int) -> None:
@@ -157,6 +150,9 @@ class Metrics:
         """Count one request to the platform."""
         self._consumed.add((outcome,))
         self._consume_seconds.observe(seconds)
+
+    def consume_failed(self, failed: Failed) -> None:
+        """Count nothing: its outcome is counted."""
 
     def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:  # noqa: ARG002
         """Count a fetch of the key set, and keep how many keys are trusted now."""
@@ -181,8 +177,8 @@ class Metrics:
 
     # The scrape
 
-    def read_at_scrape(self, name: str, provider: Callable[[], Reading]) -> None:
-        """Let a gauge be read from its owner, so that nobody has to tell every change.
+    def read_at_scrape(self, name: str, provider: Callable[[], GaugeValue]) -> None:
+        """Read a gauge from its owner at each scrape, so that no change has to be reported.
 
         `name` is that of the catalogue, without prefix. A provider returns a number, or a number
         for each tuple of label values. Raises ValueError for what is no gauge.

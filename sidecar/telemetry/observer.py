@@ -1,4 +1,4 @@
-"""What the parts tell, counted always, and logged where somebody should wake for it."""
+"""What the parts report: always counted, and logged where an operator should see it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from sidecar.domain.model import Charge, FailureKind, Loss, Quota
+from sidecar.domain.model import Charge, Failed, FailureKind, Loss, Quota
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog
 
@@ -20,7 +20,17 @@ _OUR_MISTAKE: Final = {
     FailureKind.NOT_FOUND: "the platform does not know the path: check --platform-url",
     FailureKind.UNPROCESSABLE: "the platform does not take the charge: check the policy's resource",
 }
-"""Failures that waiting does not mend, each with what does."""
+"""Failures that waiting does not end, each with what does."""
+
+_NOT_REACHED: Final = {
+    "tls": "check the platform's certificate, and the CA that this process trusts (SSL_CERT_FILE)",
+    "connect": "check --platform-url, its name in DNS, the proxy, and what egress is allowed",
+    "connect_timeout": "check --platform-url, the proxy, and what egress is allowed",
+    "pool_exhausted": "the platform answers more slowly than calls come: look at its latency",
+}
+"""Why no connection to the platform is had, each with a hint."""
+
+_MISREAD: Final = "check --platform-url, and what answers for the platform on the way"
 
 _FETCHED: Final = "ok"
 """The one outcome of a key set fetch that is no failure."""
@@ -33,14 +43,15 @@ class Observer(Metrics):
     """
 
     def __init__(self, *, version: str, orgs: int = 100) -> None:
-        """Start at nought, with nobody to tell of quotas."""
+        """Start at zero, without a listener to quotas."""
         super().__init__(version=version, orgs=orgs)
         self._tell_quota: Callable[[str, Quota], None] | None = None
         self._outage = OutageLog()
         self._ignored_keys = ""
+        self._cause = ""
 
     def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
-        """Have `listener` hear of each quota that an answer to trust tells, by org."""
+        """Report to `listener` the org and quota of each valid answer."""
         self._tell_quota = listener
 
     @override
@@ -54,12 +65,30 @@ class Observer(Metrics):
             )
 
     @override
+    def consume_failed(self, failed: Failed) -> None:
+        """Log a cause when it changes, and again when the platform has answered in between."""
+        if failed.cause == self._cause:
+            return
+        self._cause = failed.cause
+        unread = failed.kind is FailureKind.MALFORMED
+        _log.warning(
+            "platform_malformed" if unread else "platform_not_reached",
+            extra={
+                "field" if unread else "cause": failed.cause,
+                "detail": failed.detail,
+                "hint": _MISREAD if unread else _NOT_REACHED.get(failed.cause, ""),
+                "repeat_key": failed.cause,
+            },
+        )
+
+    @override
     def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
         self._outage.admitted(charge, kind, first=first)
 
     @override
     def quota_seen(self, org_id: str, quota: Quota) -> None:
         super().quota_seen(org_id, quota)
+        self._cause = ""
         if self._outage.open:
             self._outage.answered()
         if self._tell_quota is not None:

@@ -1,4 +1,4 @@
-"""What the platform last told of the most recent orgs, bounded however many orgs there are."""
+"""What the platform last answered on the most recent orgs, bounded however many orgs there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sidecar.domain.model import Quota
 
 
 class RecentOrgs:
-    """The `cap` orgs that were told of last, each with its resources."""
+    """The `cap` most recent orgs, each with its resources."""
 
     __slots__ = ("_cap", "_orgs")
 
@@ -18,7 +18,7 @@ class RecentOrgs:
         self._orgs: OrderedDict[str, dict[str, Quota]] = OrderedDict()
 
     def seen(self, org_id: str, quota: Quota) -> None:
-        """Keep what was told, and let go of the org that was told of longest ago."""
+        """Keep a quota, and drop the org that has been here longest without a new one."""
         try:
             resources = self._orgs[org_id]
         except KeyError:

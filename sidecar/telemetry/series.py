@@ -17,7 +17,7 @@ class Counts:
     __slots__ = ("_cap", "_values", "_width")
 
     def __init__(self, width: int, cap: int, known: tuple[Labels, ...] = ()) -> None:
-        """Take `width` labels; `known` series are there from the start, at nought.
+        """Take `width` labels; `known` series are there from the start, at zero.
 
         A series that is there before its first event lets an alert see that event.
         """

@@ -1,4 +1,4 @@
-"""How a sidecar of several workers is, from how each of them is. Pure."""
+"""The condition of a sidecar of several workers, from that of each. Pure."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerPlace:
     """One worker's place: `absent` while there is none, `silent_since` while it is stuck.
 
-    `condition` is what it said last; None of one that has not been asked yet.
+    `condition` is what it reported last; None where it has not been asked yet.
     """
 
     index: int
@@ -41,15 +41,15 @@ UNKNOWN: Final = Circumstances(
     platform_problem="",
     journal_problem="",
     keys=0,
-    keys_problem="no worker has said anything yet",
+    keys_problem="no worker has reported yet",
     keys_needed=False,
     modes=frozenset(),
 )
 """Before any worker has answered: nothing is known to be wrong."""
 
 
-def workers_of(places: Sequence[Place], *, draining: bool) -> Workers:
-    """Judge the workers. Where they end because all is ending, that is nothing to report."""
+def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
+    """Judge the workers. In a drain the end of one is nothing to report."""
     absent = [place for place in places if place.absent is not None]
     silent = [place for place in places if place.absent is None and place.silent_since is not None]
     told = [
@@ -71,7 +71,7 @@ def workers_of(places: Sequence[Place], *, draining: bool) -> Workers:
     return Workers(ok, f"{serving} of {len(places)} serve" + "".join(f"; {each}" for each in told))
 
 
-def failure_of(places: Sequence[Place], now: float) -> str:
+def failure_of(places: Sequence[WorkerPlace], now: float) -> str:
     """Say why only a restart helps: no worker has served for long. Empty while that is not so."""
     since = [each.absent.since if each.absent else each.silent_since for each in places]
     moments = [moment for moment in since if moment is not None]

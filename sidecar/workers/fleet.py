@@ -1,4 +1,4 @@
-"""The workers' processes: started, replaced when they end, and ended. None is left behind."""
+"""The workers' processes: started, replaced when they end, and ended. None is left running."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Final
 
 from sidecar.domain.errors import UserError
-from sidecar.workers.conditions import Absence, Place
-from sidecar.workers.link import Failed, Link, LinkClosedError, Message, Orders, Up
+from sidecar.workers.conditions import Absence, WorkerPlace
+from sidecar.workers.link import Link, LinkClosedError, Message, Orders, Up, WorkerFailed
 from sidecar.workers.process import WorkerProcess
 from sidecar.workers.spawn import end_process, own_path, own_python, start_process
 from sidecar.workers.tally import Tally
@@ -79,7 +79,7 @@ class Fleet:
             _signal(worker.process, signal.SIGTERM)
             _signal(worker.process, signal.SIGCONT)
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[WorkerPlace]:
         """Return how each worker is, as it is known now."""
         return [self._place(index) for index in range(self._size)]
 
@@ -88,13 +88,15 @@ class Fleet:
         workers = self.serving.values()
         return [each.process.pid for each in workers if each.process.returncode is None]
 
-    def _place(self, index: int) -> Place:
+    def _place(self, index: int) -> WorkerPlace:
         worker = self.serving.get(index)
         if worker is None:
-            return Place(index, absent=self._absent.get(index, Absence(time.time(), "it starts")))
+            return WorkerPlace(
+                index, absent=self._absent.get(index, Absence(time.time(), "it starts"))
+            )
         silent = worker.silent_seconds
         since = time.time() - silent if silent else None
-        return Place(index, worker.condition, silent_since=since)
+        return WorkerPlace(index, worker.condition, silent_since=since)
 
     async def _spawn(self, index: int) -> None:
         """Start a worker and wait until it serves. Raises UserError; then it has been ended."""
@@ -142,12 +144,12 @@ class Fleet:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAILED_SECONDS):
                 await process.wait()
-        raise UserError(answer.text if isinstance(answer, Failed) else "it did not start")
+        raise UserError(answer.text if isinstance(answer, WorkerFailed) else "it did not start")
 
     async def _end_of(self, worker: WorkerProcess) -> int:
         """Wait for a worker's end, and keep what it had counted; return its exit status."""
         status = await worker.process.wait()
-        await worker.last_words()
+        await worker.receive_last_counts()
         del self.serving[worker.index]
         why = f"it ended with status {status} and is being replaced"
         self._absent[worker.index] = Absence(time.time(), why)

@@ -1,4 +1,4 @@
-"""What supervisor and worker say to each other, over a socket pair that only they hold."""
+"""The messages of supervisor and worker, over a socket pair that only they hold."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Final
 
 from sidecar.admin.readiness import Circumstances
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.domain.errors import SidecarError
-from sidecar.domain.model import Quota, Share
+from sidecar.domain.model import Quota
+from sidecar.domain.share import Share
 from sidecar.policy.problems import Problem
 from sidecar.settings.run import Settings
 from sidecar.telemetry.snapshot import Snapshot
@@ -25,7 +26,7 @@ class LinkClosedError(SidecarError):
 
 
 class Command(StrEnum):
-    """What the supervisor has a worker do, beside showing a `View` of itself."""
+    """What the supervisor has a worker do, beside showing a `AdminView` of itself."""
 
     DRAIN = "drain"
 
@@ -55,7 +56,7 @@ class Up:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class WorkerFailed:
     """A worker could not start, for a reason that a user can fix."""
 
     text: str
@@ -70,14 +71,14 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Quotas:
+class WorkerQuotas:
     """What a worker knows of orgs."""
 
     known: tuple[tuple[str, Quota], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class WorkerCounts:
     """Part `number`, from 0, of what a worker has counted; whole with the `last` one."""
 
     number: int
@@ -90,8 +91,8 @@ class Done:
     """A worker has done what it was asked."""
 
 
-Question = View | Command | Found
-Message = Question | Orders | Up | Failed | Condition | Quotas | Counts | Done
+Question = AdminView | Command | Found
+Message = Question | Orders | Up | WorkerFailed | Condition | WorkerQuotas | WorkerCounts | Done
 
 
 class Link:
@@ -128,7 +129,7 @@ class Link:
             raise LinkClosedError("the other process is gone") from error
         try:
             message: Message = pickle.loads(data)  # noqa: S301 - from our own process
-        except Exception as error:  # a program that was replaced on disk pickles what it likes
+        except Exception as error:  # a program that was replaced on disk has other types
             raise LinkClosedError("the other process is another release") from error
         return message
 

@@ -9,25 +9,25 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.domain.model import Quota
 from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
     Command,
     Condition,
-    Counts,
     Found,
     Link,
     LinkClosedError,
     Message,
     Question,
-    Quotas,
+    WorkerCounts,
+    WorkerQuotas,
 )
 
 log = logging.getLogger("sidecar.workers")
 
 _ANSWER_SECONDS: Final = 2.0
-_LAST_WORDS_SECONDS: Final = 1.0
+_LAST_COUNTS_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -40,10 +40,10 @@ class _Pending:
 
 
 class WorkerProcess:
-    """A worker that serves, and what it has said of itself last.
+    """A worker that serves, and what it has reported last.
 
-    It answers in the order in which it was asked. What comes is kept whenever it comes: an answer
-    may be late, and a worker that ends sends its counts unasked.
+    It answers in the order in which it was asked. A late answer is kept too, and a worker that ends
+    sends its counts unasked.
     """
 
     def __init__(self, index: int, process: Process, link: Link) -> None:
@@ -88,18 +88,18 @@ class WorkerProcess:
             await asyncio.wait((pending.answer,), timeout=_ANSWER_SECONDS)
         return pending.answer.result() if pending.answer.done() else None
 
-    async def tell(self, order: Command | Found) -> None:
-        """Have something done; a worker that does not answer is reported in the log."""
+    async def order(self, order: Command | Found) -> None:
+        """Give an order; a worker that does not answer is reported in the log."""
         if await self.ask(order) is None and not self._gone:
             asked = order.value if isinstance(order, Command) else "policy"
             log.warning("worker_silent", extra={"worker": self.index, "asked": asked})
 
-    async def last_words(self) -> None:
-        """Take in what the worker sent before it ended."""
-        await asyncio.wait((self._receiving,), timeout=_LAST_WORDS_SECONDS)
+    async def receive_last_counts(self) -> None:
+        """Receive what the worker sent before it ended."""
+        await asyncio.wait((self._receiving,), timeout=_LAST_COUNTS_SECONDS)
 
     def close(self) -> None:
-        """Let go of the link."""
+        """Close the link."""
         self._receiving.cancel()
         self._link.close()
 
@@ -115,9 +115,9 @@ class WorkerProcess:
                 self._pending.popleft().answer.set_result(None)
 
     def _keep(self, message: Message) -> None:
-        """Keep what a worker says of itself, and hand an answer to the question that it is for."""
+        """Keep what a worker reports, and answer the question that was asked first."""
         match message:
-            case Counts(number, part, last):
+            case WorkerCounts(number, part, last):
                 if number == 0:  # the one before may have been cut off by the worker's end
                     self._incoming = []
                 self._incoming.append(part)
@@ -127,11 +127,11 @@ class WorkerProcess:
                 self.counts, self._incoming = self._incoming, []
             case Condition():
                 self.condition = message
-            case Quotas(known):
+            case WorkerQuotas(known):
                 self.quotas = known
             case _:
                 pass
         if self._pending and not (
-            isinstance(message, Counts) and self._pending[0].question is not View.COUNTS
+            isinstance(message, WorkerCounts) and self._pending[0].question is not AdminView.COUNTS
         ):
             self._pending.popleft().answer.set_result(message)

@@ -19,11 +19,12 @@ import uvloop
 from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
-from sidecar.admin.state import ReloadReport, View
+from sidecar.admin.state import AdminView, ReloadReport
 from sidecar.app.process import unless
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Quota, Share
+from sidecar.domain.model import Quota
+from sidecar.domain.share import Share
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.store import PolicyStore, ReloadOutcome
@@ -42,7 +43,7 @@ log = logging.getLogger("sidecar.workers")
 
 
 class Supervisor:
-    """All workers as one: satisfies `AdminState` from what they said last."""
+    """All workers as one: satisfies `AdminState` from what they reported last."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], content: bytes) -> None:
         """Begin with what the policy's file holds. Raises PolicyError.
@@ -51,13 +52,13 @@ class Supervisor:
         """
         self._settings = settings
         self._policies = PolicyStore(settings.policy, content, environ, found=self._pass_on)
-        self._fleet = Fleet(settings.workers, self._orders, self._serves)
+        self._fleet = Fleet(settings.workers, self._orders_for, self._serves)
         self._rounds = {
-            View.CONDITION: Rounds(self._ask_conditions),
-            View.QUOTAS: Rounds(lambda: self._ask_all(View.QUOTAS)),
-            View.COUNTS: Rounds(lambda: self._ask_all(View.COUNTS)),
+            AdminView.CONDITION: Rounds(self._ask_conditions),
+            AdminView.QUOTAS: Rounds(lambda: self._ask_all(AdminView.QUOTAS)),
+            AdminView.COUNTS: Rounds(lambda: self._ask_all(AdminView.COUNTS)),
         }
-        self._telling: set[asyncio.Task[None]] = set()
+        self._orders_sent: set[asyncio.Task[None]] = set()
         self._reloads: set[asyncio.Task[ReloadReport]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._known: tuple[Circumstances, ...] = ()
@@ -85,13 +86,13 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*readings, return_exceptions=True)
         await self._fleet.stop(self._settings.drain_seconds)
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*self._orders_sent, return_exceptions=True)
 
     def hurry(self) -> None:
         """Pass a second request to end on: the workers then drain no longer."""
         self._fleet.hurry()
 
-    async def refresh(self, view: View) -> None:
+    async def refresh(self, view: AdminView) -> None:
         """Ask every worker, all at once; whoever asks meanwhile shares the next round."""
         await self._rounds[view].join()
 
@@ -109,7 +110,9 @@ class Supervisor:
         """Say why only a restart helps: no worker has served for a minute. No worker is awaited."""
         if self.draining:
             return ""
-        self._rounds[View.CONDITION].begin()  # the next probe then knows of workers that are stuck
+        self._rounds[
+            AdminView.CONDITION
+        ].begin()  # the next probe then knows of workers that are stuck
         return failure_of(self._fleet.places(), time.time())
 
     def circumstances(self) -> Circumstances:
@@ -142,7 +145,7 @@ class Supervisor:
     async def reload(self) -> ReloadReport:
         """Read the file again; every worker receives what was found."""
         outcome = await self._policies.reload()
-        await asyncio.gather(*self._telling)
+        await asyncio.gather(*self._orders_sent)
         rejected = outcome is ReloadOutcome.REJECTED
         return ReloadReport(outcome.value, rejected, self._policies.problems)
 
@@ -157,11 +160,11 @@ class Supervisor:
     def drain(self) -> None:
         """Have every worker refuse new requests; one that is stuck does so when it goes on."""
         self.draining = True
-        self._tell(Command.DRAIN)
+        self._order(Command.DRAIN)
 
     # inside
 
-    async def _ask_all(self, view: View) -> None:
+    async def _ask_all(self, view: AdminView) -> None:
         await asyncio.gather(*(each.ask(view) for each in self._fleet.serving.values()))
 
     async def _ask_conditions(self) -> None:
@@ -169,30 +172,30 @@ class Supervisor:
 
         Not one that is stuck: what it is sent would pile up until it goes on.
         """
-        await self._ask_all(View.CONDITION)
+        await self._ask_all(AdminView.CONDITION)
         in_force = self._policies.current.hash
         for worker in self._fleet.serving.values():
             if worker.condition is None or worker.silent_seconds:
                 continue
             if worker.condition.policy_hash != in_force:
-                self._tell(Found(self._policies.content), worker)
+                self._order(Found(self._policies.content), worker)
 
     def _pass_on(self, found: bytes | PolicyError) -> None:
         if isinstance(found, PolicyError):
-            self._tell(Found(None, found.problems))
+            self._order(Found(None, found.problems))
         else:
-            self._tell(Found(found))
+            self._order(Found(found))
 
-    def _tell(self, order: Command | Found, *workers: WorkerProcess) -> None:
+    def _order(self, order: Command | Found, *workers: WorkerProcess) -> None:
         """Pass an order to these workers, or to all."""
         if self._ending:
             return
         for worker in workers or tuple(self._fleet.serving.values()):
-            task = asyncio.ensure_future(worker.tell(order))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            task = asyncio.ensure_future(worker.order(order))
+            self._orders_sent.add(task)
+            task.add_done_callback(self._orders_sent.discard)
 
-    def _orders(self, index: int) -> Orders:
+    def _orders_for(self, index: int) -> Orders:
         share = Share(index, self._settings.workers)
         settings = replace(self._settings, workers=1)
         return Orders(settings, share, self._policies.content)
@@ -203,9 +206,9 @@ class Supervisor:
         content = self._policies.content
         changed = None if content is orders.policy else content
         if changed is not None or error is not None:  # or wrong since before it started
-            self._tell(Found(changed, () if error is None else error.problems), worker)
+            self._order(Found(changed, () if error is None else error.problems), worker)
         if self.draining:
-            self._tell(Command.DRAIN, worker)
+            self._order(Command.DRAIN, worker)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Final
 
 import uvloop
 
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.app.process import run_until_asked, spare_what_stays
 from sidecar.app.wiring import App
 from sidecar.domain.errors import UserError
@@ -27,21 +27,21 @@ from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
     Command,
     Condition,
-    Counts,
     Done,
-    Failed,
     Found,
     Link,
     LinkClosedError,
     Message,
     Orders,
-    Quotas,
     Up,
+    WorkerCounts,
+    WorkerFailed,
+    WorkerQuotas,
 )
 
 log = logging.getLogger("sidecar.workers")
 
-_LAST_WORDS_SECONDS: Final = 2.0
+_LAST_COUNTS_SECONDS: Final = 2.0
 
 
 def main() -> int:
@@ -79,13 +79,13 @@ async def _work(pair: socket.socket) -> int:
         return 0
     except UserError as error:
         with contextlib.suppress(LinkClosedError):
-            await link.send(Failed(str(error)))
+            await link.send(WorkerFailed(str(error)))
         return 2
     finally:
         if answering is not None:
             answering.cancel()
             await asyncio.wait((answering,))
-            await _say_last_words(link, app)
+            await _send_last_counts(link, app)
         link.close()
 
 
@@ -94,7 +94,7 @@ async def _answer(link: Link, app: App) -> None:
     try:
         while True:
             ask = await link.receive()
-            if ask is View.COUNTS:
+            if ask is AdminView.COUNTS:
                 await _send_counts(link, app)
                 continue
             answer: Message = Done()
@@ -113,17 +113,17 @@ async def _send_counts(link: Link, app: App) -> None:
     number = 0
     for part in app.parts():
         if held is not None:
-            await link.send(Counts(number, held, last=False))
+            await link.send(WorkerCounts(number, held, last=False))
             await asyncio.sleep(0)
             number += 1
         held = part
-    await link.send(Counts(number, held or Snapshot(), last=True))
+    await link.send(WorkerCounts(number, held or Snapshot(), last=True))
 
 
-async def _say_last_words(link: Link, app: App) -> None:
+async def _send_last_counts(link: Link, app: App) -> None:
     """Send what was counted since the supervisor asked last."""
     with contextlib.suppress(LinkClosedError, TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+        async with asyncio.timeout(_LAST_COUNTS_SECONDS):
             await _send_counts(link, app)
 
 
@@ -135,10 +135,10 @@ async def _answer_to(ask: Message, app: App) -> Message:
             if problems:
                 await app.take_policy(PolicyError(problems))
             return Done()
-        case View.CONDITION:
+        case AdminView.CONDITION:
             return Condition(app.status.circumstances(), app.status.policy_hash)
-        case View.QUOTAS:
-            return Quotas(tuple(app.status.known_quotas()))
+        case AdminView.QUOTAS:
+            return WorkerQuotas(tuple(app.status.known_quotas()))
         case Command.DRAIN:
             app.status.drain()
             return Done()

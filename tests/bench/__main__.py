@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import bodies, flames, isolation, latency, startup, streaming, throughput, workers
+from tests.bench import (
+    bodies,
+    flames,
+    injector,
+    isolation,
+    latency,
+    startup,
+    streaming,
+    throughput,
+    workers,
+)
 from tests.bench.peer import Peer
 from tests.bench.peers import all_peers, stubs_alone
 from tests.bench.report import Report
@@ -59,6 +69,7 @@ def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, second
         report.workers = workers.measure(folder, rounds=rounds, seconds=seconds, compiled=compiled)
     if "isolation" in parts:
         report.isolation = isolation.measure(folder, seconds=seconds, compiled=compiled)
+        report.isolation.append(injector.measure(folder, seconds=seconds))
 
 
 def _of(peers: Mapping[str, Peer], *names: str) -> list[Peer]:

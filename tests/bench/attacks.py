@@ -12,12 +12,15 @@ import contextlib
 import gzip
 import itertools
 import resource
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import uvloop
+
+from sidecar.http1.delivery import reset_on_close
 
 MIB: Final = 1024 * 1024
 COUNTED: Final = "/api/v1/counted"
@@ -210,9 +213,42 @@ async def _trickle(attacker: Attacker) -> None:
                     await asyncio.wait([answer], timeout=0.5)
                 writer.close()
                 attacker.answers[answer.result()[9:12].decode("latin-1")] += 1
-            await asyncio.sleep(1)  # a flood of new connections would be another attack
+            await asyncio.sleep(1)  # a flood of new connections is another attack
 
     await asyncio.gather(*(stranger() for _ in range(1000)))
+
+
+async def _flood(attacker: Attacker) -> None:
+    async def stranger() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", attacker.port)
+                attacker.begun.set()
+                reset_on_close(writer.transport)
+                writer.transport.abort()
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(stranger() for _ in range(64)))
+
+
+async def _reviews(attacker: Attacker) -> None:
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    bodies = [b"[" + b"{}," * (size // 3) + b"{}]" for size in (3 * MIB - 100, 8 * MIB)]
+
+    async def stranger() -> None:
+        for body in itertools.cycle(bodies):
+            head = f"POST /mutate HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n"
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(10):
+                    address = ("127.0.0.1", attacker.port)
+                    reader, writer = await asyncio.open_connection(*address, ssl=trusting)
+                    attacker.begun.set()
+                    writer.write(head.encode() + body)
+                    await reader.read(65536)
+                    writer.transport.abort()
+
+    await asyncio.gather(*(stranger() for _ in range(_LOADERS)))
 
 
 async def _idle(attacker: Attacker) -> None:
@@ -241,6 +277,8 @@ ATTACKS: Final[dict[str, Attack]] = {
     "cookies": _cookies,
     "tokens": _tokens,
     "trickle": _trickle,
+    "flood": _flood,
+    "reviews": _reviews,
     "idle": _idle,
     "metered": _metered,
 }

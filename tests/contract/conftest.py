@@ -7,7 +7,6 @@ which facts could not be asked about, and why.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
@@ -24,6 +23,7 @@ from sidecar.local_platform import (
     SeedProduct,
 )
 from tests.contract.target import Client, Target, target_from_environment
+from tests.free_ports import free_port
 
 UNITS = 100
 """What a run may consume of the target's resource, with room to spare."""
@@ -68,7 +68,7 @@ async def target() -> AsyncIterator[Target]:
             )
         ],
     )
-    listen = f"127.0.0.1:{_free_port()}"
+    listen = f"127.0.0.1:{free_port()}"
     async with LocalPlatform(seed=seed) as local:
         yield Target(
             url=local.url,
@@ -81,13 +81,6 @@ async def target() -> AsyncIterator[Target]:
             webhook_listen=listen,
             token=local.mint_token("org_acme", user_id="ann"),
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _require_room(target: Target) -> None:

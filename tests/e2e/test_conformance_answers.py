@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.model import Execution
+from sidecar.domain.model import AttemptEnd
 from tests.fakes.upstreams import OK, Ending, Received, RefusingPort, ScriptedUpstream, Step
 from tests.plane import AT_ONCE, PROVABLE, Stage, eventually, staged, statuses
 
@@ -85,7 +85,7 @@ async def test_a_bad_head_is_a_502_however_it_is_cut(bad: bytes) -> None:
     ):
         assert {statuses(came) for came in await ask_every_cut(stage, bad)} == {(502,)}
         assert len(upstream.bytes) == len(upstream.requests)
-        assert set(stage.engine.executions) == {Execution.FAILED}
+        assert set(stage.engine.executions) == {AttemptEnd.FAILED}
 
 
 def whole(came: bytes) -> bool:
@@ -114,7 +114,7 @@ async def test_a_broken_chunked_answer_never_looks_whole(body: bytes, ending: En
     ):
         for came in await ask_every_cut(stage, bad):
             assert statuses(came) == (502,) or (statuses(came) == (200,) and not whole(came))
-        assert set(stage.engine.executions) == {Execution.FAILED}
+        assert set(stage.engine.executions) == {AttemptEnd.FAILED}
 
 
 CHUNKED: Final = b"Transfer-Encoding: chunked"
@@ -378,8 +378,8 @@ async def test_idle_connection_closed_before_the_request_is_tried_again() -> Non
         assert (await asked).status == (200 if PROVABLE else 502)
         executed = [request.target for request in upstream.requests]
         assert executed == [b"/first", b"/second"][: 2 if PROVABLE else 1]
-        second = Execution.DONE if PROVABLE else Execution.FAILED
-        assert stage.engine.executions == [Execution.DONE, second]
+        second = AttemptEnd.DONE if PROVABLE else AttemptEnd.FAILED
+        assert stage.engine.executions == [AttemptEnd.DONE, second]
 
 
 async def test_idle_connection_closed_after_the_request_is_not_tried_again() -> None:
@@ -392,14 +392,14 @@ async def test_idle_connection_closed_after_the_request_is_not_tried_again() -> 
         await stage.ask(GET % b"/first")
         assert (await stage.ask(GET % b"/second")).status == 502
         assert [request.target for request in upstream.requests] == [b"/first", b"/second"]
-        assert stage.engine.executions == [Execution.DONE, Execution.FAILED]
+        assert stage.engine.executions == [AttemptEnd.DONE, AttemptEnd.FAILED]
 
 
 async def test_upstream_that_is_not_there() -> None:
     """18: no connection, so no execution: 502, and the units can be given back."""
     async with RefusingPort() as upstream, staged(upstream=upstream) as stage:
         assert (await stage.ask(GET % b"/")).status == 502
-        assert stage.engine.executions == [Execution.UNREACHED]
+        assert stage.engine.executions == [AttemptEnd.UNREACHED]
         assert stage.observer.of("upstream_failed") == ["connect"]
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.model import Execution
+from sidecar.domain.model import AttemptEnd
 from sidecar.settings.run import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine, ReadingEngine, RefusingEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step, TunnellingUpstream
@@ -175,7 +175,7 @@ async def test_tunnel_carries_what_was_sent_ahead() -> None:
             assert await client.reader.readexactly(12) == b"hello EARLY "
             await client.send(b"bye")
             assert await client.rest() == b"BYE"
-        assert stage.engine.executions == [Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE]
 
 
 async def test_refused_upgrade_reaches_nobody() -> None:

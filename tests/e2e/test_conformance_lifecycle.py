@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sidecar.domain.model import Execution, Reason
+from sidecar.domain.model import AttemptEnd, Reason
 from sidecar.settings.run import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step
@@ -57,7 +57,7 @@ async def test_a_full_pool_is_a_503() -> None:
         await first.send(GET)
         await eventually(lambda: len(upstream.requests) == 1)
         assert (await stage.ask(GET)).status == 503
-        assert stage.engine.executions == [Execution.UNREACHED]
+        assert stage.engine.executions == [AttemptEnd.UNREACHED]
         assert stage.observer.of("upstream_failed") == ["pool_exhausted"]
 
 
@@ -116,4 +116,4 @@ async def test_what_outlasts_the_drain_is_cut() -> None:
         await client.reader.readuntil(b"abc\r\n")
         assert await stage.server.drain(0.1) is False
         assert await client.rest() == b""
-        assert stage.engine.executions == [Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE]

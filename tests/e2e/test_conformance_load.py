@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.model import Execution, Reason
+from sidecar.domain.model import AttemptEnd, Reason
 from sidecar.proxy.exchange import Exchange
 from sidecar.settings.run import Limits
 from tests.fakes.engines import HeldEngine, ReadingEngine
@@ -85,7 +85,7 @@ async def test_a_slow_body_is_a_408(framing: bytes) -> None:
         assert statuses(await stage.talk(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing)) == (408,)
         assert stage.observer.of("closed") == ["slow_body"]
         await eventually(lambda: upstream.open_connections == 0)
-        assert stage.engine.executions == [Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE]
 
 
 async def test_a_slow_body_that_is_read_here_is_a_408() -> None:
@@ -184,7 +184,7 @@ async def test_a_stream_that_falls_silent_is_cut() -> None:
         assert came.endswith(b"3\r\nabc\r\n")
         assert stage.observer.of("upstream_failed") == ["idle_timeout"]
         assert stage.observer.of("closed") == []
-        assert stage.engine.executions == [Execution.FAILED]
+        assert stage.engine.executions == [AttemptEnd.FAILED]
 
 
 async def test_an_upstream_may_think() -> None:
@@ -455,7 +455,7 @@ async def test_a_client_that_goes_away_cancels_the_upstream(steps: list[Step], h
             if how == "reset":
                 client.reset()
         await eventually(lambda: upstream.open_connections == 0)
-        assert stage.engine.executions == [Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE]
         assert stage.observer.of("closed") == []
 
 
@@ -495,4 +495,4 @@ async def test_a_tunnel_ends_on_both_sides(end: str) -> None:
                 assert await client.rest() == b"BYE"
         await eventually(lambda: upstream.open_connections == 0)
         assert upstream.bytes[0].endswith(b"bye" if end == "upstream" else b"last words")
-        assert stage.engine.executions == [Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE]

@@ -88,11 +88,17 @@ def batched(clients: list[socket.socket], size: int) -> Iterator[list[socket.soc
 @pytest.mark.parametrize("limit", [256, 1024])
 async def test_clients_take_no_descriptor_that_others_need(limit: int, said: bytes) -> None:
     """Probes, and free calls of a client that is connected, are answered; a new client gets 503."""
+
+    async def free() -> int:
+        async with httpx.AsyncClient() as new:
+            return (await new.get(f"{sidecar.url}/health")).status_code
+
     async with limited(limit, limit) as sidecar, _kept() as kept:
         assert (await kept.get(f"{sidecar.url}/health")).status_code == 200
         async with crowd(sidecar.url, CLIENTS, said):
+            await eventually(free, lambda status: status == 503)
             for _ in range(20):
-                async with httpx.AsyncClient(timeout=5.0) as new:
+                async with httpx.AsyncClient() as new:
                     probe = await new.get(f"{sidecar.admin_url}/health")
                     assert probe.status_code == 200
                     assert (await kept.get(f"{sidecar.url}/health")).status_code == 200
@@ -104,11 +110,6 @@ async def test_clients_take_no_descriptor_that_others_need(limit: int, said: byt
         assert warning["open_files_limit"] == limit
         assert warning["in_force"] == fitted(Limits(), limit).limits.max_connections
         assert "hard limit" in warning["fix"]
-
-        async def free() -> int:
-            async with httpx.AsyncClient(timeout=5.0) as new:
-                return (await new.get(f"{sidecar.url}/health")).status_code
-
         await eventually(free, lambda status: status == 200)
 
 
@@ -117,7 +118,7 @@ async def test_the_soft_limit_is_raised(workers: str) -> None:
     """A shell's 256 is no bound where the system allows more; workers inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with limited(256, hard, workers=workers, max_connections="600") as sidecar:
-        async with crowd(sidecar.url, 500), httpx.AsyncClient(timeout=5.0) as new:
+        async with crowd(sidecar.url, 500), httpx.AsyncClient() as new:
             assert (await new.get(f"{sidecar.url}/health")).status_code == 200
             assert (await new.get(f"{sidecar.admin_url}/health")).status_code == 200
         assert sidecar.events("open_files_short") == []
@@ -141,7 +142,7 @@ async def test_without_a_descriptor_the_listeners_wait_and_go_on() -> None:
         resource.prlimit(sidecar.pid, resource.RLIMIT_NOFILE, (1024, 1024))  # type: ignore[attr-defined, unused-ignore]
 
         async def both() -> set[int]:
-            async with httpx.AsyncClient(timeout=5.0) as new:
+            async with httpx.AsyncClient() as new:
                 with contextlib.suppress(httpx.TransportError):
                     urls = (f"{sidecar.url}/health", f"{sidecar.admin_url}/health")
                     return {(await new.get(url)).status_code for url in urls}
@@ -151,7 +152,7 @@ async def test_without_a_descriptor_the_listeners_wait_and_go_on() -> None:
 
 
 def _kept() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=5.0, limits=KEPT)
+    return httpx.AsyncClient(limits=KEPT)
 
 
 def _open_files(pid: int) -> int:

@@ -15,7 +15,7 @@ from tests.e2e.raw_client import RawClient, post
 CALLERS = 80
 LIMIT = 3
 PRICED = policy(
-    defaults={"platform_timeout": "250ms"},
+    defaults={"platform_timeout": "1s"},
     routes=[
         {
             "name": "priced",

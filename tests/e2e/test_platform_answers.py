@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 
+from sidecar.platform.breaker import Breaker
 from tests.e2e.harness import CHAT, ORG, Stack, eventually, policy, soon, stack
 from tests.e2e.relay import Relay
 
@@ -69,8 +71,9 @@ async def test_an_unknown_result_is_asked_about_once_more(kind: str) -> None:
         await s.fault()
 
 
-async def test_a_no_is_not_asked_about_again() -> None:
+async def test_a_no_is_not_asked_about_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 403 is an answer: one request, and the breaker stays closed however many come."""
+    monkeypatch.setattr("sidecar.admission.reporter.IDLE_SECONDS", 3600.0)  # its journal waits
     async with stack() as s:
         await s.fault(status=403)
         for _ in range(10):
@@ -80,8 +83,10 @@ async def test_a_no_is_not_asked_about_again() -> None:
         assert page.sum("platform_breaker_state") == 0
 
 
-async def test_a_platform_that_is_ill_is_left_alone() -> None:
+async def test_a_platform_that_is_ill_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The breaker opens after a few failures, costs the product nothing, and closes by itself."""
+    # Longer than the calls below take on a busy machine.
+    monkeypatch.setattr("sidecar.app.wiring.Breaker", partial(Breaker, first_pause=6.0))
     async with stack(orgs={ORG: 1000}) as s:
         await s.fault(status=500)
         for _ in range(20):

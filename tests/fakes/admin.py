@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
-from sidecar.domain.model import OnPlatformError, Quota
+from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.model import Quota
 
 
 class StaticState:

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.domain.model import (
-    Charge,
-    ErrorFormat,
-    FailureKind,
-    Headers,
-    Identity,
-    IdentityFailure,
-    IdentitySource,
-    Loss,
-    OnReplay,
-    Quota,
-    Reason,
-)
-from sidecar.policy.compiled import Route, UnsafePath
+from typing_extensions import override
+
+from sidecar.domain.choices import Action, ErrorFormat, OnReplay
+from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.model import Charge, FailureKind, Headers, Identity, Loss, Quota, Reason
+from sidecar.policy.compiled import Policy, Route, UnsafePath
 
 
 class RememberingObserver:
@@ -76,24 +68,28 @@ class FixedIdentities:
         return self.who
 
 
-class OnePagePolicy:
-    """Routes by exact path, and itself its source; other paths fall to `unmatched`."""
+class OnePagePolicy(Policy):
+    """Routes by exact path; other paths are denied."""
 
-    def __init__(self, routes: dict[str, Route | UnsafePath], unmatched: Route) -> None:
-        self.routes = routes
-        self.unmatched = unmatched
-        self.product = "acme-notes"
-        self.identity: tuple[IdentitySource, ...] = ()
-        self.errors = ErrorFormat.PROBLEM
+    def __init__(self, pages: dict[str, Route | UnsafePath]) -> None:
+        super().__init__(
+            product="acme-notes",
+            version=1,
+            hash="",
+            identity=(),
+            routes=(),
+            matches=(),
+            unmatched=Action.DENY,
+            errors=ErrorFormat.PROBLEM,
+            case_sensitive=True,
+        )
+        self.pages = pages
 
-    @property
-    def current(self) -> OnePagePolicy:
-        return self
-
+    @override
     def route_for(
         self, method: str, path: str, headers: Headers, *, query: str = ""
     ) -> Route | UnsafePath:
-        return self.routes.get(path, self.unmatched)
+        return self.pages.get(path, self.unmatched)
 
 
 class KnownBody:

@@ -5,17 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sidecar.domain.model import (
-    Call,
-    Decision,
-    ErrorFormat,
-    Execution,
-    Identity,
-    Permit,
-    Quota,
-    Reason,
-    Refund,
-)
+from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.model import AttemptEnd, Call, Decision, Identity, Permit, Quota, Reason
 from sidecar.domain.ports import BodySource
 
 ACME = Identity("org_acme", "user_1", "org_owner", "pro", frozenset(), {}, None, 4_000_000_000.0)
@@ -30,14 +21,14 @@ class AllowingEngine:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.permits: list[Permit] = []
-        self.settled: list[tuple[Permit, Execution]] = []
+        self.settled: list[tuple[Permit, AttemptEnd]] = []
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         self.calls.append(call)
         return self.allow(call)
 
-    def settle(self, permit: Permit, execution: Execution) -> None:
-        self.settled.append((permit, execution))
+    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
+        self.settled.append((permit, end))
 
     def allow(self, call: Call, reason: Reason = Reason.WITHIN_QUOTA) -> Decision:
         """Give a permit of its own to one call."""
@@ -46,7 +37,7 @@ class AllowingEngine:
         return Decision(reason, "route", call.request_id, permit, identity=ACME, quota=QUOTA)
 
     @property
-    def executions(self) -> list[Execution]:
+    def executions(self) -> list[AttemptEnd]:
         """How the attempts ended, in the order in which they did."""
         return [execution for _, execution in self.settled]
 
@@ -125,8 +116,8 @@ class FaultyEngine(AllowingEngine):
 class UnsettlingEngine(AllowingEngine):
     """Allows everything, and raises at every settlement."""
 
-    def settle(self, permit: Permit, execution: Execution) -> None:
-        super().settle(permit, execution)
+    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
+        super().attempt_ended(permit, end)
         raise RuntimeError("the books are broken")
 
 

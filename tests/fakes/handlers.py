@@ -6,7 +6,7 @@ import asyncio
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
-from sidecar.http1.framing import Body, ChunkedBody
+from sidecar.http1.framing import BodyFraming, ChunkedBody
 from sidecar.http1.heads import ResponseHead
 
 
@@ -44,7 +44,7 @@ class RecordingHandler:
         self.parts += 1
         self.content += data
 
-    def on_end(self, data: bytes, body: Body) -> None:
+    def on_end(self, data: bytes, body: BodyFraming) -> None:
         """Keep the last part and the trailers."""
         self._told()
         self.content += data

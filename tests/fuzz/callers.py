@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from sidecar.domain.model import BearerSource, CookieSource, Identity, IdentityFailure
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentityFailure
+from sidecar.domain.model import Identity
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.tokens import SessionTrust, Trust, verify
 from tests.unit.identity.mint import NOW, SECRET, compact, signer_hs256, signing_key, trust

@@ -6,17 +6,8 @@ import json
 from typing import Final
 
 from sidecar.answers.refusals import refuse
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    ErrorFormat,
-    Failed,
-    Granted,
-    Quota,
-    Reason,
-    Refused,
-    Verdict,
-)
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.model import Charge, Decision, Failed, Granted, Quota, Reason, Refused, Verdict
 from sidecar.platform.answers import read_answer
 
 _CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from sidecar.domain.model import Action
+from sidecar.domain.choices import Action
 from sidecar.policy.amounts import JsonAmount, Scale, UnreadableAmount
 from sidecar.policy.compiled import Policy, Route
 from sidecar.policy.json_pointer import JsonPointer

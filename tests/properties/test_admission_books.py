@@ -26,16 +26,8 @@ from hypothesis.stateful import (
 
 from sidecar.admission.journal import Entry, Purpose
 from sidecar.admission.reporter import Reporter
-from sidecar.domain.model import (
-    Accuracy,
-    Decision,
-    Execution,
-    FailureKind,
-    OnPlatformError,
-    OnReplay,
-    Refund,
-    Refused,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay, Refund
+from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Refused
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
 from tests.fakes.quotas import (
@@ -123,7 +115,7 @@ class Books(RuleBasedStateMachine):
     def _prepare(self, org: str, amount: int) -> None:
         self.scene.identities.who = identity(org=org, snapshot=quota(LIMIT, limit=LIMIT))
         meter = replace(self.scene.meter, amount=ConstantAmount(amount))
-        self.scene.policy.routes["/chat"] = route("chat", meter)
+        self.scene.policy.pages["/chat"] = route("chat", meter)
 
     @rule(org=ORGS, amount=st.integers(1, 5), request_id=st.sampled_from([None, "x", "y"]))
     def call(self, org: str, amount: int, request_id: str | None) -> None:
@@ -156,18 +148,18 @@ class Books(RuleBasedStateMachine):
         self.run(cancel())
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), execution=st.sampled_from(Execution))
-    def settle(self, data: st.DataObject, execution: Execution) -> None:
+    @rule(data=st.data(), execution=st.sampled_from(AttemptEnd))
+    def settle(self, data: st.DataObject, execution: AttemptEnd) -> None:
         at = data.draw(st.integers(0, len(self.running) - 1))
         self._settle(self.running.pop(at), execution)
 
-    def _settle(self, decision: Decision, execution: Execution) -> None:
+    def _settle(self, decision: Decision, execution: AttemptEnd) -> None:
         assert decision.permit is not None
         assert decision.charge is not None
-        self.scene.engine.settle(decision.permit, execution)
+        self.scene.engine.attempt_ended(decision.permit, execution)
         refund = decision.permit.refund
-        refunded = (execution is Execution.UNREACHED and refund is not Refund.NEVER) or (
-            execution is Execution.FAILED and refund is Refund.FAILED
+        refunded = (execution is AttemptEnd.UNREACHED and refund is not Refund.NEVER) or (
+            execution is AttemptEnd.FAILED and refund is Refund.FAILED
         )
         if not refunded:
             self.executed += decision.charge.amount
@@ -208,7 +200,7 @@ class Books(RuleBasedStateMachine):
     async def _quiet_down(self) -> None:
         scene = self.scene
         while self.running:
-            self._settle(self.running.pop(), Execution.DONE)
+            self._settle(self.running.pop(), AttemptEnd.DONE)
         await scene.lessor.close()
         scene.platform.now = scene.honest
         assert await self.reporter.report()

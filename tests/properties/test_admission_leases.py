@@ -7,7 +7,8 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.domain.model import Accuracy, Decision, OnPlatformError
+from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.model import Decision
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.quotas import HonestQuotas, QuotaStore, UnreachableQuotas
 from tests.unit.admission.scene import Scene

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.admission.replays import ReplayBook
-from sidecar.domain.model import OnReplay
+from sidecar.domain.choices import OnReplay
 
 STEPS = st.lists(
     st.tuples(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.domain.model import CookieSource, IdentityFailure
+from sidecar.domain.credentials import CookieSource, IdentityFailure
 from sidecar.identity.credentials import find_credential
 
 SOURCE = CookieSource("ab")

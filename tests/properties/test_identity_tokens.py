@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.domain.model import Identity, IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity
 from sidecar.identity.claims import Claims, read_claims
 from sidecar.identity.jws import decode_segment, read_object
 from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust, Verified, judge, verify

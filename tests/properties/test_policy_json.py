@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sidecar.policy.json_pointer import (
     Array,
-    Finding,
     JsonPointer,
     Missing,
     Opaque,
+    PointerResult,
     Unreadable,
 )
 from sidecar.policy.json_reader import MAX_DEPTH
@@ -123,7 +123,7 @@ def no_constant(name: str) -> object:
     raise ValueError(name)
 
 
-def by_python(body: bytes, pointer: str) -> Finding:
+def by_python(body: bytes, pointer: str) -> PointerResult:
     """Read a body with the standard library, in UTF-8 alone."""
     if not body:
         return Missing()
@@ -148,7 +148,7 @@ def by_python(body: bytes, pointer: str) -> Finding:
     return as_finding(here)
 
 
-def as_finding(value: object) -> Finding:
+def as_finding(value: object) -> PointerResult:
     """Return what the reader tells of a value."""
     if isinstance(value, Pairs):
         return Opaque()
@@ -158,7 +158,7 @@ def as_finding(value: object) -> Finding:
     return value
 
 
-def plain(findings: tuple[Finding, ...]) -> list[tuple[type, Finding]]:
+def plain(findings: tuple[PointerResult, ...]) -> list[tuple[type, PointerResult]]:
     """Return findings with their types, and without the words."""
     return [
         (type(found), UNREADABLE if isinstance(found, Unreadable) else found) for found in findings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any, Final
 import httpx
 import yaml
 from aiohttp import web
+
+from tests.free_ports import free_port
 
 SCRAPE: Final = "250ms"
 EVALUATE: Final = "500ms"
@@ -205,7 +206,7 @@ async def _running(command: Sequence[str], ready: str) -> AsyncIterator[str]:
 async def _started(command: Sequence[str], ready: str) -> tuple[asyncio.subprocess.Process, str]:
     """Start a server on a free port; try again where another program took the port."""
     for _ in range(_TRIES):
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         process = await asyncio.create_subprocess_exec(
             *command,
             f"--web.listen-address={address}",
@@ -240,13 +241,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         except TimeoutError:
             process.send_signal(SIGKILL)
     await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _write(path: Path, config: Mapping[str, Any]) -> Path:

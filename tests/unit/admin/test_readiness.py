@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sidecar.admin.readiness import Circumstances, assess
-from sidecar.domain.model import OnPlatformError
+from sidecar.domain.choices import OnPlatformError
 
 OPEN = frozenset({OnPlatformError.FAIL_OPEN})
 LAST = frozenset({OnPlatformError.LAST_KNOWN})

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, UnixConnector
 
 from sidecar.admin.server import AdminServer
-from sidecar.admin.state import Refresh, ReloadReport, View
+from sidecar.admin.state import AdminView, Refresh, ReloadReport
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Quota
 from tests.e2e.harness import KEY, Place, policy
@@ -253,19 +253,19 @@ async def test_it_opens_what_the_settings_say(tmp_path: Path) -> None:
 
 async def test_what_is_shown_is_brought_up_to_date_and_nothing_else_waits() -> None:
     """Health, drain, reload and policy wait for no worker."""
-    asked: list[View] = []
+    asked: list[AdminView] = []
 
-    async def refresh(view: View) -> None:
+    async def refresh(view: AdminView) -> None:
         asked.append(view)
 
     running = Admin(StaticState(), refresh)
     await running.server.start("127.0.0.1", 0)
     for method, path in [("GET", "/health"), *GUARDED]:
         await running.ask(method, path)
-    assert asked == [View.QUOTAS]
+    assert asked == [AdminView.QUOTAS]
     await running.ask("GET", "/ready")
     await running.ask("GET", "/metrics")
-    assert asked == [View.QUOTAS, View.CONDITION, View.COUNTS]
+    assert asked == [AdminView.QUOTAS, AdminView.CONDITION, AdminView.COUNTS]
     await running.server.close()
 
 

@@ -9,24 +9,19 @@ from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal import JournalStore
 from sidecar.admission.lessor import Lessor
-from sidecar.domain.model import (
-    ALONE,
+from sidecar.domain.choices import (
     Accuracy,
     Action,
-    Call,
-    Decision,
     Enforcement,
     ErrorFormat,
-    Identity,
     OnOverQuota,
     OnPlatformError,
     OnReplay,
-    Quota,
     Refund,
-    RequestIdOrigin,
-    Share,
 )
+from sidecar.domain.model import Call, Decision, Identity, Quota, RequestIdOrigin
 from sidecar.domain.ports import Attempts, BodySource
+from sidecar.domain.share import ALONE, Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
 from tests.fakes.admission import FixedIdentities, KnownBody, OnePagePolicy, RememberingObserver
@@ -110,8 +105,7 @@ class Scene:
                 "/free": route("free", None, Action.ALLOW),
                 "/blocked": route("blocked", None, Action.DENY),
                 "/unsafe": UnsafePath("an encoded slash"),
-            },
-            route("unmatched", None, Action.DENY),
+            }
         )
         self.lessor = Lessor(
             books=self.books,
@@ -121,7 +115,7 @@ class Scene:
             nonce=nonce,
         )
         self.engine = Engine(
-            policies=self.policy,
+            policy=lambda: self.policy,
             product=None,
             identities=self.identities,
             quotas=self.platform,

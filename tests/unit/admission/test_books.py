@@ -5,17 +5,8 @@ from __future__ import annotations
 from sidecar.admission.books import Books, Figures
 from sidecar.admission.journal import JournalUnwritable, Record
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import (
-    UNLIMITED,
-    Accuracy,
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Loss,
-    OnPlatformError,
-    Reason,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.model import UNLIMITED, Charge, Failed, FailureKind, Granted, Loss, Reason
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota

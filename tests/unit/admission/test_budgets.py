@@ -6,18 +6,12 @@ from typing import Any
 
 import pytest
 
+from sidecar.admission.journal import Purpose
 from sidecar.admission.ledger import DENIAL_SECONDS, DISGUISE_SECONDS
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import (
-    Decision,
-    Execution,
-    FailureKind,
-    OnOverQuota,
-    OnPlatformError,
-    Reason,
-    RequestIdOrigin,
-    Share,
-)
+from sidecar.domain.choices import OnOverQuota, OnPlatformError
+from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Reason, RequestIdOrigin
+from sidecar.domain.share import Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
 from tests.fakes.quotas import AnswerLosingQuotas, DisguisedQuotas, QuotaStore, UnreachableQuotas
@@ -32,7 +26,7 @@ async def decided(scene: Scene, calls: int) -> list[Decision]:
     for _ in range(calls):
         decision = await scene.decide()
         if decision.permit is not None:
-            scene.engine.settle(decision.permit, Execution.DONE)
+            scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
         decisions.append(decision)
     return decisions
 
@@ -196,4 +190,4 @@ async def test_a_charge_that_may_have_been_counted_is_settled_though_it_is_over_
     scene.platform.now = AnswerLosingQuotas(scene.store)
     decision = await scene.decide(request_id="id", origin=RequestIdOrigin.CLIENT)
     assert decision.reason is Reason.OVER_QUOTA
-    assert [entry.purpose for entry in scene.books.journal.entries()] == ["settle"]
+    assert [entry.purpose for entry in scene.books.journal.entries()] == [Purpose.RECLAIM]

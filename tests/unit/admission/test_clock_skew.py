@@ -7,15 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.admission.moment import UNSURE_SECONDS, Moment
-from sidecar.domain.model import (
-    Accuracy,
-    Charge,
-    Execution,
-    Loss,
-    OnPlatformError,
-    Reason,
-    Refused,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.model import AttemptEnd, Charge, Loss, Reason, Refused
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota
 
@@ -57,7 +50,7 @@ async def test_a_refund_pays_the_next_call(skew: float) -> None:
     for _ in range(10):
         decision = await scene.decide()
         assert decision.permit is not None
-        scene.engine.settle(decision.permit, Execution.UNREACHED)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert scene.store.used[SLOT] == 1
     assert scene.books.credits.units(scene.clock.time()) == 1
 
@@ -67,7 +60,7 @@ async def test_a_credit_whose_end_is_not_known_is_lost_aloud() -> None:
     scene = near_the_end(40 * DAY)
     decision = await scene.decide()
     assert decision.permit is not None
-    scene.engine.settle(decision.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     scene.clock.advance(UNSURE_SECONDS)
     assert scene.books.figures(Moment.of(scene.clock)).credits_units == 0
     assert scene.observer.of("credits_lost") == [(1, Loss.EXPIRED)]

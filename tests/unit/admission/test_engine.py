@@ -8,21 +8,24 @@ from typing import Any
 
 import pytest
 
+from sidecar.admission.journal import Purpose
 from sidecar.admission.moment import Moment
-from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    UNLIMITED,
+from sidecar.domain.choices import (
     Accuracy,
-    Decision,
     Enforcement,
     ErrorFormat,
-    Execution,
-    Failed,
-    FailureKind,
-    IdentityFailure,
     OnOverQuota,
     OnPlatformError,
     OnReplay,
+)
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.errors import NoRoomError
+from sidecar.domain.model import (
+    UNLIMITED,
+    AttemptEnd,
+    Decision,
+    Failed,
+    FailureKind,
     Reason,
     Verdict,
 )
@@ -54,7 +57,7 @@ async def _credited() -> Decision:
     scene = Scene()
     first = await scene.decide()
     assert first.permit is not None
-    scene.engine.settle(first.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(first.permit, AttemptEnd.UNREACHED)
     return await scene.decide()
 
 
@@ -111,7 +114,7 @@ async def _replayed() -> Decision:
     scene = Scene(replay=OnReplay.REJECT)
     first = await scene.decide(request_id="once")
     assert first.permit is not None
-    scene.engine.settle(first.permit, Execution.DONE)
+    scene.engine.attempt_ended(first.permit, AttemptEnd.DONE)
     return await scene.decide(request_id="once")
 
 
@@ -282,7 +285,7 @@ async def test_the_constructors_product_overrules_the_policys() -> None:
     assert (await scene.decide()).reason is Reason.NOT_ENTITLED
 
 
-def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
+async def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
     """What the books can tell is decided before the coroutine first yields."""
 
     def finish(scene: Scene, path: str = "/chat") -> Decision:
@@ -298,7 +301,7 @@ def test_unmetered_credited_and_cached_denials_do_not_suspend() -> None:
     charge_slot = (ORG, RESOURCE)
     scene.books.credits.add(charge_slot, 1, scene.store.reset_at, scene.clock.time())
     denying = Scene(limit=0)
-    asyncio.run(_decide_once(denying))
+    await _decide_once(denying)
     assert finish(scene, "/free").reason is Reason.UNMETERED
     reading = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale(default=1)))
     reading.books.credits.add(charge_slot, 1, scene.store.reset_at, scene.clock.time())
@@ -341,7 +344,7 @@ async def test_our_own_lateness_opens_nothing(on_error: OnPlatformError) -> None
     assert (decision.reason, decision.status) == (Reason.OVERLOADED, 503)
     assert decision.retry_after == 1.0
     assert scene.observer.of("platform_degraded") == []
-    assert [entry.purpose for entry in scene.books.journal.entries()] == ["settle"]
+    assert [entry.purpose for entry in scene.books.journal.entries()] == [Purpose.RECLAIM]
 
 
 async def test_fail_open_stops_at_its_units_and_is_renewed_by_an_answer() -> None:

@@ -127,7 +127,7 @@ def test_a_withdrawn_entry_perhaps_sent_turns_into_one_to_settle() -> None:
     assert store.records[-1] == Turned("k")
     entry = journal.take(at(1.0))
     assert entry is not None
-    assert entry.purpose is Purpose.SETTLE
+    assert entry.purpose is Purpose.RECLAIM
 
 
 def test_a_record_that_nobody_waits_for_is_kept_before_the_next() -> None:

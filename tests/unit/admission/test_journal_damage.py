@@ -30,10 +30,10 @@ MARKS_BYTES = 16
 
 
 def _entry(number: int) -> Entry:
-    """Return an entry; every fourth was sent, every fifth is one to settle."""
+    """Return an entry; every fourth was sent, every fifth is one to reclaim."""
     return Entry(
         Charge(f"org-{number}", "p", "ai_calls", 1 + number, f"key-{number}", bool(number % 2)),
-        Purpose.REPORT if number % 5 else Purpose.SETTLE,
+        Purpose.REPORT if number % 5 else Purpose.RECLAIM,
         NOW + number,
         None if number % 4 else NOW + 2 * number,
         limited=True,

@@ -109,7 +109,7 @@ def test_each_mark_is_there_after_opening_again(tmp_path: Path) -> None:
             (Sent("a", NOW + 1), _entry("a", sent_at=NOW + 1)),
             (Sent("a", None), _entry("a")),
             (Sent("a", NOW + 2), _entry("a", sent_at=NOW + 2)),
-            (Turned("a"), replace(_entry("a", sent_at=NOW + 2), purpose=Purpose.SETTLE)),
+            (Turned("a"), replace(_entry("a", sent_at=NOW + 2), purpose=Purpose.RECLAIM)),
         ]
     for mark, entry in marks:
         with JournalFile(path) as journal:

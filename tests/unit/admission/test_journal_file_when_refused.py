@@ -23,8 +23,9 @@ from sidecar.admission.journal import (
     Turned,
 )
 from sidecar.admission.journal_file import JournalFile
+from sidecar.domain.choices import Enforcement, OnPlatformError
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Charge, Enforcement, OnPlatformError, Reason
+from sidecar.domain.model import Charge, Reason
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, Scene
 

@@ -58,7 +58,7 @@ def test_what_it_owes_is_read_and_rewritten(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     expected = [
-        replace(_entry("a"), sent_at=NOW), replace(_entry("b"), purpose=Purpose.SETTLE),
+        replace(_entry("a"), sent_at=NOW), replace(_entry("b"), purpose=Purpose.RECLAIM),
     ]  # fmt: skip
     with JournalFile(path) as journal:
         assert journal.entries() == journal.found == expected

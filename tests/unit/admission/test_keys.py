@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.admission.idempotency import key_of, lease_key_of, scope_of
-from sidecar.domain.model import Execution, RequestIdOrigin
+from sidecar.domain.model import AttemptEnd, RequestIdOrigin
 from tests.unit.admission.scene import Scene
 
 FIELDS = {
@@ -77,7 +77,7 @@ async def test_the_same_client_id_in_a_row_is_charged_each_time() -> None:
     for _ in range(5):
         decision = await scene.decide(request_id="same")
         assert decision.permit is not None
-        scene.engine.settle(decision.permit, Execution.DONE)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
     assert sum(scene.store.used.values()) == 5
 
 

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 from typing import Any
 
+from sidecar.admission.journal import Purpose
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import Accuracy, Execution, FailureKind, OnPlatformError, Reason
+from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.model import AttemptEnd, FailureKind, Reason
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, UnreachableQuotas
 from tests.unit.admission.scene import ORG, RESOURCE, Scene
 
@@ -75,7 +77,7 @@ async def test_a_fill_that_was_counted_and_its_answer_lost_is_settled() -> None:
     await scene.decide()
     await scene.lessor.close()
     counted = scene.store.used[ORG, RESOURCE] - 1
-    settling = [e for e in scene.books.journal.entries() if e.purpose == "settle"]
+    settling = [e for e in scene.books.journal.entries() if e.purpose is Purpose.RECLAIM]
     assert [entry.charge.amount for entry in settling] == [counted]
 
 
@@ -133,7 +135,7 @@ async def test_a_leased_call_that_did_not_happen_becomes_a_credit() -> None:
     leased = await scene.decide()
     assert leased.reason is Reason.LEASED
     assert leased.permit is not None
-    scene.engine.settle(leased.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(leased.permit, AttemptEnd.UNREACHED)
     assert (await scene.decide()).reason is Reason.CREDITED
     await scene.lessor.close()
 

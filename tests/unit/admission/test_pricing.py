@@ -54,6 +54,7 @@ async def test_bodies_are_read_in_turns() -> None:
 @pytest.mark.parametrize("after", [1, 5, 20])
 async def test_a_caller_that_goes_away_while_its_price_is_read_leaves_nothing(after: int) -> None:
     """Cancelled between two slices: no claim, no consume, no turn."""
+    spend_a_budget_each()
     scene = Scene(amount=JsonAmount(JsonPointer.parse("/n"), Scale()), body_limit=1 << 20)
     body = KnownBody(b'{"x":[' + b"{}," * 20_000 + b'{}],"n":1}')
     call = asyncio.ensure_future(scene.decide(request_id="r", body=body))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.admission.replays import RETENTION_SECONDS, ReplayBook
-from sidecar.domain.model import OnReplay
+from sidecar.domain.choices import OnReplay
 
 
 def _claim(book: ReplayBook, scope: bytes, *, trusted: bool = False, now: float = 0.0) -> int:

@@ -9,7 +9,8 @@ import pytest
 from sidecar.admission.journal import MEMORY_SECONDS, JournalUnwritable, Record, Sent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
-from sidecar.domain.model import Charge, Execution, FailureKind, OnPlatformError, Outcome, Reason
+from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.model import AttemptEnd, Charge, FailureKind, Outcome, Reason
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,
@@ -31,7 +32,7 @@ async def _executed(scene: Scene, times: int = 1) -> None:
     for _ in range(times):
         decision = await scene.decide()
         assert decision.permit is not None
-        scene.engine.settle(decision.permit, Execution.DONE)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
 
 
 async def test_what_was_let_through_is_counted_once_the_platform_answers() -> None:

@@ -10,16 +10,8 @@ import pytest
 
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
-from sidecar.domain.model import (
-    Accuracy,
-    Decision,
-    Execution,
-    FailureKind,
-    OnPlatformError,
-    OnReplay,
-    Reason,
-    RequestIdOrigin,
-)
+from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay
+from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Reason, RequestIdOrigin
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, HonestQuotas, QuotaStore
@@ -63,7 +55,7 @@ async def executed(scene: Scene, request_id: str, origin: RequestIdOrigin = TRUS
     """Decide on a call that its product executes, where it is allowed."""
     decision = await scene.decide(request_id=request_id, origin=origin)
     if decision.permit is not None:
-        scene.engine.settle(decision.permit, Execution.DONE)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
     return decision
 
 
@@ -74,7 +66,7 @@ async def test_a_retry_at_another_replica_leaves_no_credit_at_the_first() -> Non
     for n in range(20):
         decision = await first.decide(request_id=f"id-{n}", origin=TRUSTED)
         assert decision.permit is not None
-        first.engine.settle(decision.permit, Execution.UNREACHED)
+        first.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
         await executed(second, f"id-{n}")
     for n in range(20):
         await executed(first, f"other-{n}")
@@ -115,7 +107,7 @@ async def test_an_entry_of_before_a_restart_gives_nothing_back_under_a_shared_ke
     before.platform.now = AnswerLosingQuotas(store)
     decision = await before.decide(request_id="id", origin=TRUSTED)
     assert decision.permit is not None
-    before.engine.settle(decision.permit, Execution.UNREACHED)
+    before.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     after = replica(store, 2)
     after.books.restore(before.books.journal.entries(), [], Moment.of(after.clock))
     await Reporter(
@@ -133,7 +125,7 @@ async def test_a_key_with_the_nonce_of_the_process_gives_its_units_back(
     request_id = None if origin is RequestIdOrigin.GENERATED else "id"
     decision = await scene.decide(request_id=request_id, origin=origin)
     assert decision.permit is not None
-    scene.engine.settle(decision.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert scene.books.credits.units(scene.clock.time()) == 1
 
 
@@ -142,7 +134,7 @@ async def test_a_number_of_redis_makes_a_trusted_key_private() -> None:
     scene = Scene(attempts=SharedCount())
     decision = await scene.decide(request_id="id", origin=TRUSTED)
     assert decision.permit is not None
-    scene.engine.settle(decision.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert scene.books.credits.units(scene.clock.time()) == 1
 
 
@@ -192,7 +184,7 @@ async def test_two_workers_give_nothing_back_for_one_trusted_id() -> None:
     for scene in workers:
         decision = await scene.decide(request_id="id", origin=TRUSTED)
         assert decision.permit is not None
-        scene.engine.settle(decision.permit, Execution.UNREACHED)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert store.used[SLOT] == 1
     assert not any(scene.books.credits for scene in workers)
 
@@ -202,7 +194,7 @@ async def test_reject_goes_by_the_id_alone() -> None:
     scene = Scene(replay=OnReplay.REJECT)
     await executed(scene, "id", RequestIdOrigin.CLIENT)
     dearer = replace(scene.meter, amount=ConstantAmount(2))
-    scene.policy.routes["/chat"] = route("chat", dearer)
+    scene.policy.pages["/chat"] = route("chat", dearer)
     call = replace(scene.call(request_id="id", origin=RequestIdOrigin.CLIENT), query="a=b")
     assert (await scene.engine.decide(call, KnownBody())).reason is Reason.REPLAYED
 

@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.answers import early
 from sidecar.answers.refusals import refuse
-from sidecar.domain.model import Decision, ErrorFormat, Reason
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.model import Decision, Reason
 from tests.unit.answers.shown import as_text
 from tests.unit.answers.test_refusals import NOW
 from tests.unit.golden.compare import assert_golden

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from sidecar.answers.failures import fault, upstream_failure
-from sidecar.domain.model import Decision, ErrorFormat, Reason
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.model import Decision, Reason
 from sidecar.http1.errors import PeerFailure
 from tests.unit.answers.shown import as_text
 from tests.unit.answers.test_refusals import LEFT, NOW, allowed

@@ -14,15 +14,9 @@ from hypothesis import strategies as st
 
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    ErrorFormat,
-    IdentityFailure,
-    Quota,
-    Reason,
-    Verdict,
-)
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Charge, Decision, Quota, Reason, Verdict
 from tests.unit.answers.shown import as_text
 from tests.unit.golden.compare import assert_golden
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.memory_limit import LEAST, PROCESS, body_memory, container_limit
-from sidecar.domain.model import ALONE, Share
+from sidecar.domain.share import ALONE, Share
 from sidecar.proxy.body_memory import DEFAULT
 
 MIB = 1024 * 1024

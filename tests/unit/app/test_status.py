@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.app.status import Status
 from sidecar.app.wiring import App
-from sidecar.domain.model import OnPlatformError
+from sidecar.domain.choices import OnPlatformError
 from tests.e2e.harness import ORG, Stack, eventually, policy, soon, stack
 
 

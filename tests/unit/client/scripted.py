@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import orjson
 from typing_extensions import override
 
-from sidecar.domain.model import Charge, Outcome
+from sidecar.domain.model import Charge, Failed, Outcome
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.dialling import Origin
+from sidecar.http1.dialling import DialOrigin
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.platform.breaker import Breaker
 from sidecar.platform.consume import Consumer
@@ -60,11 +60,16 @@ class Ears:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.causes: list[tuple[str, str]] = []
 
     def consume_finished(self, outcome: str, seconds: float) -> None:
         """Keep the outcome."""
         assert seconds >= 0
         self.told.append(outcome)
+
+    def consume_failed(self, failed: Failed) -> None:
+        """Keep the cause."""
+        self.causes.append((failed.cause, failed.detail))
 
 
 @dataclass
@@ -77,6 +82,7 @@ class Bench:
     server: ScriptedServer
     key: list[str]
     told: list[str]
+    causes: list[tuple[str, str]]
     asked: Heard[Asked]
     orphans: Heard[Outcome] = field(default_factory=Heard)
 
@@ -100,7 +106,7 @@ class SwitchedPool(Pool):
 
     stuck = False
 
-    def __init__(self, origin: Origin, limits: PoolLimits) -> None:
+    def __init__(self, origin: DialOrigin, limits: PoolLimits) -> None:
         super().__init__(origin, limits)
         self.waited = asyncio.Event()
 
@@ -193,6 +199,6 @@ async def bench(*steps: Step, threshold: int = 5, first_pause: float = 1.0) -> A
             pool, key=lambda: key[0], breaker=breaker, observer=ears, agent="bb-sidecar/test"
         )
         try:
-            yield Bench(consumer, breaker, pool, server, key, ears.told, asked)
+            yield Bench(consumer, breaker, pool, server, key, ears.told, ears.causes, asked)
         finally:
             await consumer.close()

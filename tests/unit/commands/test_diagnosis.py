@@ -11,7 +11,7 @@ from sidecar.client import (
 )
 from sidecar.client.errors import error_of
 from sidecar.commands.diagnosis import (
-    Finding,
+    Diagnosis,
     Level,
     failure,
     mend_of,
@@ -146,7 +146,7 @@ def test_each_drift_is_a_line() -> None:
 
 def test_the_worst_decides() -> None:
     """None at all is good."""
-    lines: list[Finding] = []
+    lines: list[Diagnosis] = []
     seen = [worst(lines)]
     for line in (ok("a", "b"), warning("a", "b", "c"), failure("a", "b", "c"), ok("a", "b")):
         lines.append(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import ALONE, FailureKind, Quota, Reason, Share, Verdict
+from sidecar.domain.model import FailureKind, Quota, Reason, Verdict
 
 ALLOWING = {
     "within_quota",
@@ -59,8 +59,3 @@ def test_only_minus_one_is_unlimited(limit: int, *, unlimited: bool) -> None:
     """A limit of 0 is a limit."""
     quota = Quota("ai_calls", limit=limit, used=0, remaining=limit, period="month", reset_at=0.0)
     assert quota.unlimited is unlimited
-
-
-def test_a_sidecar_of_one_process_has_the_whole_share() -> None:
-    """It is number 0 of 1."""
-    assert Share(0, 1) == ALONE

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from sidecar.domain.model import Quota
-from sidecar.domain.quota import read_instant, read_quota
+from sidecar.domain.quota import check_quota, read_instant, read_quota
 
 MEMBERS: Final[dict[str, Any]] = {
     "used": 12,
@@ -52,6 +52,7 @@ def test_possible_numbers(changes: dict[str, int]) -> None:
         {"remaining": -1},
         {"limit": -2, "remaining": -2},
         {"remaining": -5},
+        {"limit": -5, "remaining": -5},
         {"remaining": 26},
         {"used": -1},
         {"limit": 2**63, "remaining": 0},
@@ -84,6 +85,23 @@ def test_missing_member(member: str) -> None:
     assert read_quota(rest, "ai_calls") is None
 
 
+@pytest.mark.parametrize("remaining", [-1, -5])
+def test_a_refusal_may_have_less_than_nothing_left(remaining: int) -> None:
+    """It counts as zero; an unlimited quota has -1 all the same."""
+    members = {**MEMBERS, "used": 30, "remaining": remaining}
+    quota = check_quota(members, "ai_calls", refused=True)
+    assert quota == Quota("ai_calls", 25, 30, 0, "month", NOVEMBER)
+    assert check_quota(members, "ai_calls") == "remaining"
+    unlimited = check_quota({**members, "limit": -1}, "ai_calls", refused=True)
+    assert isinstance(unlimited, Quota) is (remaining == -1)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_what_is_malformed_is_named(member: str) -> None:
+    """For the log."""
+    assert check_quota({**MEMBERS, member: []}, "ai_calls") == member
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -96,6 +114,7 @@ def test_missing_member(member: str) -> None:
         "2025-10-31T19:00:00-0500",
         "2025-11-01T00:00:00.000Z",
         "2025-11-01T00:00:00.000000000Z",
+        "2025-11-01T00:00:00",
     ],
 )
 def test_same_instant(text: str) -> None:
@@ -106,7 +125,6 @@ def test_same_instant(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "2025-11-01T00:00:00",
         "2025-11-01",
         "2025-13-01T00:00:00Z",
         "2025-02-30T00:00:00Z",
@@ -123,5 +141,5 @@ def test_same_instant(text: str) -> None:
     ],
 )
 def test_no_instant(text: str) -> None:
-    """A time without an offset, or that no calendar has, is none."""
+    """A date alone, or a time that no calendar has, is none."""
     assert read_instant(text) is None

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.events.meaning import Effect, Event, NotAnEventError, effect_of, read_event
+from sidecar.events.meaning import (
+    EventEffect,
+    NotAnEventError,
+    PlatformEvent,
+    effect_of,
+    read_event,
+)
 
 
 def body(**members: Any) -> bytes:
@@ -18,24 +24,24 @@ def body(**members: Any) -> bytes:
 @pytest.mark.parametrize(
     ("name", "effect"),
     [
-        ("entitlement.granted", Effect.RIGHTS),
-        ("entitlement.revoked", Effect.RIGHTS),
-        ("org.updated", Effect.DENIALS),
-        ("sandbox.reset", Effect.DENIALS),
-        ("member.added", Effect.SEATS),
-        ("webhook.test", Effect.NOTHING),
-        ("invoice.paid", Effect.NOTHING),
-        ("entitlements.granted", Effect.NOTHING),
+        ("entitlement.granted", EventEffect.RIGHTS),
+        ("entitlement.revoked", EventEffect.RIGHTS),
+        ("org.updated", EventEffect.DENIALS),
+        ("sandbox.reset", EventEffect.DENIALS),
+        ("member.added", EventEffect.SEATS),
+        ("webhook.test", EventEffect.NOTHING),
+        ("invoice.paid", EventEffect.NOTHING),
+        ("entitlements.granted", EventEffect.NOTHING),
     ],
 )
-def test_each_family_makes_stale_what_it_changed(name: str, effect: Effect) -> None:
+def test_each_family_makes_stale_what_it_changed(name: str, effect: EventEffect) -> None:
     """And an unknown one nothing: the list of names is open."""
     assert effect_of(read_event(name, body(org_id="org_acme"))) is effect
 
 
 def test_an_event_of_no_org_makes_nothing_stale() -> None:
     """There is nobody to ask about."""
-    assert effect_of(read_event("org.updated", body(event="org.updated"))) is Effect.NOTHING
+    assert effect_of(read_event("org.updated", body(event="org.updated"))) is EventEffect.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -133,6 +139,6 @@ def test_what_is_no_event(name: str, content: bytes) -> None:
 def test_any_delivery_is_an_event_or_none(name: str, content: bytes) -> None:
     """No other error comes of it."""
     try:
-        assert isinstance(read_event(name, content), Event)
+        assert isinstance(read_event(name, content), PlatformEvent)
     except NotAnEventError:
         return

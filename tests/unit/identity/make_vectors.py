@@ -18,7 +18,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sidecar.domain.model import IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
 from tests.unit.identity.mint import (
     CLAIMS,
     ISSUER,

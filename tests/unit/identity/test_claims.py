@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.domain.model import Identity, IdentityFailure, Quota
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity, Quota
 from sidecar.identity.claims import Claims, read_claims
 from tests.unit.identity.mint import CLAIMS, ISSUER, NOW, changed
 

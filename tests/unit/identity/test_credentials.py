@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import BearerSource, CookieSource, Headers, IdentityFailure
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentityFailure
+from sidecar.domain.model import Headers
 from sidecar.identity.credentials import find_credential
 
 BB_AT = CookieSource("bb_at")

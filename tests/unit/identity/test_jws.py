@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
 from sidecar.identity.jws import LONGEST_TOKEN, Jws, decode_segment, read_jws, read_object
 from tests.unit.identity.mint import coded, compact
 

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from sidecar.domain.model import Identity, IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity
 from sidecar.identity.tokens import (
     SessionTrust,
     Trust,

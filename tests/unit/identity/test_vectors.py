@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from sidecar.domain.model import Identity, IdentityFailure
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity
 from sidecar.identity.jws import Jws, read_jws
 from sidecar.identity.keys import read_key_set
 from sidecar.identity.tokens import PlatformTrust, SessionTrust, Trust, verify

@@ -8,14 +8,8 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.model import (
-    BearerSource,
-    CookieSource,
-    Headers,
-    Identity,
-    IdentityFailure,
-    IdentitySource,
-)
+from sidecar.domain.credentials import BearerSource, CookieSource, IdentityFailure, IdentitySource
+from sidecar.domain.model import Headers, Identity
 from sidecar.domain.ports import Identities
 from sidecar.identity import tokens, verifier
 from sidecar.identity.jws import Jws
@@ -23,6 +17,7 @@ from sidecar.identity.keys import TrustedKey
 from sidecar.identity.keyset import KeySet, Pace
 from sidecar.identity.verifier import Verifier
 from tests.fakes.clock import TurnedClock
+from tests.loops import turn
 from tests.unit.identity.auth_host import AuthHost, pool_for
 from tests.unit.identity.heard import Heard
 from tests.unit.identity.mint import (
@@ -329,7 +324,7 @@ async def test_no_keys_were_ever_had(host: AuthHost, clock: TurnedClock, *, wait
 async def test_hanging_auth_host_hurts_no_known_key(host: AuthHost, clock: TurnedClock) -> None:
     """While a fetch hangs, tokens by known keys are verified, and an unknown one is given up."""
     host.publish(ONE)
-    keys = KeySet(pool_for(host.url), clock, Heard(), pace=Pace(timeout=0.05))
+    keys = KeySet(pool_for(host.url), clock, Heard(), pace=Pace(timeout=4.0))
     await keys.renew()
     clock.advance(30)
     host.hang()
@@ -337,6 +332,7 @@ async def test_hanging_auth_host_hurts_no_known_key(host: AuthHost, clock: Turne
     waiting = asyncio.create_task(outcome(identities, cookie(mint(TWO))))
     await host.asked(2)
     assert await outcome(identities, cookie(mint(ONE))) == "org_acme"
+    turn(4.0)
     assert await waiting == IdentityFailure.UNKNOWN_KEY
     await keys.close()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.inject.connections import Connections, Place
+from sidecar.inject.connections import ConnectionPlace, Connections
 
 
-async def taken(connections: Connections, ended: list[str], *names: str) -> list[Place]:
+async def taken(connections: Connections, ended: list[str], *names: str) -> list[ConnectionPlace]:
     """Take a place for each name; `ended` gets the name of one that is ended."""
     places = []
     for name in names:

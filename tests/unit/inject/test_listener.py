@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from sidecar.inject.connections import Connections, Place
-from sidecar.inject.listener import Listener
+from sidecar.inject.connections import ConnectionPlace, Connections
+from sidecar.inject.listener import WebhookListener
 from tests.plane import eventually
 from tests.unit.inject.test_certificate import make_certificate
 
@@ -23,7 +23,7 @@ MOST = 3
 class Greeting(asyncio.Protocol):
     """Says hello on a connection, and gives its place back at the end."""
 
-    def __init__(self, place: Place, connections: Connections) -> None:
+    def __init__(self, place: ConnectionPlace, connections: Connections) -> None:
         self._place = place
         self._connections = connections
 
@@ -66,7 +66,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Run a listener with few places."""
     certificate = make_certificate(tmp_path, "first")
     connections = Connections(MOST)
-    listener = Listener(
+    listener = WebhookListener(
         lambda place: Greeting(place, connections), connections, certificate.context()
     )
     port = listener.start("127.0.0.1", 0)

@@ -31,4 +31,4 @@ def test_there_is_one_record_for_each_resource() -> None:
 def test_a_notice_says_when_it_is_over() -> None:
     """In UTC, as the platform counts months."""
     text = notice_of("o", "p", QUOTA, 80).summary_text
-    assert text == ("20 of 25 ai_calls used in this month; it starts anew on 2025-11-01 00:00 UTC.")
+    assert text == "20 of 25 ai_calls used in this month; it starts again on 2025-11-01 00:00 UTC."

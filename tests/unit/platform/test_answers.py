@@ -51,6 +51,40 @@ def test_refusal() -> None:
     assert read(allowed=False, used=25, remaining=0) == Refused(quota)
 
 
+@pytest.mark.parametrize("remaining", [0, -1, -5])
+def test_a_refusal_may_have_used_more_than_the_limit(remaining: int) -> None:
+    """The contract allows both: it is no outage."""
+    quota = Quota("ai_calls", 25, 30, 0, "month", 1_761_955_200.0)
+    assert read(allowed=False, used=30, remaining=remaining) == Refused(quota)
+
+
+def test_a_time_without_an_offset_is_utc() -> None:
+    """As the contract says."""
+    assert read(reset_at="2025-11-01T00:00:00") == read()
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause", "detail"),
+    [
+        ({"reset_at": "soon"}, "reset_at", "reset_at is 'soon'"),
+        ({"remaining": 26}, "remaining", "remaining is 26"),
+        ({"resource": "api_calls"}, "resource", "resource is 'api_calls'"),
+        ({"allowed": 1}, "allowed", "allowed is 1"),
+        ({"allowed": False, "limit": -1, "remaining": -1}, "limit",
+         "the call is refused, and the quota is unlimited"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_malformed_is_named(changes: dict[str, object], cause: str, detail: str) -> None:
+    """For the log: the field, and its value in short."""
+    outcome = read(**changes)
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.detail) == (cause, detail)
+    missing = read_answer(200, JSON, b'{"resource":"ai_calls","allowed":true}', CHARGE)
+    assert isinstance(missing, Failed)
+    assert missing.detail == "limit is missing"
+
+
 def test_unlimited_is_a_grant() -> None:
     """Unlimited is granted here; whether it is the store being down is the engine's to tell."""
     outcome = read(limit=-1, remaining=-1)
@@ -98,7 +132,6 @@ def test_missing_member(member: str) -> None:
         {"period": 1},
         {"reset_at": "soon"},
         {"reset_at": 1761955200},
-        {"reset_at": "2025-11-01T00:00:00"},
     ],
     ids=str,
 )

@@ -9,8 +9,9 @@ from unittest import mock
 
 import pytest
 
+from sidecar.app.loop_watch import LoopWatch
 from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
-from sidecar.domain.stalls import LONGEST_SECONDS, LoopWatch
+from sidecar.domain.stalls import LONGEST_SECONDS
 from sidecar.http1.client import ClientConnection
 from sidecar.platform.breaker import BreakerState
 from tests.unit.client.scripted import (
@@ -246,6 +247,9 @@ async def test_nobody_listens() -> None:
             b.server.origin.port = closed.getsockname()[1]
             assert await b.consume() == CONNECT
         assert b.told == ["connect"]
+        [(cause, detail)] = b.causes
+        assert cause == "connect"
+        assert b.server.origin.authority in detail
 
 
 async def test_nobody_listens_any_more_at_the_retry() -> None:

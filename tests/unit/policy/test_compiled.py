@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import Action, ErrorFormat
+from sidecar.domain.choices import Action, ErrorFormat
 from sidecar.policy.compiled import Policy, Route, UnsafePath, effect_of
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.load import load_policy

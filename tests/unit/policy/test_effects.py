@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy.effects import Effect, Rank
-from sidecar.policy.paths import Reading
+from sidecar.policy.paths import PathReading
 
 FREE, METERED, DENIED = Rank.FREE, Rank.METERED, Rank.DENIED
 CHEAP, DEAR = Effect(METERED, 1), Effect(METERED, 5)
@@ -33,5 +33,5 @@ CHEAP, DEAR = Effect(METERED, 1), Effect(METERED, 5)
 )
 def test_may_stand_for(canonical: Effect, other: Effect, path: str, stands: bool) -> None:  # noqa: FBT001
     """The table of the policy reference."""
-    reading = Reading(tuple(path.split("/")), exact=True)
+    reading = PathReading(tuple(path.split("/")), exact=True)
     assert canonical.may_stand_for(other, slash=reading.slash, empty=reading.empty) is stands

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sidecar.policy.json_places import Place
+from sidecar.policy.json_places import PointerPlace
 
 
 def test_places_are_a_tree() -> None:
     """Each knows the pointers that end at it, and those that go on."""
-    root = Place([(0, ("a", "n")), (1, ("a",)), (2, ("a", "3", "b")), (3, ("x",))])
+    root = PointerPlace([(0, ("a", "n")), (1, ("a",)), (2, ("a", "3", "b")), (3, ("x",))])
     assert (root.all, root.ends) == ((0, 1, 2, 3), ())
     a = root.keys["a"]
     assert (a.all, a.ends) == ((0, 1, 2), (1,))
@@ -18,18 +18,20 @@ def test_places_are_a_tree() -> None:
 
 def test_keys_of_one_folding_are_found_together() -> None:
     """So that a key can be compared with every token in one look."""
-    root = Place([(0, ("n",)), (1, ("N",)), (2, ("Straße",))])
+    root = PointerPlace([(0, ("n",)), (1, ("N",)), (2, ("Straße",))])
     assert root.folded == {"n": ["n", "N"], "strasse": ["Straße"]}
 
 
 def test_the_longest_way_to_write_a_key_is_known() -> None:
     """A longer key, as written, is not compared: the key may be folded, and all in escapes."""
-    root = Place([(0, ("ß",)), (1, ("n",))])
+    root = PointerPlace([(0, ("ß",)), (1, ("n",))])
     written = '"' + "\\ud83d\\ude00" * 2 + '"'
     assert root.longest_key == len(written)
 
 
 def test_indexes_are_those_of_rfc_6901() -> None:
     """No sign, no zeros in front, no dash."""
-    root = Place([(number, (token,)) for number, token in enumerate(("0", "-1", "01", "-", "10"))])
+    root = PointerPlace(
+        [(number, (token,)) for number, token in enumerate(("0", "-1", "01", "-", "10"))]
+    )
     assert sorted(root.indexes) == [0, 10]

@@ -12,7 +12,14 @@ from types import FrameType
 
 import pytest
 
-from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Opaque, Unreadable
+from sidecar.policy.json_pointer import (
+    Array,
+    JsonPointer,
+    Missing,
+    Opaque,
+    PointerResult,
+    Unreadable,
+)
 from sidecar.policy.json_reader import MAX_DEPTH, MAX_NUMBER, WORK, JsonReader
 from sidecar.policy.json_text import Piece, pieces_of
 from sidecar.policy.json_values import MAX_TEXT
@@ -31,7 +38,7 @@ SIZE = 1 << 18
         ("/e^f", 3), ("/g|h", 4), ("/i\\j", 5), ('/k"l', 6), ("/ ", 7), ("/m~0n", 8),
     ],
 )  # fmt: skip
-def test_examples_of_the_rfc(pointer: str, value: Finding) -> None:
+def test_examples_of_the_rfc(pointer: str, value: PointerResult) -> None:
     """RFC 6901, section 5."""
     assert find(RFC_DOCUMENT, pointer) == value
 
@@ -55,7 +62,7 @@ def test_missing(pointer: str) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("frame", [b'{"n":%b}', b'{"a":1, "n" : %b ,\n"b":[2]}', b'{"\\u006e":%b}'])
-def test_values(text: bytes, value: Finding, frame: bytes) -> None:
+def test_values(text: bytes, value: PointerResult, frame: bytes) -> None:
     """Numbers, names and literals are read; of containers only what they are, and a length."""
     found = find(frame % text, "/n")
     assert (type(found), found) == (type(value), value)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from sidecar.policy.json_pointer import Array, Finding, JsonPointer, Missing, Opaque
+from sidecar.policy.json_pointer import Array, JsonPointer, Missing, Opaque, PointerResult
 from sidecar.policy.json_reader import MAX_DEPTH, MAX_NUMBER
 from sidecar.policy.json_short import LONGEST, ShortReader
 from sidecar.policy.json_values import MAX_TEXT
 
 
-def short(body: bytes, *pointers: str) -> tuple[Finding, ...] | None:
+def short(body: bytes, *pointers: str) -> tuple[PointerResult, ...] | None:
     """Read a body along pointers, if it is one for orjson."""
     return ShortReader([JsonPointer.parse(each) for each in pointers]).read(body)
 

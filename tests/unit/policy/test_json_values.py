@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.policy.json_pointer import Opaque, Value
+from sidecar.policy.json_pointer import JsonValue, Opaque
 from sidecar.policy.json_values import MAX_TEXT, decoded_string, scalar_of
 
 
@@ -16,7 +16,7 @@ from sidecar.policy.json_values import MAX_TEXT, decoded_string, scalar_of
         (b'"' + b"x" * (MAX_TEXT - 1) + b'"', Opaque()),
     ],
 )  # fmt: skip
-def test_scalars(raw: bytes, value: Value) -> None:
+def test_scalars(raw: bytes, value: JsonValue) -> None:
     """Whole numbers stay whole, and a text that is too long is not read."""
     found = scalar_of(raw)
     assert found == value

@@ -7,11 +7,9 @@ import os
 
 import pytest
 
-from sidecar.domain.model import (
+from sidecar.domain.choices import (
     Accuracy,
     Action,
-    BearerSource,
-    CookieSource,
     Enforcement,
     ErrorFormat,
     OnOverQuota,
@@ -19,6 +17,7 @@ from sidecar.domain.model import (
     OnReplay,
     Refund,
 )
+from sidecar.domain.credentials import BearerSource, CookieSource
 from sidecar.policy.amounts import ConstantAmount, HeaderAmount, JsonAmount, Scale
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy
 from sidecar.policy.json_pointer import JsonPointer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy import path_steps as steps
-from sidecar.policy.path_steps import STEPS, Step, fold_case
+from sidecar.policy.path_steps import STEPS, PathStep, fold_case
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ from sidecar.policy.path_steps import STEPS, Step, fold_case
         (steps.strip_last_slash, "//", "/"),
     ],
 )
-def test_step(step: Step, before: str, after: str) -> None:
+def test_step(step: PathStep, before: str, after: str) -> None:
     """Each does one thing."""
     assert step(before) == after
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_plain_path_stays(step: Step) -> None:
+def test_a_plain_path_stays(step: PathStep) -> None:
     """No step changes what has one spelling."""
     assert step("/api/v1/chat.json") == "/api/v1/chat.json"
 

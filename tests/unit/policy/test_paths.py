@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.policy.paths import (
     MAX_READINGS,
-    Reading,
+    PathReading,
     Readings,
     Segments,
     UnsafePath,
@@ -166,12 +166,12 @@ def test_a_double_encoded_nul_cuts_the_path() -> None:
 
 def test_path_in_another_case_is_read_exactly_as_well() -> None:
     """A product may mind case although the policy does not."""
-    assert read("/a/B") == Readings(("a", "b"), (Reading(("a", "B"), exact=True),))
+    assert read("/a/B") == Readings(("a", "b"), (PathReading(("a", "B"), exact=True),))
 
 
 def test_patterns_in_upper_case_make_plain_paths_ambiguous() -> None:
     """A product that minds case does not know `/a` where the policy says `/A`."""
-    assert read("/a", patterns_fold=True).others == (Reading(("a",), exact=True),)
+    assert read("/a", patterns_fold=True).others == (PathReading(("a",), exact=True),)
 
 
 @pytest.mark.parametrize("raw", ["/A/b", "/A/b/"])
@@ -186,4 +186,4 @@ def test_a_reading_knows_its_trailing_slash() -> None:
     """It is forgiven more than another spelling."""
     assert [(reading.slash, reading.empty) for reading in read("/a/").others] == [(True, True)]
     assert ("", "a") in {reading.segments for reading in read("//a").others if reading.empty}
-    assert not Reading((), exact=True).slash
+    assert not PathReading((), exact=True).slash

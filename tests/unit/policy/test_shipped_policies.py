@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from sidecar.domain.model import Action, Enforcement, ErrorFormat, OnPlatformError, OnReplay
+from sidecar.domain.choices import Action, Enforcement, ErrorFormat, OnPlatformError, OnReplay
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Policy, Route
 from sidecar.policy.load import load_policy

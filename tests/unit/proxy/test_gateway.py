@@ -8,15 +8,9 @@ import logging
 import orjson
 import pytest
 
-from sidecar.domain.model import (
-    Call,
-    Decision,
-    ErrorFormat,
-    Execution,
-    Reason,
-    RequestIdOrigin,
-)
-from sidecar.http1.framing import Body
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.model import AttemptEnd, Call, Decision, Reason, RequestIdOrigin
+from sidecar.http1.framing import BodyFraming
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.relay import Relay
 from sidecar.settings.run import Limits
@@ -79,7 +73,7 @@ async def test_an_allowed_call_is_told_and_settled() -> None:
         ("forwarded", "route"),
         ("finished", Reason.WITHIN_QUOTA, 200),
     ]
-    assert stage.engine.executions == [Execution.DONE]
+    assert stage.engine.executions == [AttemptEnd.DONE]
 
 
 async def test_a_refused_call_is_told_and_not_forwarded() -> None:
@@ -95,7 +89,7 @@ async def test_a_5xx_of_the_product_is_a_failed_attempt() -> None:
     async with ScriptedUpstream(broken) as upstream, staged(upstream=upstream) as stage:
         answer = await stage.ask(GET)
     assert (answer.status, answer.reason, answer.body) == (503, b"Busy", b"no")
-    assert stage.engine.executions == [Execution.FAILED]
+    assert stage.engine.executions == [AttemptEnd.FAILED]
 
 
 async def test_a_marked_answer_says_so() -> None:
@@ -193,7 +187,7 @@ async def test_a_client_that_leaves_as_its_answer_ends_takes_no_connection_along
     leaver: list[ServerConnection] = []
     on_end = Relay.on_end
 
-    def leaves_as_it_ends(self: Relay, data: bytes, body: Body) -> None:
+    def leaves_as_it_ends(self: Relay, data: bytes, body: BodyFraming) -> None:
         on_end(self, data, body)
         if not leaver:  # as `connection_lost` does, in the same turn of the loop
             leaver.append(self._client)
@@ -213,7 +207,7 @@ async def test_a_client_that_leaves_as_its_answer_ends_takes_no_connection_along
         await eventually(lambda: stage.gateway.drain.inflight == 2)
         upstream.answer.set()
         assert (await second.answer()).status == 200
-        assert stage.engine.executions == [Execution.DONE, Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE, AttemptEnd.DONE]
 
 
 async def test_a_client_that_leaves_while_connecting_reaches_nobody() -> None:
@@ -231,7 +225,7 @@ async def test_a_client_that_leaves_while_connecting_reaches_nobody() -> None:
             await eventually(lambda: stage.gateway.drain.inflight == 2)
             second.reset()
         await eventually(lambda: stage.gateway.drain.inflight == 1)
-        assert stage.engine.executions == [Execution.UNREACHED]
+        assert stage.engine.executions == [AttemptEnd.UNREACHED]
         assert len(upstream.requests) == 1
 
 
@@ -244,7 +238,7 @@ async def test_a_body_that_breaks_late_ends_both_sides() -> None:
             await eventually(lambda: len(upstream.requests) == 1)
             await client.send(b"xyz\r\n" + GET)
             assert statuses(await client.rest()) == (400,)
-        assert stage.engine.executions == [Execution.DONE]
+        assert stage.engine.executions == [AttemptEnd.DONE]
         assert stage.observer.of("finished") == [(Reason.WITHIN_QUOTA, 400)]
         await eventually(lambda: upstream.open_connections == 0)
         assert not upstream.requests[0].complete
@@ -281,7 +275,7 @@ async def test_a_body_that_breaks_during_the_decision_reaches_nobody() -> None:
         engine.release.set()
         assert statuses(await client.rest()) == (400,)
         assert upstream.untouched
-        assert engine.executions == [Execution.UNREACHED]
+        assert engine.executions == [AttemptEnd.UNREACHED]
 
 
 async def test_a_second_try_is_forwarded_once() -> None:
@@ -320,8 +314,8 @@ async def test_an_upstream_that_is_gone_for_good_is_told() -> None:
         if not connection.closing:
             connection.transport.resume_reading()
         assert (await asked).status == 502
-        second = Execution.UNREACHED if PROVABLE else Execution.FAILED
-        assert stage.engine.executions == [Execution.DONE, second]
+        second = AttemptEnd.UNREACHED if PROVABLE else AttemptEnd.FAILED
+        assert stage.engine.executions == [AttemptEnd.DONE, second]
 
 
 async def test_why_the_product_cannot_be_reached_is_logged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -39,6 +40,23 @@ async def test_connections_are_counted() -> None:
         async with stage.client(), stage.client():
             await eventually(lambda: stage.server.open_connections == 2)
         await eventually(lambda: stage.server.open_connections == 0)
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_flood_of_connections_is_accepted_one_in_an_iteration() -> None:
+    """What is under way has its turn between two of them: uvloop accepts no second one."""
+    async with staged() as stage:
+        port = stage.server._listener.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        with contextlib.ExitStack() as flood:
+            for _ in range(50):
+                client = flood.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", port))
+            before = 0
+            while before < 50:
+                await asyncio.sleep(0)
+                assert stage.server.open_connections <= before + 1
+                before = stage.server.open_connections
 
 
 async def test_the_kernel_probes_silent_clients() -> None:

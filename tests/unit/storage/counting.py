@@ -13,7 +13,7 @@ from sidecar.storage.redis_attempts import RedisAttempts
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds for a number where Redis answers: a busy machine takes longer than a call would wait."""
 
 SCOPE = scope_of(

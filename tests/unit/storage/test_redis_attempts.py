@@ -15,7 +15,8 @@ from sidecar.domain.model import RequestIdOrigin
 from sidecar.storage import redis_attempts
 from sidecar.storage.redis_attempts import CONNECTIONS, TIMEOUT_SECONDS, RedisAttempts
 from sidecar.storage.redis_client import EXPIRY_SECONDS
-from tests.redis_server import RedisServer, free_port, redis_server
+from tests.free_ports import free_port
+from tests.redis_server import RedisServer, redis_server
 from tests.unit.admission.scene import Scene
 from tests.unit.storage.counting import PATIENCE, SCOPE, counting, problem_of, until, well
 from tests.unit.storage.wires import wire

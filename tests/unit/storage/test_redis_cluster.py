@@ -12,7 +12,8 @@ from redis.crc import key_slot
 
 from sidecar.storage import redis_attempts
 from sidecar.storage.redis_attempts import RedisAttempts
-from tests.redis_server import RedisServer, free_port, redis_server
+from tests.free_ports import free_port
+from tests.redis_server import RedisServer, redis_server
 from tests.unit.storage.counting import counting, problem_of, until, well
 
 SCOPES = [bytes([n]) * 32 for n in range(40)]

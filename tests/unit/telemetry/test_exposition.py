@@ -8,7 +8,9 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from sidecar.domain.model import Decision, FailureKind, IdentityFailure, OnReplay, Quota, Reason
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Decision, FailureKind, Quota, Reason
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics

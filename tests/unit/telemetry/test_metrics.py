@@ -2,16 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    FailureKind,
-    IdentityFailure,
-    Loss,
-    OnReplay,
-    Quota,
-    Reason,
-)
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Charge, Decision, FailureKind, Loss, Quota, Reason
 from sidecar.domain.ports import (
     AdmissionObserver,
     IdentityObserver,

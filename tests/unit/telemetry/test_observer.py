@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.domain.model import Charge, Decision, FailureKind, Loss, OnReplay, Reason
+from sidecar.domain.choices import OnReplay
+from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
 from sidecar.telemetry.observer import Observer
 
 
@@ -55,6 +56,26 @@ def test_what_waiting_does_not_mend_is_an_error(
     assert events() == [("ERROR", "platform_refuses")]
     assert caplog.records[0].__dict__["mend"]
     assert observer.snapshot().values["platform_degraded_total"][kind.value,] == 1
+
+
+def test_a_cause_is_logged_when_it_changes(
+    events: Callable[[], list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And again after the platform has answered; with what to do about it."""
+    observer = Observer(version="0")
+    tls = Failed(FailureKind.CONNECT, "tls", "certificate has expired")
+    answer = Failed(FailureKind.MALFORMED, "reset_at", "reset_at is 'soon'")
+    for failed in (tls, tls, answer, answer):
+        observer.consume_failed(failed)
+    observer.quota_seen("a", Quota("ai_calls", 25, 12, 13, "month", 1.0))
+    observer.consume_failed(answer)
+    assert [name for _, name in events()] == [
+        "platform_not_reached", "platform_malformed", "platform_malformed"
+    ]  # fmt: skip
+    first, second, _ = (record.__dict__ for record in caplog.records)
+    assert (first["cause"], first["detail"]) == ("tls", "certificate has expired")
+    assert "CA" in first["hint"]
+    assert (second["field"], second["detail"]) == ("reset_at", "reset_at is 'soon'")
 
 
 def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]]) -> None:

@@ -11,7 +11,7 @@ from sidecar.workers.conditions import (
     PATIENCE_SECONDS,
     UNKNOWN,
     Absence,
-    Place,
+    WorkerPlace,
     failure_of,
     workers_of,
     worst_of,
@@ -23,13 +23,13 @@ GONE = Absence(1_000_000_000.0, "it ended with status -9 and is being replaced")
 
 def test_all_serve() -> None:
     """Nothing to report."""
-    workers = workers_of([Place(0), Place(1)], draining=False)
+    workers = workers_of([WorkerPlace(0), WorkerPlace(1)], draining=False)
     assert (workers.ok, workers.detail) == (True, "2 of 2 serve")
 
 
 def test_a_worker_that_is_gone_is_named_and_the_others_take_its_calls() -> None:
     """Which one, since when and why; the kernel gives it no calls, so it keeps none away."""
-    workers = workers_of([Place(0), Place(1, absent=GONE)], draining=False)
+    workers = workers_of([WorkerPlace(0), WorkerPlace(1, absent=GONE)], draining=False)
     assert workers.ok
     assert workers.detail == (
         "1 of 2 serve; worker 1 is gone since 2001-09-09T01:46:40Z:"
@@ -39,19 +39,21 @@ def test_a_worker_that_is_gone_is_named_and_the_others_take_its_calls() -> None:
 
 def test_a_stuck_worker_is_unready() -> None:
     """The kernel still gives it its share of the calls, and they wait."""
-    workers = workers_of([Place(0), Place(1, silent_since=1_000_000_000.0)], draining=False)
+    workers = workers_of(
+        [WorkerPlace(0), WorkerPlace(1, silent_since=1_000_000_000.0)], draining=False
+    )
     assert not workers.ok
     assert "worker 1 has not answered since 2001-09-09T01:46:40Z" in workers.detail
 
 
 def test_no_worker_at_all_is_unready() -> None:
     """No call could be answered."""
-    assert not workers_of([Place(0, absent=GONE)], draining=False).ok
+    assert not workers_of([WorkerPlace(0, absent=GONE)], draining=False).ok
 
 
 def test_in_a_drain_the_workers_may_end() -> None:
     """The drain is why it is unready, and the only reason."""
-    workers = workers_of([Place(0, absent=GONE), Place(1, absent=GONE)], draining=True)
+    workers = workers_of([WorkerPlace(0, absent=GONE), WorkerPlace(1, absent=GONE)], draining=True)
     now = replace(worst_of([]), draining=True, workers=workers)
     checks = assess(now).checks
     assert [name for name, check in checks.items() if not check.ok] == ["drain"]
@@ -83,7 +85,7 @@ def test_the_smallest_key_set_counts() -> None:
 
 def test_failed_is_what_has_no_worker_for_long() -> None:
     """Gone or stuck, all of them, for a minute since the last one was lost."""
-    places = [Place(0, absent=Absence(50.0, "")), Place(1, silent_since=100.0)]
+    places = [WorkerPlace(0, absent=Absence(50.0, "")), WorkerPlace(1, silent_since=100.0)]
     assert failure_of(places, 100.0 + PATIENCE_SECONDS - 1) == ""
     assert "1970-01-01T00:01:40Z" in failure_of(places, 100.0 + PATIENCE_SECONDS)
-    assert failure_of([*places, Place(2)], 10_000.0) == ""
+    assert failure_of([*places, WorkerPlace(2)], 10_000.0) == ""

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Share
+from sidecar.domain.share import Share
 from sidecar.workers.fleet import Fleet, _pause_after
 from sidecar.workers.link import Orders
 from tests.e2e.harness import SESSION_SECRET, Place, policy, soon, stack

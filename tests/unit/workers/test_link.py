@@ -8,8 +8,8 @@ import socket
 import pytest
 import uvloop
 
-from sidecar.admin.state import View
-from sidecar.workers.link import Command, Done, Failed, Link, LinkClosedError
+from sidecar.admin.state import AdminView
+from sidecar.workers.link import Command, Done, Link, LinkClosedError, WorkerFailed
 
 
 async def _pair() -> tuple[Link, Link]:
@@ -23,11 +23,11 @@ async def _pair() -> tuple[Link, Link]:
 async def test_a_message_arrives_as_it_was_sent() -> None:
     """Values go over whole, in order, both ways."""
     ours, theirs = await _pair()
-    await ours.send(View.COUNTS)
+    await ours.send(AdminView.COUNTS)
     await ours.send(Command.DRAIN)
-    await theirs.send(Failed("no"))
-    assert [await theirs.receive(), await theirs.receive()] == [View.COUNTS, Command.DRAIN]
-    assert await ours.receive() == Failed("no")
+    await theirs.send(WorkerFailed("no"))
+    assert [await theirs.receive(), await theirs.receive()] == [AdminView.COUNTS, Command.DRAIN]
+    assert await ours.receive() == WorkerFailed("no")
     ours.close()
     theirs.close()
 
@@ -36,8 +36,8 @@ async def test_a_large_message_arrives_whole() -> None:
     """A message may be far longer than what a socket takes at once."""
     ours, theirs = await _pair()
     text = "x" * 5_000_000
-    sending = asyncio.ensure_future(ours.send(Failed(text)))
-    assert await theirs.receive() == Failed(text)
+    sending = asyncio.ensure_future(ours.send(WorkerFailed(text)))
+    assert await theirs.receive() == WorkerFailed(text)
     await sending
     ours.close()
     theirs.close()
@@ -63,7 +63,7 @@ def test_sending_on_a_closed_link_is_one_error(loop: str) -> None:
         await asyncio.sleep(0.01)
         for _ in range(3):
             with pytest.raises(LinkClosedError):
-                await ours.send(Failed("x" * 1_000_000))
+                await ours.send(WorkerFailed("x" * 1_000_000))
 
     if loop == "uvloop":
         uvloop.run(send())

@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 
-from sidecar.admin.state import View
+from sidecar.admin.state import AdminView
 from sidecar.telemetry.snapshot import Snapshot, merge
 from sidecar.workers import process
-from sidecar.workers.link import Command, Counts, Done, Found, Link, Quotas, Up
+from sidecar.workers.link import Command, Done, Found, Link, Up, WorkerCounts, WorkerQuotas
 from sidecar.workers.process import WorkerProcess
 
 Process = asyncio.subprocess.Process
@@ -60,22 +60,22 @@ async def test_a_silent_worker_keeps_what_it_said_last_and_is_waited_for_once(
     """A scrape shows its last counts; the next one does not wait, nor ask again."""
     monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.05)
     async with linked() as (worker, far):
-        asking = asyncio.create_task(worker.ask(View.COUNTS))
+        asking = asyncio.create_task(worker.ask(AdminView.COUNTS))
         await far.receive()
-        await far.send(Counts(0, counted(3), last=True))
+        await far.send(WorkerCounts(0, counted(3), last=True))
         await asking
         assert not worker.silent_seconds
-        assert await worker.ask(View.COUNTS) is None  # in 0.05 s
+        assert await worker.ask(AdminView.COUNTS) is None  # in 0.05 s
         monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.001)
         assert worker.silent_seconds > 0
-        assert await worker.ask(View.COUNTS) is None
+        assert await worker.ask(AdminView.COUNTS) is None
         assert merge(worker.counts) == counted(3)
-        assert await far.receive() is View.COUNTS
-        await far.send(Counts(0, counted(5), last=True))  # late, and kept
+        assert await far.receive() is AdminView.COUNTS
+        await far.send(WorkerCounts(0, counted(5), last=True))  # late, and kept
         monkeypatch.setattr(process, "_ANSWER_SECONDS", 5.0)
-        asking = asyncio.create_task(worker.ask(View.QUOTAS))
-        assert await far.receive() is View.QUOTAS  # the other question was not repeated
-        await far.send(Quotas(()))
+        asking = asyncio.create_task(worker.ask(AdminView.QUOTAS))
+        assert await far.receive() is AdminView.QUOTAS  # the other question was not repeated
+        await far.send(WorkerQuotas(()))
         await asking
         assert merge(worker.counts) == counted(5)
         assert not worker.silent_seconds
@@ -85,24 +85,24 @@ async def test_counts_change_when_all_parts_are_there() -> None:
     """With half of them, a counter would go backwards."""
     async with linked() as (worker, far):
         for units in (1, 2):
-            asking = asyncio.create_task(worker.ask(View.COUNTS))
+            asking = asyncio.create_task(worker.ask(AdminView.COUNTS))
             await far.receive()
-            await far.send(Counts(0, counted(units), last=False))
+            await far.send(WorkerCounts(0, counted(units), last=False))
             assert merge(worker.counts) == (Snapshot() if units == 1 else counted(2))
-            await far.send(Counts(1, counted(units), last=True))
+            await far.send(WorkerCounts(1, counted(units), last=True))
             await asking
             assert merge(worker.counts) == counted(2 * units)
 
 
-async def test_the_last_words_of_a_worker_are_taken_in() -> None:
+async def test_the_last_counts_of_a_worker_are_received() -> None:
     """It sends its counts unasked, also in the middle of an answer that it then cuts off."""
     async with linked() as (worker, far):
-        asking = asyncio.create_task(worker.ask(View.COUNTS))
+        asking = asyncio.create_task(worker.ask(AdminView.COUNTS))
         await far.receive()
-        await far.send(Counts(0, counted(1), last=False))
-        await far.send(Counts(0, counted(7), last=True))
+        await far.send(WorkerCounts(0, counted(1), last=False))
+        await far.send(WorkerCounts(0, counted(7), last=True))
         far.close()
-        await worker.last_words()
+        await worker.receive_last_counts()
         assert merge(worker.counts) == counted(7)
         await asking
 
@@ -111,9 +111,9 @@ async def test_a_worker_that_is_gone_answers_nothing(caplog: pytest.LogCaptureFi
     """Neither waits for it, nor is it reported as silent: its end is."""
     async with linked() as (worker, far):
         far.close()
-        await worker.last_words()
-        await worker.tell(Command.DRAIN)
-        assert await worker.ask(View.CONDITION) is None
+        await worker.receive_last_counts()
+        await worker.order(Command.DRAIN)
+        assert await worker.ask(AdminView.CONDITION) is None
         assert worker.condition is None
     assert caplog.messages == []
 
@@ -124,5 +124,5 @@ async def test_an_order_without_an_answer_is_reported(
     """The log says which worker, and what it was to do."""
     monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.01)
     async with linked() as (worker, _):
-        await worker.tell(Command.DRAIN)
+        await worker.order(Command.DRAIN)
     assert caplog.messages == ["worker_silent"]

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sidecar.admin.state import View
-from sidecar.domain.model import Share
+from sidecar.admin.state import AdminView
+from sidecar.domain.share import Share
 from sidecar.workers.conditions import UNKNOWN
 from sidecar.workers.link import Condition, Found
 from sidecar.workers.supervisor import Supervisor
@@ -167,13 +167,13 @@ async def test_a_stuck_worker_is_not_sent_the_policy_again_and_again(
             async def ask(self, _: object) -> None:
                 """Answer nothing."""
 
-            async def tell(self, order: object) -> None:
+            async def order(self, order: object) -> None:
                 """Keep the order."""
                 sent.append((self.silent_seconds, order))
 
         monkeypatch.setattr(supervisor._fleet, "serving", {0: Worker(9.0), 1: Worker(0.0)})
-        await supervisor.refresh(View.CONDITION)
-        await asyncio.gather(*supervisor._telling)
+        await supervisor.refresh(AdminView.CONDITION)
+        await asyncio.gather(*supervisor._orders_sent)
     assert sent == [(0.0, Found(content))]
 
 
@@ -185,7 +185,7 @@ async def test_each_worker_has_its_share_of_the_limits() -> None:
             around.place.environ,
             around.place.policy_file.read_bytes(),
         )
-        shares = [supervisor._orders(index).share for index in range(3)]
+        shares = [supervisor._orders_for(index).share for index in range(3)]
     assert shares == [Share(0, 3), Share(1, 3), Share(2, 3)]
 
 

@@ -14,8 +14,8 @@ from signal import SIGTERM
 import httpx
 import pytest
 
-from sidecar.admin.state import View
-from sidecar.domain.model import ALONE
+from sidecar.admin.state import AdminView
+from sidecar.domain.share import ALONE
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import Problem
 from sidecar.settings.run import Settings
@@ -24,14 +24,14 @@ from sidecar.telemetry.snapshot import Snapshot, merge
 from sidecar.workers.link import (
     Command,
     Condition,
-    Counts,
     Done,
-    Failed,
     Found,
     Link,
     LinkClosedError,
     Orders,
     Up,
+    WorkerCounts,
+    WorkerFailed,
 )
 from tests.e2e.harness import SESSION_SECRET, policy, stack
 
@@ -64,7 +64,7 @@ async def counts_of(link: Link) -> Snapshot:
     parts: list[Snapshot] = []
     while True:
         message = await link.receive()
-        assert isinstance(message, Counts)
+        assert isinstance(message, WorkerCounts)
         assert message.number == len(parts)
         parts.append(message.part)
         if message.last:
@@ -78,10 +78,10 @@ async def test_a_worker_tells_its_port_and_looks_at_itself() -> None:
         assert isinstance(up, Up)
         async with httpx.AsyncClient() as client:
             await client.get(f"http://127.0.0.1:{up.port}/health")
-        await link.send(View.COUNTS)
+        await link.send(AdminView.COUNTS)
         counts = await counts_of(link)
         assert sum(counts.values["requests_total"].values()) == 1
-        await link.send(View.CONDITION)
+        await link.send(AdminView.CONDITION)
         condition = await link.receive()
         assert isinstance(condition, Condition)
         assert not condition.circumstances.draining
@@ -121,7 +121,7 @@ async def test_a_worker_does_as_it_is_asked() -> None:
         await link.receive()
         await link.send(Command.DRAIN)
         assert await link.receive() == Done()
-        await link.send(View.CONDITION)
+        await link.send(AdminView.CONDITION)
         condition = await link.receive()
         assert isinstance(condition, Condition)
         assert condition.circumstances.draining
@@ -140,11 +140,11 @@ async def test_a_worker_takes_the_policy_that_it_is_sent() -> None:
                 await link.send(found)
                 assert await link.receive() == Done()
                 assert (await client.get(elsewhere)).status_code == 403
-        await link.send(View.CONDITION)
+        await link.send(AdminView.CONDITION)
         condition = await link.receive()
         assert isinstance(condition, Condition)
         assert condition.circumstances.policy_problem == "p:1:1: it is bad"
-        await link.send(View.COUNTS)
+        await link.send(AdminView.COUNTS)
         reloads = (await counts_of(link)).values["policy_reload_total"]
         assert (reloads["loaded",], reloads["rejected",]) == (1, 1)
 
@@ -168,6 +168,6 @@ async def test_a_worker_that_cannot_start_says_why() -> None:
             settings = replace(settings, listen=Address("127.0.0.1", port))
             async with worker(settings) as (link, process):
                 answer = await link.receive()
-                assert isinstance(answer, Failed)
+                assert isinstance(answer, WorkerFailed)
                 assert "cannot be listened on" in answer.text
                 assert await asyncio.wait_for(process.wait(), 10) == 2

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.admission.journal import Purpose
 from sidecar.admission.moment import Moment
 from sidecar.admission.steps import IllegalStep
-from sidecar.domain.model import Execution, OnReplay, Reason, Refund, RequestIdOrigin
+from sidecar.domain.choices import OnReplay, Refund
+from sidecar.domain.model import AttemptEnd, Reason, RequestIdOrigin
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import Scene
 
@@ -14,23 +16,23 @@ from tests.unit.admission.scene import Scene
 @pytest.mark.parametrize(
     ("refund", "execution", "next_reason"),
     [
-        (Refund.NEVER, Execution.UNREACHED, Reason.WITHIN_QUOTA),
-        (Refund.UNREACHED, Execution.DONE, Reason.WITHIN_QUOTA),
-        (Refund.UNREACHED, Execution.FAILED, Reason.WITHIN_QUOTA),
-        (Refund.UNREACHED, Execution.UNREACHED, Reason.CREDITED),
-        (Refund.FAILED, Execution.DONE, Reason.WITHIN_QUOTA),
-        (Refund.FAILED, Execution.FAILED, Reason.CREDITED),
-        (Refund.FAILED, Execution.UNREACHED, Reason.CREDITED),
+        (Refund.NEVER, AttemptEnd.UNREACHED, Reason.WITHIN_QUOTA),
+        (Refund.UNREACHED, AttemptEnd.DONE, Reason.WITHIN_QUOTA),
+        (Refund.UNREACHED, AttemptEnd.FAILED, Reason.WITHIN_QUOTA),
+        (Refund.UNREACHED, AttemptEnd.UNREACHED, Reason.CREDITED),
+        (Refund.FAILED, AttemptEnd.DONE, Reason.WITHIN_QUOTA),
+        (Refund.FAILED, AttemptEnd.FAILED, Reason.CREDITED),
+        (Refund.FAILED, AttemptEnd.UNREACHED, Reason.CREDITED),
     ],
 )
 async def test_a_refunded_attempt_pays_for_the_next(
-    refund: Refund, execution: Execution, next_reason: Reason
+    refund: Refund, execution: AttemptEnd, next_reason: Reason
 ) -> None:
     """The platform has no refund call, and needs none."""
     scene = Scene(refund=refund)
     first = await scene.decide()
     assert first.permit is not None
-    scene.engine.settle(first.permit, execution)
+    scene.engine.attempt_ended(first.permit, execution)
     assert (await scene.decide()).reason is next_reason
 
 
@@ -40,7 +42,7 @@ async def test_a_credited_call_that_did_not_happen_gives_its_credit_back() -> No
     for _ in range(3):
         decision = await scene.decide()
         assert decision.permit is not None
-        scene.engine.settle(decision.permit, Execution.UNREACHED)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert len(scene.honest.asked) == 1
     assert scene.books.credits.units(scene.clock.time()) == 1
 
@@ -51,7 +53,7 @@ async def test_a_refund_after_its_period_is_worth_nothing() -> None:
     decision = await scene.decide()
     assert decision.permit is not None
     scene.clock.advance(21 * 86_400)
-    scene.engine.settle(decision.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert not scene.books.credits
 
 
@@ -61,7 +63,7 @@ async def test_a_journalled_call_that_did_not_happen_is_withdrawn() -> None:
     scene.platform.now = UnreachableQuotas()
     decision = await scene.decide()
     assert decision.permit is not None
-    scene.engine.settle(decision.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert len(scene.books.journal) == 0
 
 
@@ -71,10 +73,10 @@ async def test_a_journalled_call_that_may_have_been_counted_is_settled_instead()
     scene.platform.now = AnswerLosingQuotas(scene.store)
     decision = await scene.decide()
     assert decision.permit is not None
-    scene.engine.settle(decision.permit, Execution.UNREACHED)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     entry = scene.books.journal.take(Moment.of(scene.clock))
     assert entry is not None
-    assert entry.purpose == "settle"
+    assert entry.purpose is Purpose.RECLAIM
 
 
 async def test_an_executed_journalled_call_becomes_reportable_only_then() -> None:
@@ -84,19 +86,19 @@ async def test_an_executed_journalled_call_becomes_reportable_only_then() -> Non
     decision = await scene.decide()
     assert decision.permit is not None
     assert scene.books.journal.pending == 0
-    scene.engine.settle(decision.permit, Execution.DONE)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
     assert scene.books.journal.pending == 1
 
 
-@pytest.mark.parametrize("execution", [Execution.UNREACHED, Execution.FAILED])
+@pytest.mark.parametrize("execution", [AttemptEnd.UNREACHED, AttemptEnd.FAILED])
 async def test_rejecting_replays_lets_an_attempt_that_failed_be_tried_again(
-    execution: Execution,
+    execution: AttemptEnd,
 ) -> None:
     """Only what is seen again after it succeeded is refused: what failed may come again."""
     scene = Scene(replay=OnReplay.REJECT)
     first = await scene.decide(request_id="r")
     assert first.permit is not None
-    scene.engine.settle(first.permit, execution)
+    scene.engine.attempt_ended(first.permit, execution)
     assert (await scene.decide(request_id="r")).permit is not None
 
 
@@ -112,9 +114,9 @@ async def test_a_permit_settled_twice_is_a_fault() -> None:
     scene = Scene()
     decision = await scene.decide(request_id="r")
     assert decision.permit is not None
-    scene.engine.settle(decision.permit, Execution.DONE)
+    scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
     with pytest.raises(IllegalStep):
-        scene.engine.settle(decision.permit, Execution.DONE)
+        scene.engine.attempt_ended(decision.permit, AttemptEnd.DONE)
 
 
 async def test_a_trusted_ids_retry_after_a_restart_shares_the_entry_that_is_still_owed() -> None:
@@ -127,5 +129,5 @@ async def test_a_trusted_ids_retry_after_a_restart_shares_the_entry_that_is_stil
     after.books.restore(before.books.journal.entries(), [], Moment.of(after.clock))
     retry = await after.decide(request_id="id", origin=RequestIdOrigin.TRUSTED)
     assert retry.permit is not None
-    after.engine.settle(retry.permit, Execution.DONE)
+    after.engine.attempt_ended(retry.permit, AttemptEnd.DONE)
     assert after.books.journal.units == 1

@@ -1,0 +1,71 @@
+"""The values of each request: the same in both builds, and fast in the compiled one."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Any
+
+import pytest
+
+from sidecar.admission import engine, findings, moment, verdict
+from sidecar.domain import model
+from sidecar.domain.choices import Refund
+
+QUOTA = model.Quota("ai_calls", 25, 12, 13, "month", 1_760_000_000.0)
+VALUES = [
+    (model, QUOTA),
+    (model, model.Call("GET", "/", "", [], "id", model.RequestIdOrigin.CLIENT)),
+    (model, model.Charge("org", "product", "ai_calls", 1, "key", private=True)),
+    (model, model.Granted(QUOTA)),
+    (model, model.Refused(QUOTA)),
+    (model, model.Permit("id", "route", None, paid=True, refund=Refund.NEVER, claim=None)),
+    (model, model.Decision(model.Reason.BLOCKED, "route", "id", None)),
+    (moment, moment.Moment(1.0, 2.0)),
+    (engine, engine._Claimed(0, None, b"", private=True)),
+    (findings, findings.Credited(1.0)),
+    (findings, findings.Leased(QUOTA, 1.0)),
+    (findings, findings.Denied(QUOTA)),
+    (verdict, verdict.Ruling(model.Reason.BLOCKED)),
+]
+EACH = pytest.mark.parametrize(
+    ("module", "value"), VALUES, ids=[type(value).__name__ for _, value in VALUES]
+)
+
+
+@EACH
+def test_a_constructor_is_compiled_where_its_module_is(
+    module: types.ModuleType, value: Any
+) -> None:
+    """A decorator that mypyc does not know, or the constructor of `dataclass`, is interpreted."""
+    compiled = str(module.__file__).endswith((".so", ".pyd"))
+    assert isinstance(type(value).__init__, types.WrapperDescriptorType) is compiled
+
+
+@EACH
+def test_a_value_equals_its_copy(module: types.ModuleType, value: Any) -> None:
+    """Also in sets and as a key."""
+    del module
+    copy = dataclasses.replace(value)
+    assert copy is not value
+    assert {copy: 1} == {value: 1} if not isinstance(value, model.Call) else copy == value
+
+
+@EACH
+def test_a_value_has_room_for_its_fields_alone(module: types.ModuleType, value: Any) -> None:
+    """A misspelt attribute is an error and not a new one."""
+    del module
+    with pytest.raises(AttributeError):
+        value.misspelt = 3
+
+
+def test_values_that_differ_in_a_field_are_not_equal() -> None:
+    """Whichever it is."""
+    assert dataclasses.replace(QUOTA, used=13) != QUOTA
+
+
+def test_a_value_is_taken_apart_by_position() -> None:
+    """As `match` does it with the findings of the engine."""
+    match findings.Leased(QUOTA, 1.0):
+        case findings.Leased(quota, until):
+            assert (quota, until) == (QUOTA, 1.0)
