@@ -1,34 +1,42 @@
-"""The command `bb-sidecar`: its subcommands, and how a user's mistake is told.
+"""The command `bb-sidecar`: its subcommands and their flags, and how a mistake is shown.
 
-Each subcommand imports what it runs only when it runs: `bb-sidecar check` in a build step does not
-pay for a server. A `UserError` is one line on stderr and exit status 2, never a traceback.
+What a command runs is imported only when it runs: `bb-sidecar check` in a build step does not pay
+for a server. A `UserError` is one line on stderr and exit status 2, never a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
-import json
 import os
-import signal
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from typing_extensions import override
 
 from sidecar import __version__
+from sidecar.commands.arguments import header, json_object, typed
+from sidecar.commands.init import add_init_arguments
 from sidecar.commands.registration import add_platform_commands
+from sidecar.commands.sections import (
+    DrainSettings,
+    HealthSettings,
+    ProductSettings,
+    TokenSettings,
+)
 from sidecar.commands.standard_output import guarded_output
 from sidecar.domain.errors import UserError
+from sidecar.settings.fields import add_flags
+from sidecar.settings.ranges import whole
+from sidecar.settings.run import add_run_arguments
+from sidecar.settings.values import Address, parse_address, parse_port
 
-_LOCAL_PLATFORM: Final = "http://127.0.0.1:8092"
-_ADMIN_HELP: Final = "its admin address (env SIDECAR_ADMIN; default: 127.0.0.1:9901)"
-_MAX_PORT: Final = 65535
-_MAX_WAIT: Final = 3600
+Handler = Callable[[argparse.Namespace, Mapping[str, str]], int]
+
+_PORT = typed(parse_port)
+_ADDRESS = typed(parse_address)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,20 +58,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with guarded_output():
             args = _parser().parse_args(argv)
-            return int(args.run(args))
+            return handler_of(args.handler)(args, os.environ)
     except UserError as error:
         for line in str(error).splitlines():
-            told = line.removeprefix("bb-sidecar: ").removeprefix("bb-sidecar ")
-            print(f"bb-sidecar: {told}", file=sys.stderr)
+            text = line.removeprefix("bb-sidecar: ").removeprefix("bb-sidecar ")
+            print(f"bb-sidecar: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         return 0
 
 
+def handler_of(name: str) -> Handler:
+    """Import what runs a command; `name` is that of a function, without the package."""
+    module, _, function = name.rpartition(".")
+    found: Handler = getattr(import_module(f"sidecar.{module}"), function)
+    return found
+
+
 def _masked(text: str) -> str:
-    """Mask a credential that stands where none belongs: what a command says is kept in logs."""
+    """Mask a credential in the wrong place: what a command prints is kept in logs."""
     from sidecar.telemetry.redaction import Redactor  # noqa: PLC0415
 
     return Redactor().text(text)
@@ -76,316 +91,108 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bb-sidecar {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    _add_run(commands)
-    _add_demo(commands)
-    _add_platform(commands)
-    _add_token(commands)
-    _add_init(commands)
-    _add_check(commands)
-    _add_explain(commands)
-    _add_health(commands)
-    _add_drain(commands)
-    _add_inject(commands)
+
+    def command(name: str, handler: str, text: str) -> _Parser:
+        added = commands.add_parser(name, help=text)
+        added.set_defaults(handler=handler)
+        return added
+
+    add_run_arguments(command("run", "commands.serve.run", "the sidecar"))
+    _add_demo(command(
+        "demo", "demo.run.demo",
+        "local platform, a small AI-like product and the sidecar, all in one",
+    ))  # fmt: skip
+    _add_platform(command("platform", "local_platform.runner.platform", "the local platform alone"))
+    _add_token(command("token", "commands.local.token", "a bb_at signed by the local platform"))
+    add_init_arguments(command(
+        "init", "commands.init.init", "write a commented policy to start from"
+    ))  # fmt: skip
+    command(
+        "check", "commands.check.check",
+        "validate a policy: every problem as file:line:column: message",
+    ).add_argument("file", type=Path, metavar="FILE")  # fmt: skip
+    _add_explain(command(
+        "explain", "commands.explain.explain_command",
+        "which route matches, what it would cost, under which key, and why",
+    ))  # fmt: skip
+    health = command(
+        "health", "commands.local.health", "ask a running sidecar; for container probes"
+    )
+    health.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
+    add_flags(health, HealthSettings)
+    _add_drain(command(
+        "drain", "commands.local.drain",
+        "have a running sidecar refuse new requests; for preStop hooks",
+    ))  # fmt: skip
+    _add_inject(command(
+        "inject", "commands.inject.inject",
+        "the admission webhook that puts the sidecar into labelled pods",
+    ))  # fmt: skip
     add_platform_commands(commands)
     return parser
 
 
-_Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no public name
-
-
-def _add_run(commands: _Commands[_Parser]) -> None:
-    from sidecar.settings.run import add_run_arguments  # noqa: PLC0415 - see the module's docstring
-
-    parser = commands.add_parser("run", help="the sidecar")
-    add_run_arguments(parser)
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> int:
-    gc.disable()  # until it serves: nothing is garbage yet, and a search takes a tenth of the start
-    from sidecar.app.open_files import raise_limit  # noqa: PLC0415
-    from sidecar.settings.run import Settings  # noqa: PLC0415
-
-    raise_limit()
-    settings = Settings.from_args(args, os.environ, terminal=sys.stderr.isatty())
-    # Until the event loop has its own: process 1 of a container has no default action.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the policy is about to be read anyway
-    if settings.workers > 1:
-        from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
-
-        gc.enable()
-        return run_workers(settings, os.environ)
-    from sidecar.app.process import run  # noqa: PLC0415
-
-    return run(settings, os.environ)
-
-
-def _add_demo(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser(
-        "demo", help="local platform, a small AI-like product and the sidecar, all in one"
-    )
+def _add_demo(parser: _Parser) -> None:
     for name, what in (
         ("--port", "port of the sidecar"),
         ("--admin-port", "port of its admin side"),
         ("--platform-port", "port of the local platform"),
         ("--upstream-port", "port of the product"),
     ):
-        parser.add_argument(name, type=_port, default=0, help=f"{what} (default: a free one)")
-    parser.set_defaults(run=_demo)
+        parser.add_argument(name, type=_PORT, default=0, help=f"{what} (default: a free one)")
 
 
-def _demo(args: argparse.Namespace) -> int:
-    from sidecar.app.open_files import raise_limit  # noqa: PLC0415
-    from sidecar.demo.run import DemoPorts, demo  # noqa: PLC0415
-
-    raise_limit()
-
-    ports = DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)
-    return demo(ports)
-
-
-def _add_platform(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser("platform", help="the local platform alone")
+def _add_platform(parser: _Parser) -> None:
     parser.add_argument("--db", type=Path, help="SQLite file (default: in memory)")
     parser.add_argument("--seed", type=Path, help="YAML file with products, orgs and keys")
     parser.add_argument(
-        "--listen", type=_address, default=("127.0.0.1", 8092), help="(default: 127.0.0.1:8092)"
+        "--listen", type=_ADDRESS, default=Address("127.0.0.1", 8092), help="(default: %(default)s)"
     )
     parser.add_argument("--issuer", help="`iss` of tokens (default: the URL it is reached by)")
-    parser.set_defaults(run=_platform)
 
 
-def _platform(args: argparse.Namespace) -> int:
-    from sidecar.local_platform.runner import run_platform  # noqa: PLC0415
-
-    host, port = args.listen
-    asyncio.run(run_platform(host=host, port=port, db=args.db, seed=args.seed, issuer=args.issuer))
-    return 0
-
-
-def _add_token(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser("token", help="a bb_at signed by the local platform")
-    parser.add_argument(
-        "--platform", help=f"its URL (env PLATFORM_API_URL; default: {_LOCAL_PLATFORM})"
-    )
+def _add_token(parser: _Parser) -> None:
     parser.add_argument("--org", required=True, help="org_id")
     parser.add_argument("--user", help="user_id")
     parser.add_argument("--role", help="such as org_owner")
     parser.add_argument("--ttl", type=int, help="seconds to live")
-    parser.add_argument("--claims", type=_json_object, help="JSON object of claims that override")
-    parser.set_defaults(run=_token)
-
-
-def _token(args: argparse.Namespace) -> int:
-    from sidecar.commands.local import token  # noqa: PLC0415
-
-    body = {
-        "org_id": args.org,
-        "user_id": args.user,
-        "role": args.role,
-        "ttl": args.ttl,
-        "claims": args.claims,
-    }
-    platform = args.platform or os.environ.get("PLATFORM_API_URL") or _LOCAL_PLATFORM
-    return token(platform, {name: value for name, value in body.items() if value is not None})
-
-
-def _add_init(commands: _Commands[_Parser]) -> None:
-    from sidecar.commands.init import add_init_arguments  # noqa: PLC0415
-
-    parser = commands.add_parser("init", help="write a commented policy to start from")
-    add_init_arguments(parser)
-    parser.set_defaults(run=_init)
-
-
-def _init(args: argparse.Namespace) -> int:
-    from sidecar.commands.init import init  # noqa: PLC0415
-
-    return init(args, os.environ)
-
-
-def _add_check(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser(
-        "check", help="validate a policy: every problem as file:line:column: message"
+    parser.add_argument(
+        "--claims", type=typed(json_object), help="JSON object of claims that override"
     )
-    parser.add_argument("file", type=Path, metavar="FILE")
-    parser.set_defaults(run=_check)
+    add_flags(parser, TokenSettings)
 
 
-def _check(args: argparse.Namespace) -> int:
-    from sidecar.policy.check import check_file  # noqa: PLC0415
-    from sidecar.policy.problems import Severity  # noqa: PLC0415
-    from sidecar.policy.risks import Deployment  # noqa: PLC0415
-
-    deployment = Deployment(
-        trusted_proxies=bool(os.environ.get("SIDECAR_TRUSTED_PROXIES")),
-        shared_attempts=bool(os.environ.get("REDIS_URL")),
-    )
-    problems = check_file(args.file, deployment)
-    for problem in problems:
-        print(problem)
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        return 1
-    count = sum(problem.severity is Severity.WARNING for problem in problems)
-    print(f"{args.file}: ok" + (f", with {count} warning{'s'[: count > 1]}" if count else ""))
-    return 0
-
-
-def _add_explain(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser(
-        "explain", help="which route matches, what it would cost, under which key, and why"
-    )
+def _add_explain(parser: _Parser) -> None:
     parser.add_argument("--policy", type=Path, required=True)
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("path", metavar="PATH", help="the path, with or without a query")
     parser.add_argument(
-        "-H", "--header", action="append", default=[], type=_header, help="'Name: value'"
+        "-H", "--header", action="append", default=[], type=typed(header), help="'Name: value'"
     )
     parser.add_argument("-d", "--data", help="the body; @FILE reads a file")
-    parser.add_argument(
-        "--product", help="the product's slug (env PRODUCT_SLUG; default: the policy's product)"
-    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.set_defaults(run=_explain)
+    add_flags(parser, ProductSettings)
 
 
-def _explain(args: argparse.Namespace) -> int:
-    from sidecar.commands.explain import explain_call  # noqa: PLC0415
-    from sidecar.settings.options import Given, SettingsError  # noqa: PLC0415
-    from sidecar.settings.run import PRODUCT  # noqa: PLC0415
-
-    given = Given((PRODUCT,), args, os.environ)
-    if given.problems:
-        raise SettingsError(tuple(given.problems))
-    data: str | None = args.data
-    body: bytes | None = None
-    if data is None:
-        pass
-    elif data.startswith("@"):
-        body = _read(Path(data[1:]))
-    else:
-        body = os.fsencode(data)  # the bytes as they were typed
-    explained = explain_call(
-        args.policy,
-        method=args.method,
-        target=args.path,
-        headers=args.header,
-        body=body,
-        product=given.optional(PRODUCT),
-        as_json=args.json,
-    )
-    print(explained)
-    return 0
-
-
-def _add_health(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser("health", help="ask a running sidecar; for container probes")
-    parser.add_argument("--admin", help=_ADMIN_HELP)
-    parser.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
-    parser.set_defaults(run=_health)
-
-
-def _health(args: argparse.Namespace) -> int:
-    from sidecar.commands.local import health  # noqa: PLC0415
-
-    return health(args, os.environ)
-
-
-def _add_drain(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser(
-        "drain", help="tell a running sidecar to refuse new requests; for preStop hooks"
-    )
-    parser.add_argument("--admin", help=_ADMIN_HELP)
-    parser.add_argument(
-        "--admin-socket", help="its socket for changes (env SIDECAR_ADMIN_SOCKET; default: none)"
-    )
+def _add_drain(parser: _Parser) -> None:
+    add_flags(parser, DrainSettings)
     parser.add_argument(
         "--after",
-        type=_seconds,
+        type=typed(whole(0, 3600)),
         default=0,
         metavar="SECONDS",
-        help="wait first, until load balancers have heard that the pod ends (default: 0)",
+        help="wait first, until load balancers know that the pod ends (default: 0)",
     )
-    parser.set_defaults(run=_drain)
 
 
-def _drain(args: argparse.Namespace) -> int:
-    from sidecar.commands.local import drain  # noqa: PLC0415
-
-    time.sleep(args.after)
-    return drain(args, os.environ)
-
-
-def _add_inject(commands: _Commands[_Parser]) -> None:
-    parser = commands.add_parser(
-        "inject", help="the admission webhook that puts the sidecar into labelled pods"
-    )
+def _add_inject(parser: _Parser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="what it adds; see the chart")
     parser.add_argument("--cert", type=Path, required=True, help="certificate with chain, PEM")
     parser.add_argument("--key", type=Path, required=True, help="its private key, PEM")
     parser.add_argument(
-        "--listen", type=_address, default=("0.0.0.0", 8443), help="(default: 0.0.0.0:8443)"
+        "--listen", type=_ADDRESS, default=Address("0.0.0.0", 8443), help="(default: %(default)s)"
     )
     parser.add_argument(
-        "--metrics",
-        type=_address,
+        "--metrics", type=_ADDRESS,
         help="address of /metrics and /health without TLS (default: none)",
-    )
-    parser.set_defaults(run=_inject)
-
-
-def _inject(args: argparse.Namespace) -> int:
-    from sidecar.inject.certificate import Certificate  # noqa: PLC0415
-    from sidecar.inject.config import load_config  # noqa: PLC0415
-    from sidecar.inject.server import run_injector  # noqa: PLC0415
-    from sidecar.telemetry.logs import setup_logging  # noqa: PLC0415
-
-    host, port = args.listen
-    config, certificate = load_config(args.config), Certificate(args.cert, args.key)
-    setup_logging("info", "text" if sys.stderr.isatty() else "json")
-    asyncio.run(run_injector(config, certificate, host=host, port=port, metrics=args.metrics))
-    return 0
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: name a file that can be read") from error
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give 0 to 65535")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not text.isascii() or not text.isdigit() or int(text) > _MAX_WAIT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a wait: give 0 to {_MAX_WAIT} seconds")
-    return float(text)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host:
-        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, such as 127.0.0.1:8092")
-    return host.strip("[]"), _port(port)
-
-
-def _json_object(text: str) -> dict[str, object]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
-    return value
-
-
-def _header(text: str) -> tuple[bytes, bytes]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")
-    return os.fsencode(name.strip().lower()), os.fsencode(value.strip())
+    )  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Protocol
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from sidecar.settings.values import parse_origin
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import ScriptedUpstream, reset_on_close

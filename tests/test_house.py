@@ -51,10 +51,11 @@ EDGES: Final[dict[str, frozenset[str]]] = {
 }
 EDGES["app"] = frozenset(EDGES) - {"inject", "local_platform"}  # wires all of them together
 EDGES["workers"] = frozenset(
-    {"admin", "app", "domain", "policy", "processes", "settings", "telemetry"}
+    {"admin", "app", "domain", "http1", "policy", "processes", "settings", "telemetry"}
 )
 EDGES["commands"] = frozenset(
-    {"admission", "app", "client", "domain", "events", "http1", "identity", "policy", "settings"}
+    {"admission", "app", "client", "domain", "events", "http1", "identity", "inject", "policy"}
+    | {"settings", "telemetry", "workers"}
 )
 EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings"})
 EDGES["cli"] = frozenset(EDGES)
@@ -81,8 +82,13 @@ UNTESTED: Final = {
 """Source files that need no test file of their own, and why; a package's `__init__` is one too."""
 
 TESTED_WITH: Final = {
+    # Settings of commands and their handlers show what they do only when the command runs.
+    "commands/sections.py": "unit/commands/test_access.py",
+    "commands/inject.py": "kubernetes/test_webhook.py",
     # Wiring shows what it does only when it runs.
     "app/side_jobs.py": "e2e/test_webhooks.py",
+    "app/context.py": "unit/app/test_wiring.py",
+    "app/engine.py": "unit/app/test_wiring.py",
     # Phases and records of the engine have no behaviour apart from it.
     "admission/findings.py": "unit/admission/test_engine.py",
     "admission/idempotency.py": "unit/admission/test_keys.py",

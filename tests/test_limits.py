@@ -14,7 +14,8 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
-from sidecar.settings.run import OPTIONS
+from sidecar.settings.fields import options
+from sidecar.settings.run import SECTIONS
 
 ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = ROOT / "sidecar"
@@ -27,6 +28,8 @@ UNITS: Final = {
 VALUE: Final = re.compile(r"(\d[\d,]*(?:\.\d+)?)(?: (bytes|KiB|MiB|ms|s|min|h)\b)?")
 ROW: Final = re.compile(r"^\| (.+?) \| (.+?) \| (`.+?`) \| .+ \|$", re.MULTILINE)
 
+SETTINGS: Final = options(*SECTIONS.values())
+
 APART: Final = ("local_platform", "demo", "commands", "inject", "cli.py")
 """Parts that the internet does not reach: for development, for people, for the API server."""
 
@@ -38,7 +41,7 @@ NO_LIMITS: Final = {
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "proxy.relay._SWITCHING_PROTOCOLS",
         "identity.credentials._SEMICOLON",
-        "identity.credentials._EQUALS", "settings.run._DAY", "settings.values._MAX_PORT",
+        "identity.credentials._EQUALS", "settings.sections._DAY", "settings.values._MAX_PORT",
         "settings.redis_url._DEFAULT_PORT",
     ),
     "a format": (
@@ -47,7 +50,7 @@ NO_LIMITS: Final = {
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "workers.link._LENGTH_BYTES",
         "answers.writer.MAX_INTEGER", "telemetry.logs._EVENT_WIDTH",
-        "settings.options._SHOWN_CHARS",
+        "settings.fields._SHOWN_CHARS",
         "admission.journal_lock._READ", "admission.journal_lock._WRITE",
         "admission.journal_records.UNIT", "admission.journal_records._GONE",
         "admission.journal_records._TURNED", "admission.journal_version1._MAX_PAYLOAD",
@@ -96,7 +99,7 @@ def values(shown: str) -> list[float | None]:
 def value_of(place: str) -> float | None:
     """Return what the code has: a constant, or the default of a flag, parameter or field."""
     if place.startswith("--"):
-        (option,) = (each for each in OPTIONS if each.flag == place)
+        (option,) = (each for each in SETTINGS if each.flag == place)
         return None if option.default is None else float(option.default)
     *module, name = place.split(".")
     if module[-1][0].isupper():
@@ -147,5 +150,5 @@ def test_no_bound_is_missing() -> None:
 def test_every_flag_with_a_bound_is_there() -> None:
     """A flag whose default is a number, or that can be none, is a limit, but for these."""
     told = {place for _, _, where in rows() for place in places(where)}
-    flags = {o.flag for o in OPTIONS if type(o.default) in (int, float) or "timeout" in o.flag}
+    flags = {o.flag for o in SETTINGS if type(o.default) in (int, float) or "timeout" in o.flag}
     assert flags - told == {"--port", "--workers"}

@@ -12,6 +12,7 @@ from typing import Final
 
 from sidecar.admin.wire import AdminConnections
 from sidecar.domain.errors import UserError
+from sidecar.http1.listening import listen, refusal
 
 _BACKLOG: Final = 128
 _PRIVATE: Final = 0o177  # the mask that leaves 0600
@@ -21,14 +22,10 @@ async def listen_at(
     flag: str, host: str, port: int, connections: AdminConnections
 ) -> asyncio.Server:
     """Listen at an address. Raises UserError, which names `flag`, where it cannot be had."""
-    loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(connections, host, port)
+        return await listen(connections, host, port)
     except OSError as error:
-        raise UserError(
-            f"{flag}: {host}:{port} cannot be listened on: {error.strerror or error}:"
-            " give a free address of this machine"
-        ) from error
+        raise refusal(error, host, port, host_flag=flag, port_flag=flag) from error
 
 
 async def listen_on(flag: str, path: Path, connections: AdminConnections) -> asyncio.Server:

@@ -19,7 +19,8 @@ from sidecar.admin.readiness import assess
 from sidecar.admin.state import AdminState, AdminView, MetricsPage, Refresh
 from sidecar.admin.wire import AdminConnections, AdminHandler, AdminRequest, Answer, as_json
 from sidecar.domain.model import Quota
-from sidecar.settings.run import Settings
+from sidecar.settings.sections import AdminSettings
+from sidecar.settings.values import Address
 
 _log = logging.getLogger("sidecar.admin")
 
@@ -61,14 +62,14 @@ class AdminServer:
             "/drain": (post, self._drain),
         }
 
-    async def open(self, settings: Settings) -> None:
+    async def open(self, settings: AdminSettings) -> None:
         """Listen wherever the settings say. Raises UserError where that cannot be."""
         try:
-            if settings.admin_socket is not None:
-                await self.start_socket(settings.admin_socket)
+            if settings.socket is not None:
+                await self.start_socket(settings.socket)
             if settings.metrics is not None:
                 await self.start_metrics(settings.metrics.host, settings.metrics.port)
-            await self.start(settings.admin.host, settings.admin.port)
+            await self.start(settings.address.host, settings.address.port)
         except BaseException:
             await self.close()
             raise
@@ -101,7 +102,7 @@ class AdminServer:
     def urls(self) -> dict[str, str]:
         """Return where the admin port and the port for scrapers are, by the names of the log."""
         found = {"admin": self.address, "metrics": self.metrics_address}
-        return {name: f"http://{at[0]}:{at[1]}" for name, at in found.items() if at is not None}
+        return {name: Address(*at).url for name, at in found.items() if at is not None}
 
     async def close(self) -> None:
         """Stop listening, and give open requests a moment."""

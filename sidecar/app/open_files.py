@@ -13,7 +13,7 @@ import resource
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 
 log = logging.getLogger("sidecar.app")
 

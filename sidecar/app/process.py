@@ -1,4 +1,4 @@
-"""One sidecar as a process: what its signals mean, and what its collector passes over."""
+"""One sidecar as a process: its signals, its log, and what the garbage collector skips."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
@@ -15,14 +16,16 @@ from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.app.wiring import App
 from sidecar.policy.file import read_policy_file
 from sidecar.settings.run import Settings
+from sidecar.settings.sections import LogFormat, ProcessSettings
 from sidecar.telemetry.logs import setup_logging
+from sidecar.telemetry.redaction import Redactor
 
 log = logging.getLogger("sidecar.serving")
 
 T = TypeVar("T")
 
 _CUT_SHORT_SECONDS: Final = 5.0
-"""What a start that is cut short may take to end what it has begun."""
+"""Time for a start that is cut short to end what it has begun."""
 
 
 def run(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -30,17 +33,23 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
 
     SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
     """
-    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
-    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
-    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
+    redactor = start_logging(settings.process)
+    log_startup_warnings(settings)
     # Before the loop, whose signal handlers could not end the wait for a pipe.
-    content = read_policy_file(settings.policy)
+    content = read_policy_file(settings.policy.file)
     app = App(settings, environ, redactor, policy=content)
     return uvloop.run(run_until_asked(app, spare_what_stays))
 
 
+def start_logging(settings: ProcessSettings) -> Redactor:
+    """Send all logs to stderr as the settings say."""
+    chosen = settings.log_format
+    terminal = LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON
+    return setup_logging(settings.log_level.value, (chosen or terminal).value)
+
+
 async def spare_what_stays() -> None:
-    """Have the collector pass over all that there is once a process serves: it is never garbage.
+    """Have the collector skip all objects that exist once a process serves: they are never garbage.
 
     A pass over it would stop the loop for a tenth of a second. Nor is there one before: of what the
     start has left, a hundredth is garbage.
@@ -50,7 +59,7 @@ async def spare_what_stays() -> None:
 
 
 async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | None = None) -> int:
-    """Run an app until SIGTERM or SIGINT, and tell `started` when it serves."""
+    """Run an app until SIGTERM or SIGINT; `started` is called once it serves."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     again = asyncio.Event()
@@ -79,7 +88,7 @@ async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | Non
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Do a step of the start, and return what comes of it; None where `stop` cut it short."""
+    """Do a step of the start, and return its result; None where `stop` cut it short."""
     doing = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stop.wait())
     try:

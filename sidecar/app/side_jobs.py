@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from sidecar.app.background import own_task
+from sidecar.app.context import Context
+from sidecar.app.engine import EngineParts
 from sidecar.client import NewRecord, PlatformClient
-from sidecar.domain.ports import Clock
 from sidecar.events.receiver import Receiver, Stale
 from sidecar.events.registrar import Registrar
 from sidecar.notices.publisher import Publisher
@@ -20,25 +22,35 @@ from sidecar.notices.wording import RECORD_TYPE, Notice
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.event_door import EventDoor
 from sidecar.proxy.gateway import Gateway
-from sidecar.settings.run import Settings
 from sidecar.settings.secret import BBK_KEY, WEBHOOK_SECRET, KeySource, Secret
-from sidecar.telemetry.observer import Observer
+from sidecar.settings.values import WebhookUrl
 
 log = logging.getLogger("sidecar.app")
 
-Hide = Callable[[Secret], None]
-"""Hears of a credential before it is used, so that logs mask it."""
+
+async def open_side_jobs(
+    context: Context, policies: PolicyStore, parts: EngineParts
+) -> WebhookJob | None:
+    """Start the notices and make the webhook, where they are asked for."""
+    org, owned = context.settings.org, context.owned
+    client = _client(context, parts.key.current)
+    await owned.enter_async_context(client)
+    if org.api_key is not None:
+        own_task(owned, _publisher(context, client, policies).run(), "notices")
+    if org.webhook_url is None:
+        return None
+    return WebhookJob(org.webhook_url, org.webhook_secret, client, context, parts.books)
 
 
-def client_for(settings: Settings, internal_key: Callable[[], str], hide: Hide) -> PlatformClient:
+def _client(context: Context, internal_key: Callable[[], str]) -> PlatformClient:
     """Return a client for the side jobs; its keys are read again when their files change."""
-    api_key = settings.api_key
-    source = None if api_key is None else KeySource(api_key, what=BBK_KEY, on_change=hide)
+    api_key, platform = context.settings.org.api_key, context.settings.platform
+    source = None if api_key is None else KeySource(api_key, what=BBK_KEY, on_change=context.hide)
     return PlatformClient(
         internal_key=internal_key,
         api_key=None if source is None else source.current,
-        url=settings.platform.url,
-        auth_url=settings.auth.url,
+        url=platform.api.url,
+        auth_url=platform.auth.url,
     )
 
 
@@ -47,32 +59,27 @@ class WebhookJob:
 
     def __init__(
         self,
-        url: str,
-        path: str,
+        url: WebhookUrl,
         secret: Secret | Path | None,
-        *,
         client: PlatformClient,
-        hide: Hide,
+        context: Context,
         stale: Stale,
-        clock: Clock,
-        observer: Observer,
     ) -> None:
-        """Take a `secret` as it is; without one, `run` registers the URL and learns it."""
+        """Take a `secret` as it is; without one, `run` registers the URL and receives it."""
         self._url = url
-        self._path = path
         self._client = client
         self._registrar: Registrar | None = None
         current: Callable[[], str | None]
         if secret is None:
-            self._registrar = Registrar(self._register, on_secret=hide)
+            self._registrar = Registrar(self._register, on_secret=context.hide)
             current = self._registrar.secret
         else:
-            current = KeySource(secret, what=WEBHOOK_SECRET, on_change=hide).current
-        self._receiver = Receiver(stale, clock, observer, secret=current)
+            current = KeySource(secret, what=WEBHOOK_SECRET, on_change=context.hide).current
+        self._receiver = Receiver(stale, context.clock, context.observer, secret=current)
 
     def door(self, gateway: Gateway) -> EventDoor:
         """Return what stands before the gateway."""
-        return EventDoor(gateway, self._path, self._receiver)
+        return EventDoor(gateway, self._url.path, self._receiver)
 
     async def run(self) -> None:
         """Register, where that is to be done. Begin when the door is open."""
@@ -80,22 +87,21 @@ class WebhookJob:
             await self._registrar.run()
 
     async def _register(self, events: Sequence[str]) -> Secret:
-        return (await self._client.register_webhook(self._url, events)).secret
+        return (await self._client.register_webhook(self._url.url, events)).secret
 
 
-def publisher_for(
-    settings: Settings, client: PlatformClient, policies: PolicyStore, observer: Observer
-) -> Publisher:
-    """Return the publisher; the observer tells it of quotas."""
+def _publisher(context: Context, client: PlatformClient, policies: PolicyStore) -> Publisher:
+    """Return the publisher; the observer reports quotas to it."""
+    product = context.settings.policy.product
 
     async def publish(notice: Notice) -> None:
         await client.publish_record(NewRecord(record_type=RECORD_TYPE, **asdict(notice)))
 
     publisher = Publisher(
         publish,
-        product=lambda: settings.product or policies.current.product,
+        product=lambda: product or policies.current.product,
         levels=lambda: policies.current.notices,
-        observer=observer,
+        observer=context.observer,
     )
-    observer.tell_quotas_to(publisher.seen)
+    context.observer.tell_quotas_to(publisher.seen)
     return publisher

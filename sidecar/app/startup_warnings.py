@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from sidecar.http1.proxies import UnusableProxyError, is_loopback, proxy_for
+from sidecar.settings.run import Settings
 from sidecar.settings.values import Origin
 
 log = logging.getLogger("sidecar.settings")
@@ -45,10 +46,11 @@ SHARED_IDS: Final = StartupWarning(
 """Said at the start, where request IDs are believed that no other replica can know of."""
 
 
-def log_startup_warnings(platform: Origin, auth: Origin, *, shared_ids: bool) -> None:
-    """Log each of them; `shared_ids`: trusted request IDs are counted in this process alone."""
+def log_startup_warnings(settings: Settings) -> None:
+    """Log each of them."""
+    shared_ids = bool(settings.listen.trusted_proxies) and settings.state.redis is None
     for about, hint in (
-        *warnings_about(platform, auth),
+        *warnings_about(settings.platform.api, settings.platform.auth),
         *((SHARED_IDS,) if shared_ids else ()),
     ):
         log.warning("setting_doubtful", extra={"about": about, "hint": hint})

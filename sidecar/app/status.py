@@ -1,4 +1,4 @@
-"""What the admin port and the metrics read of a running sidecar, and the two things it may do."""
+"""What the admin port and the metrics read of a running sidecar, and its two commands."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Status:
         return ""
 
     def circumstances(self) -> Circumstances:
-        """Tell the state of each dependency, for readiness."""
+        """Return the state of each dependency, for readiness."""
         policy = self._policies.current
         keys = self._keys.state()
         meters = [route.meter for route in policy.routes if route.meter is not None]
@@ -104,11 +104,11 @@ class Status:
         return self._policies.current.hash
 
     def policy_view(self) -> Mapping[str, object]:
-        """Tell what is in force."""
+        """Return the policy in force, for `/policy`."""
         return as_dict(self._policies.current)
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
-        """Tell what the platform last said of each org that is remembered."""
+        """Return the last answer of the platform for each org that is remembered."""
         for known in self._books.known_quotas(self._orgs):
             yield known.org_id, known.quota
 

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 from sidecar.client import (
     CredentialMissingError,
@@ -18,20 +17,10 @@ from sidecar.client import (
     Patience,
     PlatformClient,
 )
+from sidecar.commands.sections import AccessSettings
 from sidecar.domain.errors import UserError
-from sidecar.settings.credentials import find_credential
-from sidecar.settings.options import Given, Option, SettingsError
-from sidecar.settings.run import (
-    API_KEY_FILE,
-    API_KEY_VARIABLE,
-    AUTH_URL,
-    KEY_FILE,
-    KEY_VARIABLE,
-    PLATFORM_URL,
-)
+from sidecar.settings.fields import options, read_section
 from sidecar.settings.secret import BBAS_KEY, BBK_KEY, Secret, read_key_file
-
-_OPTIONS: Final[tuple[Option[Any], ...]] = (PLATFORM_URL, AUTH_URL, KEY_FILE, API_KEY_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +33,7 @@ class PlatformAccess:
     api_key: Secret | None
 
     def client(self) -> PlatformClient:
-        """Return a client with these keys; nobody watches a prompt for longer than this."""
+        """Return a client with these keys, and deadlines for a person who waits."""
         return PlatformClient(
             internal_key=self.internal_key,
             api_key=self.api_key,
@@ -55,17 +44,13 @@ class PlatformAccess:
 
 
 def read_access(args: argparse.Namespace, environ: Mapping[str, str]) -> PlatformAccess:
-    """Read flags over `environ` over defaults. Raises SettingsError with every problem."""
-    given = Given(_OPTIONS, args, environ)
-    internal_key = find_credential(given, environ, KEY_FILE, KEY_VARIABLE, BBAS_KEY)
-    api_key = find_credential(given, environ, API_KEY_FILE, API_KEY_VARIABLE, BBK_KEY)
-    if given.problems:
-        raise SettingsError(tuple(given.problems))
+    """Read flags, `environ` and defaults. Raises SettingsError with every problem."""
+    given = read_section(AccessSettings, args, environ)
     return PlatformAccess(
-        given[PLATFORM_URL].url,
-        given[AUTH_URL].url,
-        _read(internal_key, BBAS_KEY),
-        _read(api_key, BBK_KEY),
+        given.api.url,
+        given.auth.url,
+        _read(given.key, BBAS_KEY),
+        _read(given.api_key, BBK_KEY),
     )
 
 
@@ -73,18 +58,18 @@ def missing(error: CredentialMissingError) -> UserError:
     """Say where the key that a command needs is looked for."""
     of_product = BBAS_KEY in str(error)
     whose = "the product's bbas_" if of_product else "an org's bbk_"
-    return UserError(f"this needs {whose} key: {_place(of_product=of_product)}")
+    return UserError(f"this needs {whose} key: {_place(BBAS_KEY if of_product else BBK_KEY)}")
 
 
 def refused(error: CredentialRefusedError) -> UserError:
     """Say where the key that the platform refused is looked for."""
     of_product = f"the {BBAS_KEY} was refused" in str(error)
-    return UserError(f"{error}; {_place(of_product=of_product)}")
+    return UserError(f"{error}; {_place(BBAS_KEY if of_product else BBK_KEY)}")
 
 
-def _place(*, of_product: bool) -> str:
-    variable, option = (KEY_VARIABLE, KEY_FILE) if of_product else (API_KEY_VARIABLE, API_KEY_FILE)
-    return f"set {variable}, or name a file with {option.flag}"
+def _place(kind: str) -> str:
+    (option,) = (each for each in options(AccessSettings) if each.kind == kind)
+    return f"set {option.variable}, or name a file with {option.flag}"
 
 
 def _read(key: Secret | Path | None, what: str) -> Secret | None:

@@ -38,12 +38,14 @@ from sidecar.commands.diagnosis import (
 )
 from sidecar.commands.drift import find_drift
 from sidecar.commands.output import Shown
+from sidecar.commands.sections import DoctorSettings
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Resource
 from sidecar.http1.proxies import usable_proxy_for
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
+from sidecar.settings.fields import read_section
 from sidecar.settings.secret import Secret
 from sidecar.settings.values import parse_origin
 
@@ -58,7 +60,8 @@ async def examine(
     environ: Mapping[str, str],
 ) -> Shown:
     """Look at everything; exit 1 where something has to be mended."""
-    policy = _policy(args, environ)
+    given = read_section(DoctorSettings, args, environ)
+    policy = _policy(given.policy, environ)
     internal_key, auth_host, openapi, (entitled, api_key) = await asyncio.gather(
         _internal_key(client, access),
         _auth_host(client),
@@ -66,7 +69,7 @@ async def examine(
         _api_key(client, access, notices=isinstance(policy, Policy) and bool(policy.notices)),
     )
     findings = [*_way(access), internal_key, api_key, *auth_host, *openapi]
-    product = _product(args, environ, policy)
+    product = given.product or (policy.product if isinstance(policy, Policy) else None)
     if isinstance(policy, Diagnosis):
         findings.append(policy)
     elif product is None:
@@ -84,24 +87,15 @@ async def examine(
     )
 
 
-def _policy(args: argparse.Namespace, environ: Mapping[str, str]) -> Policy | Diagnosis | None:
+def _policy(path: Path | None, environ: Mapping[str, str]) -> Policy | Diagnosis | None:
     """Return the policy, what is wrong with it, or None where none is named."""
-    path = args.policy or environ.get("SIDECAR_POLICY") or None
     if path is None:
         return None
     try:
-        return load_policy(read_policy_file(Path(path)), file=str(path), environ=environ)
+        return load_policy(read_policy_file(path), file=str(path), environ=environ)
     except UserError as error:
         first = str(error).splitlines()[0]
         return failure("policy", first, f"`bb-sidecar check {path}` shows every problem")
-
-
-def _product(
-    args: argparse.Namespace, environ: Mapping[str, str], policy: Policy | Diagnosis | None
-) -> str | None:
-    """Return the product that the sidecar would take: --product over the policy's."""
-    named: str | None = args.product or environ.get("PRODUCT_SLUG") or None
-    return named or (policy.product if isinstance(policy, Policy) else None)
 
 
 def _way(access: PlatformAccess) -> list[Diagnosis]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +19,9 @@ from sidecar.admission.findings import (
 )
 from sidecar.admission.idempotency import key_of, scope_of_call
 from sidecar.commands.prospects import Prospect, of_metered, of_unmetered, of_unsafe
+from sidecar.commands.sections import ProductSettings
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.errors import UserError
 from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin, Resource
 from sidecar.identity.claims import read_claims
 from sidecar.identity.credentials import find_credential
@@ -28,6 +33,7 @@ from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import AnySecret, load_policy
 from sidecar.policy.paths import normalise
 from sidecar.policy.view import amount_as_value
+from sidecar.settings.fields import read_section
 
 _UNKNOWN: Final = Identity("<org>", "<user>", "", "", frozenset(), {}, None, 0.0)
 _UNKNOWN_ID: Final = "<request id>"
@@ -83,6 +89,26 @@ class Explanation:
     cost: Cost | None
     key: KeyParts | None
     outcomes: tuple[Prospect, ...]
+
+
+def explain_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print the explanation of one call; return the exit status."""
+    given = read_section(ProductSettings, args, environ)
+    data: str | None = args.data
+    body = None if data is None else os.fsencode(data)  # the bytes as they were typed
+    if data is not None and data.startswith("@"):
+        body = _contents(Path(data[1:]))
+    explained = explain_call(
+        args.policy,
+        method=args.method,
+        target=args.path,
+        headers=args.header,
+        body=body,
+        product=given.product,
+        as_json=args.json,
+    )
+    sys.stdout.write(f"{explained}\n")
+    return 0
 
 
 def explain_call(
@@ -143,6 +169,13 @@ def explain(policy: Policy, call: Call, body: bytes, product: str) -> Explanatio
         key=key,
         outcomes=outcomes,
     )
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: name a file that can be read") from error
 
 
 def render(explanation: Explanation) -> str:

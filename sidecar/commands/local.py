@@ -1,6 +1,6 @@
 """What a command asks a process of this machine: a local platform, or a running sidecar.
 
-Whatever answers there, or does not, is told in one line: the port may belong to something else.
+Every failure is one line: the port may belong to something else.
 """
 
 from __future__ import annotations
@@ -9,32 +9,31 @@ import argparse
 import json
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Final
+from typing import Final
 
 from typing_extensions import override
 
+from sidecar.commands.sections import DrainSettings, HealthSettings, TokenSettings
 from sidecar.domain.errors import UserError
-from sidecar.settings.options import Given, Option, SettingsError
-from sidecar.settings.run import ADMIN, ADMIN_SOCKET
-from sidecar.settings.values import Address, parse_origin
+from sidecar.settings.fields import read_section
 
 _DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""What is asked here is on this machine: a proxy of the environment is for the rest."""
-_THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What is asked here is on this machine: a proxy of the environment is not for it."""
 
 
-def token(platform: str, body: Mapping[str, object]) -> int:
+def token(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print a token that the local platform signs."""
     fix = "start one with `bb-sidecar platform`, or name it with --platform URL"
-    try:
-        url = parse_origin(platform).url
-    except ValueError as error:
-        raise UserError(f"--platform: {platform!r} {error} (env PLATFORM_API_URL)") from error
+    named = {"org_id": args.org, "user_id": args.user, "role": args.role}
+    wanted = {**named, "ttl": args.ttl, "claims": args.claims}
+    body = {name: value for name, value in wanted.items() if value is not None}
+    url = read_section(TokenSettings, args, environ).platform.url
     signed = ask(f"{url}/_control/token", body, fix=fix).get("token")
     if not isinstance(signed, str):
         raise UserError(f"token: {url} is not a local platform: it gave no token")
@@ -44,7 +43,7 @@ def token(platform: str, body: Mapping[str, object]) -> int:
 
 def health(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print what a sidecar says of itself; 0 when it is well."""
-    where = reachable(admin_of(args, environ))
+    where = read_section(HealthSettings, args, environ).admin.here
     url = f"http://{where}/{'ready' if args.ready else 'health'}"
     status = 0
     try:
@@ -61,13 +60,14 @@ def health(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def drain(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Have a sidecar refuse new requests: through its socket for changes, where it has one."""
-    given = _read((ADMIN, ADMIN_SOCKET), args, environ)
-    path = given.optional(ADMIN_SOCKET)
-    where = reachable(given[ADMIN]) if path is None else str(path)
+    time.sleep(args.after)
+    settings = read_section(DrainSettings, args, environ)
+    path = settings.socket
+    where = str(settings.admin.here if path is None else path)
     connection: HTTPConnection = (
         HTTPConnection(where, timeout=5) if path is None else _OnSocket(where)
     )
-    flag = ADMIN.flag if path is None else ADMIN_SOCKET.flag
+    flag = "--admin" if path is None else "--admin-socket"
     try:
         connection.request("POST", "/drain", headers={"Content-Length": "0"})
         answer = connection.getresponse()
@@ -94,26 +94,6 @@ class _OnSocket(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-def admin_of(args: argparse.Namespace, environ: Mapping[str, str]) -> Address:
-    """Read where the admin port is, as `run` does. Raises SettingsError."""
-    return _read((ADMIN,), args, environ)[ADMIN]
-
-
-def _read(
-    options: tuple[Option[Any], ...], args: argparse.Namespace, environ: Mapping[str, str]
-) -> Given:
-    """Read settings as `run` does. Raises SettingsError."""
-    given = Given(options, args, environ)
-    if given.problems:
-        raise SettingsError(tuple(given.problems))
-    return given
-
-
-def reachable(admin: Address) -> str:
-    """Return the address by which a process of this machine reaches the admin port."""
-    return str(Address(_THIS_MACHINE.get(admin.host, admin.host), admin.port))
 
 
 def ask(url: str, body: Mapping[str, object], *, fix: str) -> dict[str, object]:

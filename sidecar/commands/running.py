@@ -43,8 +43,9 @@ ACTS: Final[Mapping[str, Act]] = {
 DOCTOR: Final = "doctor.examine"
 
 
-def run_act(act: str, args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Run one command; return its exit status. Raises UserError."""
+def run_act(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Run the command `args.act`; return its exit status. Raises UserError."""
+    act: str = args.act
     access = read_access(args, environ)
 
     async def ask() -> Shown:

@@ -8,28 +8,25 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TextIO, cast
 
-from typing_extensions import override
+from typing_extensions import Buffer, override
 
 from sidecar.domain.errors import UserError
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
 
 class _Output(io.FileIO):
-    """Writes until a write fails; drops the rest, which Python would try again at its exit."""
+    """Writes until a write fails, and drops the rest: Python would try it again at its exit."""
 
     failed = False
 
     @override
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         if self.failed:
             return memoryview(data).nbytes
         try:
             return super().write(data)
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader has closed it
             self.failed = True
             raise
         except OSError as error:

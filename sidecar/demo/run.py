@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -15,12 +16,20 @@ from typing import Final
 import aiohttp
 import uvloop
 
+from sidecar.app.open_files import raise_limit
 from sidecar.app.wiring import App
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.server import LocalPlatform
-from sidecar.settings.run import Limits, LogFormat, LogLevel, Settings
+from sidecar.settings.run import Settings
 from sidecar.settings.secret import parse_key
+from sidecar.settings.sections import (
+    AdminSettings,
+    ListenSettings,
+    PlatformSettings,
+    PolicySettings,
+    UpstreamSettings,
+)
 from sidecar.settings.values import Address, parse_origin
 
 _ORG: Final = "org_acme"
@@ -62,9 +71,10 @@ class DemoPorts:
     upstream: int = 0
 
 
-def demo(ports: DemoPorts) -> int:
+def demo(args: argparse.Namespace, _environ: object) -> int:
     """Run until Ctrl-C; return the exit status."""
-    uvloop.run(_demo(ports))
+    raise_limit()
+    uvloop.run(_demo(DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)))
     return 0
 
 
@@ -94,25 +104,13 @@ async def _demo(ports: DemoPorts) -> None:
 
 
 def _settings(policy: Path, platform: str, upstream: str, ports: DemoPorts) -> Settings:
+    origin = parse_origin(platform)
     return Settings(
-        policy=policy,
-        upstream=parse_origin(upstream),
-        listen=Address("127.0.0.1", ports.sidecar),
-        admin=Address("127.0.0.1", ports.admin),
-        platform=parse_origin(platform),
-        auth=parse_origin(platform),
-        issuer=platform,
-        key=parse_key(_KEY),
-        product=None,
-        journal=None,
-        redis=None,
-        workers=1,
-        log_level=LogLevel.WARNING,
-        log_format=LogFormat.TEXT,
-        drain_seconds=2.0,
-        trusted_proxies=(),
-        metrics_orgs=100,
-        limits=Limits(),
+        policy=PolicySettings(file=policy),
+        upstream=UpstreamSettings(origin=parse_origin(upstream)),
+        listen=ListenSettings(host="127.0.0.1", port=ports.sidecar),
+        admin=AdminSettings(address=Address("127.0.0.1", ports.admin)),
+        platform=PlatformSettings(api=origin, auth=origin, key=parse_key(_KEY)),
     )
 
 

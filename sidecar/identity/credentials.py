@@ -89,7 +89,7 @@ def _values(line: bytes, name: bytes) -> list[bytes]:
 
 
 def _begins_pair(line: bytes, at: int) -> bool:
-    """Tell whether a name at `at` stands at the start of the line or after a semicolon."""
+    """Whether a name at `at` is at the start of the line or after a semicolon."""
     while at and line[at - 1] in _BLANK:
         at -= 1
     return at == 0 or line[at - 1] == _SEMICOLON

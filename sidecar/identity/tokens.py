@@ -53,7 +53,7 @@ Trust = PlatformTrust | SessionTrust
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token whose signature and claims hold; `judge` tells whether it is valid at a time."""
+    """A token with a valid signature and claims; `judge` says whether it is valid at a time."""
 
     identity: Identity
     not_before: float | None
@@ -109,7 +109,7 @@ def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
 
 
 def judge(verified: Verified, now: float, leeway: float = LEEWAY) -> Identity | IdentityFailure:
-    """Tell whether a verified token is valid at `now`: `nbf - leeway <= now < exp + leeway`."""
+    """Say whether a verified token is valid at `now`: `nbf - leeway <= now < exp + leeway`."""
     if now >= verified.identity.expires_at + leeway:  # "on or after", RFC 7519 section 4.1.4
         return IdentityFailure.EXPIRED
     if verified.not_before is not None and now < verified.not_before - leeway:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -17,6 +18,13 @@ def say(line: str) -> None:
     """Write a line to stdout at once, also where stdout is a pipe."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def platform(args: argparse.Namespace, _environ: object) -> int:
+    """Run the command; return its exit status."""
+    host, port = args.listen.host, args.listen.port
+    asyncio.run(run_platform(host=host, port=port, db=args.db, seed=args.seed, issuer=args.issuer))
+    return 0
 
 
 async def run_platform(

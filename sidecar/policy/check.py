@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import find_problems
-from sidecar.policy.problems import Problem
+from sidecar.policy.problems import PolicyProblem
 from sidecar.policy.risks import Deployment
 
 
-def check_file(path: Path, deployment: Deployment | None = None) -> list[Problem]:
+def check_file(path: Path, deployment: Deployment | None = None) -> list[PolicyProblem]:
     """Return every problem of a policy file, warnings included, in the file's order.
 
     Raises PolicyError when it cannot be read: that is no problem of the policy. It is read once,

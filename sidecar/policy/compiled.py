@@ -92,7 +92,7 @@ class Policy:
     ) -> None:
         """Compile; `matches[i]` says which calls fall to `routes[i]`.
 
-        `notices`: at which percent of a quota its org is told, ascending; empty for never.
+        `notices`: at which percent of a quota a notice is sent, ascending; empty for never.
         """
         self.notices: Final = notices
         self.product: Final = product

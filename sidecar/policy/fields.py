@@ -26,12 +26,12 @@ _ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 _VALUE_PATTERN: Final = r"^[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$"
 
 
-def _matches(pattern: str, mend: str) -> AfterValidator:
+def _matches(pattern: str, fix: str) -> AfterValidator:
     compiled = re.compile(pattern.removesuffix("$") + r"\Z")
 
     def check(value: str) -> str:
         if not compiled.match(value):
-            raise ValueError(f"{value!r} {mend}")
+            raise ValueError(f"{value!r} {fix}")
         return value
 
     return AfterValidator(check)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.problems import PolicyError, PolicyProblem
 
 MAX_BYTES: Final = 1 << 20
 """The size of the largest ConfigMap; a larger file is a mistake."""
@@ -21,4 +21,4 @@ def read_policy_file(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}; name a readable file"
-        raise PolicyError([Problem(str(path), 1, 1, reason)]) from None
+        raise PolicyError([PolicyProblem(str(path), 1, 1, reason)]) from None

@@ -239,7 +239,7 @@ class _Walk:
     # the parts of these
 
     def _members(self, *, fresh: bool) -> int:
-        """Eat members that no pointer leads to, and act on what stands behind them.
+        """Skip members that no pointer leads to, and act on what follows them.
 
         `fresh`: there are none yet, so that the closing bracket may come.
         """

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 PIECE: Final = 8 * 1024
 """Bytes of a body that are taken at once: checking them takes up to 0.2 ms, all of them escapes."""
 
-_FILL: Final = b"\xff\xff"  # in no UTF-8, so it is seen wherever it stands
+_FILL: Final = b"\xff\xff"  # in no UTF-8, so it is seen at any place
 # Finds what could hide the end of a string, and the backslash of what is no escape of JSON's. An
 # escape that the end of the piece cuts off is left alone.
 _HIDING: Final = re.compile(rb'\\(?:["\\]|(?![/bfnrt]|u[0-9A-Fa-f]{4}|(?:u[0-9A-Fa-f]{0,3})?\Z))')
@@ -65,7 +65,7 @@ class JsonText:
         self.spaced = False
 
     def refill(self) -> int:
-        """Take the next piece and let go of what was read; return what it cost, in members.
+        """Take the next piece and drop what was read; return what it cost, in members.
 
         Raises NotJsonError for bytes that are not UTF-8 and for escapes that are not JSON's.
         """

@@ -21,7 +21,7 @@ from sidecar.policy.amounts import (
 )
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy, Route
 from sidecar.policy.json_pointer import JsonPointer
-from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.problems import PolicyError, PolicyProblem
 from sidecar.policy.risks import Deployment, warn_of_risks
 from sidecar.policy.rules import check_rules, match_of
 from sidecar.policy.schema import (
@@ -74,7 +74,7 @@ def find_problems(
     file: str,
     environ: Mapping[str, str] | None,
     deployment: Deployment | None = None,
-) -> list[Problem]:
+) -> list[PolicyProblem]:
     """Return every problem of a file's bytes, warnings included, in the file's order.
 
     With `environ` None the secrets that the file names are not looked for. `deployment` is how the

@@ -9,7 +9,7 @@ from sidecar.policy.patterns import ANY, ONE
 
 
 class _Node:
-    """Where a walk through the patterns stands after some segments."""
+    """Where a walk through the patterns is after some segments."""
 
     __slots__ = ("any", "ends", "literals", "loops", "one")
 

@@ -46,7 +46,7 @@ class Pattern:
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Parse a pattern; a trailing slash means nothing. Raises ValueError with the mend."""
+    """Parse a pattern; a trailing slash means nothing. Raises ValueError with the fix."""
     if not text.startswith("/"):
         raise ValueError(f"path {text!r} must start with '/'")
     for char, why in _FORBIDDEN.items():

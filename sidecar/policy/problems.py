@@ -18,7 +18,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class PolicyProblem:
     """One mistake: `line` and `column` count from 1. The message names the fix."""
 
     file: str
@@ -38,7 +38,7 @@ class PolicyError(UserError):
     As text it is one line: the first problem, and how to see the others.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[PolicyProblem]) -> None:
         self.problems = tuple(sorted(problems))
         first = self.problems[0]
         more = len(self.problems) - 1

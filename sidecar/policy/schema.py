@@ -261,7 +261,7 @@ class RouteSpec(Spec):
 
 
 class NoticesSpec(Spec):
-    """When an org's people are told that a quota is running out."""
+    """When an org is notified that its quota is running out."""
 
     at: Levels = Field(
         default=[80, 100],

@@ -15,7 +15,7 @@ from typing import Final
 import yaml
 
 from sidecar.policy.file import MAX_BYTES
-from sidecar.policy.problems import Problem, Severity
+from sidecar.policy.problems import PolicyProblem, Severity
 
 Where = tuple[str | int, ...]
 """The way to a value: keys and indices from the root."""
@@ -39,12 +39,12 @@ Position = tuple[int, int]
 
 @dataclass(slots=True)
 class Document:
-    """A file's value, and where its parts stand."""
+    """A file's value, and the positions of its parts."""
 
     file: str
     value: object = None
-    problems: list[Problem] = field(default_factory=list)
-    _seen: set[Problem] = field(default_factory=set)
+    problems: list[PolicyProblem] = field(default_factory=list)
+    _seen: set[PolicyProblem] = field(default_factory=set)
     _values: dict[Where, Position] = field(default_factory=dict)
     _keys: dict[Where, Position] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ class Document:
         key: bool = False,
         unless: Container[Position] = (),
     ) -> None:
-        """Add a problem at a value, or at its key; a part that is not there stands for its parent.
+        """Add a problem at a value, or at its key; a missing part is reported at its parent.
 
         Nothing is added at the positions of `unless`, whose values have their problem already.
         """
@@ -75,7 +75,7 @@ class Document:
 
     def _remark(self, where: Where, message: str, severity: Severity) -> None:
         position = self._values.get(self.resolve(where), (1, 1))
-        self._add(Problem(self.file, *position, message, severity))
+        self._add(PolicyProblem(self.file, *position, message, severity))
 
     def resolve(self, where: Where) -> Where:
         """Return `where` without what the document does not have: a validator's own names."""
@@ -90,14 +90,14 @@ class Document:
         return self._values[where][0]
 
     def place(self, where: Where, position: Position, *, key: bool = False) -> None:
-        """Note where a value, or its key, stands."""
+        """Note the position of a value, or of its key."""
         (self._keys if key else self._values)[where] = position
 
     def add(self, position: Position, message: str) -> None:
         """Add a problem at a position; the same one twice (by an alias) is one."""
-        self._add(Problem(self.file, *position, message))
+        self._add(PolicyProblem(self.file, *position, message))
 
-    def _add(self, problem: Problem) -> None:
+    def _add(self, problem: PolicyProblem) -> None:
         if problem not in self._seen:
             self._seen.add(problem)
             self.problems.append(problem)
@@ -269,7 +269,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 
 class _Placer:
-    """Nodes to plain values, noting where each stands; aliases are written out, within bounds."""
+    """Nodes to plain values, with the position of each; aliases are written out, within bounds."""
 
     def __init__(self, document: Document) -> None:
         self._document = document

@@ -85,17 +85,17 @@ class PolicyStore:
 
     @property
     def error(self) -> PolicyError | None:
-        """Why the file as it stands is not in force; None when it is."""
+        """Why the file's present content is not in force; None when it is."""
         return self._error
 
     @property
     def last_error(self) -> str | None:
-        """Why the file as it stands is not in force: one line; None when it is."""
+        """`error` as one line."""
         return None if self._error is None else str(self._error)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that is wrong with the file as it stands; empty when it is in force."""
+        """Everything that is wrong with the file's present content; empty when it is in force."""
         return () if self._error is None else tuple(map(str, self._error.problems))
 
     async def reload(self) -> ReloadOutcome:

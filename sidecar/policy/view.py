@@ -18,7 +18,7 @@ from sidecar.policy.routing import Match
 
 
 def as_dict(policy: Policy) -> dict[str, object]:
-    """Return what rules now, every default written out, for the admin page `/policy`.
+    """Return what is in force, every default written out, for the admin page `/policy`.
 
     Durations in seconds. A secret is shown as the fact that there is one.
     """

@@ -1,4 +1,4 @@
-"""What a mistake of shape is called, so that it names the thing, the value and the mend."""
+"""What a mistake of shape is called, so that it names the thing, the value and the fix."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "times": FactorSpec,
     FROM_HEADER: HeaderAmountSpec,
 }
-"""The mapping that a part of an error's location stands for."""
+"""The mapping that a part of an error's location means."""
 
 _DEMANDS: Final = {
     "enum": "must be {expected}",

@@ -16,7 +16,7 @@ from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.phases import STEPS, Phase, Step
 from sidecar.proxy.ports import OpenExchange
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 
 _NEVER: Final = float("inf")
 _LINGER_SECONDS: Final = 1.0
@@ -104,7 +104,7 @@ class ServerConnection:
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
         peer = transport.get_extra_info("peername")
         host = peer[0] if isinstance(peer, tuple) else "127.0.0.1"
-        self.peer = host.encode("ascii")
+        self.peer = host.removeprefix("::ffff:").encode("ascii")  # IPv4 on a socket of both
         listener = self.listener
         self.trusted = listener.is_trusted(host)
         self.deadline = listener.now() + listener.limits.head_timeout

@@ -13,12 +13,13 @@ from typing import Final, cast
 from sidecar.domain.ports import RequestObserver
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead
+from sidecar.http1.listening import listen
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.expiry import expire
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.inbound import InboundBody
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from sidecar.settings.values import Network
 
 log = logging.getLogger("sidecar.proxy")
@@ -81,12 +82,12 @@ class Server:
 
     async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen; return the port, which matters where it was given as 0."""
-        self._listener = await self._loop.create_server(
+        self._listener = await listen(
             lambda: cast("asyncio.Protocol", ServerConnection(self)),
             host,
             port,
             backlog=self._backlog,
-            reuse_port=reuse_port or None,
+            reuse_port=reuse_port,
         )
         for each in self._listener.sockets:
             _keep_alive(each)

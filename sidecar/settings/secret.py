@@ -22,13 +22,13 @@ WEBHOOK_SECRET: Final = "webhook secret"  # noqa: S105 - what one is called
 """What a credential is called in messages."""
 
 _TAKEN_FOR: Final = {BBAS_KEY: "bbk_", BBK_KEY: "bbas_"}
-"""The beginning of the key that is given by mistake for another: they come from one page."""
+"""The prefix of the key that is given by mistake in place of another: one page shows both."""
 
 _MAX_KEY_CHARS: Final = 4096
 _QUOTES: Final = frozenset("'\"`")
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 _LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the file: a stat each second costs nothing that shows."""
+"""Seconds between two checks of the file: one stat a second is cheap."""
 
 
 class Secret:
@@ -61,7 +61,7 @@ class Secret:
 
 
 def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
-    """Take a platform key as it stands in a file or variable, white space around it dropped.
+    """Parse a platform key from a file or variable; white space around it is dropped.
 
     `what` names the kind of credential in messages. Raises ValueError, without the value, when it
     could not be sent as a header field, or is one of the other kind.
@@ -81,28 +81,33 @@ def parse_key(text: str, what: str = BBAS_KEY) -> Secret:
     return Secret(key)
 
 
-def read_key_file(path: Path, what: str = BBAS_KEY) -> Secret:
-    """Read a key file. Raises UserError that names the file and the mend, never what it holds."""
+def key_in(path: Path, what: str = BBAS_KEY) -> Secret:
+    """Read a key file. Raises ValueError that says what is wrong, never what the file holds."""
     try:
         with path.open("rb") as file:
-            raw = file.read(_MAX_KEY_CHARS + 64)
+            text = file.read(_MAX_KEY_CHARS + 64).decode("ascii")
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UserError(f"key file {path}: {reason}: mount the secret there, readable") from error
-    try:
-        return parse_key(raw.decode("ascii"), what)
+        raise ValueError(f"cannot be read: {reason}: mount the secret there, readable") from error
     except UnicodeDecodeError:
-        raise UserError(f"key file {path}: is not ASCII text: put one {what} there") from None
+        raise ValueError(f"is not ASCII text: put one {what} there") from None
+    return parse_key(text, what)
+
+
+def read_key_file(path: Path, what: str = BBAS_KEY) -> Secret:
+    """Read a key file. Raises UserError that names the file and the fix."""
+    try:
+        return key_in(path, what)
     except ValueError as error:
-        raise UserError(f"key file {path}: {error}") from None
+        raise UserError(f"key file {path}: {error}") from error
 
 
 class KeySource:
-    """The key to send now. A file is looked at again, at most once a second, when it is asked for.
+    """The key to send now. A file is checked again, at most once a second, when a key is needed.
 
-    A file that has gone or went bad never raises: the last good key is kept, and the log says so
-    once for each change. `on_change` hears of each new key before it is used, so that the
-    redaction of logs knows it first.
+    A file that is gone or became unusable never raises: the last good key is kept, and the log says
+    so once for each change. `on_change` receives each new key before it is used, so that the
+    redaction of logs has it first.
     """
 
     def __init__(
@@ -156,7 +161,7 @@ class KeySource:
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Tell one state of a file from another, through symlinks: a mounted Secret swaps those."""
+    """Return what differs between two states of a file; symlinks are followed to the file."""
     try:
         stat = path.stat()
     except OSError:

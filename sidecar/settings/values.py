@@ -1,11 +1,9 @@
-"""How the text of a setting becomes a value. Pure; each parser raises ValueError with the mend."""
+"""How the text of a setting becomes a value. Pure; each parser raises ValueError with the fix."""
 
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,14 +12,16 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from sidecar.settings.redis_url import parse_redis_url
+from sidecar.settings.secret import Secret
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST_NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
-_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)?")
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _MAX_PORT: Final = 65535
+_THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""The hosts that mean every address, and by which of them this machine reaches itself."""
+
 _EVENT_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]{1,64}){1,8}")
 """Plain segments, no dot segment, no escape and no slash at the end."""
 _SLUG: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
@@ -33,6 +33,23 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def url(self) -> str:
+        """The URL to open; one of all addresses, `0.0.0.0` or `::`, is this machine's."""
+        return f"http://{self}"
+
+    @property
+    def here(self) -> Address:
+        """The address by which a program on this machine reaches it."""
+        return Address(_THIS_MACHINE.get(self.host, self.host), self.port)
+
+    def overlaps(self, other: Address) -> bool:
+        """Whether both cannot be listened on."""
+        same_host = self.host == other.host or not _THIS_MACHINE.keys().isdisjoint(
+            (self.host, other.host)
+        )
+        return self.port == other.port != 0 and same_host
 
     @override
     def __str__(self) -> str:
@@ -70,24 +87,24 @@ class Origin:
 
 def parse_origin(text: str) -> Origin:
     """Read `http://host:port` or `https://host`; a path, query or credential is an error."""
-    mend = "give scheme, host and port alone, such as http://127.0.0.1:3000"
+    fix = "give scheme, host and port alone, such as http://127.0.0.1:3000"
     if any(char <= " " or char > "~" for char in text):
-        raise ValueError(f"has spaces or non-ASCII characters: {mend}")
+        raise ValueError(f"has spaces or non-ASCII characters: {fix}")
     try:
         parts = urlsplit(text)
         port = parts.port
         host = parts.hostname or ""
     except ValueError:
-        raise ValueError(f"is not a URL: {mend}") from None
+        raise ValueError(f"is not a URL: {fix}") from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError(f"is not an http or https URL: {mend}")
+        raise ValueError(f"is not an http or https URL: {fix}")
     if "@" in parts.netloc:
-        raise ValueError(f"holds a user name or password: {mend}")
+        raise ValueError(f"holds a user name or password: {fix}")
     if parts.path not in {"", "/"} or "?" in text or "#" in text:
-        raise ValueError(f"has a path, query or fragment: {mend}")
+        raise ValueError(f"has a path, query or fragment: {fix}")
     if parts.netloc.endswith(":") or port == 0:
-        raise ValueError(f"has no usable port: {mend}")
-    return Origin(parts.scheme, _host(host, mend), port or _DEFAULT_PORTS[parts.scheme])
+        raise ValueError(f"has no usable port: {fix}")
+    return Origin(parts.scheme, _host(host, fix), port or _DEFAULT_PORTS[parts.scheme])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +117,32 @@ class WebhookUrl:
 
 def parse_webhook_url(text: str) -> WebhookUrl:
     """Read the public URL of the webhook. Its path is taken from the product, byte for byte."""
-    mend = "give a public URL with a path of its own, such as https://host/api/_sidecar/events"
+    fix = "give a public URL with a path of its own, such as https://host/api/_sidecar/events"
     try:
         parts = urlsplit(text)
         origin = parse_origin(f"{parts.scheme}://{parts.netloc}")
     except ValueError as problem:
-        raise ValueError(f"{str(problem).partition(':')[0]}: {mend}") from None
+        raise ValueError(f"{str(problem).partition(':')[0]}: {fix}") from None
     if "?" in text or "#" in text or not _EVENT_PATH.fullmatch(parts.path):
-        raise ValueError(f"has a query, no path, or one that could be read in two ways: {mend}")
+        raise ValueError(f"has a query, no path, or one that could be read in two ways: {fix}")
     return WebhookUrl(origin.url + parts.path, parts.path)
 
 
 def parse_address(text: str) -> Address:
     """Read `host:port` to listen on; an IPv6 host stands in brackets."""
-    mend = "give host:port, such as 127.0.0.1:9901 or [::1]:9901"
+    fix = "give host:port, such as 127.0.0.1:9901 or [::1]:9901"
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"is not an address: {mend}")
+        raise ValueError(f"is not an address: {fix}")
     if not colon or not host:
-        raise ValueError(f"is not an address: {mend}")
-    return Address(_host(host.lower(), mend), parse_port(port))
+        raise ValueError(f"is not an address: {fix}")
+    try:
+        number = parse_port(port)
+    except ValueError:
+        raise ValueError(f"has a port that is not from 0 to {_MAX_PORT}: {fix}") from None
+    return Address(_host(host.lower(), fix), number)
 
 
 def parse_host(text: str) -> str:
@@ -136,52 +157,6 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Make a parser of whole numbers from `low` to `high`."""
-
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= len(str(high))):
-            raise ValueError(f"is not a whole number from {low} to {high}")
-        number = int(text)
-        if not low <= number <= high:
-            raise ValueError(f"is out of range: give a whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def duration(low: float, high: float) -> Callable[[str], float]:
-    """Make a parser of durations, in seconds, from `low` to `high`: `250ms`, `10s`, `2m`, `25`."""
-
-    def parse(text: str) -> float:
-        match = _DURATION.fullmatch(text)
-        if match is None:
-            raise ValueError("is not a duration: write it like 250ms, 10s, 2m, or plain seconds")
-        seconds = float(match[1]) * _UNITS[match[2] or "s"]
-        if not low <= seconds <= high:
-            raise ValueError(f"is out of range: give {show_seconds(low)} to {show_seconds(high)}")
-        return seconds
-
-    return parse
-
-
-def optional_duration(low: float, high: float) -> Callable[[str], float | None]:
-    """Make a parser of durations that may also be `none`."""
-    parse_seconds = duration(low, high)
-
-    def parse(text: str) -> float | None:
-        return None if text == "none" else parse_seconds(text)
-
-    return parse
-
-
-def show_seconds(seconds: float) -> str:
-    """Write a duration as `duration` reads it."""
-    if 0 < seconds < 1 and math.isclose(seconds * 1000, round(seconds * 1000)):
-        return f"{round(seconds * 1000)}ms"
-    return f"{seconds:g}s"
-
-
 def parse_networks(text: str) -> tuple[Network, ...]:
     """Read CIDRs between commas or spaces; a plain address is that address alone."""
     networks: list[Network] = []
@@ -189,7 +164,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         try:
             networks.append(ipaddress.ip_network(item))
         except ValueError:
-            raise ValueError(_network_mend(item)) from None
+            raise ValueError(_network_fix(item)) from None
     if not networks:
         raise ValueError("names no network: give CIDRs such as 10.0.0.0/8, or leave it out")
     return tuple(networks)
@@ -216,13 +191,13 @@ def parse_issuer(text: str) -> str:
     return text
 
 
-def parse_redis(text: str) -> str:
+def parse_redis(text: str) -> Secret:
     """Check a Redis URL; it may hold a password, so no error repeats it."""
     parse_redis_url(text)
-    return text
+    return Secret(text)
 
 
-def _network_mend(item: str) -> str:
+def _network_fix(item: str) -> str:
     try:
         fixed = ipaddress.ip_network(item, strict=False)
     except ValueError:
@@ -230,13 +205,13 @@ def _network_mend(item: str) -> str:
     return f"has {item[:50]!r} with bits beyond its prefix: write {fixed}"
 
 
-def _host(text: str, mend: str) -> str:
+def _host(text: str, fix: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
         pass  # not an address: a name, then
     if not _HOST_NAME.fullmatch(text) or len(text) > 253 or text.replace(".", "").isdigit():  # noqa: PLR2004 (RFC 1035, 2.3.4)
-        raise ValueError(f"has no usable host: {mend}")
+        raise ValueError(f"has no usable host: {fix}")
     return text
 
 

@@ -52,7 +52,7 @@ def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
     """Judge the workers. In a drain the end of one is nothing to report."""
     absent = [place for place in places if place.absent is not None]
     silent = [place for place in places if place.absent is None and place.silent_since is not None]
-    told = [
+    problems = [
         *(
             f"worker {place.index} is gone since {_moment(place.absent.since)}: {place.absent.why}"
             for place in absent
@@ -68,7 +68,9 @@ def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
     serving = len(places) - len(absent) - len(silent)
     # The kernel gives a stuck worker its share of the calls; one that is gone gets none.
     ok = draining or (not silent and serving > 0)
-    return Workers(ok, f"{serving} of {len(places)} serve" + "".join(f"; {each}" for each in told))
+    return Workers(
+        ok, f"{serving} of {len(places)} serve" + "".join(f"; {each}" for each in problems)
+    )
 
 
 def failure_of(places: Sequence[WorkerPlace], now: float) -> str:

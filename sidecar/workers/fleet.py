@@ -153,7 +153,7 @@ class Fleet:
         del self.serving[worker.index]
         why = f"it ended with status {status} and is being replaced"
         self._absent[worker.index] = Absence(time.time(), why)
-        files = self._orders(worker.index).settings.journal is not None
+        files = self._orders(worker.index).settings.state.journal is not None
         self.tally.retire(worker.index, worker.counts, with_files=files)
         worker.close()
         return status

@@ -13,7 +13,7 @@ from sidecar.admin.state import AdminView
 from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import Quota
 from sidecar.domain.share import Share
-from sidecar.policy.problems import Problem
+from sidecar.policy.problems import PolicyProblem
 from sidecar.settings.run import Settings
 from sidecar.telemetry.snapshot import Snapshot
 
@@ -45,7 +45,7 @@ class Found:
     """What the policy file held when it was last good, and what is wrong with it now."""
 
     content: bytes | None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[PolicyProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

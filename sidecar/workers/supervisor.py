@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -20,18 +19,18 @@ from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import AdminView, ReloadReport
-from sidecar.app.process import unless
+from sidecar.app.process import start_logging, unless
 from sidecar.app.startup_warnings import log_startup_warnings
-from sidecar.domain.errors import UserError
 from sidecar.domain.model import Quota
 from sidecar.domain.share import Share
+from sidecar.http1.listening import bound, refusal
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.settings.run import Settings
+from sidecar.settings.values import Address
 from sidecar.telemetry.exposition import Exposition
-from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.conditions import failure_of, workers_of, worst_of
 from sidecar.workers.fleet import Fleet
@@ -51,8 +50,8 @@ class Supervisor:
         Each worker receives the content in force when it starts, and reads it for itself.
         """
         self._settings = settings
-        self._policies = PolicyStore(settings.policy, content, environ, found=self._pass_on)
-        self._fleet = Fleet(settings.workers, self._orders_for, self._serves)
+        self._policies = PolicyStore(settings.policy.file, content, environ, found=self._pass_on)
+        self._fleet = Fleet(settings.process.workers, self._orders_for, self._serves)
         self._rounds = {
             AdminView.CONDITION: Rounds(self._ask_conditions),
             AdminView.QUOTAS: Rounds(lambda: self._ask_all(AdminView.QUOTAS)),
@@ -85,7 +84,7 @@ class Supervisor:
         for task in readings:
             task.cancel()
         await asyncio.gather(*readings, return_exceptions=True)
-        await self._fleet.stop(self._settings.drain_seconds)
+        await self._fleet.stop(self._settings.process.drain_seconds)
         await asyncio.gather(*self._orders_sent, return_exceptions=True)
 
     def hurry(self) -> None:
@@ -93,7 +92,7 @@ class Supervisor:
         self._fleet.hurry()
 
     async def refresh(self, view: AdminView) -> None:
-        """Ask every worker, all at once; whoever asks meanwhile shares the next round."""
+        """Ask every worker, all at once; who asks meanwhile shares the next round."""
         await self._rounds[view].join()
 
     def parts(self) -> Iterator[Snapshot]:
@@ -196,8 +195,8 @@ class Supervisor:
             task.add_done_callback(self._orders_sent.discard)
 
     def _orders_for(self, index: int) -> Orders:
-        share = Share(index, self._settings.workers)
-        settings = replace(self._settings, workers=1)
+        share = Share(index, self._settings.process.workers)
+        settings = replace(self._settings, process=replace(self._settings.process, workers=1))
         return Orders(settings, share, self._policies.content)
 
     def _serves(self, worker: WorkerProcess, orders: Orders) -> None:
@@ -214,17 +213,12 @@ class Supervisor:
 @contextlib.contextmanager
 def _reserved(settings: Settings) -> Iterator[int]:
     """Hold the shared port, without listening on it, until the workers do. UserError if taken."""
-    listen = settings.listen
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            held.bind((listen.host, listen.port))
-        except OSError as error:
-            raise UserError(
-                f"--port: {listen} cannot be listened on: {error.strerror}:"
-                " give a free address of this machine"
-            ) from error
+    host, port = settings.listen.host, settings.listen.port
+    try:
+        held = bound(host, port, reuse_port=True)
+    except OSError as error:
+        raise refusal(error, host, port, host_flag="--host", port_flag="--port") from error
+    with held:
         yield int(held.getsockname()[1])
 
 
@@ -249,17 +243,16 @@ async def supervise(settings: Settings, environ: Mapping[str, str], content: byt
         await supervisor.stop()
         return 0
     up.append(supervisor)
-    listen = settings.listen.host
     page = Exposition(supervisor.parts, supervisor.pids)
     admin = AdminServer(supervisor, page, refresh=supervisor.refresh)
     try:
-        await admin.open(settings)
+        await admin.open(settings.admin)
         log.info(
             "started",
             extra={
-                "listen": f"http://{'127.0.0.1' if listen == '0.0.0.0' else listen}:{port}",
+                "listen": Address(settings.listen.host, port).url,
                 **admin.urls(),
-                "workers": settings.workers,
+                "workers": settings.process.workers,
                 "version": __version__,
             },
         )
@@ -267,14 +260,13 @@ async def supervise(settings: Settings, environ: Mapping[str, str], content: byt
     finally:
         await supervisor.stop()
         await admin.close()
-    log.info("stopped", extra={"workers": settings.workers})
+    log.info("stopped", extra={"workers": settings.process.workers})
     return 0
 
 
 def run_workers(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Run `settings.workers` workers; return the exit status. Raises UserError."""
-    setup_logging(settings.log_level.value, settings.log_format.value)
-    shared_ids = bool(settings.trusted_proxies) and settings.redis is None
-    log_startup_warnings(settings.platform, settings.auth, shared_ids=shared_ids)
-    content = read_policy_file(settings.policy)  # before the loop, as `app.process.run` does
+    """Run as many workers as the settings say; return the exit status. Raises UserError."""
+    start_logging(settings.process)
+    log_startup_warnings(settings)
+    content = read_policy_file(settings.policy.file)  # before the loop, as `app.process.run` does
     return uvloop.run(supervise(settings, environ, content))

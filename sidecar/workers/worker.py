@@ -18,11 +18,10 @@ from typing import Final
 import uvloop
 
 from sidecar.admin.state import AdminView
-from sidecar.app.process import run_until_asked, spare_what_stays
+from sidecar.app.process import run_until_asked, spare_what_stays, start_logging
 from sidecar.app.wiring import App
 from sidecar.domain.errors import UserError
 from sidecar.policy.problems import PolicyError
-from sidecar.telemetry.logs import setup_logging
 from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
     Command,
@@ -45,7 +44,7 @@ _LAST_COUNTS_SECONDS: Final = 2.0
 
 
 def main() -> int:
-    """Serve until told to end; return the exit status."""
+    """Serve until the supervisor or SIGTERM ends it; return the exit status."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its supervisor's to act on
     pair = socket.socket(fileno=int(sys.argv[1]))
     pair.set_inheritable(False)
@@ -62,7 +61,7 @@ async def _work(pair: socket.socket) -> int:
     if not isinstance(orders, Orders):
         raise TypeError("a worker receives its orders first")
     settings = orders.settings
-    redactor = setup_logging(settings.log_level.value, settings.log_format.value)
+    redactor = start_logging(settings.process)
     app = App(settings, os.environ, redactor, policy=orders.policy, worker=True, share=orders.share)
     answering: asyncio.Task[None] | None = None
 

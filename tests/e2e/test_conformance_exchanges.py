@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from sidecar.domain.model import AttemptEnd
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine, ReadingEngine, RefusingEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step, TunnellingUpstream
 from tests.plane import eventually, staged, statuses, talk_every_way

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from sidecar.domain.model import AttemptEnd, Reason
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step
 from tests.plane import eventually, staged, statuses

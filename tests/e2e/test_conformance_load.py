@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.domain.model import AttemptEnd, Reason
 from sidecar.proxy.exchange import Exchange
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import HeldEngine, ReadingEngine
 from tests.fakes.upstreams import (
     OK,

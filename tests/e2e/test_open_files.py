@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from sidecar.app.open_files import fitted
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.e2e.harness import eventually, policy, surroundings
 from tests.e2e.programs import SidecarProgram, start
 

@@ -9,7 +9,8 @@ from helm_python import HelmError, lint
 
 from sidecar import __version__
 from sidecar.policy.load import find_problems
-from sidecar.settings.run import OPTIONS
+from sidecar.settings.fields import options
+from sidecar.settings.run import SECTIONS
 from tests.kubernetes.cases import GOOD, HOSTILE, REFUSED
 from tests.kubernetes.rendering import (
     CHART,
@@ -124,7 +125,7 @@ def test_every_setting_has_its_value() -> None:
         for name in schema["properties"]["settings"]["properties"]
     }
     assert placed.isdisjoint(named)
-    assert placed | named == {option.flag for option in OPTIONS}
+    assert placed | named == {option.flag for option in options(*SECTIONS.values())}
 
 
 def test_settings_reach_the_sidecar_as_numbers_are_written() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.load import find_problems, load_policy
-from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.problems import PolicyError, PolicyProblem
 
 KEYS: Final = st.sampled_from(
     [
@@ -46,7 +46,7 @@ def check(data: bytes) -> None:
     """Try both ways in: they agree, and raise nothing else."""
     problems = find_problems(data, file="p", environ={})
     assert all(p.line >= 1 and p.column >= 1 and p.message for p in problems)
-    told: tuple[Problem, ...] = ()
+    told: tuple[PolicyProblem, ...] = ()
     try:
         load_policy(data, file="p", environ={})
     except PolicyError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,15 +30,6 @@ def policy(tmp_path: Path) -> str:
     path = tmp_path / "policy.yaml"
     path.write_text(POLICY)
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Let no test leave the signals as a sidecar that starts has them."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -89,38 +79,8 @@ def test_ctrl_c_is_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sidecar.policy.check.check_file", interrupted)
+    monkeypatch.setattr("sidecar.commands.check.check_file", interrupted)
     assert run(capsys, "check", policy) == (130, "", "")
-
-
-def test_check(capsys: pytest.CaptureFixture[str], policy: str) -> None:
-    """A good file is ok; a bad one has its problems on stdout, and 1."""
-    status, out, err = run(capsys, "check", policy)
-    assert (status, out.splitlines()[-1], err) == (0, f"{policy}: ok", "")
-    assert ": note: while the platform does not answer, each replica" in out
-    Path(policy).write_text("version: 2\n")
-    status, out, err = run(capsys, "check", policy)
-    assert (status, err) == (1, "")
-    assert out.startswith(f"{policy}:1:")
-
-
-def test_check_with_a_warning_is_ok(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
-) -> None:
-    """A warning is printed, and the exit status is that of a good file."""
-    monkeypatch.setenv("SIDECAR_TRUSTED_PROXIES", "10.0.0.0/8")
-    monkeypatch.delenv("REDIS_URL", raising=False)
-    status, out, err = run(capsys, "check", policy)
-    assert (status, err) == (0, "")
-    assert ": warning: `refund: unreached`" in out
-    assert out.endswith(f"{policy}: ok, with 1 warning\n")
-
-
-def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """What cannot be read is told as any other mistake."""
-    status, out, err = run(capsys, "check", str(tmp_path))
-    assert (status, out) == (2, "")
-    assert str(tmp_path) in err
 
 
 @pytest.mark.parametrize("source", ["inline", "file"])
@@ -211,49 +171,6 @@ def test_what_is_wrong_is_told_before_anything_starts(
     assert all(line.startswith("bb-sidecar: ") for line in err.splitlines())
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_run_starts_one_sidecar_or_several(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    policy: str,
-    workers: str,
-) -> None:
-    """One worker is this process; more are processes of their own."""
-    started: list[str] = []
-
-    def one(*_: object) -> int:
-        started.append("1")
-        return 0
-
-    def several(*_: object) -> int:
-        started.append("2")
-        return 0
-
-    monkeypatch.setattr("sidecar.app.process.run", one)
-    monkeypatch.setattr("sidecar.workers.supervisor.run_workers", several)
-    monkeypatch.setenv("PLATFORM_INTERNAL_KEY", "bbas_x")
-    argv = ("run", "--policy", policy, "--upstream", "http://127.0.0.1:1", "--workers", workers)
-    assert run(capsys, *argv) == (0, "", "")
-    assert started == [workers]
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [("127.0.0.1:8092", ("127.0.0.1", 8092)), ("[::1]:80", ("::1", 80)), ("a.b:0", ("a.b", 0))],
-)
-def test_an_address_is_read(text: str, address: tuple[str, int]) -> None:
-    """Host and port; brackets are IPv6's."""
-    assert cli._address(text) == address
-
-
-def test_claims_are_an_object() -> None:
-    """Anything else has no names to override."""
-    assert cli._json_object('{"plan": null}') == {"plan": None}
-    for text in ("[1]", "plan=pro", "7", '"x"', ""):
-        with pytest.raises(argparse.ArgumentTypeError):
-            cli._json_object(text)
-
-
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` of each command names its flags and ends with 0."""
     with pytest.raises(SystemExit):
@@ -267,6 +184,23 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"bb-sidecar {command}" in capsys.readouterr().out
 
 
+def test_every_command_has_what_runs_it() -> None:
+    """A handler is named, and imported only when its command runs."""
+
+    def handlers(parser: argparse.ArgumentParser) -> Iterator[str]:
+        """Give the handlers of all commands below."""
+        groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        for group in groups:
+            for each in group.choices.values():
+                yield from handlers(each)
+        if not groups:
+            yield parser.get_default("handler")
+
+    names = list(handlers(cli._parser()))
+    assert len(names) == 21
+    assert all(callable(cli.handler_of(name)) for name in names)
+
+
 def test_several_problems_are_several_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
@@ -275,5 +209,5 @@ def test_several_problems_are_several_lines(
     def wrong(*_: object) -> None:
         raise UserError("one\ntwo")
 
-    monkeypatch.setattr("sidecar.policy.check.check_file", wrong)
+    monkeypatch.setattr("sidecar.commands.check.check_file", wrong)
     assert run(capsys, "check", policy) == (2, "", "bb-sidecar: one\nbb-sidecar: two\n")

@@ -261,8 +261,8 @@ def hurried(consumers: list[Consumer], threshold: int) -> Iterator[None]:
 
     breaker = partial(Breaker, first_pause=0.02, longest_pause=0.05, threshold=threshold)
     with (
-        mock.patch("sidecar.app.wiring.Breaker", breaker),
-        mock.patch("sidecar.app.wiring.Consumer", consumer),
+        mock.patch("sidecar.app.engine.Breaker", breaker),
+        mock.patch("sidecar.app.engine.Consumer", consumer),
         mock.patch.multiple(
             "sidecar.admission.reporter", IDLE_SECONDS=0.02, LONGEST_WAIT_SECONDS=0.1
         ),

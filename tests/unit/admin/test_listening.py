@@ -20,7 +20,7 @@ async def test_an_address_that_is_taken_names_the_flag() -> None:
     """For whoever has to change it."""
     server = await listen_at("--metrics", "127.0.0.1", 0, AdminConnections(answer))
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(UserError, match=f"--metrics: 127.0.0.1:{port} cannot be listened on"):
+    with pytest.raises(UserError, match=f"--metrics: 127.0.0.1:{port} is in use"):
         await listen_at("--metrics", "127.0.0.1", port, AdminConnections(answer))
     server.close()
 

@@ -240,13 +240,13 @@ async def test_it_opens_what_the_settings_say(tmp_path: Path) -> None:
     policy_file.write_text(policy())
     place = Place(policy_file, *("http://127.0.0.1:9",) * 3, {"PLATFORM_INTERNAL_KEY": KEY})
     server = AdminServer(StaticState(), StaticMetrics())
-    await server.open(place.settings(admin_socket=path, metrics="127.0.0.1:0"))
+    await server.open(place.settings(admin_socket=path, metrics="127.0.0.1:0").admin)
     assert path.exists()
     assert server.metrics_address is not None
     taken = "{}:{}".format(*server.address)
     second = AdminServer(StaticState(), StaticMetrics())
     with pytest.raises(UserError, match="--admin: "):
-        await second.open(place.settings(admin=taken, admin_socket=tmp_path / "second.sock"))
+        await second.open(place.settings(admin=taken, admin_socket=tmp_path / "second.sock").admin)
     assert not (tmp_path / "second.sock").exists()
     await server.close()
 
@@ -326,7 +326,7 @@ async def test_an_address_that_is_taken_is_the_user_s_to_fix(admin: Admin) -> No
     """One line, no traceback."""
     host, port = admin.server.address
     second = AdminServer(StaticState(), StaticMetrics())
-    with pytest.raises(UserError, match=f"--admin: {host}:{port} cannot be listened on"):
+    with pytest.raises(UserError, match=f"--admin: {host}:{port} is in use"):
         await second.start(host, port)
 
 

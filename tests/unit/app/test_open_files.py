@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.app.open_files import BACKLOG, OWN, fitted, raise_limit, room_for
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 
 DEFAULT = Limits()
 

@@ -50,11 +50,11 @@ async def test_a_start_that_waits_is_cut_short_by_sigterm(
     environ = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
     waits = asyncio.Event()
 
-    async def forever(_: App) -> None:
+    async def forever(_: object) -> None:
         waits.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(App, "_shared_attempts", forever)
+    monkeypatch.setattr("sidecar.app.engine._shared_attempts", forever)
     settings = Place(policy_file, NOBODY, NOBODY, NOBODY, environ).settings()
     running = asyncio.create_task(run_until_asked(App(settings, environ)))
     await waits.wait()
@@ -71,7 +71,7 @@ from sidecar.settings.run import Settings
 import sidecar.workers.worker
 args = _parser().parse_args(["run", *sys.argv[1:]])
 async def serve():
-    app = App(Settings.from_args(args, os.environ, terminal=False), os.environ)
+    app = App(Settings.from_args(args, os.environ), os.environ)
     await app.start()
     await app.status.reload()
     await app.stop(0)

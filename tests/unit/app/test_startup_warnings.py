@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.app.startup_warnings import log_startup_warnings, warnings_about
-from sidecar.settings.values import Origin, parse_origin
+from sidecar.settings.run import Settings
+from sidecar.settings.secret import Secret
+from sidecar.settings.sections import (
+    AdminSettings,
+    ListenSettings,
+    PlatformSettings,
+    PolicySettings,
+    UpstreamSettings,
+)
+from sidecar.settings.values import Origin, parse_networks, parse_origin
 
 API, AUTH = parse_origin("https://api.bizbasics.ai"), parse_origin("https://auth.bizbasics.ai")
 LOCAL = parse_origin("http://127.0.0.1:8092")
 CLEAR = parse_origin("http://platform.internal")
+
+
+def settings(**listen: Any) -> Settings:
+    """Return settings without a mistake, but for those of listening."""
+    return Settings(
+        policy=PolicySettings(file=Path("policy.yaml")),
+        upstream=UpstreamSettings(origin=LOCAL),
+        listen=ListenSettings(**listen),
+        admin=AdminSettings(),
+        platform=PlatformSettings(key=Secret("bbas_x")),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +74,7 @@ def test_a_proxy_that_is_not_used(
     """Once, though both hosts would be called through it."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.test:1080")
     with caplog.at_level(logging.WARNING, "sidecar"):
-        log_startup_warnings(API, AUTH, shared_ids=False)
+        log_startup_warnings(settings())
     (record,) = caplog.records
     assert record.getMessage() == "setting_doubtful"
     assert record.__dict__["about"].startswith("HTTPS_PROXY is set and not used: socks5")
@@ -63,6 +85,6 @@ def test_a_proxy_that_is_not_used(
 def test_trusted_ids_that_no_other_replica_knows_of(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing is given back under their keys."""
     with caplog.at_level(logging.WARNING, "sidecar"):
-        log_startup_warnings(API, AUTH, shared_ids=True)
+        log_startup_warnings(settings(trusted_proxies=parse_networks("10.0.0.0/8")))
     (record,) = caplog.records
     assert record.__dict__["about"] == "--trusted-proxies without --redis"

@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli import main
-from sidecar.commands import local
 from sidecar.local_platform.server import LocalPlatform
-from sidecar.settings.values import parse_address
 
 
 @dataclass
@@ -152,20 +150,6 @@ def test_health(capsys: pytest.CaptureFixture[str], server: Answers) -> None:
     argv = ("health", "--admin", server.address)
     assert run(capsys, *argv) == (0, '{"status":"ok"}\n', "")
     assert run(capsys, *argv, "--ready") == (1, '{"ready":false}\n', "")
-
-
-@pytest.mark.parametrize(
-    ("admin", "reached"),
-    [
-        ("0.0.0.0:9901", "127.0.0.1:9901"),
-        ("[::]:9901", "[::1]:9901"),
-        ("[fe80::1]:80", "[fe80::1]:80"),
-        ("10.0.0.7:80", "10.0.0.7:80"),
-    ],
-)
-def test_every_address_is_reached_by_this_machine(admin: str, reached: str) -> None:
-    """The same SIDECAR_ADMIN serves the sidecar and its probe."""
-    assert local.reachable(parse_address(admin)) == reached
 
 
 def test_drain_tells_the_sidecar(capsys: pytest.CaptureFixture[str], server: Answers) -> None:

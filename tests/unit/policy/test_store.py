@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.policy import store as store_module
 from sidecar.policy.compiled import Policy
-from sidecar.policy.problems import PolicyError, Problem
+from sidecar.policy.problems import PolicyError, PolicyProblem
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from tests.fakes.policy import NotingPolicyObserver
 from tests.unit.policy.stores import (
@@ -196,7 +196,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, looks: list[Look]) -> Iterator[Loo
     def read(path: Path) -> bytes:
         found = next(script, last)
         if found is None:
-            raise PolicyError([Problem(str(path), 1, 1, "cannot be read")])
+            raise PolicyError([PolicyProblem(str(path), 1, 1, "cannot be read")])
         return found
 
     monkeypatch.setattr(store_module, "read_policy_file", read)
@@ -279,7 +279,7 @@ async def test_what_another_process_found_is_taken(
     file: Path, store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:
     """Good bytes, bad ones, or a file that could not be read: all as by a reload."""
-    unreadable = PolicyError([Problem(str(file), 1, 1, "cannot be read")])
+    unreadable = PolicyError([PolicyProblem(str(file), 1, 1, "cannot be read")])
     for found in (text("second").encode(), unreadable, BAD.encode()):
         await store.take(found)
     assert store.current.product == "second"

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import AllowingEngine, HeldEngine, RefusingEngine
 from tests.fakes.upstreams import OK, DeafUpstream, Ending, EndlessUpstream, ScriptedUpstream
 from tests.plane import eventually, staged, statuses, talk_every_way

@@ -13,7 +13,7 @@ from sidecar.domain.model import Headers
 from sidecar.proxy.event_door import AT_ONCE, BODY_SECONDS, EventDoor
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import ScriptedUpstream
 from tests.plane import Stage, eventually, statuses

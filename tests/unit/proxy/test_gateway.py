@@ -13,7 +13,7 @@ from sidecar.domain.model import AttemptEnd, Call, Decision, Reason, RequestIdOr
 from sidecar.http1.framing import BodyFraming
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.relay import Relay
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import (
     AllowingEngine,
     FaultyEngine,

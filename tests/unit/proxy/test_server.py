@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from sidecar.settings.run import Limits
+from sidecar.settings.sections import Limits
 from tests.fakes.engines import HeldEngine
 from tests.fakes.upstreams import Ending, ScriptedUpstream
 from tests.plane import eventually, staged

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.settings.ranges import duration, optional_duration, whole, word
+from sidecar.settings.secret import Secret
+from sidecar.settings.sections import LogLevel
 from sidecar.settings.values import (
     Address,
     Origin,
     WebhookUrl,
-    duration,
-    optional_duration,
     parse_address,
     parse_host,
     parse_issuer,
@@ -24,13 +25,12 @@ from sidecar.settings.values import (
     parse_redis,
     parse_slug,
     parse_webhook_url,
-    show_seconds,
-    whole,
 )
 
 PARSERS: list[Callable[[str], object]] = [
-    duration(0, 100), optional_duration(0, 100), parse_address, parse_host, parse_issuer,
-    parse_networks, parse_origin, parse_path, parse_port, parse_redis, parse_slug, whole(0, 10),
+    duration(0, 100), optional_duration(0, 100), word(LogLevel), whole(0, 10), parse_address,
+    parse_host, parse_issuer, parse_networks, parse_origin, parse_path, parse_port, parse_redis,
+    parse_slug,
 ]  # fmt: skip
 
 
@@ -105,45 +105,43 @@ def test_an_address_writes_itself_as_it_is_read() -> None:
     assert str(parse_address("[::1]:80")) == "[::1]:80"
 
 
+@pytest.mark.parametrize(
+    ("admin", "reached"),
+    [
+        ("0.0.0.0:9901", "http://127.0.0.1:9901"),
+        ("[::]:9901", "http://[::1]:9901"),
+        ("[fe80::1]:80", "http://[fe80::1]:80"),
+        ("10.0.0.7:80", "http://10.0.0.7:80"),
+    ],
+)
+def test_every_address_is_reached_by_this_machine(admin: str, reached: str) -> None:
+    """The same SIDECAR_ADMIN serves the sidecar and its probe."""
+    assert parse_address(admin).here.url == reached
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ("0.0.0.0:1", "10.0.0.1:1", True),
+        ("10.0.0.1:1", "[::]:1", True),
+        ("10.0.0.1:1", "10.0.0.1:1", True),
+        ("10.0.0.1:1", "10.0.0.2:1", False),
+        ("10.0.0.1:1", "10.0.0.1:2", False),
+        ("10.0.0.1:0", "10.0.0.1:0", False),
+    ],
+)
+def test_two_addresses_that_cannot_both_be_listened_on(
+    one: str, other: str, *, overlap: bool
+) -> None:
+    """A port of every address is one of each; port 0 is a free one each time."""
+    assert parse_address(one).overlaps(parse_address(other)) is overlap
+
+
 @pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1.0", "65536", "000080", "٣", "0x50"])
 def test_a_port_is_plain_digits(text: str) -> None:
     """int() alone would take several of these."""
     with pytest.raises(ValueError, match="0 to 65535"):
         parse_port(text)
-
-
-@pytest.mark.parametrize("text", ["0", "11", "100", "x", "-1", ""])
-def test_a_whole_number_stays_in_its_range(text: str) -> None:
-    """Below, above, or no number at all."""
-    with pytest.raises(ValueError, match="1 to 10"):
-        whole(1, 10)(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("250ms", 0.25), ("10s", 10), ("2m", 120), ("1h", 3600), ("25", 25), ("0.5", 0.5)],
-)  # fmt: skip
-def test_a_duration_has_a_unit_or_is_seconds(text: str, seconds: float) -> None:
-    """The same forms as in the policy file."""
-    assert duration(0, 3600)(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1d", "1 s", "s", "1e3", "nan", "inf", "99s"])
-def test_other_text_is_no_duration(text: str) -> None:
-    """Nor is one out of range."""
-    with pytest.raises(ValueError, match=r"duration|out of range"):
-        duration(0, 60)(text)
-
-
-def test_an_optional_duration_may_be_none() -> None:
-    """For a bound that is off."""
-    assert optional_duration(0, 60)("none") is None
-
-
-@given(st.floats(0.001, 9999).map(lambda seconds: round(seconds, 3)))
-def test_a_shown_duration_is_close_when_read_back(seconds: float) -> None:
-    """Defaults in the docs can be pasted."""
-    assert duration(0, 1e4)(show_seconds(seconds)) == pytest.approx(seconds, rel=1e-4)
 
 
 def test_networks_are_cidrs_or_addresses() -> None:
@@ -205,7 +203,7 @@ def test_an_issuer_is_something() -> None:
 @pytest.mark.parametrize("text", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock"])
 def test_a_redis_url_is_taken_as_it_is(text: str) -> None:
     """Plain, TLS or a socket."""
-    assert parse_redis(text) == text
+    assert parse_redis(text) == Secret(text)
 
 
 @pytest.mark.parametrize("text", ["", "h:6379", "http://h", "redis://", "redis://h:x", "unix://"])

@@ -36,7 +36,7 @@ def children() -> set[str]:
 
 def orders_of(place: Place, **flags: Any) -> Callable[[int], Orders]:
     """Return what gives each worker its orders."""
-    settings = replace(place.settings(**flags), workers=1)
+    settings = place.settings(**flags)
     return lambda index: Orders(settings, Share(index, 2), CONTENT)
 
 

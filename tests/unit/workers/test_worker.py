@@ -17,9 +17,9 @@ import pytest
 from sidecar.admin.state import AdminView
 from sidecar.domain.share import ALONE
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.problems import Problem
+from sidecar.policy.problems import PolicyProblem
 from sidecar.settings.run import Settings
-from sidecar.settings.values import Address
+from sidecar.settings.sections import ListenSettings
 from sidecar.telemetry.snapshot import Snapshot, merge
 from sidecar.workers.link import (
     Command,
@@ -50,7 +50,7 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Link, asyncio.subpro
         )  # fmt: skip
     link = Link(*await asyncio.open_connection(sock=ours))
     try:
-        await link.send(Orders(settings, ALONE, read_policy_file(settings.policy)))
+        await link.send(Orders(settings, ALONE, read_policy_file(settings.policy.file)))
         yield link, process
     finally:
         link.close()
@@ -136,7 +136,7 @@ async def test_a_worker_takes_the_policy_that_it_is_sent() -> None:
         denying = policy(unmatched="deny").encode()
         async with httpx.AsyncClient() as client:
             assert (await client.get(elsewhere)).status_code == 404
-            for found in (Found(denying), Found(None, (Problem("p", 1, 1, "it is bad"),))):
+            for found in (Found(denying), Found(None, (PolicyProblem("p", 1, 1, "it is bad"),))):
                 await link.send(found)
                 assert await link.receive() == Done()
                 assert (await client.get(elsewhere)).status_code == 403
@@ -165,9 +165,9 @@ async def test_a_worker_that_cannot_start_says_why() -> None:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            settings = replace(settings, listen=Address("127.0.0.1", port))
+            settings = replace(settings, listen=ListenSettings(host="127.0.0.1", port=port))
             async with worker(settings) as (link, process):
                 answer = await link.receive()
                 assert isinstance(answer, WorkerFailed)
-                assert "cannot be listened on" in answer.text
+                assert "is in use" in answer.text
                 assert await asyncio.wait_for(process.wait(), 10) == 2

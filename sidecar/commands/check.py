@@ -1,0 +1,28 @@
+"""`bb-sidecar check`: every problem of a policy, a line each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from sidecar.policy.check import check_file
+from sidecar.policy.problems import Severity
+from sidecar.policy.risks import Deployment
+
+
+def check(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print the problems of a policy file; return 1 where one is an error."""
+    deployment = Deployment(
+        trusted_proxies=bool(environ.get("SIDECAR_TRUSTED_PROXIES")),
+        shared_attempts=bool(environ.get("REDIS_URL")),
+    )
+    problems = check_file(args.file, deployment)
+    for problem in problems:
+        sys.stdout.write(f"{problem}\n")
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return 1
+    count = sum(problem.severity is Severity.WARNING for problem in problems)
+    warnings = f", with {count} warning{'s'[: count > 1]}" if count else ""
+    sys.stdout.write(f"{args.file}: ok{warnings}\n")
+    return 0

@@ -1,0 +1,68 @@
+"""The settings of commands beside `run`: the same names and defaults, read by the same rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.settings.fields import like
+from sidecar.settings.secret import Secret
+from sidecar.settings.sections import (
+    AdminSettings,
+    OrgSettings,
+    PlatformSettings,
+    PolicySettings,
+)
+from sidecar.settings.values import Address, Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    """The platform."""
+
+    api: Origin = like(PlatformSettings, "api", help="its API")
+    auth: Origin = like(PlatformSettings, "auth", help="its auth host")
+    key: Secret | Path | None = like(
+        PlatformSettings, "key", help="file with the product's bbas_ key", default=None
+    )
+    api_key: Secret | Path | None = like(OrgSettings, "api_key", help="file with an org's bbk_ key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """The local platform."""
+
+    platform: Origin = like(
+        PlatformSettings, "api", flag="--platform", help="its URL",
+        default=Origin("http", "127.0.0.1", 8092),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """The sidecar that is asked."""
+
+    admin: Address = like(AdminSettings, "address", help="its admin address")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainSettings:
+    """The sidecar that is drained."""
+
+    admin: Address = like(AdminSettings, "address", help="its admin address")
+    socket: Path | None = like(AdminSettings, "socket", help="its socket for changes", shown="none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductSettings:
+    """The product."""
+
+    product: str | None = like(PolicySettings, "product")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorSettings:
+    """The policy."""
+
+    policy: Path | None = like(PolicySettings, "file", default=None)
+    product: str | None = like(PolicySettings, "product")

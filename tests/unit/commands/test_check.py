@@ -1,0 +1,66 @@
+"""`bb-sidecar check`: what is printed, and with which exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar import cli
+
+POLICY = """
+version: 1
+product: acme-notes
+identity: [{cookie: bb_at}]
+routes:
+  - name: chat
+    match: {path: /chat, methods: [GET, POST]}
+    meter: {amount: {json: /n, default: 1}}
+unmatched: allow
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> str:
+    """A policy file."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY)
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Run a command line; return status, stdout and stderr."""
+    capsys.readouterr()
+    status = cli.main(argv)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_check(capsys: pytest.CaptureFixture[str], policy: str) -> None:
+    """A good file is ok; a bad one has its problems on stdout, and 1."""
+    status, out, err = run(capsys, "check", policy)
+    assert (status, out.splitlines()[-1], err) == (0, f"{policy}: ok", "")
+    assert ": note: while the platform does not answer, each replica" in out
+    Path(policy).write_text("version: 2\n")
+    status, out, err = run(capsys, "check", policy)
+    assert (status, err) == (1, "")
+    assert out.startswith(f"{policy}:1:")
+
+
+def test_check_with_a_warning_is_ok(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """A warning is printed, and the exit status is that of a good file."""
+    monkeypatch.setenv("SIDECAR_TRUSTED_PROXIES", "10.0.0.0/8")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    status, out, err = run(capsys, "check", policy)
+    assert (status, err) == (0, "")
+    assert ": warning: `refund: unreached`" in out
+    assert out.endswith(f"{policy}: ok, with 1 warning\n")
+
+
+def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What cannot be read is told as any other mistake."""
+    status, out, err = run(capsys, "check", str(tmp_path))
+    assert (status, out) == (2, "")
+    assert str(tmp_path) in err
