@@ -19,14 +19,14 @@ from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.request_log import RequestLog
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> Handler:
+def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> WebHandler:
     """Return the aiohttp handler that serves `endpoint` under `faults`, noted in `requests`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -77,7 +77,7 @@ async def _answer(
 
 
 @web.middleware
-async def errors_as_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors_as_bodies(request: web.Request, handler: WebHandler) -> web.StreamResponse:
     """Give every error the platform's body: also aiohttp's, and an exception of ours."""
     try:
         return await handler(request)
