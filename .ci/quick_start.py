@@ -25,6 +25,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 PATIENCE: Final = 120.0  # seconds until the demo has printed its lines, installing included
 PASTED: Final = 5  # three calls, the metrics, what the platform counted
+EXPORT: Final = re.compile(r"^ *(export \w+=\S+)$", re.MULTILINE)
 CURL: Final = re.compile(r"^[ \t$]*(curl .*?(?:\\\n.*?)*)[ \t]*$", re.MULTILINE)
 WANTED: Final = {
     "an allowed call with RateLimit headers": r"HTTP/1\.1 200.*?\nRateLimit: ",
@@ -43,14 +44,16 @@ def copy(lines: Iterable[str], printed: list[str]) -> None:
 
 
 def curl_lines(demo: subprocess.Popen[str]) -> list[str]:
-    """Return the first curl lines that the demo prints; exit when they do not come."""
+    """Return the first curl lines that the demo prints, each after its variables; exit without."""
     printed: list[str] = []
     threading.Thread(target=copy, args=(demo.stdout or (), printed), daemon=True).start()
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        found = [match[1] for match in CURL.finditer("".join(printed))]
+        text = "".join(printed)
+        found = [match[1] for match in CURL.finditer(text)]
         if len(found) >= PASTED and not printed[-1].endswith("\\\n"):
-            return found[:PASTED]
+            tokens = "".join(f"{line}; " for line in EXPORT.findall(text))
+            return [tokens + line for line in found[:PASTED]]
         if demo.poll() is not None:
             sys.exit(f"quick start: make demo ended by itself, status {demo.returncode}")
         time.sleep(0.1)

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from sidecar import __version__
 from sidecar.commands.arguments import header, json_object, typed
+from sidecar.commands.init import add_init_arguments
 from sidecar.commands.registration import add_platform_commands
 from sidecar.commands.sections import (
     DrainSettings,
@@ -103,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     ))  # fmt: skip
     _add_platform(command("platform", "local_platform.runner.platform", "the local platform alone"))
     _add_token(command("token", "commands.local.token", "a bb_at signed by the local platform"))
+    add_init_arguments(command(
+        "init", "commands.init.init", "write a commented policy to start from"
+    ))  # fmt: skip
     command(
         "check", "commands.check.check",
         "validate a policy: every problem as file:line:column: message",

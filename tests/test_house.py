@@ -47,7 +47,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # a process of its own: the admission webhook
     "inject": frozenset({"domain", "http1"}),
     # for development and tests alone
-    "local_platform": frozenset({"domain"}),
+    "local_platform": frozenset({"domain", "policy"}),  # policy: YAML with its lines
 }
 EDGES["app"] = frozenset(EDGES) - {"inject", "local_platform"}  # wires all of them together
 EDGES["workers"] = frozenset(

@@ -105,11 +105,22 @@ def ask(url: str, body: Mapping[str, object], *, fix: str) -> dict[str, object]:
         with _DIRECTLY.open(request, timeout=5) as answer:
             document = json.loads(answer.read())
     except urllib.error.HTTPError as error:
-        text = " ".join(error.read(2000).decode(errors="replace").split())
-        raise UserError(f"{url}: answered {error.code}: {text}") from error
+        said = _detail(error.read(2000).decode(errors="replace"))
+        raise UserError(f"{url}: answered {error.code}: {said}") from error
     except (OSError, ValueError, HTTPException) as error:
         raise UserError(f"{url}: no answer: {_reason(error)}: {fix}") from error
     return document if isinstance(document, dict) else {}
+
+
+def _detail(text: str) -> str:
+    """Return what an error body of the platform says, on one line; other bodies as they are."""
+    try:
+        detail = json.loads(text)["detail"]
+        if isinstance(detail, list):
+            detail = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in detail)
+    except (ValueError, LookupError, TypeError):
+        detail = text
+    return " ".join(str(detail).split())
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from sidecar.client import PlatformClient
@@ -15,6 +16,9 @@ from sidecar.settings.secret import Secret
 
 async def register(client: PlatformClient, args: argparse.Namespace) -> Shown:
     """Register an endpoint and show its secret, or keep it in a file that only its owner reads."""
+    if not re.match(r"https?://[^/?#\s]", args.url):
+        fix = "give one such as https://product.example/hook"
+        raise UserError(f"webhooks register: {args.url!r} is not a URL: {fix}")
     path: Path | None = args.secret_file
     if path is not None:
         _check_new(path)

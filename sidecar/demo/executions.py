@@ -25,7 +25,7 @@ class Execution:
     """One request that reached the product. `target` and `headers` are as they came on the wire.
 
     `request_id` and `org_id` are the fields `X-Request-ID` and `X-BB-Org-Id`, "" when absent.
-    `body_length` (bytes) and `body_sha256` (hex) tell of the body read so far.
+    `body_length` (bytes) and `body_sha256` (hex) describe the body read so far.
     """
 
     method: str

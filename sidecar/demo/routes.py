@@ -102,7 +102,7 @@ def _field(body: ReadBody, *names: str) -> str:
 
 
 async def file(request: web.Request, body: ReadBody) -> web.StreamResponse:
-    """Take a file and tell its size; the file is not kept."""
+    """Take a file and answer its size; the file is not kept."""
     name = request.match_info["name"]
     return json_answer({"name": name, "size": body.length, "sha256": body.sha256}, status=201)
 
@@ -143,7 +143,7 @@ async def status(request: web.Request, _body: ReadBody) -> web.StreamResponse:
 
 
 async def octets(request: web.Request, _body: ReadBody) -> web.StreamResponse:
-    """Stream n bytes, 0 to 255 again and again; with `chunked=1` no length is told ahead."""
+    """Stream n bytes, 0 to 255 again and again; with `chunked=1` there is no Content-Length."""
     left = number(request, "n", 0, most=MAX_BYTES)
     response = web.StreamResponse()
     response.content_type = "application/octet-stream"

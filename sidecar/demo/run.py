@@ -115,7 +115,7 @@ def _settings(policy: Path, platform: str, upstream: str, ports: DemoPorts) -> S
 
 
 async def _spend(url: str, token: str) -> None:
-    """Let the second org spend its quota, through the sidecar like everybody."""
+    """Let the second org spend its quota, through the sidecar like any caller."""
     async with aiohttp.ClientSession(headers={"cookie": f"bb_at={token}"}) as session:
         for _ in range(_SPENT_UNITS):
             async with session.post(f"{url}/api/v1/chat", json={"message": "hello"}):
@@ -126,6 +126,7 @@ def _introduction(app: App, platform: str, upstream: str, token: str, spent: str
     body = '{"model":"small","messages":[{"role":"user","content":"hello"}]}'
     stream = '{"model":"small","stream":true,"messages":[{"role":"user","content":"hello"}]}'
     send = f"{app.url}/v1/chat/completions -H 'content-type: application/json'"
+    as_org = '-H "Cookie: bb_at=$TOKEN"'
     yield f"sidecar         {app.url}"
     yield f"  in front of   {upstream}  (a small AI-like product)"
     yield f"  admin         {app.admin_url}  (/ready /metrics /policy /quota)"
@@ -133,19 +134,24 @@ def _introduction(app: App, platform: str, upstream: str, token: str, spent: str
     yield f"  in a browser  {platform}/  (orgs, quotas, the latest consumes and deliveries)"
     yield f"orgs            {_ORG} has 25 AI calls this month, {_SPENT_ORG} has spent its 3"
     yield ""
+    yield "The callers' tokens, for the lines below:"
+    yield ""
+    yield f"export TOKEN={token}"
+    yield f"export SPENT={spent}"
+    yield ""
     yield "1. An allowed call, with RateLimit headers:"
     yield ""
-    yield f"curl -si {send} -H 'Cookie: bb_at={token}' -d '{body}'"
+    yield f"curl -si {send} {as_org} -d '{body}'"
     yield ""
     yield "2. A stream, event by event:"
     yield ""
-    yield f"curl -sN {send} -H 'Cookie: bb_at={token}' -d '{stream}'"
+    yield f"curl -sN {send} {as_org} -d '{stream}'"
     yield ""
     yield "3. A call over quota, refused before the product is touched:"
     yield ""
-    yield f"curl -si {app.url}/api/v1/chat -H 'Cookie: bb_at={spent}' -d '{{}}'"
+    yield f"curl -si {app.url}/api/v1/chat {as_org.replace('TOKEN', 'SPENT')} -d '{{}}'"
     yield ""
-    yield f"Units that the sidecar let through, and charges that the platform counted: {_AGREE}"
+    yield f"Units that the sidecar admitted, and charges that the platform counted: {_AGREE}"
     yield ""
     yield f"curl -s {app.admin_url}/metrics | grep ^bb_sidecar_units_total"
     yield f"curl -s {platform}/_control/consumes"

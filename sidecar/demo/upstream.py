@@ -1,7 +1,7 @@
 """The demo product: an aiohttp server that answers as an AI product would and notes who called.
 
-It enforces nothing and identifies nobody: what the sidecar lets through is what it executes.
-Its answers are bounded, so that no query makes it work for ever.
+It enforces nothing and identifies no caller: it executes what the sidecar admits.
+Its answers are bounded, so that no query makes it work without end.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class DemoUpstream:
                 await response.prepare(request)
                 await response.write_eof()
                 progress = Progress.COMPLETED
-            except ConnectionError:  # nobody is left to answer; the server finds out as well
+            except ConnectionError:  # the client has left; the server notices too
                 return web.Response()
             finally:
                 self._log.end(serial, progress)

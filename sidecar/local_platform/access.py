@@ -1,4 +1,4 @@
-"""Who may call what: each kind of access turns a request into its caller, or rejects it."""
+"""Who may call what: each kind of access returns the caller of a request, or rejects it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProductCaller:
 class OrgCaller:
     """An org, by a `bbk_` key (`product` when bound to one) or by a user's session.
 
-    `credential` names the key or the user without telling a secret.
+    `credential` names the key or the user without showing a secret.
     """
 
     org_id: str
@@ -63,7 +63,7 @@ class Everyone:
     statuses: tuple[HTTPStatus, ...] = ()
 
     def admit(self, request: web.Request) -> None:
-        """Admit whoever asks."""
+        """Admit any caller."""
 
 
 class ByInternalKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from sidecar.local_platform import choices
@@ -19,15 +20,13 @@ from sidecar.local_platform.wire import (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class AuthRoutes:
     """What the sidecar and the products ask of the auth host."""
 
-    def __init__(
-        self, keys: SigningKeys, directory: Directory, product: AccessKind[ProductCaller]
-    ) -> None:
-        self._keys = keys
-        self._directory = directory
-        self._product = product
+    _keys: SigningKeys
+    _directory: Directory
+    _product: AccessKind[ProductCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, JsonValue, RootModel, StringConstraints
 
 from sidecar.local_platform.wire import (
+    API_KEY,
     Limit,
     Name,
     Query,
@@ -41,18 +42,21 @@ class Member(ControlBody):
 class ApiKey(ControlBody):
     """A `bbk_` key of an org; with `product`, bound to that product."""
 
-    key: Annotated[str, StringConstraints(pattern=r"^bbk_[\x21-\x7e]{1,250}$")]
+    key: Annotated[str, StringConstraints(pattern=API_KEY)]
     scopes: list[Scope] = Field(default_factory=lambda: list(BOTH_SCOPES))
     product: SlugText | None = None
 
 
 class OrgBody(ControlBody):
-    """`PUT /_control/orgs/{id}`: what is left out stays as it is."""
+    """`PUT /_control/orgs/{id}`: what is left out stays as it is, each resource by itself.
+
+    A resource that is set to null has no limit of its own any more.
+    """
 
     name: Name | None = None
     plan: Name | None = None
     apps: list[SlugText] | None = None
-    quotas: dict[ResourceName, Limit] | None = None
+    quotas: Mapping[ResourceName, Limit | None] | None = None
     members: list[Member] | None = None
     keys: list[ApiKey] | None = None
 

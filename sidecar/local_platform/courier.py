@@ -50,11 +50,9 @@ class Courier:
 
     async def close(self) -> None:
         """Stop; what is under way is owed still, and sent after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
         tasks = [task for _, task in self._under_way.values()]
+        if self._task is not None:
+            tasks.append(self._task)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

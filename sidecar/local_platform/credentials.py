@@ -10,17 +10,12 @@ def digest(secret: str) -> bytes:
     """Return what is stored and looked up in place of a key.
 
     The keys are long and random, so a plain digest cannot be searched backwards; and comparing
-    digests in the database tells nothing of the key by its time.
+    digests in the database reveals nothing of the key by its time.
     """
     # A header's bytes that are no UTF-8 arrive as surrogates; they make a digest like any other.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def new_internal_key() -> str:
-    """Return a fresh `bbas_` secret of a product."""
-    return f"bbas_{secrets.token_urlsafe(24)}"
-
-
-def new_api_key() -> str:
-    """Return a fresh `bbk_` key of an org."""
-    return f"bbk_{secrets.token_urlsafe(24)}"
+def new_key(kind: str) -> str:
+    """Return a fresh key: `bbas` for a product's secret, `bbk` for an org's key."""
+    return f"{kind}_{secrets.token_urlsafe(24)}"

@@ -27,7 +27,7 @@ class Org:
 class KeyHolder:
     """Whose a `bbk_` key is and what it may do; `product` when it is bound to one.
 
-    `credential` names the key without telling it.
+    `credential` names the key without showing it.
     """
 
     credential: str
@@ -47,20 +47,19 @@ class Person:
     role: str
 
 
+@dataclass(frozen=True, slots=True)
 class Directory:
     """Products, orgs and keys in the store. Methods that change must run in a transaction."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
+    _store: Store
+    _clock: Clock
 
     # Products
 
     def product_of_key(self, internal_key: str) -> str | None:
         """Return the product whose `bbas_` secret this is, or None."""
-        found = self._store.row(
-            "SELECT slug FROM products WHERE key_digest = ?", (digest(internal_key),)
-        )
+        sql = "SELECT slug FROM products WHERE key_digest = ?"
+        found = self._store.row(sql, (digest(internal_key),))
         return None if found is None else str(found[0])
 
     def products(self) -> Mapping[str, str]:
@@ -74,10 +73,9 @@ class Directory:
         found = self._store.row("SELECT id, name, plan FROM orgs WHERE id = ?", (org_id,))
         if found is None:
             return None
-        apps = self._store.rows(
-            "SELECT product FROM entitlements WHERE org_id = ? ORDER BY product", (org_id,)
-        )
-        return Org(id=found[0], name=found[1], plan=found[2], apps=tuple(app for (app,) in apps))
+        sql = "SELECT product FROM entitlements WHERE org_id = ? ORDER BY product"
+        apps = tuple(app for (app,) in self._store.rows(sql, (org_id,)))
+        return Org(found["id"], found["name"], found["plan"], apps)
 
     def orgs(self) -> Sequence[Org]:
         """Return every org, by id."""
@@ -86,35 +84,24 @@ class Directory:
 
     def limits(self, org_id: str) -> Mapping[str, int]:
         """Return the limits that the org's plan names: resource to units."""
-        return dict(
-            self._store.rows(
-                "SELECT resource, units FROM limits WHERE org_id = ? ORDER BY resource", (org_id,)
-            )
-        )
+        sql = "SELECT resource, units FROM limits WHERE org_id = ? ORDER BY resource"
+        return dict(self._store.rows(sql, (org_id,)))
 
     def person(self, org_id: str, user_id: str) -> Person | None:
         """Return a member of an org, or None."""
-        found = self._store.row(
-            "SELECT user_id, email, full_name, role FROM members WHERE org_id = ? AND user_id = ?",
-            (org_id, user_id),
-        )
-        return None if found is None else Person(*found)
+        return next((each for each in self.people(org_id) if each.user_id == user_id), None)
 
     def people(self, org_id: str) -> Sequence[Person]:
         """Return the members of an org, by user id."""
-        found = self._store.rows(
-            "SELECT user_id, email, full_name, role FROM members WHERE org_id = ? ORDER BY user_id",
-            (org_id,),
-        )
-        return [Person(*row) for row in found]
+        columns = "user_id, email, full_name, role"
+        sql = f"SELECT {columns} FROM members WHERE org_id = ? ORDER BY user_id"  # noqa: S608
+        return [Person(**row) for row in self._store.rows(sql, (org_id,))]
 
     def key_holder(self, api_key: str) -> KeyHolder | None:
         """Return whose `bbk_` key this is, or None."""
         key_digest = digest(api_key)
-        found = self._store.row(
-            "SELECT org_id, can_read, can_write, product FROM api_keys WHERE digest = ?",
-            (key_digest,),
-        )
+        sql = "SELECT org_id, can_read, can_write, product FROM api_keys WHERE digest = ?"
+        found = self._store.row(sql, (key_digest,))
         if found is None:
             return None
         org_id, can_read, can_write, product = found
@@ -126,37 +113,27 @@ class Directory:
     def apply(self, seed: Seed) -> None:
         """Lay a seed over what is there: what it names becomes as it says, the rest stays."""
         for product in seed.products:
+            made = (product.slug, product.name or product.slug, digest(product.key))
             self._store.run(
                 "INSERT INTO products VALUES (?, ?, ?) ON CONFLICT (slug) DO UPDATE "
                 "SET name = excluded.name, key_digest = excluded.key_digest",
-                (product.slug, product.name or product.slug, digest(product.key)),
+                made,
             )
         for org in seed.orgs:
-            self.set_org(
-                org.id,
-                OrgBody(
-                    name=org.name,
-                    plan=org.plan,
-                    apps=org.apps,
-                    quotas=org.quotas,
-                    members=org.members,
-                    keys=org.keys,
-                ),
-            )
+            self._store.run("DELETE FROM limits WHERE org_id = ?", (org.id,))
+            self.set_org(org.id, OrgBody(**{name: value for name, value in org if name != "id"}))
 
     def set_org(self, org_id: str, change: OrgBody) -> None:
         """Make or change an org; what `change` leaves out stays as it is.
 
         The products that it names must exist.
         """
+        made = (org_id, org_id, "free", self._clock.time())
+        self._store.run("INSERT INTO orgs VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", made)
         self._store.run(
-            "INSERT INTO orgs VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (org_id, org_id, "free", self._clock.time()),
+            "UPDATE orgs SET name = coalesce(?, name), plan = coalesce(?, plan) WHERE id = ?",
+            (change.name, change.plan, org_id),
         )
-        if change.name is not None:
-            self._store.run("UPDATE orgs SET name = ? WHERE id = ?", (change.name, org_id))
-        if change.plan is not None:
-            self._store.run("UPDATE orgs SET plan = ? WHERE id = ?", (change.plan, org_id))
         if change.apps is not None:
             self._set_apps(org_id, change.apps)
         if change.quotas is not None:
@@ -171,38 +148,31 @@ class Directory:
         for app in dict.fromkeys(apps):
             self._store.run("INSERT INTO entitlements VALUES (?, ?)", (org_id, app))
 
-    def _set_limits(self, org_id: str, limits: Mapping[Resource, int]) -> None:
-        self._store.run("DELETE FROM limits WHERE org_id = ?", (org_id,))
+    def _set_limits(self, org_id: str, limits: Mapping[Resource, int | None]) -> None:
         for resource, units in limits.items():
-            self._store.run("INSERT INTO limits VALUES (?, ?, ?)", (org_id, resource.value, units))
+            if units is None:
+                sql = "DELETE FROM limits WHERE org_id = ? AND resource = ?"
+                self._store.run(sql, (org_id, resource.value))
+            else:
+                sql = "REPLACE INTO limits VALUES (?, ?, ?)"
+                self._store.run(sql, (org_id, resource.value, units))
 
     def _set_members(self, org_id: str, members: Iterable[Member]) -> None:
         self._store.run("DELETE FROM members WHERE org_id = ?", (org_id,))
         for member in members:
+            email = member.email or made_up_email(member.user_id)
+            name = member.full_name or member.user_id
             self._store.run(
                 "INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    org_id,
-                    member.user_id,
-                    member.email or made_up_email(member.user_id),
-                    member.full_name or member.user_id,
-                    member.role,
-                ),
+                (org_id, member.user_id, email, name, member.role),
             )
 
     def _set_keys(self, org_id: str, keys: Iterable[ApiKey]) -> None:
         self._store.run("DELETE FROM api_keys WHERE org_id = ?", (org_id,))
         for key in keys:
-            self._store.run(
-                "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)",
-                (
-                    digest(key.key),
-                    org_id,
-                    int("read" in key.scopes),
-                    int("write" in key.scopes),
-                    key.product,
-                ),
-            )
+            scopes = int("read" in key.scopes), int("write" in key.scopes)
+            made = (digest(key.key), org_id, *scopes, key.product)
+            self._store.run("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)", made)
 
 
 def made_up_email(user_id: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import orjson
@@ -18,14 +19,14 @@ from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.request_log import RequestLog
 
-EndpointHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> EndpointHandler:
+def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> WebHandler:
     """Return the aiohttp handler that serves `endpoint` under `faults`, noted in `requests`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -58,38 +59,26 @@ async def _answer(
         caller = endpoint.access.admit(request)
         if isinstance(caller, OrgCaller):
             credential = caller.credential
-        answer = await _act(endpoint, request, caller, plan)
+        asked = await endpoint.read(request, caller, store_down=plan.store_down)
+        body = (await endpoint.act(asked)).model_dump_json().encode()
+        answer = _json(endpoint.status, body)
     except Rejection as rejection:
         answer = _error(rejection.status, rejection.detail)
         if rejection.status is HTTPStatus.UNAUTHORIZED:
-            answer.headers["WWW-Authenticate"] = _challenge(endpoint)
+            # A 401 must name the credential (RFC 9110, 15.5.2).
+            bearer = API_KEY_SCHEME in endpoint.access.schemes
+            challenge = "Bearer" if bearer else choices.INTERNAL_KEY_CHALLENGE
+            answer.headers["WWW-Authenticate"] = challenge
         credential = credential or rejection.credential
     if credential is not None:
-        requests.note(
-            credential,
-            method=request.method,
-            path=request.path,
-            status=answer.status,
-            seconds=time.perf_counter() - began,
-        )
+        seconds = time.perf_counter() - began
+        requests.note(credential, request.method, request.path, answer.status, seconds)
     return answer
 
 
-async def _act(
-    endpoint: AnyEndpoint, request: web.Request, caller: object, plan: Plan
-) -> web.Response:
-    asked = await endpoint.read(request, caller, store_down=plan.store_down)
-    reply = await endpoint.act(asked)
-    return web.Response(
-        status=endpoint.status,
-        body=reply.model_dump_json().encode(),
-        content_type="application/json",
-    )
-
-
 @web.middleware
-async def errors_as_bodies(request: web.Request, handler: EndpointHandler) -> web.StreamResponse:
-    """Give every error the platform's body: those of aiohttp too, and those of our own making."""
+async def errors_as_bodies(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+    """Give every error the platform's body: also aiohttp's, and an exception of ours."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -102,25 +91,20 @@ async def errors_as_bodies(request: web.Request, handler: EndpointHandler) -> we
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "the local platform failed; see its log")
 
 
-def _challenge(endpoint: AnyEndpoint) -> str:
-    """Say which credential is asked for: a 401 must (RFC 9110, 15.5.2)."""
-    if API_KEY_SCHEME in endpoint.access.schemes:
-        return "Bearer"
-    return choices.INTERNAL_KEY_CHALLENGE
-
-
 def _error(status: int, detail: object) -> web.Response:
     if status in _BODILESS:
         return web.Response(status=status)
-    return web.Response(
-        status=status, body=orjson.dumps({"detail": detail}), content_type="application/json"
-    )
+    return _json(status, orjson.dumps({"detail": detail}))
+
+
+def _json(status: int, body: bytes) -> web.Response:
+    return web.Response(status=status, body=body, content_type="application/json")
 
 
 def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
-    # aiohttp wants an answer and finds that there is nobody left to send it to.
+    # aiohttp wants an answer; the connection that it would go to is gone.
     return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -134,8 +118,9 @@ async def _spoilt(
     half = web.StreamResponse(status=answer.status)
     half.content_type = content_type
     half.content_length = len(whole)
-    await half.prepare(request)
-    await half.write(body)
+    with suppress(ConnectionError):  # the client may have left
+        await half.prepare(request)
+        await half.write(body)
     if request.transport is not None:
         request.transport.close()
     return half

@@ -14,8 +14,8 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from sidecar.local_platform.access import AccessKind
-from sidecar.local_platform.rejection import Rejection, bad_field
-from sidecar.local_platform.wire import NoBody, NoQuery, Query, RequestBody
+from sidecar.local_platform.rejection import bad_field, misfit
+from sidecar.local_platform.wire import NoBody, Query, RequestBody
 
 C = TypeVar("C")
 B = TypeVar("B", bound=RequestBody)
@@ -72,11 +72,6 @@ class Endpoint(Generic[C]):
         """Whether a body is read at all."""
         return self.body is not NoBody
 
-    @property
-    def takes_query(self) -> bool:
-        """Whether the query is read at all."""
-        return self.query is not NoQuery
-
     async def read(
         self, request: web.Request, caller: C, *, store_down: bool
     ) -> Asked[C, Any, Any]:
@@ -94,7 +89,7 @@ class Endpoint(Generic[C]):
         try:
             return self.query.model_validate(dict(given))
         except ValidationError as error:
-            raise _misfit(error, "query") from error
+            raise misfit(error, "query") from error
 
     def _body(self, raw: bytes) -> RequestBody:
         if not raw and self.body_may_be_empty:
@@ -102,19 +97,8 @@ class Endpoint(Generic[C]):
         try:
             return self.body.model_validate_json(raw)
         except ValidationError as error:
-            raise _misfit(error, "body") from error
+            raise misfit(error, "body") from error
 
 
 AnyEndpoint = Endpoint[Any]
 """An endpoint in a list, where its kind of caller no longer matters."""
-
-
-def _misfit(error: ValidationError, place: str) -> Rejection:
-    # The input is not repeated: it may hold a secret.
-    return Rejection(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        [
-            {"loc": [place, *item["loc"]], "msg": item["msg"], "type": item["type"]}
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ],
-    )

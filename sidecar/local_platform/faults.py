@@ -1,9 +1,10 @@
-"""Faults that a test asks for: what they are, whom they hit, and how an answer is spoilt."""
+"""Faults that a test asks for: what they are, which requests they hit, how an answer is spoilt."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -58,13 +59,8 @@ class Faults(ControlBody):
     @property
     def failing(self) -> bool:
         """Whether anything beside latency is asked for."""
-        return bool(
-            self.status is not None
-            or self.hang
-            or self.drop_after_commit
-            or self.store_down
-            or self.malformed
-        )
+        flags = (self.hang, self.drop_after_commit, self.store_down, self.malformed)
+        return self.status is not None or any(flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ class Plan:
     malformed: Malformed | None = None
 
 
-_UNHARMED: Final = Plan()
+_NO_FAULT: Final = Plan()
 
 
 class FaultBox:
@@ -96,7 +92,7 @@ class FaultBox:
         return self._faults
 
     def set(self, faults: Faults) -> None:
-        """Replace the faults; requests that hung under the old ones are let go."""
+        """Replace the faults; requests that hung under the old ones end."""
         self._faults = faults
         self._random = random.Random(faults.seed)  # noqa: S311  # as above
         self._changed.set()
@@ -107,7 +103,7 @@ class FaultBox:
         self.set(Faults())
 
     async def held_up(self) -> None:
-        """Wait until the faults are set anew or cleared."""
+        """Wait until the faults are set again or cleared."""
         await self._changed.wait()
 
     def plan(self, path: str) -> Plan:
@@ -115,7 +111,7 @@ class FaultBox:
         faults = self._faults
         prefixes = (API_PREFIX,) if faults.paths is None else tuple(faults.paths)
         if is_control(path) or not path.startswith(prefixes):
-            return _UNHARMED
+            return _NO_FAULT
         latency = faults.latency_ms / 1000
         if faults.error_rate is None:
             hit = faults.failing
@@ -125,14 +121,8 @@ class FaultBox:
             return Plan(latency=latency)
         if not faults.failing:
             return Plan(latency=latency, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-        return Plan(
-            latency=latency,
-            hang=faults.hang,
-            status=faults.status,
-            drop_after_commit=faults.drop_after_commit,
-            store_down=faults.store_down,
-            malformed=_kind(faults.malformed),
-        )
+        cut, down, kind = faults.drop_after_commit, faults.store_down, _kind(faults.malformed)
+        return Plan(latency, faults.hang, faults.status, cut, down, kind)
 
 
 def is_control(path: str) -> bool:
@@ -148,68 +138,50 @@ def _kind(malformed: Malformed | bool) -> Malformed | None:  # noqa: FBT001  # a
 
 def spoil(body: bytes, kind: Malformed) -> tuple[bytes, str]:
     """Return a JSON body spoilt, and its content type."""
-    json_type = "application/json"
     match kind:
         case Malformed.HTML:
             return b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html"
         case Malformed.EMPTY:
-            return b"", json_type
+            spoilt = b""
         case Malformed.TRUNCATED | Malformed.HALF:
-            return body[: len(body) // 2], json_type
+            spoilt = body[: len(body) // 2]
         case Malformed.WRONG_TYPES:
-            return orjson.dumps(_as_text(orjson.loads(body))), json_type
+            spoilt = orjson.dumps(_each(orjson.loads(body), _as_text))
         case Malformed.MISSING_FIELDS:
-            return orjson.dumps(_without_fields(orjson.loads(body))), json_type
+            spoilt = orjson.dumps(_without_fields(orjson.loads(body)))
         case Malformed.NEGATIVE:
-            return orjson.dumps(_negative(orjson.loads(body))), json_type
+            spoilt = orjson.dumps(_each(orjson.loads(body), _negative))
         case Malformed.OVER_LIMIT:
-            return orjson.dumps(_over_limit(orjson.loads(body))), json_type
+            spoilt = orjson.dumps(_each(orjson.loads(body), _over_limit))
         case _:
             assert_never(kind)
+    return spoilt, "application/json"
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401  # any JSON
+    """Return JSON with every value changed, the innermost first."""
+    if isinstance(value, dict):
+        value = {name: _each(item, change) for name, item in value.items()}
+    elif isinstance(value, list):
+        value = [_each(item, change) for item in value]
+    return change(value)
 
 
 def _as_text(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    match value:
-        case dict():
-            return {name: _as_text(item) for name, item in value.items()}
-        case list():
-            return [_as_text(item) for item in value]
-        case bool() | int() | float():
-            return str(value).lower()
-        case _:
-            return value
+    return str(value).lower() if isinstance(value, int | float) else value
 
 
 def _without_fields(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    if isinstance(value, dict):
-        return dict(list(value.items())[1::2])
-    return value
+    return dict(list(value.items())[1::2]) if isinstance(value, dict) else value
 
 
 def _negative(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    match value:
-        case dict():
-            return {name: _negative(item) for name, item in value.items()}
-        case list():
-            return [_negative(item) for item in value]
-        case bool():
-            return value
-        case int():
-            # Below -1, which would mean unlimited and not be malformed at all.
-            return UNLIMITED - 1 - abs(value)
-        case _:
-            return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    return UNLIMITED - 1 - abs(value)  # -1 would mean unlimited, and not be malformed
 
 
 def _over_limit(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    match value:
-        case dict():
-            spoilt = {name: _over_limit(item) for name, item in value.items()}
-            limit = spoilt.get("limit")
-            if isinstance(limit, int) and "remaining" in spoilt:
-                spoilt["remaining"] = max(limit, 0) + 1
-            return spoilt
-        case list():
-            return [_over_limit(item) for item in value]
-        case _:
-            return value
+    if isinstance(value, dict) and "remaining" in value and isinstance(value.get("limit"), int):
+        return {**value, "remaining": max(value["limit"], 0) + 1}
+    return value

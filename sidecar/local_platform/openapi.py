@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic import BaseModel, JsonValue
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from sidecar import __version__
 from sidecar.local_platform.access import (
@@ -58,36 +59,26 @@ def openapi(endpoints: Sequence[AnyEndpoint]) -> SchemaObject:
     """Return the OpenAPI 3.1 document of the API; control is no part of it."""
     public = [endpoint for endpoint in endpoints if not is_control(endpoint.path)]
     references, definitions = _models(public)
-    paths: dict[str, JsonValue] = {}
+    paths: defaultdict[str, SchemaObject] = defaultdict(dict)
     for endpoint in public:
-        operations = paths.setdefault(endpoint.path, {})
-        if not isinstance(operations, dict):
-            raise TypeError(f"operations of {endpoint.path} are no object")
-        operations[endpoint.method.lower()] = _operation(endpoint, references)
+        paths[endpoint.path][endpoint.method.lower()] = _operation(endpoint, references)
     return {
         "openapi": "3.1.0",
         "info": {"title": "BizBasics platform, local", "version": __version__},
-        "paths": paths,
+        "paths": dict(paths),
         "components": {"schemas": definitions, "securitySchemes": _SECURITY},
     }
 
 
-def _models(
-    endpoints: Iterable[AnyEndpoint],
-) -> tuple[References, dict[str, JsonValue]]:
-    validated: dict[type[BaseModel], None] = {}
-    serialized: dict[type[BaseModel], None] = {ErrorReply: None}
+def _models(endpoints: Iterable[AnyEndpoint]) -> tuple[References, SchemaObject]:
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
+        (ErrorReply, "serialization"): None
+    }
     for endpoint in endpoints:
-        serialized[endpoint.reply] = None
+        wanted[endpoint.reply, "serialization"] = None
         if endpoint.takes_body:
-            validated[endpoint.body] = None
-    mapping, document = models_json_schema(
-        [
-            *((model, "validation") for model in validated),
-            *((model, "serialization") for model in serialized),
-        ],
-        ref_template="#/components/schemas/{model}",
-    )
+            wanted[endpoint.body, "validation"] = None
+    mapping, document = models_json_schema([*wanted], ref_template="#/components/schemas/{model}")
     return {model: schema for (model, _), schema in mapping.items()}, document["$defs"]
 
 
@@ -114,7 +105,7 @@ def _responses(endpoint: AnyEndpoint, references: References) -> SchemaObject:
     statuses = {*endpoint.access.statuses, *endpoint.rejects}
     if endpoint.takes_body:
         statuses |= {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-    if endpoint.takes_query:
+    if endpoint.query is not NoQuery:
         statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     responses: SchemaObject = {
         str(endpoint.status.value): _response(endpoint.status, references[endpoint.reply])

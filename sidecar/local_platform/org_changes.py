@@ -1,9 +1,9 @@
-"""Changing an org: what is asked for is checked, done, and told as the platform's events."""
+"""Changing an org: what is asked for is checked, done, and sent as the platform's events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import JsonValue
 
@@ -16,7 +16,7 @@ from sidecar.local_platform.store import Store
 
 @dataclass(frozen=True, slots=True)
 class OrgEvent:
-    """Something that happened to an org. `product`: told to that product only, else to all."""
+    """Something that happened to an org. Sent to `product` alone, or to all products for None."""
 
     name: str
     org_id: str
@@ -33,21 +33,19 @@ class _View:
     people: Mapping[str, Person]
 
 
+@dataclass(frozen=True, slots=True)
 class OrgChanges:
     """`PUT /_control/orgs/{id}`: one transaction for the change and for its events.
 
     Published event names are `org.created`, `member.added` and `entitlement.granted`; the others
     of the same families are ours: `org.updated`, `member.updated`, `member.removed`,
-    `entitlement.revoked`, and `entitlement.updated` when plan or limits change.
+    `entitlement.revoked`, and `entitlement.updated` when plan or limits change. `_announce` is
+    called inside the transaction, with the events of one change.
     """
 
-    def __init__(
-        self, store: Store, directory: Directory, announce: Callable[[Sequence[OrgEvent]], None]
-    ) -> None:
-        """`announce` is called inside the transaction, with the events of one change."""
-        self._store = store
-        self._directory = directory
-        self._announce = announce
+    _store: Store
+    _directory: Directory
+    _announce: Callable[[Sequence[OrgEvent]], None]
 
     def put(self, org_id: str, change: OrgBody) -> Org:
         """Make or change an org and return it. Raises Rejection (422) naming what is unknown."""
@@ -67,9 +65,8 @@ class OrgChanges:
         apps = change.apps if change.apps is not None else (now.apps if now else ())
         for app in apps:
             if app not in products:
-                raise bad_field(
-                    "body", "apps", f"no product {app!r}; the products are {', '.join(products)}"
-                )
+                detail = f"no product {app!r}; the products are {', '.join(products)}"
+                raise bad_field("body", "apps", detail)
         digests: set[bytes] = set()
         for key in change.keys or ():
             if key.product is not None and key.product not in apps:
@@ -122,20 +119,8 @@ def _entitlement_events(
 def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[OrgEvent]:
     has = after.people
     for user_id in sorted(has.keys() | had.keys()):
-        match had.get(user_id), has.get(user_id):
-            case None, Person() as person:
-                yield _member_event("member.added", after.org.id, person)
-            case Person() as person, None:
-                yield _member_event("member.removed", after.org.id, person)
-            case Person() as old, Person() as new if old != new:
-                yield _member_event("member.updated", after.org.id, new)
-
-
-def _member_event(name: str, org_id: str, person: Person) -> OrgEvent:
-    data: dict[str, JsonValue] = {
-        "user_id": person.user_id,
-        "email": person.email,
-        "full_name": person.full_name,
-        "role": person.role,
-    }
-    return OrgEvent(name, org_id, None, data)
+        old, new = had.get(user_id), has.get(user_id)
+        if old == new:
+            continue
+        name = "added" if old is None else "removed" if new is None else "updated"
+        yield OrgEvent(f"member.{name}", after.org.id, None, asdict(new or had[user_id]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -27,28 +28,20 @@ _HEADERS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class PageRoute:
     """`GET /`."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        book: QuotaBook,
-        webhooks: WebhookBook,
-        faults: FaultBox,
-        clock: Clock,
-    ) -> None:
-        self._directory = directory
-        self._book = book
-        self._webhooks = webhooks
-        self._faults = faults
-        self._clock = clock
-        self._access = FromThisMachine()
+    _directory: Directory
+    _book: QuotaBook
+    _webhooks: WebhookBook
+    _faults: FaultBox
+    _clock: Clock
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer with the page as things are now, 403 to a caller elsewhere."""
         try:
-            self._access.admit(request)
+            FromThisMachine().admit(request)
         except Rejection as rejection:
             return web.Response(status=rejection.status, text=f"{rejection.detail}\n")
         return web.Response(text=render(self._view()), content_type="text/html", headers=_HEADERS)

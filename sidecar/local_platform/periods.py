@@ -17,12 +17,8 @@ class Month:
 def month_of(now: float) -> Month:
     """Return the UTC month that `now`, Unix seconds, lies in."""
     moment = datetime.fromtimestamp(now, UTC)
-    following = (
-        moment.replace(year=moment.year + 1, month=1)
-        if moment.month == _DECEMBER
-        else moment.replace(month=moment.month + 1, day=1)
-    )
-    start = following.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = moment.year * 12 + moment.month  # months since the year 0
+    start = datetime(following // 12, following % 12 + 1, 1, tzinfo=UTC)
     return Month(name=f"{moment.year:04d}-{moment.month:02d}", reset_at=_text(start))
 
 
@@ -33,6 +29,3 @@ def utc_text(now: float) -> str:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
-
-
-_DECEMBER = 12

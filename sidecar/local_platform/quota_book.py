@@ -5,7 +5,8 @@ Every method is synchronous and ends in one commit, so that two consumes never s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sidecar.domain.model import UNLIMITED, Resource
 from sidecar.domain.ports import Clock
@@ -18,13 +19,13 @@ from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, QuotaReply
 
 
+@dataclass(frozen=True, slots=True)
 class QuotaBook:
     """Consume, status and breakdown (contract, Quotas)."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
-        self._store = store
-        self._directory = directory
-        self._clock = clock
+    _store: Store
+    _directory: Directory
+    _clock: Clock
 
     def consume(self, product: str, asked: ConsumeBody) -> ConsumeReply:
         """Count `asked`, or refuse it and count nothing; the same key answers the same again.
@@ -81,11 +82,8 @@ class QuotaBook:
 
     def counted(self, org_id: str | None) -> Sequence[CountedConsume]:
         """Return what was counted, oldest first."""
-        found = self._store.rows(
-            "SELECT * FROM consumes WHERE :org_id IS NULL OR org_id = :org_id ORDER BY id",
-            {"org_id": org_id},
-        )
-        return [CountedConsume(**row) for row in found]
+        sql = "SELECT * FROM consumes WHERE ? IS NULL OR org_id = ? ORDER BY id"
+        return [CountedConsume(**row) for row in self._store.rows(sql, (org_id, org_id))]
 
     def latest(self, newest: int) -> Sequence[tuple[CountedConsume, bool]]:
         """Return the latest consumes, newest first, and whether each was counted or refused."""
@@ -100,10 +98,8 @@ class QuotaBook:
 
     def _require_entitled(self, product: str, asked: ConsumeBody) -> None:
         if asked.product_id not in (None, product):
-            raise Rejection(
-                choices.FOREIGN_PRODUCT,
-                f"this key is of product {product!r}, not of {asked.product_id!r}",
-            )
+            detail = f"this key is of product {product!r}, not of {asked.product_id!r}"
+            raise Rejection(choices.FOREIGN_PRODUCT, detail)
         org = self._directory.org(asked.org_id)
         if org is None:
             raise Rejection(choices.UNKNOWN_ORG, f"no org {asked.org_id!r}")
@@ -112,7 +108,8 @@ class QuotaBook:
 
     def _count(self, product: str, asked: ConsumeBody, now: float) -> ConsumeReply:
         month = month_of(now)
-        limit = self._limit(asked.org_id, asked.resource)
+        limits = self._directory.limits(asked.org_id)
+        limit = limits.get(asked.resource, choices.LIMIT_WHERE_NONE_IS_SET)
         used = self._used(asked.org_id, asked.resource, month)
         allowed = limit == UNLIMITED or used + asked.amount <= limit
         if allowed:
@@ -142,10 +139,7 @@ class QuotaBook:
             (asked.idempotency_key, asked.org_id, product, asked.resource.value, asked.amount, now),
         )
         if not counted:
-            self._store.run(
-                "DELETE FROM refusals WHERE id <= (SELECT max(id) FROM refusals) - ?",
-                (choices.REFUSALS_KEPT,),
-            )
+            self._store.keep_newest("refusals", choices.REFUSALS_KEPT)
 
     def _remembered(
         self, product: str, asked: ConsumeBody, key: str, now: float
@@ -159,43 +153,24 @@ class QuotaBook:
             return None
         resource, amount, body = found
         if (resource, amount) != (asked.resource.value, asked.amount):
-            raise Rejection(
-                choices.CONFLICTING_KEY,
-                f"idempotency_key was used for {amount} {resource}; use a new key for "
-                f"{asked.amount} {asked.resource.value}",
-            )
+            wanted = f"{asked.amount} {asked.resource.value}"
+            detail = f"idempotency_key was used for {amount} {resource}; use a new one for {wanted}"
+            raise Rejection(choices.CONFLICTING_KEY, detail)
         return ConsumeReply.model_validate_json(body)
 
     def _remember(
         self, product: str, asked: ConsumeBody, key: str, reply: ConsumeReply, now: float
     ) -> None:
         # Two old answers go for each new one: the table stays small and no consume pays for all.
+        oldest = "SELECT id FROM answers WHERE at <= ? ORDER BY at LIMIT 2"
+        sql = f"DELETE FROM answers WHERE id IN ({oldest})"  # noqa: S608 - as above
+        self._store.run(sql, (now - choices.IDEMPOTENCY_SECONDS,))
+        values = (product, asked.org_id, key, asked.resource.value, asked.amount)
         self._store.run(
-            "DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE at <= ? ORDER BY at "
-            "LIMIT 2)",
-            (now - choices.IDEMPOTENCY_SECONDS,),
+            "REPLACE INTO answers (product, org_id, key, resource, amount, body, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*values, reply.model_dump_json(), now),
         )
-        self._store.run(
-            "INSERT INTO answers (product, org_id, key, resource, amount, body, at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (product, org_id, key) DO UPDATE SET "
-            "resource = excluded.resource, amount = excluded.amount, body = excluded.body, "
-            "at = excluded.at",
-            (
-                product,
-                asked.org_id,
-                key,
-                asked.resource.value,
-                asked.amount,
-                reply.model_dump_json(),
-                now,
-            ),
-        )
-
-    def _limit(self, org_id: str, resource: Resource) -> int:
-        found = self._store.row(
-            "SELECT units FROM limits WHERE org_id = ? AND resource = ?", (org_id, resource.value)
-        )
-        return choices.LIMIT_WHERE_NONE_IS_SET if found is None else int(found[0])
 
     def _used(self, org_id: str, resource: str, month: Month) -> int:
         return self._store.number(
@@ -206,16 +181,6 @@ class QuotaBook:
 
     def _month(self) -> Month:
         return month_of(self._clock.time())
-
-
-def quota_snapshot(status: Mapping[str, QuotaReply]) -> dict[str, dict[str, int | str]]:
-    """Return the `quotas` claim of a token: the same shape as quota status [ours]."""
-    return {resource: state.model_dump() for resource, state in status.items()}
-
-
-def store_is_down() -> Rejection:
-    """Return what every quota call but consume answers while the store is down."""
-    return Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
 
 
 def _state(month: Month, limit: int, total: int, share: int | None) -> QuotaReply:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
-from sidecar.local_platform.quota_book import QuotaBook, store_is_down
+from sidecar.local_platform.quota_book import QuotaBook
+from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.wire import (
     BreakdownReply,
     ConsumeBody,
@@ -16,15 +19,13 @@ from sidecar.local_platform.wire import (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class QuotaRoutes:
     """Consume for products, status and breakdown for orgs."""
 
-    def __init__(
-        self, book: QuotaBook, product: AccessKind[ProductCaller], reader: AccessKind[OrgCaller]
-    ) -> None:
-        self._book = book
-        self._product = product
-        self._reader = reader
+    _book: QuotaBook
+    _product: AccessKind[ProductCaller]
+    _reader: AccessKind[OrgCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""
@@ -57,14 +58,16 @@ class QuotaRoutes:
 
     async def _status(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> StatusReply:
         """The quotas of the key's own org."""
-        if asked.store_down:
-            raise store_is_down()
-        org_id = asked.caller.org_id
+        org_id = _org_of(asked)
         return StatusReply(org_id=org_id, quotas=self._book.status(org_id))
 
     async def _breakdown(self, asked: Asked[OrgCaller, NoBody, NoQuery]) -> BreakdownReply:
         """The same, split by product."""
-        if asked.store_down:
-            raise store_is_down()
-        org_id = asked.caller.org_id
+        org_id = _org_of(asked)
         return BreakdownReply(org_id=org_id, products=self._book.breakdown(org_id))
+
+
+def _org_of(asked: Asked[OrgCaller, NoBody, NoQuery]) -> str:
+    if asked.store_down:
+        raise Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
+    return asked.caller.org_id

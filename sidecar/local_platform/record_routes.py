@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from sidecar.local_platform.access import AccessKind, OrgCaller
@@ -21,20 +22,14 @@ from sidecar.local_platform.records import Records
 from sidecar.local_platform.wire import NoBody, NoQuery
 
 
+@dataclass(frozen=True, slots=True)
 class RecordRoutes:
     """What an org's people see of its products."""
 
-    def __init__(
-        self,
-        records: Records,
-        directory: Directory,
-        reader: AccessKind[OrgCaller],
-        writer: AccessKind[OrgCaller],
-    ) -> None:
-        self._records = records
-        self._directory = directory
-        self._reader = reader
-        self._writer = writer
+    _records: Records
+    _directory: Directory
+    _reader: AccessKind[OrgCaller]
+    _writer: AccessKind[OrgCaller]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

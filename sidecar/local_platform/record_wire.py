@@ -8,12 +8,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from sidecar.local_platform.choices import LIST_LIMIT
-from sidecar.local_platform.paging import Offset, PageSize
-from sidecar.local_platform.wire import Name, Query, ReplyBody, RequestBody, Time
+from sidecar.local_platform.wire import Name, Offset, PageSize, Query, ReplyBody, RequestBody, Time
 
 
 def _is_json(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    # Pydantic reads NaN and Infinity, which are no JSON and could not be told to anybody.
+    # Pydantic reads NaN and Infinity, which are not JSON and could not be answered.
     json.dumps(meta, allow_nan=False)
     return meta
 

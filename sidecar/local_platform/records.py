@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -47,35 +48,36 @@ ON CONFLICT (org_id, source_product, record_type, source_ref) DO UPDATE SET
 RETURNING id, status
 """
 
-_COUNT: Final = """
-SELECT count(*) FROM records WHERE org_id = :org_id AND (:type IS NULL OR record_type = :type)
-  AND (:product IS NULL OR source_product = :product) AND (:status IS NULL OR status = :status)
+_WANTED: Final = """
+records WHERE org_id = :org_id AND (:record_type IS NULL OR record_type = :record_type)
+  AND (:source_product IS NULL OR source_product = :source_product)
+  AND (:status IS NULL OR status = :status)
 """
 
+_COUNT: Final = f"SELECT count(*) FROM {_WANTED}"  # noqa: S608  # our own words
+
 _PAGE: Final = f"""
-SELECT {_COLUMNS} FROM records WHERE org_id = :org_id AND (:type IS NULL OR record_type = :type)
-  AND (:product IS NULL OR source_product = :product) AND (:status IS NULL OR status = :status)
-ORDER BY updated_at DESC, number DESC LIMIT :limit OFFSET :offset
-"""  # noqa: S608  # our own column names
+SELECT {_COLUMNS} FROM {_WANTED} ORDER BY updated_at DESC, number DESC LIMIT :limit OFFSET :offset
+"""  # noqa: S608  # as above
 
 # SQLite's rank is better the lower; a score is better the higher. The title weighs most.
 _SEARCH: Final = f"""
 SELECT {_COLUMNS}, -bm25(records_text, 8.0, 4.0, 1.0) AS score
 FROM records_text JOIN records ON number = records_text.rowid
 WHERE records_text MATCH :match AND org_id = :org_id
-  AND (:type IS NULL OR record_type = :type)
+  AND (:record_type IS NULL OR record_type = :record_type)
   AND (:product IS NULL OR source_product = :product)
 ORDER BY score DESC, number DESC LIMIT :limit
 """  # noqa: S608  # as above
 
 
+@dataclass(frozen=True, slots=True)
 class Records:
     """Publish, list and search (contract, Workspace records; Catalog, search)."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
-        self._store = store
-        self._directory = directory
-        self._clock = clock
+    _store: Store
+    _directory: Directory
+    _clock: Clock
 
     def publish(self, caller: OrgCaller, body: RecordBody) -> PublishReply:
         """Make a record, or change the one with the same org, product, type and reference.
@@ -86,20 +88,13 @@ class Records:
         self._require_own(caller, body)
         with self._store.transaction():
             values = {**body.model_dump(), "meta": json.dumps(body.meta), "now": self._clock.time()}
-            found = self._store.row(_UPSERT, {**values, "id": f"wr_{secrets.token_hex(12)}"})
-        if found is None:
-            raise LookupError("the record that was just written is not there")
+            found = self._store.one(_UPSERT, {**values, "id": f"wr_{secrets.token_hex(12)}"})
         return PublishReply(workspace_record_id=found[0], status=found[1])
 
     def page(self, caller: OrgCaller, query: RecordsQuery) -> RecordsReply:
         """Return a page of the org's records, newest change first, and how many there are."""
-        filters = {
-            "org_id": caller.org_id,
-            "type": query.record_type,
-            "product": query.source_product,
-            "status": query.status,
-        }
-        rows = self._store.rows(_PAGE, {**filters, "limit": query.limit, "offset": query.offset})
+        filters = {**query.model_dump(), "org_id": caller.org_id}
+        rows = self._store.rows(_PAGE, filters)
         return RecordsReply(
             records=[RecordReply(**_fields(row)) for row in rows],
             total=self._store.number(_COUNT, {**filters}),
@@ -117,16 +112,8 @@ class Records:
             return SearchReply(query=query.q, results=[])
         # Quoted, so that no word is an operator of the search language.
         match = " AND ".join(f'"{word}"*' for word in words)
-        rows = self._store.rows(
-            _SEARCH,
-            {
-                "match": match,
-                "org_id": caller.org_id,
-                "type": query.record_type,
-                "product": query.product,
-                "limit": query.limit,
-            },
-        )
+        values = {**query.model_dump(), "match": match, "org_id": caller.org_id}
+        rows = self._store.rows(_SEARCH, values)
         return SearchReply(
             query=query.q,
             results=[RecordHit(**_fields(row)) for row in rows],

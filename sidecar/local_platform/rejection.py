@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from sidecar.domain.errors import SidecarError
+from sidecar.local_platform.wire import IN_WORDS
 
 
 class Rejection(SidecarError):  # noqa: N818  # what it is called at every raise
@@ -30,3 +32,20 @@ def bad_field(place: str, field: str, message: str) -> Rejection:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         [{"loc": [place, field], "msg": message, "type": "value_error"}],
     )
+
+
+def misfit(error: ValidationError, place: str) -> Rejection:
+    """Return the 422 for what does not fit the schema; what was sent may be a secret: not shown."""
+    items = error.errors(include_url=False, include_input=False)
+    return Rejection(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        [
+            {"loc": [place, *item["loc"]], "msg": in_words(item), "type": item["type"]}
+            for item in items
+        ],
+    )
+
+
+def in_words(item: ErrorDetails) -> str:
+    """Return pydantic's message, in words where it would be a pattern."""
+    return IN_WORDS.get(item.get("ctx", {}).get("pattern", ""), item["msg"])

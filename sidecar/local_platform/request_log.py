@@ -1,8 +1,9 @@
-"""Recent API calls, told to nobody but who made them (contract, Debugging)."""
+"""Recent API calls, shown to the credential that made them (contract, Debugging)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
@@ -10,14 +11,14 @@ from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_wire import RecordedRequest
 
 
+@dataclass(frozen=True, slots=True)
 class RequestLog:
     """The calls of orgs, by credential; the oldest are forgotten."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
+    _store: Store
+    _clock: Clock
 
-    def note(self, credential: str, *, method: str, path: str, status: int, seconds: float) -> None:
+    def note(self, credential: str, method: str, path: str, status: int, seconds: float) -> None:
         """Remember a call that was answered; `seconds` is how long that took."""
         with self._store.transaction():
             self._store.run(
@@ -25,10 +26,7 @@ class RequestLog:
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 (credential, method, path, status, round(seconds * 1000, 3), self._clock.time()),
             )
-            self._store.run(
-                "DELETE FROM api_requests WHERE id <= (SELECT max(id) FROM api_requests) - ?",
-                (choices.REQUESTS_KEPT,),
-            )
+            self._store.keep_newest("api_requests", choices.REQUESTS_KEPT)
 
     def recent(self, credential: str, limit: int) -> Sequence[RecordedRequest]:
         """Return the latest calls made with a credential, newest first."""

@@ -1,4 +1,4 @@
-"""`bb-sidecar platform`: the local platform in the foreground, telling what is where."""
+"""`bb-sidecar platform`: the local platform in the foreground; it prints how to use it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 
 from sidecar.local_platform.seeds import Seed, load_seed
 from sidecar.local_platform.server import LocalPlatform
@@ -56,12 +57,12 @@ async def run_platform(
 
 
 def introduction(url: str, seed: Seed | None, db: Path | None) -> Iterator[str]:
-    """Tell where the platform is and which keys open it, with a line to try."""
+    """Return where the platform is, its keys, and lines to paste: variables, a policy, a call."""
     yield f"local platform  {url}  (API and auth host)"
     yield f"in a browser    {url}/  (orgs, quotas, the latest consumes and deliveries)"
     yield f"state           {'in memory, gone at the end' if db is None else db}"
     if seed is None:
-        yield "keys            those shown when the database was made; --seed FILE sets them anew"
+        yield "keys            those shown when the database was made; --seed FILE sets new ones"
         return
     for product in seed.products:
         yield f"product         {product.slug}  X-Internal-Key: {product.key}"
@@ -72,18 +73,22 @@ def introduction(url: str, seed: Seed | None, db: Path | None) -> Iterator[str]:
             may = "+".join(key.scopes) or "no scope"
             bound = "" if key.product is None else f", as {key.product} only"
             yield f"                Authorization: Bearer {key.key}  ({may}{bound})"
-    entitled = next(
-        (
-            (product, org)
-            for product in seed.products
-            for org in seed.orgs
-            if product.slug in org.apps
-        ),
-        None,
+    product = seed.products[0]
+    yield ""
+    yield "For the sidecar and its commands, in another terminal:"
+    yield ""
+    yield f"export PLATFORM_API_URL={url} AUTH_SERVICE_URL={url}"
+    yield f"export PLATFORM_INTERNAL_KEY={quote(product.key)} PRODUCT_SLUG={product.slug}"
+    entitled = next((each for each in seed.orgs if product.slug in each.apps), None)
+    if entitled is None:
+        return
+    if entitled.keys:
+        yield f"export BIZBASICS_API_KEY={quote(entitled.keys[0].key)}"
+    yield "bb-sidecar init policy.yaml       # a policy for this product, once"
+    yield "bb-sidecar run --policy policy.yaml --upstream http://127.0.0.1:8000"
+    yield f"TOKEN=$(bb-sidecar token --org {entitled.id})"
+    yield 'curl -i http://127.0.0.1:8080/api/v1/chat -H "Authorization: Bearer $TOKEN" -d "{}"'
+    yield (
+        f'curl -s {url}/v1/quota/consume -H "X-Internal-Key: $PLATFORM_INTERNAL_KEY" '
+        f"""-d '{{"org_id":"{entitled.id}","resource":"ai_calls"}}'"""
     )
-    if entitled is not None:
-        product, org = entitled
-        yield (
-            f"try             curl -s {url}/v1/quota/consume -H 'X-Internal-Key: {product.key}' "
-            f'-d \'{{"org_id":"{org.id}","resource":"ai_calls"}}\''
-        )

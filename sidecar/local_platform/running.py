@@ -70,14 +70,6 @@ class Running:
         product = ByInternalKey(self.directory)
         reader = ByApiKey(self.directory, self.keys, write=False)
         writer = ByApiKey(self.directory, self.keys, write=True)
-        control = ControlRoutes(
-            book=self.book,
-            changes=self.changes,
-            faults=self.faults,
-            keys=self.keys,
-            mint=self.mint,
-            issuer=issuer,
-        )
         records = Records(self.store, self.directory, self._clock)
         wake = self.courier.wake
         endpoints = [
@@ -86,7 +78,9 @@ class Running:
             *WebhookRoutes(self.webhooks, self._requests, product, reader, wake).endpoints(),
             *AuthRoutes(self.keys, self.directory, product).endpoints(),
             *HealthRoutes(self.store).endpoints(),
-            *control.endpoints(),
+            *ControlRoutes(
+                self.book, self.changes, self.faults, self.keys, self.mint, issuer
+            ).endpoints(),
         ]
         return [*endpoints, *SchemaRoute(endpoints).endpoints()]
 
@@ -123,9 +117,8 @@ class Running:
         try:
             await site.start()
         except OSError as error:
-            raise UserError(
-                f"listen {host}:{port}: {error.strerror or error}; choose another address"
-            ) from error
+            reason = f"{error.strerror or error}; choose another address"
+            raise UserError(f"listen {host}:{port}: {reason}") from error
         bound_host, bound_port, *_ = self._runner.addresses[0]
         name = f"[{bound_host}]" if ":" in bound_host else bound_host
         self.url = f"http://{name}:{bound_port}"

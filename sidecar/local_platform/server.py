@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from pydantic import JsonValue, ValidationError
 
@@ -14,7 +13,7 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.ports import Clock
 from sidecar.local_platform.control_wire import CountedConsume, OrgBody, TokenBody
 from sidecar.local_platform.faults import Faults
-from sidecar.local_platform.rejection import Rejection
+from sidecar.local_platform.rejection import Rejection, in_words
 from sidecar.local_platform.running import Running
 from sidecar.local_platform.seeds import Seed, check_seed
 from sidecar.local_platform.signing import make_signing_key
@@ -79,12 +78,7 @@ class LocalPlatform:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property
@@ -115,7 +109,7 @@ class LocalPlatform:
             return self._up.mint.mint(body, self._issuer or self.url)
         except ValidationError as error:
             problem = error.errors()[0]
-            raise UserError(f"token: {problem['loc'][0]}: {problem['msg']}") from error
+            raise UserError(f"token: {problem['loc'][0]}: {in_words(problem)}") from error
         except Rejection as rejection:
             raise UserError(f"token: {rejection.detail}") from rejection
 

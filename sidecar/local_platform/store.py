@@ -7,13 +7,21 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from sidecar.domain.errors import UserError
-from sidecar.local_platform.schema import APPLICATION_ID, TABLES, VERSION
 
 log = logging.getLogger(__name__)
+
+APPLICATION_ID: Final = 0x62626C70
+"""SQLite's mark of whose file this is, so that no other program's database is written to."""
+
+VERSION: Final = 2
+"""SQLite's `user_version`; raise it with every change of the tables."""
+
+TABLES: Final = files(__package__).joinpath("tables.sql").read_text("utf-8")
 
 _OWNER_ALONE: Final = 0o600
 _BESIDE: Final = ("", "-wal", "-shm", "-journal")
@@ -112,12 +120,21 @@ class Store:
         """Return the first row of a query, or None."""
         return self._db.execute(sql, values).fetchone()
 
-    def number(self, sql: str, values: Values = ()) -> int:
-        """Return the one whole number that a query is certain to give."""
+    def one(self, sql: str, values: Values = ()) -> Any:  # noqa: ANN401  # as of `rows`
+        """Return the one row that a statement is certain to give."""
         found = self.row(sql, values)
         if found is None:
             raise LookupError(f"no row for {sql}")
-        return int(found[0])
+        return found
+
+    def number(self, sql: str, values: Values = ()) -> int:
+        """Return the one whole number that a query is certain to give."""
+        return int(self.one(sql, values)[0])
+
+    def keep_newest(self, table: str, rows: int) -> None:
+        """Delete all but the newest rows of a table of this package."""
+        sql = f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?"  # noqa: S608
+        self.run(sql, (rows,))
 
     def note(self, name: str) -> str | None:
         """Return what was noted under `name`, or None."""
@@ -136,7 +153,7 @@ class Store:
 def _keep_private(path: Path) -> None:
     """Give the files of a database, which hold keys and secrets, to their owner alone.
 
-    Whatever the umask: a new file is made so, and one that is wider is changed and told.
+    Whatever the umask: a new file is made so; that of a wider one is changed, and logged.
     Raises UserError where that cannot be done.
     """
     try:

@@ -63,13 +63,13 @@ class Attempt:
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
+@dataclass(frozen=True, slots=True)
 class WebhookBook:
     """Endpoints and deliveries in the store."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
-        self._store = store
-        self._directory = directory
-        self._clock = clock
+    _store: Store
+    _directory: Directory
+    _clock: Clock
 
     # Endpoints
 
@@ -82,27 +82,14 @@ class WebhookBook:
         secret = f"whsec_{secrets.token_urlsafe(32)}"
         types = list(dict.fromkeys(body.event_types))
         with self._store.transaction():
-            found = self._store.row(
+            id_, created_at = self._store.one(
                 "INSERT INTO webhooks VALUES (?, ?, ?, ?, ?, 0, 0, ?) "
                 "ON CONFLICT (product, url) DO UPDATE SET event_types = excluded.event_types, "
                 "secret = excluded.secret, failures = 0, disabled = 0 RETURNING id, created_at",
-                (
-                    f"wh_{secrets.token_hex(12)}",
-                    product,
-                    body.url,
-                    json.dumps(types),
-                    secret,
-                    self._clock.time(),
-                ),
+                (_new_id("wh"), product, body.url, json.dumps(types), secret, self._clock.time()),
             )
-        if found is None:
-            raise LookupError("the endpoint that was just written is not there")
         return WebhookReply(
-            id=found[0],
-            url=body.url,
-            event_types=types,
-            secret=secret,
-            created_at=utc_text(found[1]),
+            id=id_, url=body.url, event_types=types, secret=secret, created_at=created_at
         )
 
     def test(self, product: str, endpoint_id: str) -> WebhookTestReply:
@@ -118,9 +105,8 @@ class WebhookBook:
             if found is None:
                 raise Rejection(HTTPStatus.NOT_FOUND, f"no webhook {endpoint_id!r}")
             if found[0]:
-                raise Rejection(
-                    HTTPStatus.CONFLICT, "this webhook is disabled; register its URL again"
-                )
+                detail = "this webhook is disabled; register its URL again"
+                raise Rejection(HTTPStatus.CONFLICT, detail)
             payload = {
                 "test": True,
                 "endpoint_id": endpoint_id,
@@ -137,14 +123,14 @@ class WebhookBook:
         """Owe each event to every endpoint that wants it; call it inside a transaction."""
         now = self._clock.time()
         for event in events:
-            for product in self._told(event):
+            for product in self._concerned(event):
                 for endpoint_id, types in self._store.rows(
                     "SELECT id, event_types FROM webhooks WHERE product = ? AND NOT disabled",
                     (product,),
                 ):
                     if _wants(json.loads(types), event.name):
                         payload = {
-                            "id": f"evt_{secrets.token_hex(12)}",
+                            "id": _new_id("evt"),
                             "event": event.name,
                             "org_id": event.org_id,
                             "product_id": product,
@@ -182,18 +168,11 @@ class WebhookBook:
             given_up = not attempt.succeeded and attempts >= choices.WEBHOOK_ATTEMPTS
             state = "delivered" if attempt.succeeded else "failed" if given_up else "pending"
             wait = choices.WEBHOOK_WAITS[min(attempts, len(choices.WEBHOOK_WAITS)) - 1]
+            due_at = now + wait if state == "pending" else None
             self._store.run(
                 "UPDATE deliveries SET state = ?, attempts = ?, due_at = ?, last_status = ?, "
                 "last_error = ?, updated_at = ? WHERE id = ?",
-                (
-                    state,
-                    attempts,
-                    now + wait if state == "pending" else None,
-                    attempt.status,
-                    attempt.error,
-                    now,
-                    delivery_id,
-                ),
+                (state, attempts, due_at, attempt.status, attempt.error, now, delivery_id),
             )
             if attempt.succeeded:
                 self._store.run("UPDATE webhooks SET failures = 0 WHERE id = ?", (endpoint_id,))
@@ -203,13 +182,12 @@ class WebhookBook:
     def recent(self, caller: OrgCaller, limit: int) -> Sequence[Delivery]:
         """Return the latest deliveries that concern the caller, newest first.
 
-        Those of the org's products, of the one alone that the key is bound to, that told of the
+        Those of the org's products, of the one alone that the key is bound to, about the
         caller's own org or, as a test does, of none.
         """
         org = self._directory.org(caller.org_id)
-        products = [] if org is None else list(org.apps)
-        if caller.product is not None:
-            products = [app for app in products if app == caller.product]
+        apps = () if org is None else org.apps
+        products = [app for app in apps if caller.product in (None, app)]
         return self._deliveries(
             "AND product IN (SELECT value FROM json_each(:products)) "
             "AND (org_id IS NULL OR org_id = :org_id)",
@@ -231,7 +209,7 @@ class WebhookBook:
         )
         return [Delivery(**row) for row in rows]
 
-    def _told(self, event: OrgEvent) -> Sequence[str]:
+    def _concerned(self, event: OrgEvent) -> Sequence[str]:
         if event.product is not None:
             return [event.product]
         org = self._directory.org(event.org_id)
@@ -240,11 +218,12 @@ class WebhookBook:
     def _owe(
         self, endpoint_id: str, org_id: str | None, event: str, payload: dict[str, Any], now: float
     ) -> str:
-        delivery_id = f"dlv_{secrets.token_hex(12)}"
+        delivery_id = _new_id("dlv")
+        owed = (delivery_id, endpoint_id, org_id, event, json.dumps(payload).encode())
         self._store.run(
             "INSERT INTO deliveries (id, endpoint_id, org_id, event, payload, state, attempts, "
             "due_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)",
-            (delivery_id, endpoint_id, org_id, event, json.dumps(payload).encode(), now, now, now),
+            (*owed, now, now, now),
         )
         return delivery_id
 
@@ -261,6 +240,10 @@ class WebhookBook:
                 "WHERE endpoint_id = ? AND state = 'pending'",
                 (now, endpoint_id),
             )
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(12)}"
 
 
 def _wants(types: Sequence[str], name: str) -> bool:

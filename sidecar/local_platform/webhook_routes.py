@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
-from sidecar.local_platform.paging import RecentQuery
 from sidecar.local_platform.request_log import RequestLog
 from sidecar.local_platform.webhook_book import WebhookBook
 from sidecar.local_platform.webhook_wire import (
@@ -17,26 +17,18 @@ from sidecar.local_platform.webhook_wire import (
     WebhookReply,
     WebhookTestReply,
 )
-from sidecar.local_platform.wire import NoBody, NoQuery
+from sidecar.local_platform.wire import NoBody, NoQuery, RecentQuery
 
 
+@dataclass(frozen=True, slots=True)
 class WebhookRoutes:
-    """Endpoints of products, and what an org may see of what went on."""
+    """Endpoints of products, and what an org may see of them; `_wake` when a delivery is owed."""
 
-    def __init__(
-        self,
-        book: WebhookBook,
-        log: RequestLog,
-        product: AccessKind[ProductCaller],
-        reader: AccessKind[OrgCaller],
-        wake: Callable[[], None],
-    ) -> None:
-        """`wake` is called when a delivery is owed."""
-        self._book = book
-        self._log = log
-        self._product = product
-        self._reader = reader
-        self._wake = wake
+    _book: WebhookBook
+    _log: RequestLog
+    _product: AccessKind[ProductCaller]
+    _reader: AccessKind[OrgCaller]
+    _wake: Callable[[], None]
 
     def endpoints(self) -> list[AnyEndpoint]:
         """Return the endpoints, for serving and for the schema."""

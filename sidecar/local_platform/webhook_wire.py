@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, RootModel, StringConstraints
 
-from sidecar.local_platform.wire import Name, ReplyBody, RequestBody, Time
+from sidecar.local_platform.wire import URL, ReplyBody, RequestBody, Time
 
-_URL: Final = (
-    r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[::1\])"
-    r"(:[0-9]{1,5})?([/?][!-~]*)?$"
-)
-"""A host, perhaps a port, visible ASCII after it; no userinfo, which would be a secret on show.
-
-Of IPv6 addresses only this machine's own: a pattern cannot tell the others from nonsense.
-"""
+EventType = Literal[
+    "*",
+    "org.*",
+    "org.created",
+    "org.updated",
+    "member.*",
+    "member.added",
+    "member.updated",
+    "member.removed",
+    "entitlement.*",
+    "entitlement.granted",
+    "entitlement.updated",
+    "entitlement.revoked",
+    "sandbox.*",
+    "webhook.test",
+]
+"""What can be subscribed to; the families by `.*` and the names beside the published are ours."""
 
 
 class WebhookBody(RequestBody):
-    """`POST /v1/webhooks`: `*` and `family.*` subscribe to more than one event [ours]."""
+    """`POST /v1/webhooks`: an event that does not exist is refused [ours]."""
 
-    url: Annotated[str, StringConstraints(max_length=2000, pattern=_URL)]
-    event_types: Annotated[list[Name], Field(min_length=1, max_length=100)]
+    url: Annotated[str, StringConstraints(max_length=2000, pattern=URL)]
+    event_types: Annotated[list[EventType], Field(min_length=1, max_length=100)]
 
 
 class WebhookReply(ReplyBody):
@@ -30,13 +40,13 @@ class WebhookReply(ReplyBody):
 
     id: str
     url: str
-    event_types: list[str]
+    event_types: Sequence[str]
     secret: str
     created_at: Time
 
 
 class WebhookTestReply(ReplyBody):
-    """The delivery that a test started; `GET /v1/dev/webhook-deliveries` tells how it went."""
+    """The delivery that a test started; `GET /v1/dev/webhook-deliveries` shows its result."""
 
     delivery_id: str
     event: str

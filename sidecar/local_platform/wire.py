@@ -6,28 +6,47 @@ ignored [ours].
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from sidecar.domain.model import Resource
-from sidecar.local_platform.choices import LARGEST_AMOUNT
+from sidecar.local_platform.choices import LARGEST_AMOUNT, LIST_LIMIT, LIST_LIMIT_MAX
 from sidecar.local_platform.periods import utc_text
 
+SLUG: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+ORG_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+PRODUCT_KEY: Final = r"^bbas_[\x21-\x7e]{1,250}$"
+API_KEY: Final = r"^bbk_[\x21-\x7e]{1,250}$"
+URL: Final = (
+    r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[::1\])"
+    r"(:[0-9]{1,5})?([/?][!-~]*)?$"
+)
+"""A host, perhaps a port, visible ASCII after it; no userinfo, which would be a secret on show.
+
+Of IPv6 addresses only this machine's own: a pattern cannot check the others.
+"""
+
+IN_WORDS: Final = {
+    SLUG: "must be lower-case letters, digits, `-` and `_`, at most 64",
+    ORG_ID: "must be letters, digits, `_`, `.`, `:` and `-`, at most 128",
+    PRODUCT_KEY: "must be `bbas_` and 1 to 250 visible ASCII characters",
+    API_KEY: "must be `bbk_` and 1 to 250 visible ASCII characters",
+    URL: "must be a URL such as https://product.example/hook, without a user or password",
+}
+"""What each pattern asks for, for messages."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-SlugText = Annotated[
-    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")
-]
-OrgId = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")
-]
+SlugText = Annotated[str, StringConstraints(pattern=SLUG)]
+OrgId = Annotated[str, StringConstraints(pattern=ORG_ID)]
 Limit = Annotated[int, Field(ge=-1, le=LARGEST_AMOUNT, description="-1: unlimited")]
 ResourceName = Annotated[Resource, Field(strict=False)]
 """A resource, also where code gives its name as plain text."""
 Time = Annotated[
     str,
     Field(json_schema_extra={"format": "date-time"}),
-    BeforeValidator(lambda at: utc_text(at) if isinstance(at, float) else at),
+    BeforeValidator(lambda at: utc_text(at) if isinstance(at, int | float) else at),
 ]
 """A time in ISO 8601; also made from Unix seconds, as they are in the store."""
 
@@ -50,12 +69,30 @@ class ReplyBody(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _whole_number(value: object) -> object:
+    # Left alone, pydantic would also read "5.0", " 5" and "1_0" as whole numbers.
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value):
+        raise ValueError("must be a whole number")
+    return value
+
+
+# The bounds come before the reading of the text, else they are missing in the JSON Schema.
+PageSize = Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX), BeforeValidator(_whole_number)]
+Offset = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_whole_number)]
+
+
 class NoBody(RequestBody):
     """A request without a body."""
 
 
 class NoQuery(Query):
     """A request without a query."""
+
+
+class RecentQuery(Query):
+    """`GET /v1/dev/…`."""
+
+    limit: PageSize = LIST_LIMIT
 
 
 # Errors

@@ -197,7 +197,7 @@ def test_every_command_has_what_runs_it() -> None:
             yield parser.get_default("handler")
 
     names = list(handlers(cli._parser()))
-    assert len(names) == 21
+    assert len(names) == 22
     assert all(callable(cli.handler_of(name)) for name in names)
 
 

@@ -8,7 +8,7 @@ from tools.dashboards.build import FOLDER, dashboards
 
 
 def main() -> None:
-    """Write every file anew."""
+    """Write every file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in dashboards().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -17,7 +17,7 @@ def operations() -> Dashboard:
     """Build the dashboard."""
     dashboard = page(
         OPERATIONS,
-        "For whoever runs the pods: each part of the sidecar by itself.",
+        "For operators: each part of the sidecar by itself.",
         time_from="now-3h",
     ).with_variable(routes())
     for part in (_data_plane, _product, _platform, _leases, _identity, _policy, _process):
@@ -276,7 +276,7 @@ def _identity(dashboard: Dashboard) -> None:
         series_panel(
             "Calls without an identity",
             "Metered calls that got 401, by what was wrong. expired is everyday. When"
-            " bad_signature, wrong_algorithm or forbidden_header rise: somebody forges tokens.",
+            " bad_signature, wrong_algorithm or forbidden_header rise: tokens are forged.",
             Query(q.rate("identity_failures_total", by="kind") + " > 0", "{{kind}}"),
             unit="reqps",
         )

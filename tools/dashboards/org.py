@@ -20,7 +20,7 @@ def org() -> Dashboard:
     dashboard = page(
         ORG,
         "One org: its use against its limits, its rate, and the day it runs out. Figures are what"
-        " the platform last told these pods, so they are as fresh as the org's last call.",
+        " these pods last received from the platform, so they are as fresh as the org's last call.",
         time_from="now-7d",
     ).with_variable(one_org())
     for part in (_now, _use, _rate, _all):
@@ -161,7 +161,7 @@ def _all(dashboard: Dashboard) -> None:
     dashboard.with_panel(
         table_panel(
             "Limits of the org",
-            "Each limited resource with its figures as last told; unlimited ones are not here."
+            "Each limited resource with its figures as last received; unlimited ones are not here."
             " When Used is red: that resource is refused.",
             [
                 Column("Used", q.used_share(CHOSEN), "percentunit", STEPS),

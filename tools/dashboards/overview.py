@@ -1,4 +1,4 @@
-"""Overview: is anybody refused, let through on trust, slowed down or owed for, and who is near."""
+"""Overview: refusals, unconfirmed calls, delays, unreported usage, and orgs near a limit."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _now(dashboard: Dashboard) -> None:
     dashboard.with_panel(
         stat_panel(
             "Requests",
-            "Answers given each second, the product's and ours. When it falls to 0: nobody calls,"
-            " or callers do not reach the pods: look at the Service and at readiness.",
+            "Answers given each second, the product's and ours. When it falls to 0: no client"
+            " calls, or callers do not reach the pods: look at the Service and at readiness.",
             Query(ALL),
             unit="reqps",
         )
@@ -53,7 +53,7 @@ def _now(dashboard: Dashboard) -> None:
         stat_panel(
             "Denied",
             "Share of requests that were refused. When red: find the reason in Denied by reason;"
-            " over_quota is for whoever sells the plan, unauthenticated for the auth host,"
+            " over_quota is for sales, unauthenticated for the auth host,"
             " fail_closed for the platform. Runbook: BbSidecarDenialSpike.",
             Query(q.share(DENIED, ALL)),
             unit="percentunit",
@@ -62,10 +62,10 @@ def _now(dashboard: Dashboard) -> None:
     )
     dashboard.with_panel(
         stat_panel(
-            "Let through on trust",
+            "Admitted unconfirmed",
             "Share of units let through without an answer of the platform, by fail_open or"
-            " last_known. When red: the platform does not answer; usage is written down and told"
-            " later. Runbook: BbSidecarFailingOpen.",
+            " last_known. When red: the platform does not answer; usage is written down and"
+            " reported later. Runbook: BbSidecarFailingOpen.",
             Query(q.share(TRUSTED, UNITS)),
             unit="percentunit",
             steps=[(0.001, "orange"), (0.01, "red")],
@@ -110,7 +110,7 @@ def _customers(dashboard: Dashboard) -> None:
         bars_panel(
             "Nearest to their limit",
             "The ten orgs that have used most of a limit, of the most recent ones. When red: the"
-            " org is at its limit and is refused; tell whoever looks after it. Click a bar for the"
+            " org is at its limit and is refused; inform its account manager. Click a bar for the"
             " org. Runbook: BbSidecarOrgAtLimit.",
             Query(f"topk(10, {q.used_share()})", "{{org}} · {{resource}}"),
             unit="percentunit",
@@ -152,7 +152,7 @@ def _verdicts(dashboard: Dashboard) -> None:
         series_panel(
             "Allowed, marked, denied",
             "Every answer by what was decided. Marked calls went through without being sure: over"
-            " quota, in shadow, or on trust. When red grows: see Denied by reason.",
+            " quota, in shadow, or unconfirmed. When red grows: see Denied by reason.",
             Query(q.rate("requests_total", ROUTE, 'verdict="allow"', certain), "allowed", "green"),
             Query(
                 q.rate("requests_total", ROUTE, 'reason=~"shadow|over_quota_allowed"'),
@@ -161,7 +161,7 @@ def _verdicts(dashboard: Dashboard) -> None:
             ),
             Query(
                 q.rate("requests_total", ROUTE, 'reason=~"fail_open|last_known"'),
-                "on trust",
+                "unconfirmed",
                 "orange",
             ),
             Query(DENIED, "denied", "red"),
@@ -230,7 +230,7 @@ def _owed(dashboard: Dashboard) -> None:
         series_panel(
             "Waiting in the journal",
             "Units let through that the platform has not confirmed. When it does not fall after"
-            " the platform came back: see Told later. Runbook: BbSidecarJournalOld.",
+            " the platform came back: see Reported later. Runbook: BbSidecarJournalOld.",
             Query(f"sum by (cluster, pod) ({q.metric('journal_pending_units')})", "{{pod}}"),
         )
     )
@@ -246,10 +246,10 @@ def _owed(dashboard: Dashboard) -> None:
     )
     dashboard.with_panel(
         series_panel(
-            "Told later, and lost",
+            "Reported later, and lost",
             "Units of the journal each second, by what became of them. When refused rises: used"
-            " beyond the quota while nobody could say no. When lost rises: used and never billed."
-            " Runbook: BbSidecarJournalDropping.",
+            " beyond the quota while the platform could not refuse. When lost rises: used and"
+            " never billed. Runbook: BbSidecarJournalDropping.",
             Query(q.rate("journal_replayed_units_total", by="outcome"), "{{outcome}}"),
             Query(q.rate("journal_dropped_units_total"), "lost", "red"),
             unit="cps",

@@ -38,7 +38,7 @@ def rate(name: str, *labels: str, by: str = "") -> str:
 
 
 def share(part: str, whole: str) -> str:
-    """Divide; a part without series is nought of the whole, not no data."""
+    """Divide; a part without series is zero of the whole, not no data."""
     return f"({part} or {whole} * 0) / ({whole} > 0)"
 
 
@@ -50,13 +50,13 @@ def quantile(q: float, name: str, *labels: str, by: str = "") -> str:
 
 
 def quota(name: str, *labels: str, how: str = "max") -> str:
-    """Combine what the pods were told of each org: only of the period that still runs.
+    """Combine what the pods know of each org: only of the period that still runs.
 
-    A pod that has not heard of an org since the last reset still tells the old period's figures.
+    A pod without a call of an org since the last reset still has the old period's figures.
     """
-    told = metric(f"quota_{name}_units", *labels)
+    known = metric(f"quota_{name}_units", *labels)
     running = metric("quota_reset_timestamp_seconds", *labels)
-    return f"{how} by (cluster, org, resource) ({told} and {running} > time())"
+    return f"{how} by (cluster, org, resource) ({known} and {running} > time())"
 
 
 def reset(*labels: str) -> str:

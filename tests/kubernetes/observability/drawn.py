@@ -22,7 +22,7 @@ class Picture:
 
 PICTURES: Final = {
     "overview": Picture(
-        ["Requests", "Denied", "Let through on trust", "Time we add, p99", "Platform breaker"],
+        ["Requests", "Denied", "Admitted unconfirmed", "Time we add, p99", "Platform breaker"],
         [
             "Allowed, marked, denied",
             "Denied by reason",

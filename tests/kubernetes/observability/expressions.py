@@ -92,8 +92,8 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def told_queries() -> list[str]:
-    """Return every query that the documents tell a reader to ask.
+def documented_queries() -> list[str]:
+    """Return every query that the documents ask the reader to run.
 
     A query begins at the left edge; what is indented goes on with it.
     """

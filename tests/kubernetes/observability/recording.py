@@ -15,12 +15,12 @@ import uvloop
 from tests.e2e.harness import eventually
 from tests.kubernetes.observability.expressions import (
     PanelQuery,
+    documented_queries,
     panel_queries,
     rule_files,
     rules,
     shortened,
     shortened_rules,
-    told_queries,
 )
 from tests.kubernetes.observability.scene import Scene, scene
 from tests.kubernetes.observability.servers import (
@@ -41,7 +41,7 @@ Series = list[tuple[dict[str, str], list[tuple[float, float]]]]
 class Recording:
     """What came of it. Times in Unix seconds; series hold numbers only.
 
-    `documents` holds each query that the documents tell a reader to ask, and what Prometheus says
+    `documents` holds each query that the documents ask the reader to run, and what Prometheus says
     against it, "" for nothing; `page` is the last /metrics of a pod.
     """
 
@@ -96,7 +96,7 @@ async def _watch(played: Scene, asked: Prometheus, webhook: Receiver) -> Recordi
             for rule in rules()
             if "alert" in rule
         },
-        {expr: await _fault_of(asked, shortened(expr), end) for expr in told_queries()},
+        {expr: await _fault_of(asked, shortened(expr), end) for expr in documented_queries()},
         webhook.alerts,
         (await asked.ask("targets"))["activeTargets"],
         (await played.running.metrics()).text,

@@ -77,7 +77,7 @@ _HOURS: Final = 3600.0
 
 
 class JumpingClock:
-    """A `Clock`: the machine's clock, moved forward by what it was told to jump."""
+    """A `Clock`: the machine's clock, moved forward by `jump`."""
 
     def __init__(self) -> None:
         self._jumped = 0.0
@@ -109,7 +109,7 @@ class Crowd:
         self._open.set()
 
     def hold(self) -> None:
-        """Let nobody begin another call."""
+        """Let no caller begin another call."""
         self._open.clear()
 
     def cookie(self, org: str) -> dict[str, str]:

@@ -207,7 +207,7 @@ async def _running(command: Sequence[str], ready: str) -> AsyncIterator[str]:
 
 
 async def _started(command: Sequence[str], ready: str) -> tuple[asyncio.subprocess.Process, str]:
-    """Start a server on a free port; another try where somebody took the port in between."""
+    """Start a server on a free port; try again where another program took the port."""
     for _ in range(_TRIES):
         address = f"127.0.0.1:{free_port()}"
         process = await asyncio.create_subprocess_exec(

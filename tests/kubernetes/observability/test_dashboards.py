@@ -28,7 +28,7 @@ UIDS: Final = {dashboard["uid"] for _, dashboard in ALL}
 
 @pytest.mark.parametrize("name", sorted(built()))
 def test_a_file_is_what_the_code_makes(name: str) -> None:
-    """Change tools/dashboards and run `make dashboards`; nobody edits the JSON."""
+    """Change tools/dashboards and run `make dashboards`; the JSON is not edited by hand."""
     assert (DASHBOARDS / name).read_text(encoding="utf-8") == built()[name]
 
 

@@ -11,7 +11,7 @@ from tests.kubernetes.observability.expressions import PanelQuery, panel_queries
 from tests.kubernetes.observability.recording import Recording, record
 from tests.kubernetes.observability.servers import promtool
 
-# The scene takes 45 seconds, whoever of these tests comes first.
+# The scene takes 45 seconds, in the first of these tests.
 pytestmark = pytest.mark.timeout(180)
 
 ALERTS = sorted(

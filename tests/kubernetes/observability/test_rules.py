@@ -14,10 +14,10 @@ from sidecar.inject.reviews import METRIC
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from tests.kubernetes.observability.expressions import (
     ROOT,
+    documented_queries,
     panel_queries,
     rule_files,
     rules,
-    told_queries,
 )
 from tests.kubernetes.observability.rule_cases import CASES, Case
 from tests.kubernetes.observability.servers import promtool
@@ -133,7 +133,7 @@ def test_documents_ask_for_metrics_that_there_are() -> None:
     known |= {rule["record"] for rule in rules() if "record" in rule}
     asked = {
         name
-        for query in told_queries()
+        for query in documented_queries()
         for name in re.findall(r"\b(?:\w+:)?bb_sidecar_\w+(?::\w+)?", query)
     }
     assert {

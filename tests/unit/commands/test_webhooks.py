@@ -40,7 +40,7 @@ def test_a_folder_that_is_not_there(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_test_is_delivered_and_listed(run: Run) -> None:
-    """By the ID that registering told."""
+    """By the ID that registering returned."""
     webhook = run("webhooks", "register", URL, "--json").json()
     delivery = run("webhooks", "test", webhook["id"], "--json").json()["delivery_id"]
     listed = run("webhooks", "deliveries", "--json").json()
@@ -53,3 +53,10 @@ def test_requests(run: Run) -> None:
     run("catalog")
     assert run("requests", "--limit", "1", "--json").json()[0]["path"] == "/v1/catalog"
     assert "/v1/catalog" in run("requests").out
+
+
+def test_what_is_no_url_is_refused_in_words(run: Run) -> None:
+    """Before the platform is asked, and without a pattern."""
+    ran = run("webhooks", "register", "notaurl")
+    assert ran.status == 2
+    assert "'notaurl' is not a URL: give one such as https://product.example/hook" in ran.err

@@ -26,8 +26,10 @@ class Printed:
 
     @property
     def curl(self) -> list[str]:
-        """The lines to paste, in order."""
-        return re.findall(r"^curl .*$", self.text, re.MULTILINE)
+        """The lines to paste, in order, each after the variables that it needs."""
+        variables = "; ".join(re.findall(r"^export .*$", self.text, re.MULTILINE))
+        lines = re.findall(r"^curl .*$", self.text, re.MULTILINE)
+        return [f"{variables}; {line}" for line in lines]
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ async def test_third_line_is_over_quota(printed: Printed) -> None:
 
 
 async def test_metrics_agree_with_what_was_counted(printed: Printed) -> None:
-    """The last two lines tell the same of the calls before them."""
+    """The last two lines agree on the calls before them."""
     for line in printed.curl[:3]:
         await paste(line)
     metrics, counted = await paste(printed.curl[3]), await paste(printed.curl[4])

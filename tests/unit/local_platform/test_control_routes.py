@@ -55,6 +55,17 @@ async def test_an_app_taken_away_is_403(caller: acme.Caller) -> None:
     assert (await caller.consume())[0] == 403
 
 
+async def test_a_resource_that_is_left_out_keeps_its_limit(caller: acme.Caller) -> None:
+    """Also when others are changed; null removes the limit."""
+    await caller.control("PUT", f"/orgs/{acme.ORG}", {"quotas": {"ai_calls": 7, "seats": 3}})
+    _, body = await caller.control("PUT", f"/orgs/{acme.ORG}", {"quotas": {"seats": None}})
+
+    assert {name: quota["limit"] for name, quota in body["quotas"].items()} == {
+        "ai_calls": 7,
+        "api_calls": -1,
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "body", "where"),
     [

@@ -1,13 +1,12 @@
 """Secrets and their digests."""
 
-from sidecar.local_platform.credentials import digest, new_api_key, new_internal_key
+from sidecar.local_platform.credentials import digest, new_key
 
 
 def test_keys_are_of_their_kind_and_fresh() -> None:
     """The prefix tells what a key is for; no two are alike."""
-    assert new_internal_key().startswith("bbas_")
-    assert new_api_key().startswith("bbk_")
-    assert new_api_key() != new_api_key()
+    assert new_key("bbas").startswith("bbas_")
+    assert new_key("bbk") != new_key("bbk")
 
 
 def test_a_digest_is_one_way_and_stable() -> None:

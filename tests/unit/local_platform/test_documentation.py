@@ -23,7 +23,7 @@ CURL_LINES = [
 def documented_seed() -> Seed:
     """The page's own seed."""
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    return parse_seed(text, "docs/local-platform.md")
+    return parse_seed(text.encode(), "docs/local-platform.md")
 
 
 async def test_every_curl_line_works() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ async def test_an_error_rate_hits_its_share_repeatably(caller: acme.Caller) -> N
 
 
 async def test_the_rate_shares_out_the_named_fault(caller: acme.Caller) -> None:
-    """Rate nought: the fault is set and hits nobody; rate one: everybody."""
+    """Rate zero: the fault is set and hits nobody; rate one: everybody."""
     await caller.control("PUT", "/faults", {"error_rate": 0, "status": 502})
     assert (await caller.consume())[0] == 200
     await caller.control("PUT", "/faults", {"error_rate": 1, "status": 502})
@@ -276,3 +277,20 @@ def _is_sound(body: bytes) -> bool:
         and isinstance(answer["used"], int)
         and 0 <= answer["remaining"] <= answer["limit"]
     )
+
+
+async def test_a_client_that_leaves_while_an_answer_is_spoilt_is_no_error(
+    caller: acme.Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No traceback: the write fails as it does on a connection that the client has closed."""
+
+    async def closed(*_: Any) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.StreamResponse, "write", closed)
+    await caller.control("PUT", "/faults", {"malformed": "half"})
+
+    with pytest.raises(aiohttp.ClientError):
+        await caller.read("/v1/catalog")
+
+    assert "failed" not in caplog.text

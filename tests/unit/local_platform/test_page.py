@@ -67,11 +67,11 @@ def test_nothing_that_came_from_outside_is_markup() -> None:
     )
 
     assert "script" not in page.tags
-    assert page.text.count(EVIL) >= 10
+    assert page.text.count(EVIL) >= 9
 
 
 def test_a_bar_is_full_at_the_limit_and_over_it() -> None:
-    """A limit lowered below what was used, and a limit of nought."""
+    """A limit lowered below what was used, and a limit of zero."""
     assert 'class="full" style="width: 100.00%"' in shown(quota(9, 5))
     assert 'class="full" style="width: 100.00%"' in shown(quota(0, 0))
 
@@ -100,14 +100,28 @@ def test_a_refused_consume_is_told_from_a_counted_one() -> None:
     assert ("counted" in refused, "refused" in refused) == (False, True)
 
 
-def test_times_are_told_to_the_second() -> None:
-    """Nobody reads microseconds."""
+def test_times_are_written_to_the_second() -> None:
+    """Microseconds are noise here."""
     assert "2025-10-09 08:53:20 UTC" in Tags(render(EMPTY)).text
 
 
 def test_unlimited_has_no_bar() -> None:
     """There is nothing that it could be full of."""
     assert "meter" not in shown(quota(9, -1))
+
+
+def test_large_numbers_are_grouped() -> None:
+    """Ten million is read at a glance."""
+    assert "1,234,567 of 10,000,000" in shown(quota(1_234_567, 10_000_000))
+
+
+def test_a_long_key_is_shortened_and_whole_in_its_title() -> None:
+    """A digest is 64 characters, and the first ones name it."""
+    key = "0123456789abcdef" * 4
+    consume = CountedConsume(key=key, org_id="o", product="p", resource="r", amount=1, at=NOW)
+    page = render(replace(EMPTY, consumes=[(consume, True)]))
+
+    assert f'title="{key}">0123456789abcdef…<' in page
 
 
 def test_an_empty_platform_says_so() -> None:

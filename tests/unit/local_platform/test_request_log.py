@@ -13,7 +13,7 @@ def test_the_oldest_calls_are_forgotten(clock: TurnedClock) -> None:
     store = Store(None)
     log = RequestLog(store, clock)
     for number in range(choices.REQUESTS_KEPT + 5):
-        log.note("key:a", method="GET", path=f"/{number}", status=200, seconds=0.0015)
+        log.note("key:a", "GET", f"/{number}", 200, 0.0015)
 
     assert store.number("SELECT count(*) FROM api_requests") == choices.REQUESTS_KEPT
     newest = log.recent("key:a", 1)[0]

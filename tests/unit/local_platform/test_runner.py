@@ -108,11 +108,11 @@ async def test_a_bad_seed_is_told_before_anything_starts(tmp_path: Path) -> None
     seed = tmp_path / "seed.yaml"
     seed.write_text("products: []\n")
 
-    with pytest.raises(UserError, match=r"seed\.yaml:1: products"):
+    with pytest.raises(UserError, match=r"seed\.yaml:1:11: products"):
         await run_platform(port=0, seed=seed)
 
 
-def test_the_introduction_tells_where_keys_and_a_line_to_try() -> None:
+def test_the_introduction_has_place_keys_and_lines_to_paste() -> None:
     """All that a developer pastes."""
     told = "\n".join(introduction("http://127.0.0.1:8092", acme.seed(), None))
 
@@ -121,6 +121,9 @@ def test_the_introduction_tells_where_keys_and_a_line_to_try() -> None:
     assert acme.NOTES_KEY in told
     assert acme.API_KEY in told
     assert f"{acme.BOUND_KEY}  (read+write, as acme-notes only)" in told
+    assert "export PLATFORM_API_URL=http://127.0.0.1:8092 AUTH_SERVICE_URL=http://127" in told
+    assert f"export PLATFORM_INTERNAL_KEY={acme.NOTES_KEY} PRODUCT_SLUG=acme-notes" in told
+    assert "bb-sidecar init policy.yaml" in told
     assert "curl -s http://127.0.0.1:8092/v1/quota/consume" in told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.domain.errors import UserError
-from sidecar.local_platform.store import Store
+from sidecar.local_platform.store import TABLES, VERSION, Store
 
 
 @pytest.fixture
@@ -115,3 +116,13 @@ def test_a_file_in_no_folder_is_named(tmp_path: Path) -> None:
     """One line, with what to do."""
     with pytest.raises(UserError, match=r"none/p\.db: No such file or directory; name a file"):
         Store(tmp_path / "none" / "p.db")
+
+
+def test_the_version_stands_for_these_tables() -> None:
+    """Changed tables need a new version: then write the new digest here.
+
+    An old database would else be opened and fail at the first query.
+    """
+    digest = hashlib.sha256(TABLES.encode()).hexdigest()[:16]
+
+    assert (VERSION, digest) == (2, "9aa985590a01fd23")

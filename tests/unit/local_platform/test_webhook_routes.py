@@ -71,9 +71,8 @@ async def test_only_the_products_concerned_are_told(
     [
         (["entitlement.updated"], ["entitlement.updated"]),
         (["org.*"], ["org.updated"]),
-        (["org"], []),
         (["*"], ["entitlement.updated", "org.updated"]),
-        (["unheard.of"], []),
+        (["member.*", "webhook.test"], []),
     ],
 )
 async def test_an_endpoint_gets_what_it_asked_for(
@@ -128,6 +127,8 @@ async def test_another_products_endpoint_is_not_there(
         {"url": "http://x", "event_types": []},
         {"url": "http://x", "event_types": "a"},
         {"url": "http://x", "event_types": [""]},
+        {"url": "http://x", "event_types": ["org"]},
+        {"url": "http://x", "event_types": ["org.creatd"]},
     ],
 )
 async def test_a_registration_that_does_not_fit_is_422(caller: acme.Caller, body: Any) -> None:
@@ -211,3 +212,10 @@ async def test_a_limit_is_kept(caller: acme.Caller) -> None:
     _, body = await caller.read("/v1/dev/api-requests?limit=2")
 
     assert len(body["requests"]) == 2
+
+
+async def test_a_url_that_is_none_is_refused_in_words(caller: acme.Caller) -> None:
+    """No pattern is shown to the reader."""
+    _, body = await caller.as_product("POST", WEBHOOKS, {"url": "x", "event_types": ["*"]})
+
+    assert body["detail"][0]["msg"].startswith("must be a URL such as")

@@ -1,20 +1,7 @@
-"""The tables of the local platform. Times are Unix seconds.
+-- The tables of the local platform. Times are Unix seconds.
+-- Keys are stored as digests. A webhook's secret and a signing key are stored as they are, because
+-- the platform itself must use them.
 
-Keys are stored as digests. A webhook's secret and a signing key are stored as they are, because
-the platform itself must use them.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-APPLICATION_ID: Final = 0x62626C70
-"""SQLite's mark of whose file this is, so that no other program's database is written to."""
-
-VERSION: Final = 2
-"""SQLite's `user_version`; raise it with every change of the tables."""
-
-TABLES: Final = """
 CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE products (
@@ -106,4 +93,3 @@ CREATE TABLE api_requests (
   status INTEGER NOT NULL, duration_ms REAL NOT NULL, at REAL NOT NULL
 );
 CREATE INDEX api_requests_of_caller ON api_requests (credential, id);
-"""
