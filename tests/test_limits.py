@@ -42,7 +42,7 @@ NO_LIMITS: Final = {
         "http1.client._SWITCHING_PROTOCOLS", "proxy.relay._SWITCHING_PROTOCOLS",
         "identity.credentials._SEMICOLON",
         "identity.credentials._EQUALS", "settings.sections._DAY", "settings.values._MAX_PORT",
-        "settings.redis_url._DEFAULT_PORT",
+        "domain.cors._MAX_PORT", "settings.redis_url._DEFAULT_PORT",
     ),
     "a format": (
         "http1.delivery._BYTES_ACKED_AT", "http1.delivery._BYTES_SENT_AT",

@@ -17,6 +17,7 @@ from sidecar.admission.findings import (
     MeteredFinding,
     NoRoom,
     NotEntitled,
+    Preflight,
     Replayed,
     TooLong,
     Unmetered,
@@ -34,6 +35,7 @@ from sidecar.admission.verdict import (
     rule_unmetered,
 )
 from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import (
@@ -112,6 +114,11 @@ class Engine:
         """The error format of what is refused before it has a route."""
         return self._policy().errors
 
+    @property
+    def cors(self) -> Cors | None:
+        """Which pages may read the answers that are not the product's."""
+        return self._policy().cors
+
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
 
@@ -121,15 +128,9 @@ class Engine:
         policy = self._policy()
 
         # Match: which route, and whether anything is to be charged.
-        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
-        if isinstance(route, UnsafePath):
-            return conclude(
-                rule_unmetered(Unsafe(route.detail)),
-                request_id=call.request_id,
-                route=policy.unmatched.name,
-                errors=policy.errors,
-                identity=None,
-            )
+        route = _match(call, policy)
+        if isinstance(route, Decision):
+            return route
         meter = route.meter
         if meter is None:
             return await self._unmetered(call, route, policy)
@@ -286,6 +287,24 @@ class Engine:
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
+
+
+def _match(call: Call, policy: Policy) -> Route | Decision:
+    """Find the route of a call, or decide: on a preflight that passes, and on an unsafe path."""
+    finding: Preflight | Unsafe = Preflight()
+    label = policy.preflight_route(call.method, call.path, call.headers, query=call.query)
+    if label is None:
+        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
+        if not isinstance(route, UnsafePath):
+            return route
+        finding, label = Unsafe(route.detail), policy.unmatched
+    return conclude(
+        rule_unmetered(finding),
+        request_id=call.request_id,
+        route=label.name,
+        errors=label.errors,
+        identity=None,
+    )
 
 
 def _refunds(refund: Refund, end: AttemptEnd) -> bool:

@@ -20,6 +20,11 @@ class Unmetered:
 
 
 @dataclass(frozen=True, slots=True)
+class Preflight:
+    """A browser asks whether a page may send a call that is let through or metered here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Barred:
     """The policy lets nothing through here; `matched` by a route of it, or by none."""
 

@@ -20,6 +20,7 @@ from sidecar.admission.findings import (
     MeteredFinding,
     NoRoom,
     NotEntitled,
+    Preflight,
     Replayed,
     TooLong,
     Unanswered,
@@ -100,10 +101,10 @@ class Ruling:
 _UNMETERED: Final = Ruling(Reason.UNMETERED)
 
 
-def rule_unmetered(finding: Unmetered | Barred | Unsafe) -> Ruling:
+def rule_unmetered(finding: Unmetered | Preflight | Barred | Unsafe) -> Ruling:
     """Rule on a call that no meter sees."""
     match finding:
-        case Unmetered():
+        case Unmetered() | Preflight():
             return _UNMETERED
         case Barred(matched):
             if matched:

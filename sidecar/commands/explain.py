@@ -18,7 +18,13 @@ from sidecar.admission.findings import (
     price_of,
 )
 from sidecar.admission.idempotency import key_of, scope_of_call
-from sidecar.commands.prospects import Prospect, of_metered, of_unmetered, of_unsafe
+from sidecar.commands.prospects import (
+    Prospect,
+    of_metered,
+    of_preflight,
+    of_unmetered,
+    of_unsafe,
+)
 from sidecar.commands.sections import ProductSettings
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.errors import UserError
@@ -32,6 +38,7 @@ from sidecar.policy.explain import Detour, TriedRoute, detours_of, steps_of
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import AnySecret, load_policy
 from sidecar.policy.paths import normalise
+from sidecar.policy.preflight import preflight_method
 from sidecar.policy.view import amount_as_value
 from sidecar.settings.fields import read_section
 
@@ -141,13 +148,18 @@ def explain_call(
 def explain(policy: Policy, call: Call, body: bytes, product: str) -> Explanation:
     """Follow a call through the policy; its `query` and `request_id` are part of the key."""
     method, path, headers = call.method, call.path, call.headers
-    found = policy.route_for(method, path, headers, query=call.query)
+    preflight = policy.preflight_route(method, path, headers, query=call.query)
+    asked = None if preflight is None else preflight_method(method, headers, call.query)
+    decides = method if asked is None else asked
+    found = preflight or policy.route_for(method, path, headers, query=call.query)
     caller = _caller(headers, policy.identity)
     normal = normalise(path)
     cost: Cost | None = None
     key: KeyParts | None = None
     if isinstance(found, UnsafePath):
         outcomes = of_unsafe(found)
+    elif preflight is not None:
+        outcomes = of_preflight()
     elif found.meter is None:
         outcomes = of_unmetered(policy, found)
     else:
@@ -160,7 +172,7 @@ def explain(policy: Policy, call: Call, body: bytes, product: str) -> Explanatio
         method=method,
         path=path,
         read_as=normal if isinstance(normal, str) and normal != path else None,
-        steps=steps_of(policy, method, path, headers),
+        steps=steps_of(policy, decides, path, headers),
         other_readings=detours_of(policy, method, path, headers, call.query),
         route=None if isinstance(found, UnsafePath) else found.name,
         refused=found.detail if isinstance(found, UnsafePath) else "",

@@ -14,6 +14,7 @@ from sidecar.admission.findings import (
     MeteredFinding,
     NoRoom,
     NotEntitled,
+    Preflight,
     Replayed,
     TooLong,
     Unanswered,
@@ -50,6 +51,12 @@ def of_unsafe(path: UnsafePath) -> tuple[Prospect, ...]:
     """Return the one thing that a call with an unsafe path comes to."""
     ruling = rule_unmetered(Unsafe(path.detail))
     return (Prospect("always", ruling.reason, ruling.status),)
+
+
+def of_preflight() -> tuple[Prospect, ...]:
+    """Return the one thing that a browser's preflight comes to where it passes."""
+    ruling = rule_unmetered(Preflight())
+    return (Prospect("always: a browser's preflight", ruling.reason, ruling.status),)
 
 
 def of_unmetered(policy: Policy, route: Route) -> tuple[Prospect, ...]:

@@ -15,11 +15,13 @@ from sidecar.domain.choices import (
     OnReplay,
     Refund,
 )
+from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import IdentitySource
 from sidecar.domain.model import Headers
 from sidecar.policy.amounts import AmountRule
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.paths import UnsafePath
+from sidecar.policy.preflight import preflight_method
 from sidecar.policy.routing import Match, Router
 
 __all__ = ["FailOpenBudget", "Meter", "Policy", "Route", "UnsafePath"]
@@ -72,7 +74,7 @@ class Policy:
     """
 
     __slots__ = (
-        "_table", "errors", "hash", "identity", "notices", "product", "router",
+        "_table", "cors", "errors", "hash", "identity", "notices", "product", "router",
         "routes", "version",
     )  # fmt: skip
 
@@ -89,12 +91,15 @@ class Policy:
         errors: ErrorFormat,
         case_sensitive: bool,
         notices: tuple[int, ...] = (),
+        cors: Cors | None = None,
     ) -> None:
         """Compile; `matches[i]` says which calls fall to `routes[i]`.
 
         `notices`: at which percent of a quota a notice is sent, ascending; empty for never.
+        `cors`: which pages may read refusals; None for no page of another origin.
         """
         self.notices: Final = notices
+        self.cors: Final = cors
         self.product: Final = product
         self.version: Final = version
         self.hash: Final = hash
@@ -122,6 +127,17 @@ class Policy:
         """
         found = self.router.find(method, path, headers, query)
         return found if isinstance(found, UnsafePath) else self._table[found]
+
+    def preflight_route(
+        self, method: str, path: str, headers: Headers, *, query: str = ""
+    ) -> Route | None:
+        """Return the route by which a browser's preflight passes: that of the method it asks for.
+
+        None for any other call, and where `route_for` decides on the preflight.
+        """
+        asked = preflight_method(method, headers, query)
+        found = None if asked is None else self.router.find_preflight(asked, path, headers)
+        return None if found is None else self._table[found]
 
 
 def effect_of(route: Route) -> Effect:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from sidecar.domain.cors import parse_origin_pattern
 from sidecar.policy.amounts import MAX_UNITS
 from sidecar.policy.durations import PATTERN, parse_duration
 from sidecar.policy.json_pointer import JsonPointer
@@ -50,6 +51,11 @@ def _pointer(value: str) -> str:
 
 def _path(value: str) -> str:
     parse_pattern(value)
+    return value
+
+
+def _origin(value: str) -> str:
+    parse_origin_pattern(value)
     return value
 
 
@@ -122,6 +128,15 @@ EnvironmentName = Annotated[
 Pointer = Annotated[
     str, AfterValidator(_pointer), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
+MAX_ORIGINS: Final = 100
+"""Each is compared with the origin of a refused request."""
+
+OriginText = Annotated[
+    str,
+    AfterValidator(_origin),
+    WithJsonSchema({"type": "string", "pattern": r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)$"}),
+]
+Origins = Annotated[list[OriginText], Field(min_length=1, max_length=MAX_ORIGINS)]
 PricedName = Annotated[str, Field(max_length=256)]
 """Short enough that a text which could be one is always decoded, however it is written."""
 PathPattern = Annotated[

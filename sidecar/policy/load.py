@@ -9,6 +9,7 @@ from typing import assert_never
 from pydantic import ValidationError
 from typing_extensions import override
 
+from sidecar.domain.cors import Cors, parse_origin_pattern
 from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
 from sidecar.domain.model import Resource
 from sidecar.policy.amounts import (
@@ -27,6 +28,7 @@ from sidecar.policy.rules import check_rules, match_of
 from sidecar.policy.schema import (
     BudgetSpec,
     ChargingSpec,
+    CorsSpec,
     DefaultsSpec,
     FactorSpec,
     HeaderAmountSpec,
@@ -126,7 +128,12 @@ def _compile(spec: PolicySpec, *, digest: str, environ: Mapping[str, str]) -> Po
         errors=spec.defaults.errors,
         case_sensitive=spec.case_sensitive,
         notices=() if spec.notices is None else tuple(spec.notices.at),
+        cors=None if spec.cors is None else _cors(spec.cors),
     )
+
+
+def _cors(spec: CorsSpec) -> Cors:
+    return Cors(tuple(map(parse_origin_pattern, spec.origins)), spec.credentials)
 
 
 def _source(entry: IdentitySpec, environ: Mapping[str, str]) -> IdentitySource:

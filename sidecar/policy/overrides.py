@@ -27,6 +27,15 @@ _METHOD_FIELD: Final = "_method"
 
 def asked_methods(headers: Headers, query: str) -> frozenset[str]:
     """Return the methods in upper case that headers and the raw query ask for, if any."""
+    return frozenset(
+        method
+        for each in override_texts(headers, query)
+        if METHOD.fullmatch(method := each.strip().upper()) is not None
+    )
+
+
+def override_texts(headers: Headers, query: str) -> list[str]:
+    """Return what overrides in headers and the raw query hold, methods or not."""
     found: list[str] = []
     for name, value in headers:
         if b"method" in name and _folded(name.decode("latin-1")) in _NAMES:
@@ -36,9 +45,7 @@ def asked_methods(headers: Headers, query: str) -> frozenset[str]:
             name_, _, text = part.partition("=")
             if name_.strip().lower().startswith(_METHOD_FIELD) or _folded(name_) in _NAMES:
                 found += text.split(",")
-    return frozenset(
-        method for each in found if METHOD.fullmatch(method := each.strip().upper()) is not None
-    )
+    return found
 
 
 def _folded(name: str) -> str:

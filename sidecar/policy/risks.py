@@ -16,6 +16,7 @@ from sidecar.policy.effects import Rank
 from sidecar.policy.source import Document
 
 _WEBSOCKET: Final = (b"upgrade", b"websocket")
+_OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OF_CALLS: Final = frozenset({Resource.AI_CALLS, Resource.API_CALLS})
 
 
@@ -38,6 +39,7 @@ def warn_of_risks(document: Document, policy: Policy, deployment: Deployment | N
     """
     _warn_of_upgrades(document, policy)
     _warn_of_form_methods(document, policy)
+    _warn_of_origins(document, policy)
     if deployment is None:
         return
     if deployment.trusted_proxies and not deployment.shared_attempts:
@@ -89,6 +91,27 @@ def _warn_of_form_methods(document: Document, policy: Policy) -> None:
             f"a POST on the paths of {_named(policy, risky)} is free: a product that takes "
             "`_method` from a form would run a handler of these for it; add POST to `methods`",
         )
+
+
+def _warn_of_origins(document: Document, policy: Policy) -> None:
+    """Pages that others own, or that a host on the way can change, could read refusals."""
+    cors = policy.cors
+    for number, pattern in enumerate(() if cors is None else cors.origins):
+        origin = pattern.origin
+        if cors is None or origin is None:
+            continue
+        if pattern.below and "." not in origin.host:
+            document.warn(
+                ("cors", "origins", number),
+                f"`{pattern.text}` are all hosts under .{origin.host}, also those of other "
+                f"owners; name your own domain, as in {origin.scheme}://*.example.{origin.host}",
+            )
+        elif cors.credentials and origin.scheme == "http" and origin.host not in _OWN_MACHINE:
+            document.warn(
+                ("cors", "origins", number),
+                f"a page of `{pattern.text}` comes in clear text: any host on its way can change "
+                "it and act with its visitor's cookies; take https://",
+            )
 
 
 def _is_free(policy: Policy, number: int, method: str, headers: Headers) -> bool:

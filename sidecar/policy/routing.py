@@ -25,6 +25,7 @@ from sidecar.policy.paths import (
     readings,
 )
 from sidecar.policy.patterns import Pattern
+from sidecar.policy.preflight import PREFLIGHT
 
 _HOST: Final = b"host"
 _UPGRADE: Final = b"upgrade"
@@ -107,6 +108,24 @@ class Router:
             if asked:
                 return self._weigh_methods(number, asked, path, headers)
         return number
+
+    def find_preflight(self, asked: str, path: str, headers: Headers) -> int | None:
+        """Return the number of the route by which a preflight for the method `asked` passes.
+
+        None where it is decided as any OPTIONS call: its path is unsafe, OPTIONS is free there or
+        denied by name, or the method asked for is denied.
+        """
+        own = self.find_as(PREFLIGHT, path, headers)
+        if isinstance(own, UnsafePath) or self.effects[own].rank is Rank.FREE:
+            return None
+        if self.effects[own].rank is Rank.DENIED and own < len(self.matches):
+            methods = self.matches[own].methods
+            if methods is not None and PREFLIGHT in methods:
+                return None
+        other = self.find_as(asked, path, headers)
+        if isinstance(other, UnsafePath) or self.effects[other].rank is Rank.DENIED:
+            return None
+        return other
 
     def find_as(self, method: str, path: str, headers: Headers) -> int | UnsafePath:
         """Return the number of the route for this method alone, overrides left aside."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from sidecar.domain.cors import EVERY_ORIGIN
 from sidecar.policy.compiled import UNMATCHED
 from sidecar.policy.matcher import PathIndex
 from sidecar.policy.patterns import parse_pattern
@@ -30,6 +31,7 @@ def check_rules(document: Document, environ: Mapping[str, str] | None) -> None:
         return
     _check_identity(document, policy, environ)
     _check_charging(document, ("defaults",), policy.get("defaults"))
+    _check_cors(document, policy.get("cors"))
     routes = list(_mappings(policy.get("routes")))
     for number, route in routes:
         _check_route(document, ("routes", number), route)
@@ -82,6 +84,19 @@ def _check_secret(
         )
     if environ is not None and isinstance(name, str) and not environ.get(name):
         document.problem(at, f"environment variable {name} is not set: it must hold the secret")
+
+
+def _check_cors(document: Document, cors: object) -> None:
+    """Refuse `*` with credentials: any page could read answers to its visitor's cookies."""
+    if not isinstance(cors, dict) or cors.get("credentials") is not True:
+        return
+    origins = cors.get("origins")
+    if isinstance(origins, list) and EVERY_ORIGIN in origins:
+        document.problem(
+            ("cors", "origins", origins.index(EVERY_ORIGIN)),
+            "`*` with `credentials: true` would let every page of the web read answers to its "
+            "visitor's cookies: name the origins",
+        )
 
 
 def _check_route(document: Document, where: Where, route: dict[str, object]) -> None:

@@ -33,6 +33,7 @@ from sidecar.policy.fields import (
     HeaderValue,
     Levels,
     Method,
+    Origins,
     PathPattern,
     Pointer,
     PolicySlug,
@@ -269,6 +270,19 @@ class NoticesSpec(Spec):
     )
 
 
+class CorsSpec(Spec):
+    """Which web pages of other origins may read refusals."""
+
+    origins: Origins = Field(
+        description="Origins of the pages, as scheme://host or scheme://host:port. A first label "
+        "`*` is one or more labels; `*` alone is every origin.",
+    )
+    credentials: bool = Field(
+        default=False,
+        description="Pages may send cookies (`credentials: include`); not with the origin `*`.",
+    )
+
+
 class PolicySpec(Spec):
     """What is metered, and how: the policy of one product."""
 
@@ -298,6 +312,11 @@ class PolicySpec(Spec):
         default=None,
         description="Publish a workspace record for each org and resource whose quota runs out. "
         "`{}` takes every default; needs a bbk_ key (see the settings). Left out: none.",
+    )
+    cors: CorsSpec | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Let pages of these origins read refusals. Left out: the fetch of a page of "
+        "another origin fails without a status.",
     )
 
 

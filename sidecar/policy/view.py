@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
 from sidecar.policy.amounts import (
     MAX_UNITS,
@@ -34,6 +35,7 @@ def as_dict(policy: Policy) -> dict[str, object]:
         ],
         "unmatched": _route(policy.unmatched),
         "notices": {"at": list(policy.notices)} if policy.notices else None,
+        "cors": None if policy.cors is None else _cors(policy.cors),
     }
 
 
@@ -52,6 +54,11 @@ def amount_as_value(rule: AmountRule) -> int | dict[str, object]:
             return {"header": name.decode("ascii"), **_scale(scale)}
         case _:
             assert_never(rule)
+
+
+def _cors(cors: Cors) -> dict[str, object]:
+    origins = [pattern.text for pattern in cors.origins]
+    return {"origins": origins, "credentials": cors.credentials}
 
 
 def _scale(scale: Scale) -> dict[str, object]:

@@ -8,10 +8,12 @@ import re
 from typing import Final, Protocol
 
 from sidecar.answers import early
+from sidecar.answers.cors import show_to_page
 from sidecar.answers.failures import fault, upstream_failure
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer, serialise
 from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.cors import Cors
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
@@ -36,6 +38,10 @@ class Admission(Protocol):
     @property
     def errors(self) -> ErrorFormat:
         """The error format of what is refused before it has a route."""
+
+    @property
+    def cors(self) -> Cors | None:
+        """Which pages may read the answers that are not the product's."""
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
@@ -247,6 +253,7 @@ class Gateway:
     def _answer(self, exchange: Exchange, answer: OwnAnswer) -> None:
         """Send an answer of our own; the connection is kept where the request was whole."""
         head = exchange.head
+        answer = show_to_page(answer, self._engine.cors, head.fields)
         exchange.keep = exchange.kept
         exchange.status = answer.status
         exchange.send(

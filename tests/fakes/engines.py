@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from sidecar.domain.choices import ErrorFormat, Refund
+from sidecar.domain.cors import Cors
 from sidecar.domain.model import AttemptEnd, Call, Decision, Identity, Permit, Quota, Reason
 from sidecar.domain.ports import BodySource
 
@@ -17,6 +18,7 @@ class AllowingEngine:
     """Allows everything, as within quota."""
 
     errors = ErrorFormat.PROBLEM
+    cors: Cors | None = None
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

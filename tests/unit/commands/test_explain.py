@@ -315,3 +315,19 @@ def test_render(method: str, target: str, body: bytes, text: str) -> None:
     path, _, query = target.partition("?")
     shown = render(told(method, path, query, body)) + "\n"
     assert shown.startswith(textwrap.dedent(text))
+
+
+def test_a_preflight_is_explained_by_the_route_of_the_method_it_asks_for(policy: Path) -> None:
+    """It costs nothing and asks for no token."""
+    policy.write_text(POLICY.replace("unmatched: allow", "unmatched: deny"))
+    text = explained(
+        policy,
+        "OPTIONS",
+        "/api/v1/chat",
+        None,
+        "origin: https://a.example",
+        "access-control-request-method: POST",
+    )
+    assert "route: chat" in text
+    assert "cost: nothing" in text
+    assert "unmetered (upstream): always: a browser's preflight" in text

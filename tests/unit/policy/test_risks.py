@@ -137,3 +137,24 @@ def test_a_post_of_the_same_route_is_not_warned_about(methods: str) -> None:
 def test_the_policies_that_are_shipped_have_no_risk(path: Path) -> None:
     """What users start from warns of nothing."""
     assert warnings(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("cors", "warning"),
+    [
+        ("{origins: ['https://*.com']}", "8:18: warning: `https://*.com` are all hosts under .com"),
+        (
+            "{origins: ['http://app.acme.com'], credentials: true}",
+            "8:18: warning: a page of `http://app.acme.com` comes in clear text",
+        ),
+        ("{origins: ['http://app.acme.com']}", ""),
+        ("{origins: ['http://localhost:3000'], credentials: true}", ""),
+        ("{origins: ['https://*.acme.com'], credentials: true}", ""),
+        ("{origins: ['*']}", ""),
+    ],
+)
+def test_origins_of_others_are_warned_about(cors: str, warning: str) -> None:
+    """A wildcard below a whole registry, and cookies for a page that anyone may change."""
+    found = warnings(f"{POLICY % 'never'}cors: {cors}\n")
+    assert len(found) == bool(warning)
+    assert all(each.startswith(f"p.yaml:{warning}") for each in found)

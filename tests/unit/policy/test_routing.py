@@ -272,3 +272,42 @@ def test_choose_and_path_matches_answer_for_one_reading() -> None:
     assert SHOP.path_matches(SHOP.matches[NUMBERS["model"]], ("models", "list"))
     assert not SHOP.path_matches(SHOP.matches[NUMBERS["model"]], ("models",))
     assert DOCUMENTS.find_as("POST", "/doc", [(OVERRIDE, b"put")]) == 2
+
+
+PREFLIGHTS = Router(
+    [
+        match("/open", {"OPTIONS", "GET"}),
+        match("/barred/**", {"OPTIONS"}),
+        match("/barred/**", {"POST"}),
+        match("/api/**", {"POST"}),
+        match("/api/**", {"GET"}),
+        match("/closed/**"),
+        match("/all/**"),
+    ],
+    effects([FREE, DENIED, METERED, METERED, FREE, DENIED, METERED, DENIED]),
+    case_sensitive=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "number"),
+    [
+        ("POST", "/api/chat", 3),
+        ("GET", "/api/chat", 4),
+        ("HEAD", "/api/chat", 4),
+        ("POST", "/API/chat", None),
+        ("POST", "/all/chat", 6),
+        ("DELETE", "/api/chat", None),
+        ("POST", "/closed/chat", None),
+        ("POST", "/barred/chat", None),
+        ("POST", "/open", None),
+        ("GET", "/open", None),
+        ("POST", "/api/%zz", None),
+        ("POST", "*", None),
+    ],
+)
+def test_a_preflight_passes_by_the_route_of_the_method_it_asks_for(
+    asked: str, path: str, number: int | None
+) -> None:
+    """Not where that is denied or its path unsafe, nor where OPTIONS has a route by name."""
+    assert PREFLIGHTS.find_preflight(asked, path, ()) == number

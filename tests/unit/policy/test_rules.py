@@ -222,3 +222,12 @@ def test_match_of_gives_what_the_head_parser_gives() -> None:
     """Header names in lower case, values as bytes of Latin-1."""
     match = match_of("/a", ["GET"], {"X-A": "é"})
     assert (match.methods, match.headers) == (frozenset({"GET"}), ((b"x-a", b"\xe9"),))
+
+
+def test_every_origin_with_credentials_is_refused() -> None:
+    """Each alone is fine; both would hand every visitor's session to every page."""
+    text = "cors:\n  origins: ['https://a.example', '*']\n  credentials: "
+    assert broken(text + "false") == []
+    assert broken("cors: {origins: ['https://a.example'], credentials: true}") == []
+    (problem,) = broken(text + "true")
+    assert problem.startswith("p:2:34: `*` with `credentials: true` would let every page")

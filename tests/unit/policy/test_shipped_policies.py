@@ -148,3 +148,21 @@ def test_shadow_enforces_nothing() -> None:
     policy = shipped("shadow")
     assert {r.meter.enforcement for r in policy.routes if r.meter} == {Enforcement.SHADOW}
     assert Action.DENY not in {r.action for r in (*policy.routes, policy.unmatched)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_preflight_of_a_pages_call_passes(name: str) -> None:
+    """Either OPTIONS is free, or the route of the POST lets its preflight pass."""
+    path = "/v1/chat/completions" if name == "openai" else "/api/v1/chat"
+    fields = [(b"origin", b"https://a.example"), (b"access-control-request-method", b"POST")]
+    by = shipped(name).preflight_route("OPTIONS", path, fields)
+    usual = shipped(name).route_for("OPTIONS", path, fields)
+    assert by is not None or (isinstance(usual, Route) and usual.action is Action.ALLOW)
+
+
+def test_the_closed_policy_lets_no_other_preflight_pass() -> None:
+    """A path or a method that no route lists stays refused."""
+    strict = shipped("strict")
+    for path, asked in (("/api/v1/notes", b"DELETE"), ("/other", b"POST"), ("/health", b"POST")):
+        fields = [(b"origin", b"https://a.example"), (b"access-control-request-method", asked)]
+        assert strict.preflight_route("OPTIONS", path, fields) is None

@@ -87,3 +87,11 @@ def test_amounts_are_shown_as_the_file_writes_them() -> None:
         {"header": "x-units"},
         {"json": "/n", "default": 1, "times": {"json": "/p", "count": True, "max": 9}},
     ]
+
+
+def test_origins_are_shown_as_they_were_written() -> None:
+    """And None without the block."""
+    text = TEXT + b"cors: {origins: ['https://*.acme.com']}\n"
+    shown = as_dict(load_policy(text, file="p", environ={"S": "s3cret"}))
+    assert shown["cors"] == {"origins": ["https://*.acme.com"], "credentials": False}
+    assert as_dict(load_policy(TEXT, file="p", environ={"S": "s3cret"}))["cors"] is None

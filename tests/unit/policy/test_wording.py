@@ -39,7 +39,7 @@ def test_good_policy() -> None:
             {"zzz": "1"},
             (
                 "unknown key `zzz`; known here: version, product, case_sensitive, identity, "
-                "defaults, routes, unmatched, notices"
+                "defaults, routes, unmatched, notices, cors"
             ),
         ),
         ({"<<": "{}"}, "merge keys are not supported: what routes share belongs under `defaults`"),

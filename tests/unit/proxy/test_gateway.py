@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.cors import Cors, parse_origin_pattern
 from sidecar.domain.model import AttemptEnd, Call, Decision, Reason, RequestIdOrigin
 from sidecar.http1.framing import BodyFraming
 from sidecar.proxy.connection import ServerConnection
@@ -373,3 +374,31 @@ async def test_the_connection_lives_as_the_client_wishes(
         assert told == ([b"keep-alive"] if kept and b"1.0" in line else [] if kept else [b"close"])
         if not kept:
             assert await client.rest() == b""
+
+
+PAGE = b" HTTP/1.1\r\nHost: a\r\nOrigin: https://app.acme.com\r\n\r\n"
+PAGES = Cors((parse_origin_pattern("https://*.acme.com"),), credentials=True)
+
+
+async def test_an_answer_of_our_own_can_be_read_by_an_allowed_page() -> None:
+    """The product's answer is its own, and not touched."""
+    engine = RefusingEngine()
+    engine.cors = PAGES
+    async with staged(engine) as stage:
+        refused = await stage.ask(b"GET /deny" + PAGE)
+        passed = await stage.ask(b"GET /" + PAGE)
+    assert refused.values(b"access-control-allow-origin") == [b"https://app.acme.com"]
+    assert refused.values(b"access-control-allow-credentials") == [b"true"]
+    assert refused.values(b"vary") == [b"Origin"]
+    assert passed.values(b"access-control-allow-origin") == passed.values(b"vary") == []
+
+
+async def test_a_refusal_while_draining_can_be_read_too() -> None:
+    """So that the page tries again, and shows no failure of the network."""
+    engine = AllowingEngine()
+    engine.cors = PAGES
+    async with staged(engine) as stage:
+        stage.gateway.drain.draining = True
+        answer = await stage.ask(b"GET /" + PAGE)
+    assert answer.status == 503
+    assert answer.values(b"access-control-allow-origin") == [b"https://app.acme.com"]
