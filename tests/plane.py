@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sidecar.http1.pool import Pool, PoolLimits
-from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.gateway import PROBES, Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings.sections import Limits
 from sidecar.settings.values import parse_origin
@@ -157,7 +157,9 @@ class Stage:
         self.pool = Pool(
             parse_origin(f"http://127.0.0.1:{upstream_port}"),
             PoolLimits(
-                connections=limits.upstream_connections, connect_timeout=limits.connect_timeout
+                connections=limits.upstream_connections or limits.max_inflight,
+                reserve=PROBES,
+                connect_timeout=limits.connect_timeout,
             ),
         )
         self.gateway = Gateway(

@@ -119,6 +119,12 @@ class Engine:
         """Which pages may read the answers that are not the product's."""
         return self._policy().cors
 
+    def meters(self, call: Call) -> bool:
+        """Whether a call's route meters; a path that is not safe to read counts as one."""
+        policy = self._policy()
+        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
+        return isinstance(route, UnsafePath) or route.meter is not None
+
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide on one call.
 

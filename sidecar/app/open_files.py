@@ -75,11 +75,14 @@ def fitted(limits: Limits, allowed: int) -> Room:
     backlog = max(_LEAST_BACKLOG, min(BACKLOG, (allowed - OWN) // _BURST_SHARE))
     left = max(0, allowed - OWN - backlog)
     fits = max(1, left - min(limits.max_inflight, left // 2))
+    upstream = limits.upstream_connections
+    if (upstream or limits.max_inflight) > fits:
+        upstream = fits
     return Room(
         replace(
             limits,
             max_connections=min(limits.max_connections, fits),
-            upstream_connections=min(limits.upstream_connections, fits),
+            upstream_connections=upstream,
         ),
         backlog,
     )

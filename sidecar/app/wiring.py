@@ -31,7 +31,7 @@ from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.body_memory import BodyMemory
-from sidecar.proxy.gateway import Gateway
+from sidecar.proxy.gateway import PROBES, Gateway
 from sidecar.proxy.server import Server
 from sidecar.settings.run import Settings
 from sidecar.settings.sections import Limits
@@ -226,7 +226,8 @@ class App:
         """Put the gateway between the engine and the product."""
         context = self._context
         pool_limits = PoolLimits(
-            connections=limits.upstream_connections,
+            connections=limits.upstream_connections or limits.max_inflight,
+            reserve=PROBES,
             idle_seconds=_UPSTREAM_IDLE_SECONDS,
             connect_timeout=limits.connect_timeout,
             max_head_bytes=limits.max_head_bytes,

@@ -24,11 +24,13 @@ _WRITE_HIGH_WATER: Final = 64 * 1024
 class PoolLimits:
     """Bounds of a pool; times in seconds. `idle_seconds` is below what servers commonly keep.
 
+    `reserve` connections more are there for what asks for one of them (`reserved`).
     `fallback_delay` is what the first address of a name may take before the next one is tried
     beside it; never more than a quarter of `connect_timeout`.
     """
 
     connections: int = 256
+    reserve: int = 0
     idle_seconds: float = 4.0
     connect_timeout: float = 2.0
     fallback_delay: float = 0.25
@@ -37,7 +39,7 @@ class PoolLimits:
 
 
 class Pool:
-    """Connections to one origin: idle ones newest first, at most `limits.connections` in all."""
+    """Connections to one origin: idle ones newest first, at most `limits.connections` in use."""
 
     def __init__(
         self,
@@ -72,22 +74,24 @@ class Pool:
         """How many connections there are, idle or in use."""
         return len(self._all)
 
-    def take(self) -> ClientConnection | None:
+    def take(self, *, reserved: bool = False) -> ClientConnection | None:
         """Return an idle connection, or None: then `connect()`."""
+        if not reserved and len(self._all) - len(self._idle) >= self._limits.connections:
+            return None
         while self._idle:
             connection = self._idle.pop()
             if not connection.transport.is_closing():
                 return connection
         return None
 
-    async def connect(self) -> ClientConnection:
+    async def connect(self, *, reserved: bool = False) -> ClientConnection:
         """Open a connection, or wait for one where the pool is full.
 
         Raises ConnectFailedError: not one byte of a request has left then.
         """
         try:
             async with asyncio.timeout(self._limits.connect_timeout):
-                while self._is_full():
+                while self._is_full(reserved=reserved):
                     connection = await self._next_free()
                     if connection is not None and not connection.closing:
                         return connection
@@ -95,7 +99,7 @@ class Pool:
                     raise ConnectFailedError(PeerFailure.CONNECT, "the pool is closed")
                 return await self._open()
         except TimeoutError:
-            full = len(self._all) >= self._limits.connections
+            full = self._is_full(reserved=reserved)
             kind = PeerFailure.POOL_EXHAUSTED if full else PeerFailure.CONNECT_TIMEOUT
             raise ConnectFailedError(kind, f"no connection to {self.origin.authority}") from None
 
@@ -119,9 +123,13 @@ class Pool:
             except TimeoutError:
                 self._all.clear()
 
-    def _is_full(self) -> bool:
-        places = self._limits.connections
-        return len(self._all) + self._connecting >= places and not self._closed
+    def _is_full(self, *, reserved: bool) -> bool:
+        limits = self._limits
+        there = len(self._all) + self._connecting
+        full = there >= limits.connections + limits.reserve
+        if not (full or reserved):
+            full = there - len(self._idle) >= limits.connections
+        return full and not self._closed
 
     async def _open(self) -> ClientConnection:
         origin = self.origin
@@ -180,9 +188,14 @@ class Pool:
     def _release(self, connection: ClientConnection) -> None:
         if self._closed:
             connection.close()
-        elif not (self._waiters and self._wake(connection)):
+        elif not (self._waiters and self._in_use() <= self._limits.connections) or not self._wake(
+            connection
+        ):
             connection.idle_since = self._now()
             self._idle.append(connection)
+
+    def _in_use(self) -> int:
+        return len(self._all) - len(self._idle)
 
     def _forget(self, connection: ClientConnection) -> None:
         if connection in self._all:

@@ -34,6 +34,7 @@ class Listener(Protocol):
     now: Callable[[], float]
     is_trusted: Callable[[str], bool]
     body_idle: float
+    answer_idle: float
     request_timeout: float
     patience: float
     room: int
@@ -68,10 +69,12 @@ class ServerConnection:
     `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `arriving`: the body that is still to come, and `body_full`: it has to wait. `ended`: the client
     will send nothing more. `writing_paused`: it does not take the answer as fast as it comes, and
-    `taken` is what it had taken at the last look.
+    `taken` is what it had taken at the last look. `answer_idle`: seconds that the answer under way
+    may be silent.
     """
 
-    __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel", "arriving",
+    __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel",
+                 "answer_idle", "arriving",
                  "body_full", "deadline", "ended", "exchange", "listener", "moved", "peer", "phase",
                  "taken", "transport", "trusted", "writing_paused")  # fmt: skip
 
@@ -94,6 +97,7 @@ class ServerConnection:
         self.deadline = _NEVER
         self.moved = False
         self.writing_paused = False
+        self.answer_idle = listener.answer_idle
         self.exchange: OpenExchange | None = None
 
     # what the transport reports
@@ -194,7 +198,9 @@ class ServerConnection:
     def watch(self) -> None:
         """Start the bodies' deadline again: something moved, or has to."""
         if self.phase not in _DISCARDING and not self.ended:
-            self.deadline = min(self.listener.now() + self.listener.body_idle, self._body_due)
+            client_moves = self.arriving is not None or self.writing_paused
+            idle = self.listener.body_idle if client_moves else self.answer_idle
+            self.deadline = min(self.listener.now() + idle, self._body_due)
 
     def pause_body(self) -> None:
         """Read no more from the client for now."""

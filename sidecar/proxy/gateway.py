@@ -15,7 +15,7 @@ from sidecar.answers.writer import OwnAnswer, serialise
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.cors import Cors
 from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, RequestIdOrigin
+from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, Reason, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
@@ -29,6 +29,11 @@ from sidecar.proxy.relay import Relay
 
 log = logging.getLogger("sidecar.proxy")
 
+PROBES: Final = 16
+"""Requests beyond `--max-inflight`, and connections to the product, for routes that meter nothing:
+health checks get through while everything else is busy."""
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
@@ -42,6 +47,9 @@ class Admission(Protocol):
     @property
     def cors(self) -> Cors | None:
         """Which pages may read the answers that are not the product's."""
+
+    def meters(self, call: Call) -> bool:
+        """Whether a call's route meters."""
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
@@ -135,7 +143,8 @@ class Gateway:
         """Refuse what there is no room for, before anything is asked or charged."""
         if self.drain.draining:
             return early.draining(call.request_id, self._engine.errors)
-        if self.drain.inflight > self._max_inflight:
+        over = self.drain.inflight - self._max_inflight
+        if over > 0 and (over > PROBES or self._engine.meters(call)):
             return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_REQUESTS)
         if exchange.body is not None and self.memory.used >= self.memory.limit:
             return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
@@ -151,7 +160,10 @@ class Gateway:
         upstream: ClientConnection | None = None
         relay: Relay | None = None
         try:
-            upstream = self._upstream.take() or await self._upstream.connect()
+            free = decision.reason is Reason.UNMETERED
+            upstream = self._upstream.take(reserved=free) or await self._upstream.connect(
+                reserved=free
+            )
             relay = self._relay(exchange, upstream, decision)
             # No name for the request here: it would keep a large body until the answer has ended.
             relay.start(
@@ -160,10 +172,10 @@ class Gateway:
             )
             self._observer.forwarded(decision.route, self._clock.monotonic() - started)
             ended = await relay.finished
-            if relay.unreached and relay.resend:
+            if relay.resend and (relay.unreached or _may_repeat(exchange, decision, ended)):
                 again = relay.resend
                 upstream = relay = None
-                upstream = await self._upstream.connect()
+                upstream = await self._upstream.connect(reserved=free)
                 relay = self._relay(exchange, upstream, decision)
                 relay.start(again, complete=True)
                 again = b""  # it would be kept until the answer has ended
@@ -302,3 +314,16 @@ class Gateway:
     def _new_id(self) -> str:
         self._serial += 1
         return f"{self._nonce}-{self._serial:x}"
+
+
+def _may_repeat(exchange: Exchange, decision: Decision, ended: object) -> bool:
+    """Whether a request may run twice: the product closed a kept connection without an answer.
+
+    Safe methods may be repeated (RFC 9110, 9.2.2); what is metered never is.
+    """
+    return (
+        ended is PeerFailure.CLOSED_EARLY
+        and decision.reason is Reason.UNMETERED
+        and exchange.head.method in _SAFE
+        and exchange.body is None
+    )

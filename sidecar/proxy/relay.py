@@ -14,7 +14,9 @@ from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.phases import Phase
 
+_NEVER: Final = float("inf")
 _SWITCHING_PROTOCOLS: Final = 101
+_EVENT_STREAM: Final = b"text/event-stream"
 _CLOSE: Final = b"connection: close\r\n"
 _KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 
@@ -175,6 +177,8 @@ class Relay:
             self.finished.set_result(PeerFailure.PROTOCOL)
             return
         exchange.status = head.status
+        silent = _is_event_stream(head)  # a model thinks for minutes: the client ends the wait
+        self._client.answer_idle = _NEVER if silent else self._client.listener.answer_idle
         self._pending = headers.response_head(
             head,
             self._added,
@@ -239,6 +243,13 @@ class Relay:
         self.unreached = kind is PeerFailure.CLOSED_EARLY and self.upstream.never_arrived()
         if not self.finished.done():
             self.finished.set_result(kind)
+
+
+def _is_event_stream(head: ResponseHead) -> bool:
+    for name, value in head.fields:
+        if name == b"content-type":
+            return value[: len(_EVENT_STREAM)].lower() == _EVENT_STREAM
+    return False
 
 
 def _same_protocol(head: ResponseHead, upgrade: bytes) -> bool:

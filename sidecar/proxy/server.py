@@ -68,6 +68,7 @@ class Server:
         self.limits = limits
         self.body_idle = limits.body_idle_timeout or float("inf")
         self.request_timeout = limits.request_timeout or float("inf")
+        self.answer_idle = limits.answer_idle_timeout or float("inf")
         self.patience = limits.body_idle_timeout or limits.idle_timeout
         self.room = max(_PIPELINED, limits.max_head_bytes)
         self.now = self._loop.time

@@ -190,7 +190,7 @@ class Limits:
         "--head-timeout", duration(0.1, 600), "first to last byte of a request head", default=10.0
     )
     idle_timeout: float = setting(
-        "--idle-timeout", duration(0.1, _DAY), "silence between two requests", default=75.0
+        "--idle-timeout", duration(0.1, _DAY), "silence between two requests", default=620.0
     )
     connect_timeout: float = setting(
         "--connect-timeout", duration(0.01, 600), "connecting to the upstream", default=2.0
@@ -202,15 +202,22 @@ class Limits:
     )  # fmt: skip
     body_idle_timeout: float | None = setting(
         "--body-idle-timeout", optional_duration(0.1, _DAY),
-        "a body without progress, either way; `none` never ends one", default=60.0,
+        "a request's body without progress, or an answer that the client does not take;"
+        " `none` never ends one", default=60.0,
+    )  # fmt: skip
+    answer_idle_timeout: float | None = setting(
+        "--answer-idle-timeout", optional_duration(0.1, _DAY),
+        "an answer that has begun, without progress; an event stream may be silent for ever",
+        default=300.0,
     )  # fmt: skip
     request_timeout: float | None = setting(
         "--request-timeout", optional_duration(0.1, _DAY),
         "the whole body of a request, however slow it is; `none` lets uploads last", default=300.0,
     )  # fmt: skip
-    upstream_connections: int = setting(
-        "--upstream-connections", whole(0, 100_000), "idle connections kept to the upstream",
-        default=256,
+    upstream_connections: int | None = setting(
+        "--upstream-connections", whole(1, 1_000_000),
+        "connections to the upstream at most, streams included",
+        default=None, shown="as many as --max-inflight",
     )  # fmt: skip
     body_memory: int | None = setting(
         "--body-memory", whole(1 << 20, 1 << 40),

@@ -28,7 +28,9 @@ UPGRADE: Final = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: 
 BLOCK: Final = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 STREAM: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 
-SHORT: Final = Limits(head_timeout=12.0, idle_timeout=12.0, body_idle_timeout=12.0)
+SHORT: Final = Limits(
+    head_timeout=12.0, idle_timeout=12.0, body_idle_timeout=12.0, answer_idle_timeout=12.0
+)
 """Longer than any test takes: the tests turn the loop's clock past them."""
 
 LONG_ENOUGH: Final = 14.0
@@ -179,6 +181,23 @@ async def test_an_unread_last_answer_is_cut() -> None:
         await pass_time(2 * LONG_ENOUGH, lambda: bool(stage.observer.of("closed")))
         await eventually(lambda: stage.server.open_connections == 0)
         assert stage.observer.of("closed") == ["slow_reader"]
+
+
+async def test_an_event_stream_may_be_silent_for_as_long_as_its_client_waits() -> None:
+    """39: a reasoning model says nothing for minutes, and its client pays for the answer."""
+    events = STREAM.replace(b"OK\r\n", b"OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n")
+    async with (
+        ScriptedUpstream(lambda _: [events, Ending.HOLD]) as upstream,
+        staged(upstream=upstream, limits=SHORT) as stage,
+        stage.client() as client,
+    ):
+        await client.send(GET)
+        await client.reader.readuntil(b"abc\r\n")
+        await pass_time(5 * LONG_ENOUGH)
+        assert stage.gateway.drain.inflight == 1
+        client.reset()
+        await eventually(lambda: upstream.open_connections == 0)
+        assert stage.engine.executions == [AttemptEnd.DONE]
 
 
 async def test_a_stream_that_falls_silent_is_cut() -> None:

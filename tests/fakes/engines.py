@@ -25,6 +25,9 @@ class AllowingEngine:
         self.permits: list[Permit] = []
         self.settled: list[tuple[Permit, AttemptEnd]] = []
 
+    def meters(self, call: Call) -> bool:
+        return True
+
     async def decide(self, call: Call, body: BodySource) -> Decision:
         self.calls.append(call)
         return self.allow(call)
@@ -46,6 +49,17 @@ class AllowingEngine:
     def settled_once(self) -> bool:
         """Say whether every permit was settled, and none of them twice."""
         return sorted(map(id, self.permits)) == sorted(id(permit) for permit, _ in self.settled)
+
+
+class PartlyFreeEngine(AllowingEngine):
+    """Meters everything but what is under `/free`."""
+
+    def meters(self, call: Call) -> bool:
+        return not call.path.startswith("/free")
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        self.calls.append(call)
+        return self.allow(call, Reason.WITHIN_QUOTA if self.meters(call) else Reason.UNMETERED)
 
 
 class RefusingEngine(AllowingEngine):

@@ -42,6 +42,7 @@ async def w() -> AsyncIterator[World]:
         connect_timeout="15s",
         first_byte_timeout="1500ms",
         body_idle_timeout="600ms",
+        answer_idle_timeout="600ms",
     ) as made:
         yield made
 

@@ -111,12 +111,12 @@ class SwitchedPool(Pool):
         self.waited = asyncio.Event()
 
     @override
-    async def connect(self) -> ClientConnection:
+    async def connect(self, *, reserved: bool = False) -> ClientConnection:
         """Connect, or wait for ever."""
         if self.stuck:
             self.waited.set()
             await asyncio.Event().wait()
-        return await super().connect()
+        return await super().connect(reserved=reserved)
 
 
 def body(**changed: Any) -> bytes:
