@@ -68,9 +68,8 @@ class ServerConnection:
 
     `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `arriving`: the body that is still to come, and `body_full`: it has to wait. `ended`: the client
-    will send nothing more. `writing_paused`: it does not take the answer as fast as it comes, and
-    `taken` is what it had taken at the last look. `answer_idle`: seconds that the answer under way
-    may be silent.
+    will send nothing more. `writing_paused`: it does not take the answer as fast as it comes;
+    `taken`: what it had taken at the last look. `answer_idle`: seconds an answer may be silent.
     """
 
     __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel",
@@ -281,9 +280,8 @@ class ServerConnection:
                 raise ProtocolError("this is not HTTP/1.1")  # noqa: TRY301 - one way to refuse
             end = find_end(buffer, searched)
             if (end or len(buffer)) > limits.max_head_bytes:
-                raise ProtocolError(  # noqa: TRY301
-                    f"the head is over {limits.max_head_bytes} bytes", 431
-                )
+                text = f"the head is over {limits.max_head_bytes} bytes"
+                raise ProtocolError(text, 431)  # noqa: TRY301
             head = parse_request(buffer[start:end], limits.max_fields) if end else None
         except ProtocolError as error:
             self.refuse(error)

@@ -86,7 +86,7 @@ async def test_a_no_is_not_asked_about_again(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_platform_that_is_ill_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The breaker opens after a few failures, costs the product nothing, and closes by itself."""
     # Longer than the calls below take on a busy machine.
-    monkeypatch.setattr("sidecar.app.wiring.Breaker", partial(Breaker, first_pause=6.0))
+    monkeypatch.setattr("sidecar.app.engine.Breaker", partial(Breaker, first_pause=6.0))
     async with stack(orgs={ORG: 1000}) as s:
         await s.fault(status=500)
         for _ in range(20):

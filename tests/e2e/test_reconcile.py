@@ -93,7 +93,7 @@ class Chain:
 async def chain(folder: Path, orgs: Orgs, **flags: Any) -> AsyncIterator[Chain]:
     """Run the chain with the platform and the sidecar as processes of their own."""
     seed_file, policy_file = folder / "seed.yaml", folder / "policy.yaml"
-    seed_file.write_text(yaml.safe_dump(json.loads(seed(orgs).model_dump_json())))
+    seed_file.write_text(yaml.safe_dump(json.loads(seed(orgs).model_dump_json(exclude_none=True))))
     policy_file.write_text(POLICY)
     async with contextlib.AsyncExitStack() as owned:
         upstream = await owned.enter_async_context(CountingUpstream(delay=0.01))

@@ -149,7 +149,7 @@ async def chain(folder: Path) -> AsyncIterator[Chain]:
     seed_file, policy_file = folder / "seed.yaml", folder / "policy.yaml"
     orgs = {org: {**limits, "storage_bytes": AMPLE} for org, limits in ORGS.items()}
     orgs[FREE]["storage_bytes"] = -1
-    seed_file.write_text(yaml.safe_dump(json.loads(seed(orgs).model_dump_json())))
+    seed_file.write_text(yaml.safe_dump(json.loads(seed(orgs).model_dump_json(exclude_none=True))))
     policy_file.write_text(POLICY)
     async with contextlib.AsyncExitStack() as owned:
         words = ("platform", "--listen", "127.0.0.1:0", "--seed", str(seed_file))
