@@ -103,6 +103,8 @@ TESTED_WITH: Final = {
 }
 """Source files that are tested in another's test file, grouped under the reason for it."""
 
+MOST_PARTS: Final = 26
+MOST_LAYERS: Final = 8
 LONGEST_SOURCE: Final = 400
 LONGEST_TEST: Final = 500
 SHAPELESS: Final = frozenset({"util", "utils", "helper", "helpers", "common", "misc"})
@@ -171,6 +173,47 @@ def test_edges_have_no_circle() -> None:
         assert ready, f"a circle among {sorted(waiting)}"
         order += ready
         waiting = {part: edges for part, edges in waiting.items() if part not in ready}
+
+
+def layers_of(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Sort into layers, each of which imports only those before it; fail on a circle."""
+    layers: list[list[str]] = []
+    waiting = dict(edges)
+    while waiting:
+        below = {name for layer in layers for name in layer}
+        ready = sorted(name for name, imports in waiting.items() if imports <= below)
+        assert ready, f"a circle among {sorted(waiting)}"
+        layers.append(ready)
+        waiting = {name: imports for name, imports in waiting.items() if name not in ready}
+    return layers
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Also under `TYPE_CHECKING`, and within functions: no circle at all."""
+    paths = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources()}
+    names = {name.removesuffix(".__init__"): path for path, name in paths.items()}
+    edges: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found = set()
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        edges[name] = (found & set(names)) - {name}
+        if path.name == "__init__.py":  # a package's front is above what is in it
+            continue
+        edges[name] -= {parent for parent in names if name.startswith(f"{parent}.")}
+    layers_of(edges)
+
+
+def test_the_package_is_few_parts_in_few_layers() -> None:
+    """What a newcomer has to hold in mind: the first level is the glossary."""
+    parts = {part_of(path) for path in sources()} - {"__init__", "__main__"}
+    edges: dict[str, set[str]] = {part: set() for part in parts}
+    for path in sources():
+        if part_of(path) in parts:
+            edges[part_of(path)] |= imported_parts(path) & parts
+    assert len(parts) <= MOST_PARTS
+    assert len(layers_of(edges)) <= MOST_LAYERS
 
 
 def test_only_commands_import_the_local_platform() -> None:
