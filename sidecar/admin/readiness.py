@@ -106,7 +106,7 @@ def _keys(now: Circumstances) -> Check:
         return Check(ok=True, detail=trusted + stale)
     why = now.keys_problem or "not fetched yet"
     if now.modes and now.keys_needed:
-        return Check(ok=False, detail=f"none yet, metered calls get 401: {why}")
+        return Check(ok=False, detail=f"none yet, metered calls get 503: {why}")
     return Check(ok=True, detail=f"none yet: {why}")
 
 

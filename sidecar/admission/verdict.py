@@ -47,7 +47,7 @@ from sidecar.domain.model import (
 from sidecar.policy.compiled import Meter
 
 FAILURE_RETRY_SECONDS: Final = 5.0
-"""`Retry-After` of a call refused because the platform gave no answer."""
+"""`Retry-After` of a call refused because the platform, or its key set, gave no answer."""
 
 OVERLOAD_RETRY_SECONDS: Final = 1.0
 """`Retry-After` of a call that this process has no room or time for."""
@@ -154,8 +154,10 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
             return Ruling(Reason.WITHIN_QUOTA)
         case Replayed():
             return Ruling(Reason.REPLAYED, 409, "this request ID was already used for a call")
+        case Anonymous(IdentityFailure.KEYS_UNAVAILABLE):  # the token may be good: no new sign-in
+            return Ruling(Reason.IDENTITY_UNAVAILABLE, 503, retry_after=FAILURE_RETRY_SECONDS)
         case Anonymous():
-            return Ruling(Reason.UNAUTHENTICATED, 401)  # which check failed is the metric's to say
+            return Ruling(Reason.UNAUTHENTICATED, 401)  # the metric says which check failed
         case NotEntitled(product):
             return Ruling(Reason.NOT_ENTITLED, 403, f"the organisation does not have {product}")
         case TooLong(limit):

@@ -37,8 +37,8 @@ _MARKS: Final = {
 _FINAL: Final = frozenset({Reason.OVER_QUOTA, Reason.REPLAYED})
 """Denials that the same request, sent again at once, meets again: SDKs retry 409 and 429."""
 
-_NOT_JUDGED: Final = frozenset({None, IdentityFailure.MISSING, IdentityFailure.KEYS_UNAVAILABLE})
-"""No token came, or none could be judged: no error code then (RFC 6750, 3.1)."""
+_NO_TOKEN: Final = frozenset({None, IdentityFailure.MISSING})
+"""No token came: no error code then (RFC 6750, 3.1)."""
 
 
 def refuse(decision: Decision, now: float) -> OwnAnswer:
@@ -67,7 +67,7 @@ def refuse(decision: Decision, now: float) -> OwnAnswer:
     if reason in _FINAL:
         fields.append(_NO_RETRY)
     elif reason is Reason.UNAUTHENTICATED:
-        fields.append(_CHALLENGE if decision.identity_failure in _NOT_JUDGED else _BAD_TOKEN)
+        fields.append(_CHALLENGE if decision.identity_failure in _NO_TOKEN else _BAD_TOKEN)
     fields += _BY_STATUS.get(status, ())
     if quota is not None:
         fields += _rate_limit(quota, now)

@@ -100,6 +100,10 @@ _WORDS: Final[dict[Code, tuple[str, str]]] = {
         "Sign-in required",
         "The request carries no valid access token: sign in again.",
     ),
+    Reason.IDENTITY_UNAVAILABLE: (
+        "Sign-in cannot be checked",
+        "The keys that verify access tokens are not available yet: try again.",
+    ),
     Reason.NOT_ENTITLED: ("Not entitled", "The organisation has no access to this product."),
     Reason.REPLAYED: (
         "Request ID used before",

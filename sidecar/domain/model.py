@@ -57,6 +57,7 @@ class Reason(StrEnum):
     BLOCKED = "blocked"
     UNMATCHED = "unmatched"
     UNAUTHENTICATED = "unauthenticated"
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
     NOT_ENTITLED = "not_entitled"
     REPLAYED = "replayed"
     FAIL_CLOSED = "fail_closed"
@@ -324,7 +325,7 @@ class Decision:
 
     Allowed means `permit` is there. `status` is the refusal's HTTP status (0 when allowed).
     `quota` is there only when the platform's answer is trusted. `retry_after` in seconds.
-    `identity_failure` says what was wrong with the credential of an `unauthenticated` call.
+    `identity_failure` says why a metered call has no identity.
     """
 
     reason: Final[Reason]

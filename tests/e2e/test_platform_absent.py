@@ -6,8 +6,11 @@ import time
 
 import jwt
 
+from sidecar.domain.model import Reason
+
 from tests.e2e.harness import CHAT, ORG, SESSION_SECRET, Stack, eventually, policy, stack
 from tests.e2e.relay import Relay
+from tests.e2e.test_reasons import assert_problem
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -30,11 +33,12 @@ async def test_it_starts_and_unmetered_routes_work() -> None:
 
 
 async def test_a_platforms_token_cannot_be_verified_yet() -> None:
-    """A metered call with a `bb_at` is 401 without a word against the token, and says why."""
+    """A metered call with a `bb_at` is 503 with Retry-After: a new sign-in would not help."""
     async with stack(platform_url=NOWHERE) as s:
         answer = await s.call()
-        assert answer.status_code == 401
-        assert answer.headers["www-authenticate"] == "Bearer"
+        assert_problem(answer, Reason.IDENTITY_UNAVAILABLE, 503)
+        assert answer.headers["retry-after"] == "5"
+        assert "www-authenticate" not in answer.headers
         page = await s.metrics()
         assert page.by("identity_failures_total", "kind") == {"keys_unavailable": 1}
 
@@ -83,7 +87,7 @@ async def test_it_is_ready_when_the_platform_is_there() -> None:
 async def test_it_finds_the_platform_when_it_comes() -> None:
     """Nothing has to be restarted: the keys are fetched, and calls are paid from then on."""
     async with Relay(NOWHERE) as wire, stack(platform_url=wire.url) as s:
-        assert (await s.call()).status_code == 401
+        assert (await s.call()).status_code == 503
         wire.target = s.platform.url
         answer = await eventually(s.call, lambda answer: answer.status_code == 200)
         assert "ratelimit" in answer.headers

@@ -76,7 +76,7 @@ def test_a_rejected_policy_is_ready_and_told() -> None:
 
 
 def test_no_keys_yet_is_unready_where_calls_need_them() -> None:
-    """Every metered call would get 401."""
+    """Every metered call would get 503."""
     assert not ready(keys=0)
 
 

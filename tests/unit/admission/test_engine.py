@@ -104,6 +104,12 @@ async def _unauthenticated() -> Decision:
     return await scene.decide()
 
 
+async def _identity_unavailable() -> Decision:
+    scene = Scene()
+    scene.identities.who = IdentityFailure.KEYS_UNAVAILABLE
+    return await scene.decide()
+
+
 async def _not_entitled() -> Decision:
     scene = Scene()
     scene.identities.who = replace(identity(), apps=frozenset({"other"}))
@@ -148,6 +154,7 @@ SCENES: dict[Reason, tuple[Any, int]] = {
     Reason.BLOCKED: (_blocked, 403),
     Reason.UNMATCHED: (_unmatched, 403),
     Reason.UNAUTHENTICATED: (_unauthenticated, 401),
+    Reason.IDENTITY_UNAVAILABLE: (_identity_unavailable, 503),
     Reason.NOT_ENTITLED: (_not_entitled, 403),
     Reason.REPLAYED: (_replayed, 409),
     Reason.FAIL_CLOSED: (_fail_closed, 503),

@@ -57,6 +57,7 @@ DENIALS = {
         identity_failure=IdentityFailure.EXPIRED,
         detail="The access token has expired: sign in again.",
     ),
+    "identity_unavailable": denied(Reason.IDENTITY_UNAVAILABLE, 503, retry_after=5.0),
     "not_entitled": denied(Reason.NOT_ENTITLED, 403),
     "replayed": denied(Reason.REPLAYED, 409, charge=CHARGE),
     "fail_closed": denied(Reason.FAIL_CLOSED, 503, charge=CHARGE, retry_after=2.0),
@@ -128,7 +129,6 @@ def test_only_final_denials_tell_sdks_not_to_retry(name: str) -> None:
     [
         (None, "Bearer"),
         (IdentityFailure.MISSING, "Bearer"),
-        (IdentityFailure.KEYS_UNAVAILABLE, "Bearer"),
         (IdentityFailure.BAD_SIGNATURE, 'Bearer error="invalid_token"'),
         (IdentityFailure.AMBIGUOUS, 'Bearer error="invalid_token"'),
     ],

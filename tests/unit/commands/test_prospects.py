@@ -28,7 +28,13 @@ def meter(settings: str) -> Meter:
     return found
 
 
-ALWAYS = {"within_quota": 0, "unlimited": 0, "unauthenticated": 401, "not_entitled": 403}
+ALWAYS = {
+    "within_quota": 0,
+    "unlimited": 0,
+    "unauthenticated": 401,
+    "identity_unavailable": 503,
+    "not_entitled": 403,
+}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,12 @@ def test_an_outage_makes_nothing_free() -> None:
 def test_a_free_call_asks_no_quota() -> None:
     """An amount of 0 meets no quota and no failing platform."""
     reasons = [p.reason for p in of_metered(meter(""), Free(), "acme")]
-    assert reasons == [Reason.WITHIN_QUOTA, Reason.UNAUTHENTICATED, Reason.NOT_ENTITLED]
+    assert reasons == [
+        Reason.WITHIN_QUOTA,
+        Reason.UNAUTHENTICATED,
+        Reason.IDENTITY_UNAVAILABLE,
+        Reason.NOT_ENTITLED,
+    ]
 
 
 def test_a_price_that_cannot_be_read_is_refused_always() -> None:
