@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.seen import UNASKED, Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Circumstances:
     where nothing is metered. `keys_needed` is whether a metered call can only be identified with
     the platform's keys: no source of the product's own. `platform_probe_due`: the next call would
     find out whether the platform is back; only calls do, so traffic must be let in for it.
+    The `…_seen` are what calls have shown so far; none of them keeps traffic away.
     `redis_problem` is None where no state is shared, `workers` in a sidecar of one process.
     """
 
@@ -40,6 +42,9 @@ class Circumstances:
     keys_needed: bool
     modes: frozenset[OnPlatformError]
     platform_probe_due: bool = False
+    platform_seen: Seen = UNASKED
+    tokens_seen: Seen = UNASKED
+    upstream_seen: Seen = UNASKED
     redis_problem: str | None = None
     journal_damaged_bytes: int = 0
     workers: Workers | None = None
@@ -73,6 +78,8 @@ def assess(now: Circumstances) -> Readiness:
         "keys": _keys(now),
         "platform": _platform(now),
         "journal": _journal(now),
+        "tokens": _seen(now.tokens_seen, "accepted", "none seen yet"),
+        "upstream": _seen(now.upstream_seen, "answers", "not yet asked"),
     }
     if now.redis_problem is not None:
         checks["redis"] = _redis(now.redis_problem)
@@ -112,7 +119,7 @@ def _keys(now: Circumstances) -> Check:
 
 def _platform(now: Circumstances) -> Check:
     if not now.platform_problem:
-        return Check(ok=True, detail="answers")
+        return _seen(now.platform_seen, "answers", "not yet asked")
     if now.platform_probe_due:
         return Check(ok=True, detail=f"the next call asks it again: {now.platform_problem}")
     if OnPlatformError.FAIL_CLOSED in now.modes:
@@ -121,6 +128,11 @@ def _platform(now: Circumstances) -> Check:
             detail=f"down, and a fail_closed route cannot answer: {now.platform_problem}",
         )
     return Check(ok=True, detail=f"down, the policy decides alone: {now.platform_problem}")
+
+
+def _seen(seen: Seen, well: str, unasked: str) -> Check:
+    """Report what calls have shown; it keeps no traffic away, which alone shows a recovery."""
+    return Check(ok=True, detail=seen.problem or (well if seen.asked else unasked))
 
 
 def _journal(now: Circumstances) -> Check:

@@ -22,6 +22,7 @@ from sidecar.policy.view import as_dict
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
 from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.observer import Observer
 
 
 class Status:
@@ -37,6 +38,7 @@ class Status:
         server: Server,
         gateway: Gateway,
         clock: Clock,
+        observer: Observer,
         orgs: int,
         attempts: Attempts | None = None,
         share: Share = ALONE,
@@ -49,6 +51,7 @@ class Status:
         self._server = server
         self._gateway = gateway
         self._clock = clock
+        self._observer = observer
         self._orgs = orgs
         self._attempts = attempts
         self._share = share
@@ -95,6 +98,9 @@ class Status:
             ),
             modes=frozenset[OnPlatformError](meter.on_platform_error for meter in meters),
             platform_probe_due=self._breaker.due(asyncio.get_running_loop().time()),
+            platform_seen=self._observer.platform_seen,
+            tokens_seen=self._observer.tokens_seen,
+            upstream_seen=self._observer.upstream_seen,
             redis_problem=None if self._attempts is None else self._attempts.problem,
         )
 

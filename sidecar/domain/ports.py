@@ -97,8 +97,8 @@ class RequestObserver(Protocol):
     def connection_closed(self, cause: str) -> None:
         """A client's connection was ended by a deadline or a bound; `cause` from a closed list."""
 
-    def upstream_failed(self, kind: str) -> None:
-        """The upstream could not be had or broke its protocol; `kind` from a closed list."""
+    def upstream_failed(self, kind: str, detail: str) -> None:
+        """The upstream could not be had or broke its protocol; `detail` is for the log."""
 
 
 class AdmissionObserver(Protocol):

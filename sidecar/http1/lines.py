@@ -155,4 +155,5 @@ def feed(parser: LlhttpParser, start: bytes, lines: list[bytes]) -> None:
             raise error.__context__ from None
         raise
     except httptools.HttpParserError as error:
-        raise ProtocolError("the head is not HTTP/1.1") from error
+        # What llhttp says is one of its own fixed sentences: it quotes nothing of the head.
+        raise ProtocolError(f"the head is not HTTP/1.1: {error}") from error

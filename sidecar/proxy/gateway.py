@@ -181,11 +181,9 @@ class Gateway:
                 again = b""  # it would be kept until the answer has ended
                 ended = await relay.finished
             if ended is not None:
-                self._end_early(exchange, decision, ended)
+                self._end_early(exchange, decision, ended, relay.detail)
         except ConnectFailedError as error:
-            self._observer.upstream_failed(error.kind)
-            cause = {"kind": error.kind.value, "error": str(error)}
-            log.warning("upstream_unreachable", extra=cause)
+            self._observer.upstream_failed(error.kind, str(error))
             self._answer(exchange, upstream_failure(decision, error.kind, self._clock.time()))
         except BaseException:
             if relay is not None:
@@ -235,13 +233,17 @@ class Gateway:
     # answers of our own
 
     def _end_early(
-        self, exchange: Exchange, decision: Decision, ended: PeerFailure | ProtocolError
+        self,
+        exchange: Exchange,
+        decision: Decision,
+        ended: PeerFailure | ProtocolError,
+        detail: str,
     ) -> None:
         """End an exchange whose answer is not whole: answer, or cut what has begun."""
         if isinstance(ended, ProtocolError):
             self._answer_broken(exchange, decision, ended)
             return
-        self._observer.upstream_failed(ended)
+        self._observer.upstream_failed(ended, detail)
         if exchange.answered:
             exchange.cut()
         else:

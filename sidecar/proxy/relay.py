@@ -28,11 +28,11 @@ class Relay:
     write. `until_close`: the client can tell the whole answer only by the end of the connection.
     `unreached`: provably, not one byte of the request has arrived. `resend` is the whole request
     while it may have to be sent again, because the upstream may have closed its connection
-    meanwhile.
+    meanwhile. `detail` says how the upstream failed, for the log.
     """
 
     __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_first_byte", "_pending",
-                 "_started", "_tells_quota", "decode", "finished", "resend", "unreached",
+                 "_started", "_tells_quota", "decode", "detail", "finished", "resend", "unreached",
                  "until_close", "upstream")  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class Relay:
         self._started = False
         self._ending = b""
         self.decode = exchange.head.minor == 0  # HTTP/1.0 knows no chunks
+        self.detail = ""
         self.unreached = False
         self.resend = b""
         self.until_close = False
@@ -174,6 +175,7 @@ class Relay:
             connection = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
         else:
             self.upstream.abort(self)
+            self.detail = "its 101 switches to another protocol than was asked for"
             self.finished.set_result(PeerFailure.PROTOCOL)
             return
         exchange.status = head.status
@@ -235,11 +237,12 @@ class Relay:
         if not self.finished.done():
             self.finished.set_result(None)
 
-    def on_failure(self, kind: PeerFailure, detail: str) -> None:  # noqa: ARG002 - kind says it
+    def on_failure(self, kind: PeerFailure, detail: str) -> None:
         """End the exchange without a whole answer; a head that still waits is not sent."""
         if self._pending:
             self._pending = b""
             self._exchange.status = 0
+        self.detail = detail
         self.unreached = kind is PeerFailure.CLOSED_EARLY and self.upstream.never_arrived()
         if not self.finished.done():
             self.finished.set_result(kind)

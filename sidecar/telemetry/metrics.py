@@ -96,7 +96,7 @@ class Metrics:
         """Count a client connection that a deadline or a bound ended."""
         self._closed.add((cause,))
 
-    def upstream_failed(self, kind: str) -> None:
+    def upstream_failed(self, kind: str, detail: str) -> None:  # noqa: ARG002
         """Count a failure of the product."""
         self._upstream_errors.add((kind,))
 

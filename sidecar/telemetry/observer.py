@@ -8,7 +8,17 @@ from typing import Final
 
 from typing_extensions import override
 
-from sidecar.domain.model import Charge, Failed, FailureKind, Loss, Quota
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import (
+    Charge,
+    Decision,
+    Failed,
+    FailureKind,
+    Loss,
+    Quota,
+    Reason,
+)
+from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog
 from sidecar.telemetry.series import Labels
@@ -31,6 +41,39 @@ _NOT_REACHED: Final = {
 }
 """Why no connection to the platform is had, each with a hint."""
 
+_TOKENS_FAIL: Final = {
+    IdentityFailure.WRONG_ISSUER: "compare --issuer (SIDECAR_ISSUER) with `iss` of a token",
+    IdentityFailure.UNKNOWN_KEY: "check --auth-url: its key set has no key of that `kid`",
+    IdentityFailure.KEYS_UNAVAILABLE: "check --auth-url: no key set could be fetched from it yet",
+    IdentityFailure.NOT_YET_VALID: "set this machine's clock (NTP), or that of the auth host",
+}
+"""Why good tokens may be refused, each with what to check."""
+
+_PRODUCT_FAILS: Final = {
+    "connect": "check --upstream, and that the product listens there",
+    "tls": "check the product's certificate, its CA (SSL_CERT_FILE), and --upstream",
+    "connect_timeout": "check --upstream, and what the network lets through",
+    "first_byte_timeout": "see why the product is slow, or raise --first-byte-timeout",
+    "idle_timeout": "see why the product stops in the middle of a body",
+    "pool_exhausted": "see why the product is slow, or raise --upstream-connections",
+    "closed_early": "see the product's log, and that the scheme of --upstream is right",
+    "cut_off": "see the product's log: it ended in the middle of its answer",
+    "protocol": "check that --upstream is an HTTP/1.1 server; fix what `error` names",
+}
+"""What to do where the product gives no whole answer."""
+
+_NO_CONNECTION: Final = frozenset(
+    {
+        "connect",
+        "tls",
+        "connect_timeout",
+        "pool_exhausted",
+    }
+)
+_ANSWERED: Final = frozenset({"granted", "refused"})
+_OURS: Final = frozenset({0, 500, 502, 503, 504})
+"""Statuses that do not show that the product answers: our own of an allowed call, and none."""
+
 _MISREAD: Final = "check --platform-url, and what answers for the platform on the way"
 
 _FETCHED: Final = "ok"
@@ -50,10 +93,70 @@ class Observer(Metrics):
         self._outage = OutageLog()
         self._ignored_keys = ""
         self._cause = ""
+        self._why = ""
+        self._outcome = ""
+        self.platform_seen = UNASKED
+        self.tokens_seen = UNASKED
+        self.upstream_seen = UNASKED
 
     def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
         """Report to `listener` the org and quota of each valid answer."""
         self._tell_quota = listener
+
+    @override
+    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
+        super().request_finished(decision, code, seconds)
+        if self.upstream_seen is not WELL and decision.permit is not None and code not in _OURS:
+            self.upstream_seen = WELL
+
+    @override
+    def upstream_failed(self, kind: str, detail: str) -> None:
+        """Log each cause; what has been seen of the product is its failure until it answers."""
+        super().upstream_failed(kind, detail)
+        hint = _PRODUCT_FAILS.get(kind, "")
+        self.upstream_seen = Seen(asked=True, problem=f"{kind}: {detail}: {hint}")
+        _log.warning(
+            "upstream_unreachable" if kind in _NO_CONNECTION else "upstream_failed",
+            extra={
+                "kind": str(kind),
+                "error": detail,
+                "hint": hint,
+                "repeat_key": f"{kind} {detail}",
+            },
+        )
+
+    @override
+    def identity_failed(self, kind: IdentityFailure) -> None:
+        """Log what may be a mistake of the setup; bad tokens of callers are only counted."""
+        super().identity_failed(kind)
+        hint = _TOKENS_FAIL.get(kind)
+        if hint is not None:
+            if self.tokens_seen is not WELL:
+                problem = f"none accepted yet, the last was {kind.value}: {hint}"
+                self.tokens_seen = Seen(asked=True, problem=problem)
+            _log.warning(
+                "tokens_refused",
+                extra={"kind": kind.value, "hint": hint, "repeat_key": kind.value},
+            )
+
+    @override
+    def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
+        super().units_admitted(resource, route, reason, amount)
+        if reason is not Reason.SHADOW:  # which passes without an identity too
+            self.tokens_seen = WELL
+
+    @override
+    def consume_finished(self, outcome: str, seconds: float) -> None:
+        super().consume_finished(outcome, seconds)
+        if outcome in {self._outcome, "overloaded"}:  # the latter is our own
+            return
+        self._outcome = outcome
+        self.platform_seen = WELL if outcome in _ANSWERED else self._failure_of(outcome)
+
+    def _failure_of(self, outcome: str) -> Seen:
+        known = {kind.value: text for kind, text in _OUR_MISTAKE.items()}
+        why = known.get(outcome) or self._why
+        return Seen(asked=True, problem=f"its last answer was {outcome}" + (f": {why}" * bool(why)))
 
     @override
     def platform_degraded(self, kind: FailureKind) -> None:
@@ -68,6 +171,7 @@ class Observer(Metrics):
     @override
     def consume_failed(self, failed: Failed) -> None:
         """Log a cause when it changes, and again when the platform has answered in between."""
+        self._why = f"{failed.cause}: {failed.detail}"
         if failed.cause == self._cause:
             return
         self._cause = failed.cause
@@ -89,7 +193,8 @@ class Observer(Metrics):
     @override
     def quota_seen(self, org_id: str, quota: Quota) -> None:
         super().quota_seen(org_id, quota)
-        self._cause = ""
+        self._cause = self._why = ""
+        self.tokens_seen = WELL
         if self._outage.open:
             self._outage.answered()
         if self._tell_quota is not None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sidecar.admin.readiness import Circumstances, Workers
+from sidecar.domain.seen import worst_seen
 from sidecar.workers.link import Condition
 
 PATIENCE_SECONDS: Final = 60.0
@@ -93,6 +94,9 @@ def worst_of(known: Sequence[Circumstances]) -> Circumstances:
         policy_problem=_first(each.policy_problem for each in known),
         platform_problem=_first(each.platform_problem for each in known),
         platform_probe_due=all(each.platform_probe_due for each in known if each.platform_problem),
+        platform_seen=worst_seen(each.platform_seen for each in known),
+        tokens_seen=worst_seen(each.tokens_seen for each in known),
+        upstream_seen=worst_seen(each.upstream_seen for each in known),
         journal_problem=_first(each.journal_problem for each in known),
         journal_damaged_bytes=sum(each.journal_damaged_bytes for each in known),
         redis_problem=_first(each.redis_problem or "" for each in known) or worst.redis_problem,

@@ -53,7 +53,7 @@ async def test_a_stranger_gets_nothing(tmp_path: Path) -> None:
     async with encrypted(tmp_path) as s:
         answer: httpx.Response = await s.call("/api/echo", method="GET")
         assert answer.status_code == 502
-        assert (await s.call()).status_code == 401
+        assert (await s.call()).status_code == 503
         page = await s.metrics()
         assert page.by("upstream_errors_total", "kind").keys() == {"tls"}
         line = await s.program.line(lambda line: "upstream_unreachable" in line, err=True)

@@ -7,7 +7,6 @@ import time
 import jwt
 
 from sidecar.domain.model import Reason
-
 from tests.e2e.harness import CHAT, ORG, SESSION_SECRET, Stack, eventually, policy, stack
 from tests.e2e.relay import Relay
 from tests.e2e.test_reasons import assert_problem

@@ -142,6 +142,7 @@ class RememberingRequests:
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.why = ""
 
     def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
         self.told.append(("finished", decision.reason, code))
@@ -152,7 +153,8 @@ class RememberingRequests:
     def connection_closed(self, cause: str) -> None:
         self.told.append(("closed", cause))
 
-    def upstream_failed(self, kind: str) -> None:
+    def upstream_failed(self, kind: str, detail: str) -> None:
+        self.why = detail
         self.told.append(("upstream_failed", str(kind)))
 
     def of(self, verb: str) -> list[Any]:

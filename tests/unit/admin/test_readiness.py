@@ -117,6 +117,6 @@ def test_redis_keeps_nobody_away() -> None:
 
 def test_every_dependency_is_told_of() -> None:
     """Names in the answer are API; what is not there is not named."""
-    always = ["drain", "policy", "keys", "platform", "journal"]
+    always = ["drain", "policy", "keys", "platform", "journal", "tokens", "upstream"]
     assert list(assess(WELL).checks) == always
     assert list(assess(dataclasses.replace(WELL, redis_problem="")).checks) == [*always, "redis"]

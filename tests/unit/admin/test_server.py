@@ -73,8 +73,10 @@ async def test_ready_tells_each_dependency(admin: Admin) -> None:
             "drain": {"ok": True, "detail": "serving"},
             "policy": {"ok": True, "detail": "in force"},
             "keys": {"ok": True, "detail": "1 trusted"},
-            "platform": {"ok": True, "detail": "answers"},
+            "platform": {"ok": True, "detail": "not yet asked"},
             "journal": {"ok": True, "detail": "writable"},
+            "tokens": {"ok": True, "detail": "none seen yet"},
+            "upstream": {"ok": True, "detail": "not yet asked"},
         },
     }
 

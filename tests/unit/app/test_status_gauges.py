@@ -16,7 +16,7 @@ from sidecar.platform.breaker import Breaker
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.server import Server
-from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.observer import Observer
 from tests.fakes.clock import TurnedClock
 from tests.unit.identity.auth_host import pool_for
 
@@ -45,7 +45,7 @@ class Scene:
         self.file = folder / "policy.yaml"
         self.file.write_text(POLICY, encoding="utf-8")
         self.policies = PolicyStore(self.file, POLICY.encode(), {})
-        self.metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
+        self.metrics = Observer(build=("0", "abc123", "3.13.0", "pure"))
         self.books = Books(self.metrics)
         self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
         self.status = Status(
@@ -57,6 +57,7 @@ class Scene:
             gateway=cast("Gateway", None),
             clock=self.clock,
             orgs=10,
+            observer=self.metrics,
         )
 
     def let_through(self, org: str, units: int, resource: str = "ai_calls") -> None:

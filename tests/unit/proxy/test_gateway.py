@@ -319,15 +319,19 @@ async def test_an_upstream_that_is_gone_for_good_is_told() -> None:
         assert stage.engine.executions == [AttemptEnd.DONE, second]
 
 
-async def test_why_the_product_cannot_be_reached_is_logged(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """One line with the kind of failure and its cause."""
+async def test_why_the_product_cannot_be_reached_is_reported() -> None:
+    """The observer logs it: the kind of failure with its cause."""
     async with RefusingPort() as refusing, staged(upstream=refusing) as stage:
         assert (await stage.ask(GET)).status == 502
-    (record,) = [each for each in caplog.records if each.message == "upstream_unreachable"]
-    assert (record.levelname, record.__dict__["kind"]) == ("WARNING", "connect")
-    assert str(refusing.port) in record.__dict__["error"]
+    assert str(refusing.port) in stage.observer.why
+
+
+async def test_what_is_wrong_with_an_answer_is_reported() -> None:
+    """The framing field that a 502 is for is in the report."""
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"
+    async with ScriptedUpstream(answer) as upstream, staged(upstream=upstream) as stage:
+        assert (await stage.ask(GET)).status == 502
+    assert "content-length" in stage.observer.why.lower()
 
 
 async def test_nobody_there_keeps_the_connection() -> None:

@@ -39,7 +39,7 @@ def busy() -> Metrics:
     metrics.consume_finished("granted", 0.003)
     metrics.consume_finished("timeout", 0.25)
     metrics.keys_refreshed("ok", 2)
-    metrics.upstream_failed("connect")
+    metrics.upstream_failed("connect", "refused")
     metrics.connection_closed("slow_head")
     metrics.event_received("applied")
     metrics.notice_ended("published")

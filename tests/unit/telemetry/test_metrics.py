@@ -134,7 +134,7 @@ def test_each_verb_moves_its_own_counter() -> None:
     """One event, one series, nothing else."""
     metrics = Metrics(build=BUILD)
     metrics.connection_closed("slow_head")
-    metrics.upstream_failed("connect")
+    metrics.upstream_failed("connect", "refused")
     metrics.identity_failed(IdentityFailure.EXPIRED)
     metrics.platform_degraded(FailureKind.TIMEOUT)
     charge = Charge("org", "p", "ai_calls", 1, "k", private=True)
@@ -206,7 +206,7 @@ async def test_the_number_of_series_stays_bounded() -> None:
         name = f"n{number}"
         metrics.request_finished(decided(Reason.UNMETERED, name), number % 1000, 0.1)
         metrics.quota_seen(name, Quota(name, 25, 1, 24, "month", 0.0))
-        metrics.upstream_failed(name)
+        metrics.upstream_failed(name, "")
         metrics.units_admitted(name, "chat", Reason.LEASED, 1)
     page = (await Exposition(metrics.parts).render(""))[0].decode()
     orgs = [line for line in page.splitlines() if line.startswith("bb_sidecar_quota_used_units{")]

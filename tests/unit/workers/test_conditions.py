@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.admin.readiness import assess
+from sidecar.domain.seen import Seen
 from sidecar.workers.conditions import (
     PATIENCE_SECONDS,
     UNKNOWN,
@@ -89,3 +90,10 @@ def test_failed_is_what_has_no_worker_for_long() -> None:
     assert failure_of(places, 100.0 + PATIENCE_SECONDS - 1) == ""
     assert "1970-01-01T00:01:40Z" in failure_of(places, 100.0 + PATIENCE_SECONDS)
     assert failure_of([*places, WorkerPlace(2)], 10_000.0) == ""
+
+
+def test_a_failure_that_one_worker_has_seen_is_in_the_report() -> None:
+    """Each worker sees its own calls; a problem of one is a problem."""
+    wrong = Seen(asked=True, problem="its last answer was credential_refused")
+    checks = assess(worst_of([WELL, replace(WELL, platform_seen=wrong)])).checks
+    assert checks["platform"].detail == wrong.problem
