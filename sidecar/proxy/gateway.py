@@ -26,6 +26,7 @@ from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.relay import Relay
+from sidecar.proxy.untrusted import UntrustedProxies
 
 log = logging.getLogger("sidecar.proxy")
 
@@ -97,6 +98,7 @@ class Gateway:
         self._first_byte_timeout = first_byte_timeout
         self._nonce = nonce
         self._serial = 0
+        self._untrusted = UntrustedProxies()
         self.memory = BodyMemory() if memory is None else memory
         self.drain = Drain()
         # Bound once: in Python 3.11 each get_running_loop() is a system call.
@@ -215,6 +217,8 @@ class Gateway:
     def _request(self, exchange: Exchange, decision: Decision, relay: Relay) -> bytes:
         """Return the head for the upstream with what is here of the body."""
         client, head, body = exchange.client, exchange.head, exchange.body
+        if not client.trusted:
+            self._untrusted.search(client.peer, head.fields)
         host = head.host or self._upstream.origin.authority.encode("ascii")
         data = headers.request_head(
             head,
