@@ -20,7 +20,7 @@ PERMIT = Permit("id", "r", None, paid=False, refund=Refund.NEVER, claim=None)
 def observer(caplog: pytest.LogCaptureFixture) -> Observer:
     """Make one that logs."""
     caplog.set_level(logging.INFO, logger="sidecar.events")
-    return Observer(version="0")
+    return Observer(build=("0", "abc123", "3.13.0", "pure"))
 
 
 def test_at_first_nothing_was_asked(observer: Observer) -> None:
