@@ -115,7 +115,7 @@ def _charged(meter: Meter, amount: int) -> Iterator[tuple[str, MeteredFinding]]:
     budget = meter.fail_open_budget
     nothing = Spent(0, 0.0, room=True)
     all_of_it = Spent(budget.units, budget.seconds, room=True)
-    is_spent = f"and {budget.units} units or {budget.seconds:g} s are spent on that"
+    is_spent = f"and {budget.units_text} or {budget.seconds:g} s are spent on that"
     yield _SILENT, _unanswered(budget.units, nothing, None)
     yield f"{_SILENT}, {is_spent}", _unanswered(budget.units, all_of_it, None)
     yield f"{_SILENT}, and its last one leaves quota", _unanswered(budget.units, nothing, amount)

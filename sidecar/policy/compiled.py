@@ -37,6 +37,11 @@ class FailOpenBudget:
     units: int
     seconds: float
 
+    @property
+    def units_text(self) -> str:
+        """The units as a message shows them."""
+        return "1 unit" if self.units == 1 else f"{self.units} units"
+
 
 @dataclass(frozen=True, slots=True)
 class Meter:

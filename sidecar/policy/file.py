@@ -21,4 +21,4 @@ def read_policy_file(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}; name a readable file"
-        raise PolicyError([PolicyProblem(str(path), 1, 1, reason)]) from None
+        raise PolicyError([PolicyProblem(str(path), 0, 0, reason)]) from None

@@ -19,7 +19,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class PolicyProblem:
-    """One mistake: `line` and `column` count from 1. The message names the fix."""
+    """One mistake: `line` and `column` count from 1, and are 0 where it is of the whole file.
+
+    The message names the fix.
+    """
 
     file: str
     line: int
@@ -29,7 +32,8 @@ class PolicyProblem:
 
     def __str__(self) -> str:
         word = "" if self.severity is Severity.ERROR else f"{self.severity}: "
-        return f"{self.file}:{self.line}:{self.column}: {word}{self.message}"
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{place}: {word}{self.message}"
 
 
 class PolicyError(UserError):

@@ -145,6 +145,6 @@ def _note_budgets(document: Document, policy: Policy) -> None:
             document.note(
                 ("routes", number, "name"),
                 "while the platform does not answer, each replica lets through up to "
-                f"{meter.fail_open_budget.units} units of {meter.resource} per org in "
+                f"{meter.fail_open_budget.units_text} of {meter.resource} per org in "
                 f"{meter.fail_open_budget.seconds:g} s (`fail_open_budget`), its workers together",
             )

@@ -147,7 +147,8 @@ def read_document(data: bytes, file: str) -> Document:
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _StopError((1, 1), f"the file is over {MAX_BYTES} bytes: split off what it carries")
+        fix = "describe paths that share a meter by one pattern, such as /api/**"
+        raise _StopError((0, 0), f"the file is larger than {MAX_BYTES >> 20} MiB: {fix}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

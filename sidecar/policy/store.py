@@ -160,6 +160,9 @@ class PolicyStore:
 
     async def _judge(self, content: bytes) -> ReloadOutcome:
         if self._seen == self._current.hash:
+            if self._error is not None:  # else the log's last word is that the file is wrong
+                extra = {"policy_file": str(self.path), "policy_hash": self._current.hash}
+                _LOG.info("policy_restored", extra=extra)
             self._error = None
             return ReloadOutcome.UNCHANGED
         try:

@@ -55,6 +55,7 @@ _DEMANDS: Final = {
 }
 """What is asked of a value, by the kind of error."""
 
+_ONE_ROUTE: Final = "`{name: rest, match: {path: /**}, action: allow}`"
 _DURATIONS: Final = frozenset({"platform_timeout", "seconds"})
 
 
@@ -79,6 +80,8 @@ def describe(error: ErrorDetails, here: Where) -> tuple[str, bool] | None:
         case "less_than_equal" | "greater_than_equal" if here and here[-1] in _DURATIONS:
             demand, value = f"{_demand(error['type'], error)} s", error["input"]
             return f"{name} {demand}{_given(value)}{_in_seconds(error['type'], value)}", False
+        case "too_short" if here == ("routes",):
+            return f"{name} must not be empty: give at least one, such as {_ONE_ROUTE}", False
         case kind:
             return f"{name} {_demand(kind, error)}{_given(error['input'])}", False
 

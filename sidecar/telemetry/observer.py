@@ -203,9 +203,12 @@ class Observer(Metrics):
     @override
     def journal_replayed(self, outcome: str, units: int) -> None:
         super().journal_replayed(outcome, units)
-        _log.info(
-            "journal_replayed", extra={"outcome": outcome, "units": units, "repeat_key": outcome}
-        )
+        # An entry whose result is unknown was not reported: it stays in the journal.
+        extra = {"outcome": outcome, "units": units, "repeat_key": outcome}
+        if outcome == "unknown":
+            _log.info("journal_not_reported", extra=extra)
+        else:
+            _log.info("journal_replayed", extra=extra)
 
     @override
     def journal_dropped(self, units: int) -> None:

@@ -88,3 +88,19 @@ def test_other_reasons(number: int, reason: str) -> None:
     """In the system's own words where none fits better."""
     said = str(refusal(OSError(number, "anything"), "0.0.0.0", 80, **FLAGS))
     assert said == f"--port: 0.0.0.0:80 {reason}"
+
+
+async def test_a_port_is_free_for_several_processes_after_one_that_closed_connections() -> None:
+    """Its side closed first, so the kernel keeps the connection in TIME-WAIT for a minute."""
+    server = await listen(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    with socket.socket() as single:
+        single.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        single.bind(("127.0.0.1", port))
+        single.listen()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = single.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+    bound("127.0.0.1", port, reuse_port=True).close()

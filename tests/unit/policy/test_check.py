@@ -43,7 +43,7 @@ def test_file_that_cannot_be_read_is_no_problem_of_the_policy(tmp_path: Path) ->
     with pytest.raises(PolicyError) as told:
         check_file(file)
     assert str(told.value) == (
-        f"{file}:1:1: cannot be read: No such file or directory; name a readable file"
+        f"{file}: cannot be read: No such file or directory; name a readable file"
     )
 
 

@@ -56,7 +56,8 @@ def test_values(text: str, value: object) -> None:
         (b"a: " + b"[" * 500, "p:1:36: nested deeper than 32 levels"),
         (
             b"a" * (MAX_BYTES + 1),
-            "p:1:1: the file is over 1048576 bytes: split off what it carries",
+            "p: the file is larger than 1 MiB: describe paths that share a meter by one pattern, "  # noqa: ISC004
+            "such as /api/**",
         ),
     ],
 )

@@ -97,6 +97,19 @@ async def test_going_back_to_the_last_good_file_mends_the_error(
     assert (await store.reload(), store.last_error) == (ReloadOutcome.UNCHANGED, None)
 
 
+async def test_going_back_to_the_last_good_file_is_logged(
+    file: Path, store: PolicyStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log's last word must not be that the policy was rejected."""
+    caplog.set_level(logging.INFO, logger="sidecar.policy")
+    put(file, BAD)
+    await store.reload()
+    put(file, text("first"))
+    await store.reload()
+    await store.reload()
+    assert [record.message for record in caplog.records] == ["policy_rejected", "policy_restored"]
+
+
 async def test_reloads_are_logged(
     file: Path, store: PolicyStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -32,7 +32,11 @@ def test_good_policy() -> None:
         ({"version": "'1'"}, "`version` must be 1, not '1'"),
         ({"product": ""}, "the policy needs `product`"),
         ({"product": "3"}, "`product` must be text; put it in quotes, not 3"),
-        ({"routes": "[]"}, "`routes` must not be empty: leave out the key instead"),
+        (
+            {"routes": "[]"},
+            "`routes` must not be empty: give at least one, such as "  # noqa: ISC004
+            "`{name: rest, match: {path: /**}, action: allow}`",
+        ),
         ({"routes": "x"}, "`routes` must be a list, not 'x'"),
         ({"rutes": "[]"}, "unknown key `rutes`; did you mean `routes`?"),
         (

@@ -81,11 +81,13 @@ def test_a_cause_is_logged_when_it_changes(
 def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]]) -> None:
     """What was billed later, and what never will be."""
     observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
+    observer.journal_replayed("unknown", 5)
     observer.journal_replayed("counted", 5)
     observer.journal_dropped(2)
     observer.credits_lost(3, Loss.DISPLACED)
     assert events() == [
-        ("INFO", "journal_replayed"), ("ERROR", "journal_dropped"), ("WARNING", "credits_lost"),
+        ("INFO", "journal_not_reported"), ("INFO", "journal_replayed"),
+        ("ERROR", "journal_dropped"), ("WARNING", "credits_lost"),
     ]  # fmt: skip
 
 
