@@ -69,11 +69,11 @@ class ServerConnection:
     `moved`: the answer went on since the last sweep, which sets the deadline: no clock an event.
     `arriving`: the body that is still to come, and `body_full`: it has to wait. `ended`: the client
     will send nothing more. `writing_paused`: it does not take the answer as fast as it comes;
-    `taken`: what it had taken at the last look. `answer_idle`: seconds an answer may be silent.
+    `taken`: what it had taken at the last look.
     """
 
     __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel",
-                 "answer_idle", "arriving",
+                 "arriving",
                  "body_full", "deadline", "ended", "exchange", "listener", "moved", "peer", "phase",
                  "taken", "transport", "trusted", "writing_paused")  # fmt: skip
 
@@ -96,7 +96,6 @@ class ServerConnection:
         self.deadline = _NEVER
         self.moved = False
         self.writing_paused = False
-        self.answer_idle = listener.answer_idle
         self.exchange: OpenExchange | None = None
 
     # what the transport reports
@@ -198,7 +197,7 @@ class ServerConnection:
         """Start the bodies' deadline again: something moved, or has to."""
         if self.phase not in _DISCARDING and not self.ended:
             client_moves = self.arriving is not None or self.writing_paused
-            idle = self.listener.body_idle if client_moves else self.answer_idle
+            idle = self.listener.body_idle if client_moves else self.listener.answer_idle
             self.deadline = min(self.listener.now() + idle, self._body_due)
 
     def pause_body(self) -> None:

@@ -9,12 +9,11 @@ from sidecar.domain.model import AttemptEnd
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, ChunkedBody
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, ResponseHead
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields, ResponseHead
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.phases import Phase
 
-_NEVER: Final = float("inf")
 _SWITCHING_PROTOCOLS: Final = 101
 _EVENT_STREAM: Final = b"text/event-stream"
 _CLOSE: Final = b"connection: close\r\n"
@@ -31,9 +30,9 @@ class Relay:
     meanwhile. `detail` says how the upstream failed, for the log.
     """
 
-    __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_first_byte", "_pending",
-                 "_started", "_tells_quota", "decode", "detail", "finished", "resend", "unreached",
-                 "until_close", "upstream")  # fmt: skip
+    __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_fields", "_first_byte",
+                 "_pending", "_started", "_tells_quota", "decode", "detail", "finished", "resend",
+                 "unreached", "until_close", "upstream")  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +50,7 @@ class Relay:
         self._added = added
         self._tells_quota = tells_quota
         self._first_byte = first_byte_timeout
+        self._fields: HeadFields = []
         self._pending = b""
         self._chunk = False
         self._started = False
@@ -128,8 +128,11 @@ class Relay:
     def time_out(self) -> None:
         """End the exchange because a body stalls on the upstream's side.
 
-        A tunnel may be silent, and the head of the answer has a limit of its own.
+        A tunnel may be silent, and an event stream: a model thinks for minutes, and the client ends
+        the wait. The head of the answer has a limit of its own.
         """
+        if _is_event_stream(self._fields):
+            return
         body = self._exchange.body
         stalled = self._exchange.status or (body is not None and not body.done)
         if stalled and self._client.phase is Phase.EXCHANGE and not self.finished.done():
@@ -179,8 +182,7 @@ class Relay:
             self.finished.set_result(PeerFailure.PROTOCOL)
             return
         exchange.status = head.status
-        silent = _is_event_stream(head)  # a model thinks for minutes: the client ends the wait
-        self._client.answer_idle = _NEVER if silent else self._client.listener.answer_idle
+        self._fields = head.fields
         self._pending = headers.response_head(
             head,
             self._added,
@@ -248,8 +250,8 @@ class Relay:
             self.finished.set_result(kind)
 
 
-def _is_event_stream(head: ResponseHead) -> bool:
-    for name, value in head.fields:
+def _is_event_stream(fields: HeadFields) -> bool:
+    for name, value in fields:
         if name == b"content-type":
             return value[: len(_EVENT_STREAM)].lower() == _EVENT_STREAM
     return False

@@ -21,7 +21,7 @@ def test_a_step_that_the_table_does_not_have_raises(phase: Phase, step: Step) ->
     if (phase, step) in LEGAL:
         assert STEPS[phase][step] in Phase
         return
-    with pytest.raises(IllegalStepError, match=rf"{phase}.*{step}"):
+    with pytest.raises(IllegalStepError, match=rf"{phase.name}.*{step.name}"):
         STEPS[phase][step]
 
 

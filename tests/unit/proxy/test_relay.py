@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -30,8 +29,6 @@ class RecordingClient:
         self.phase = Phase.EXCHANGE
         self.writing_paused = False
         self.moved = False
-        self.listener = SimpleNamespace(answer_idle=300.0)
-        self.answer_idle = 0.0
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
