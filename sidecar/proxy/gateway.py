@@ -1,4 +1,9 @@
-"""The path of a request, top to bottom: call, decide, refuse or forward, relay, conclude."""
+"""The path of a request, top to bottom: call, decide, refuse or forward, relay, conclude.
+
+A request is forwarded only with a `Permit`, the engine's proof of admission. It may be sent a second
+time: where the product closed a kept connection and provably received nothing, or where running
+the request twice is safe and free.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +61,7 @@ class Admission(Protocol):
         """Decide what is to happen to a call."""
 
     def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
-        """Take how the attempt of a permitted call ended; once for each permit."""
+        """Record the result of the attempt; once for each permit."""
 
 
 class _NoBody:
@@ -76,7 +81,7 @@ _NO_BODY: Final = _NoBody()
 
 
 class Gateway:
-    """Answers exchanges; holds nothing of a request itself."""
+    """Answers exchanges; stateless for each request."""
 
     def __init__(
         self,
@@ -105,7 +110,7 @@ class Gateway:
         self._new_future = asyncio.get_running_loop().create_future
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request; every end of it is observed, whatever the end."""
+        """Answer one request; its status and duration are counted, however it ends."""
         started = self._clock.monotonic()
         drain = self.drain
         drain.inflight += 1
@@ -142,7 +147,10 @@ class Gateway:
                 exchange.end()
 
     def _check_capacity(self, call: Call, exchange: Exchange) -> Decision | None:
-        """Refuse what there is no room for, before anything is asked or charged."""
+        """Refuse while draining, over `--max-inflight`, or with no memory left for bodies.
+
+        Nothing has been asked or charged by then.
+        """
         if self.drain.draining:
             return early.draining(call.request_id, self._engine.errors)
         over = self.drain.inflight - self._max_inflight
@@ -215,7 +223,7 @@ class Gateway:
         return relay
 
     def _request(self, exchange: Exchange, decision: Decision, relay: Relay) -> bytes:
-        """Return the head for the upstream with what is here of the body."""
+        """Return the head for the upstream with the part of the body that has arrived."""
         client, head, body = exchange.client, exchange.head, exchange.body
         if not client.trusted:
             self._untrusted.search(client.peer, head.fields)
@@ -243,7 +251,7 @@ class Gateway:
         ended: PeerFailure | ProtocolError,
         detail: str,
     ) -> None:
-        """End an exchange whose answer is not whole: answer, or cut what has begun."""
+        """End an exchange whose answer is incomplete: answer, or close the connection."""
         if isinstance(ended, ProtocolError):
             self._answer_broken(exchange, decision, ended)
             return
@@ -254,7 +262,7 @@ class Gateway:
             self._answer(exchange, upstream_failure(decision, ended, self._clock.time()))
 
     def _answer_broken(self, exchange: Exchange, decision: Decision, error: ProtocolError) -> None:
-        """Answer a request whose body is not what its head said; the connection ends with it."""
+        """Answer a request whose body has an invalid framing, and close the connection."""
         if exchange.answered:
             exchange.cut()
             return
@@ -262,14 +270,14 @@ class Gateway:
         self._answer(exchange, refuse(broken, self._clock.time()))
 
     def _answer_fault(self, exchange: Exchange, decision: Decision) -> None:
-        """Answer a request that our own fault ended; what has begun is cut."""
+        """Answer a request that failed through a bug of ours; an answer that has begun is cut."""
         if exchange.answered:
             exchange.cut()
         else:
             self._answer(exchange, fault(decision))
 
     def _answer(self, exchange: Exchange, answer: OwnAnswer) -> None:
-        """Send an answer of our own; the connection is kept where the request was whole."""
+        """Send an answer of our own; the connection is kept where the request has arrived whole."""
         head = exchange.head
         answer = show_to_page(answer, self._engine.cors, head.fields)
         exchange.keep = exchange.kept
@@ -286,7 +294,7 @@ class Gateway:
         )
 
     def refuse_overloaded(self, client: ServerConnection) -> None:
-        """Answer a connection that there is no room for, before it has asked for anything."""
+        """Answer a connection over `--max-connections`, before its first request."""
         errors = self._engine.errors
         self._turn_away(
             client, early.overloaded(self._new_id(), errors, early.TOO_MANY_CONNECTIONS)
@@ -298,7 +306,7 @@ class Gateway:
         self._observer.request_finished(decision, decision.status, 0.0)
 
     def _undecided(self, call: Call) -> Decision:
-        """Stand for the decision of a call that ended before there was one."""
+        """Make a placeholder decision, for the metrics of a call that ended before it had one."""
         return early.unreadable(call.request_id, self._engine.errors)
 
     # what a request is
