@@ -1,8 +1,8 @@
 """The path of a request, top to bottom: call, decide, refuse or forward, relay, conclude.
 
-A request is forwarded only with a `Permit`, the engine's proof of admission. It may be sent a second
-time: where the product closed a kept connection and provably received nothing, or where running
-the request twice is safe and free.
+A request is forwarded only with a `Permit`, the engine's proof of admission. It may be sent again
+where the product closed a kept connection: if it provably received nothing, or if the request is
+safe and free.
 """
 
 from __future__ import annotations
