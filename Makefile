@@ -89,7 +89,7 @@ dashboards-pictures: $(VENV)/.dev packages ## draw docs/dashboards/*.png from a 
 	$(VENV)/bin/python -m pip install --quiet --group pictures
 	$(VENV)/bin/python -m tests.kubernetes.observability.pictures
 
-lock: $(VENV)/.dev ## resolve what the image installs anew, into requirements/*.lock with hashes
+lock: $(VENV)/.dev ## resolve again what the image installs, into requirements/*.lock with hashes
 	$(VENV)/bin/python -m tools.lock
 
 chart-readme: $(VENV)/.dev ## write what comes from the chart's schema: README table, comments, defaults
@@ -119,7 +119,7 @@ packages:
 products: $(VENV)/.dev
 	@.ci/make-products $(VENV)
 
-# Stamps: an environment is made anew when what it depends on changed, or its Python was named.
+# Stamps: an environment is made again when what it depends on changed, or its Python was named.
 $(VENV)/.runtime: pyproject.toml .ci/make-venv
 	@.ci/make-venv $(VENV) "$(PYTHON)" runtime
 

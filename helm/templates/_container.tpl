@@ -10,7 +10,7 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- fail (printf "ports: http, product, admin and metrics are %v: give four numbers that differ" $ports) -}}
 {{- end -}}
 {{- if and $v.settings.webhookUrl (not $v.secretKeys.webhookSecret) -}}
-{{- fail "settings.webhookUrl: every pod would register the URL anew: register it once with `bb-sidecar webhooks register`, put the secret into the Secret and its key into secretKeys.webhookSecret" -}}
+{{- fail "settings.webhookUrl: every pod would register the URL again: register it once with `bb-sidecar webhooks register`, put the secret into the Secret and its key into secretKeys.webhookSecret" -}}
 {{- end -}}
 {{- $taken := list "PORT" "PRODUCT_SLUG" "PLATFORM_API_URL" "AUTH_SERVICE_URL" "PLATFORM_INTERNAL_KEY" "BIZBASICS_API_KEY" "APP_SESSION_SECRET" "REDIS_URL" -}}
 {{- range $v.extraEnv -}}

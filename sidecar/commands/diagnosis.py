@@ -120,7 +120,7 @@ def hint_of(error: PlatformError) -> str:
 def of_internal_key(error: PlatformError | None, stranger: PlatformError | None) -> Diagnosis:
     """Judge the answer to a test of a webhook that cannot be: 404 says that the key is good.
 
-    `stranger` is the answer to the same with a key that is none. Where the two are alike nobody
+    `stranger` is the answer to the same with a key that is none. Where the two are alike no one
     looked at the key: any web server that is not the platform answers 404.
     """
     if isinstance(error, CredentialRefusedError):

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection to a server: a request goes out, a handler is told of the answer.
+"""One HTTP/1.1 connection to a server: a request goes out, a handler gets the answer.
 
 The connection carries one exchange at a time and goes back to its pool only when both messages
-were whole, the server keeps the connection, and not one byte came that belongs to nobody.
+were whole, the server keeps the connection, and not one byte came that belongs to no request.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class ClientConnection:
                 self.transport.resume_reading()
 
     def abort(self, handler: ResponseHandler) -> None:
-        """Give the exchange up: the handler hears no more, and the connection ends at once."""
+        """Give the exchange up: the handler gets no more, and the connection ends at once."""
         if self._handler is handler:
             self._handler = None
             self.transport.abort()
@@ -177,7 +177,7 @@ class ClientConnection:
         False where there is no proof. After a reset only what never left is sure: a server may
         read, and reset before its kernel has acknowledged. After an orderly close the bytes must
         have been turned away, since a server may close one side and still read. To be asked while
-        the handler is told of the failure.
+        the handler is notified of the failure.
         """
         if not self._closed_in_order:
             left = sent(self.transport)
@@ -204,7 +204,7 @@ class ClientConnection:
         body = self._body
         handler = self._handler
         if handler is None:
-            self.close()  # nobody asked: whatever follows would be read as an answer
+            self.close()  # no request was sent: whatever follows would be read as an answer
             return
         try:
             if body is None:

@@ -43,7 +43,7 @@ class Deadlines:
             self._timer = self._loop.call_at(due, self._fire)
 
     def close(self) -> None:
-        """Drop the timer; nothing more is told."""
+        """Drop the timer; nothing expires any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

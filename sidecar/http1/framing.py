@@ -1,6 +1,6 @@
 """Where a body ends, and which of its bytes may be passed on as they came.
 
-Chunked bodies are checked and passed on without being framed anew: the bytes of a clean run of
+Chunked bodies are checked and passed on without being framed again: the bytes of a clean run of
 chunks go out as the slice they came in. Only what is odd but legal (an extension, a size with
 leading zeros) is written again. Pure: bytes in, bytes out, whatever packets they came in.
 """
@@ -98,7 +98,7 @@ class ChunkedBody:
     """A chunked body (RFC 9112, 7.1), passed on as chunks, or as plain data with `decode`.
 
     The last chunk and the trailer fields are not passed on: `trailers` has what may be (no framing,
-    routing or identity fields), and `last_chunk()` writes both anew.
+    routing or identity fields), and `last_chunk()` writes both again.
 
     `bounded`: one `feed` looks at no more than 256 chunks one by one (0.5 ms). It returns what
     is left over, which is to be fed again, while `done` is false.

@@ -3,7 +3,7 @@
 A client sends nearly the same lines with every request, and a server with every answer. A line that
 llhttp and our checks have accepted means the same again, so only the others are read: a head of 15
 fields with a 900-byte cookie takes 3 us instead of 9. What holds between lines (framing, Host,
-Connection) is no line's own, and is looked at for every head anew (heads.py).
+Connection) is no line's own, and is checked for every head (heads.py).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Events:
 class Memory(Generic[Key, Parsed]):
     """What was worked out from bytes that peers send, by those bytes, within `capacity` bytes.
 
-    When it is full it starts anew: what is in use comes back with the next heads.
+    When it is full it starts again: what is in use comes back with the next heads.
     """
 
     __slots__ = ("_capacity", "_left", "_table", "get")
@@ -119,7 +119,7 @@ class Lines(Generic[Start]):
         except ProtocolError:
             if len(new) == len(lines):
                 raise
-            return self._read_all(first, lines)  # what is wrong is told of the whole head
+            return self._read_all(first, lines)  # the error is that of the whole head
         self._starts.keep(first, start, 2 * len(first))
         for line, field in zip(new, fields, strict=True):
             self._fields.keep(line, field, 2 * len(line))

@@ -106,7 +106,7 @@ class Pool:
     async def close(self) -> None:
         """Close all connections; those in use are cut off. Waits a second at most for the ends.
 
-        Who waits for a connection is told that there will be none: ConnectFailedError.
+        What waits for a connection gets ConnectFailedError.
         """
         self._closed = True
         self._dialler.close()

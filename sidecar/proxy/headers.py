@@ -1,4 +1,4 @@
-"""Heads written anew: what goes to the upstream, what goes to the client. Pure.
+"""Heads written again: what goes to the upstream, what goes to the client. Pure.
 
 Nothing of a head is passed on raw. Hop-by-hop fields and those named in Connection end here
 (RFC 9110, 7.6.1); the fields that the sidecar sets are taken out of what comes in, in every

@@ -205,7 +205,7 @@ UPSTREAM_ERRORS = _counter(
 )  # fmt: skip
 WEBHOOK_EVENTS = _counter(
     "webhook_events_total", ("outcome",),
-    "Deliveries of the platform's events. unsigned or expired: somebody else, or an old secret.",
+    "Deliveries of the platform's events. unsigned or expired: another sender, or an old secret.",
 )  # fmt: skip
 NOTICES = _counter(
     "notices_total", ("outcome",),
