@@ -303,6 +303,17 @@ async def test_unauthenticated() -> None:
         assert failures == {"missing": 1, "bad_signature": 1}
 
 
+async def test_identity_unavailable() -> None:
+    """A token that no key can judge is not called bad: its caller need not sign in again."""
+    async with stack(auth_url="http://127.0.0.1:9") as s:
+        answer = await s.call()
+        assert_problem(answer, Reason.IDENTITY_UNAVAILABLE, 503)
+        assert answer.headers["retry-after"] == "5"
+        assert "www-authenticate" not in answer.headers
+        assert (s.charges(), s.executions(None)) == (0, 0)
+        await assert_counted(s, identity_unavailable=1)
+
+
 async def test_not_entitled() -> None:
     """An org without the product is refused by its token alone."""
     async with stack() as s:
