@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 import pytest
@@ -221,7 +222,12 @@ async def test_an_answer_without_100_leaves_the_next_request_clean() -> None:
         ScriptedUpstream(echo, early=True) as upstream,
         staged(upstream=upstream) as stage,
     ):
-        assert statuses(await stage.talk(EXPECTING % b"/1", SMUGGLED)) == (200,)
+        async with stage.client() as client:
+            await client.send(EXPECTING % b"/1")
+            assert (await client.answer()).status == 200
+            with contextlib.suppress(ConnectionError):  # closed already, on a busy machine
+                await client.send(SMUGGLED)
+            assert await client.rest() == b""
         assert (await stage.ask(b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")).body == b"/2"
         assert [request.target for request in upstream.requests] == [b"/1", b"/2"]
 
