@@ -202,10 +202,15 @@ async def test_without_its_redis_a_sidecar_counts_for_itself() -> None:
     async with stack(trusted_proxies=LOCAL, redis="redis://127.0.0.1:9/0") as s:
         assert await repeat(s, at_once=False, urls=(s.url,)) == {200: 25, 429: REPEATS - 25}
         assert (s.charges(), s.executions()) == (25, 25)
-        answer = await s.client.get(f"{s.admin}/ready")
-        assert answer.status_code == 200
-        detail = answer.json()["dependencies"]["redis"]["detail"]
-        assert detail.endswith("in this process alone: Connection refused")
+        await eventually(
+            lambda: s.client.get(f"{s.admin}/ready"),
+            lambda ready: (
+                ready.status_code == 200
+                and ready.json()["dependencies"]["redis"]["detail"].endswith(
+                    "in this process alone: Connection refused"
+                )
+            ),
+        )
         page = await s.metrics()
         assert "\nbb_sidecar_attempts_shared 0.0\n" in page.text
     async with stack() as s:
