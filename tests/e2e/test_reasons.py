@@ -271,7 +271,7 @@ async def test_last_known_from_the_token() -> None:
 
 
 async def test_blocked() -> None:
-    """A route with `action: deny` lets nobody through, whoever asks."""
+    """A route with `action: deny` lets no caller through."""
     route = {"name": "admin", "match": {"path": "/api/admin/**"}, "action": "deny"}
     async with stack(policy=policy(routes=[route])) as s:
         assert_problem(await s.call("/api/admin/x", method="GET"), Reason.BLOCKED, 403)

@@ -136,7 +136,7 @@ CASES: Final[Sequence[Case]] = (
     Case("one unit of twenty on trust", TRUST, units("0+95x30", "0+5x30"), "20m", [WORN]),
     Case("half of the units on trust", TRUST, units("0+50x90", "0+50x90"), "80m", [WORN, LASTING]),
     Case("one unit of two hundred on trust", TRUST, units("0+199x30", "0+1x30"), "20m"),
-    Case("a cluster on trust beside a busy healthy one of the same names", TRUST,
+    Case("a cluster that fails open beside a busy healthy one of the same names", TRUST,
          {**units("0x90", "0+10x90"), **of_west(units("0+9000x90", "0x90"))}, "80m",
          [WORN, LASTING]),
     Case("a blip of two minutes", TRUST, units("0+100x70", "0x60 60+60x10"), "62m"),

@@ -6,34 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import cli
-
-POLICY = """
-version: 1
-product: acme-notes
-identity: [{cookie: bb_at}]
-routes:
-  - name: chat
-    match: {path: /chat, methods: [GET, POST]}
-    meter: {amount: {json: /n, default: 1}}
-unmatched: allow
-"""
+from tests.fakes.command_line import policy_file, run
 
 
 @pytest.fixture
 def policy(tmp_path: Path) -> str:
     """A policy file."""
-    path = tmp_path / "policy.yaml"
-    path.write_text(POLICY)
-    return str(path)
-
-
-def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """Run a command line; return status, stdout and stderr."""
-    capsys.readouterr()
-    status = cli.main(argv)
-    out, err = capsys.readouterr()
-    return status, out, err
+    return policy_file(tmp_path)
 
 
 def test_check(capsys: pytest.CaptureFixture[str], policy: str) -> None:

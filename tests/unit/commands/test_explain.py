@@ -58,14 +58,14 @@ def test_a_metered_call_has_its_price(policy: Path) -> None:
 
 
 def test_no_secret_has_to_be_at_hand(policy: Path) -> None:
-    """A policy is explained where it is written: nobody is verified here."""
+    """A policy is explained where it is written: no token is verified here."""
     named = "[{cookie: s, secret_env: NOT_SET_ANYWHERE}, {cookie: bb_at}"
     policy.write_text(policy.read_text().replace("[{cookie: bb_at}", named))
     assert "route: chat" in explained(policy, "POST", "/api/v1/chat")
 
 
 def test_a_blocked_call_is_told(policy: Path) -> None:
-    """So is a route that lets nobody through."""
+    """So is a route that lets no caller through."""
     assert "blocked (403): always" in explained(policy, "GET", "/admin/users")
 
 

@@ -9,27 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import cli
 from sidecar.domain.errors import UserError
-
-POLICY = """
-version: 1
-product: acme-notes
-identity: [{cookie: bb_at}]
-routes:
-  - name: chat
-    match: {path: /chat, methods: [GET, POST]}
-    meter: {amount: {json: /n, default: 1}}
-unmatched: allow
-"""
+from tests.fakes.command_line import policy_file, run
 
 
 @pytest.fixture
 def policy(tmp_path: Path) -> str:
     """A policy file."""
-    path = tmp_path / "policy.yaml"
-    path.write_text(POLICY)
-    return str(path)
+    return policy_file(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +26,6 @@ def signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """Run a command line; return status, stdout and stderr."""
-    capsys.readouterr()
-    status = cli.main(argv)
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
