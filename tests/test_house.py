@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -335,6 +336,33 @@ def test_only_commands_print() -> None:
         and node.func.id == "print"
     ]
     assert printing == []
+
+
+def compiled_sources() -> list[Path]:
+    """Return the modules that the compiled build compiles."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    mypyc = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
+    found = {path for pattern in mypyc["include"] for path in ROOT.glob(pattern)}
+    return sorted(found - {path for pattern in mypyc["exclude"] for path in ROOT.glob(pattern)})
+
+
+def test_nothing_compiled_waits_while_it_handles_an_exception() -> None:
+    """mypyc would leave the exception as the one that every later one is raised because of."""
+    waits = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
+    assert compiled_sources()
+    handling = [
+        (path, statement)
+        for path in compiled_sources()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Try)
+        for statement in [*node.handlers, *node.finalbody]
+    ]
+    assert [
+        f"{shown(path)}:{each.lineno}"
+        for path, statement in handling
+        for each in ast.walk(statement)
+        if isinstance(each, waits)
+    ] == []
 
 
 def test_no_module_is_shapeless() -> None:

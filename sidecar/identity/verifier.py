@@ -73,9 +73,8 @@ class Verifier:
         if len(token) > LONGEST_TOKEN:
             return IdentityFailure.TOO_LARGE
         secret = source.secret if isinstance(source, CookieSource) else None
-        try:
-            held = self._verified[secret, token]
-        except KeyError:
+        held = self._verified.get((secret, token))
+        if held is None:
             return await self._examine_waiting(secret, token, wait=wait)
         key = held.verified.key
         if key is not None and not self._keys.in_force(key):
