@@ -36,12 +36,13 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # adapters: never the engine, never each other
     "identity": frozenset({"domain", "http1"}),
     "platform": frozenset({"domain", "http1"}),
+    "usage": frozenset({"domain", "policy"}),  # reads answers; policy: the reader of JSON
     "events": frozenset({"domain", "settings"}),
     "notices": frozenset({"domain"}),
     "storage": frozenset({"domain", "settings"}),
     "telemetry": frozenset({"domain"}),
     # frontends: what asks the engine
-    "proxy": frozenset({"domain", "answers", "admission", "http1", "settings"}),
+    "proxy": frozenset({"domain", "answers", "admission", "http1", "settings", "usage"}),
     "admin": frozenset({"domain", "http1", "settings"}),
     # the typed client of the whole platform, for products and commands
     "client": frozenset({"domain", "http1", "settings"}),
@@ -76,6 +77,7 @@ UNTESTED: Final = {
     "domain/deliveries.py": "names without behaviour",
     "domain/errors.py": "classes without behaviour",
     "domain/ports.py": "protocols without behaviour",
+    "domain/usage.py": "values without behaviour",
     "proxy/ports.py": "protocols without behaviour",
     "client/results.py": "values without behaviour",
     "commands/uses.py": "a table without behaviour",

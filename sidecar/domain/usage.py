@@ -1,0 +1,128 @@
+"""What an answer says that its call has cost, and the rule that makes units of it. No I/O.
+
+The words are those of docs/usage.md: a *deposit* is consumed before the product runs, the *cost* is
+known when the answer has ended, and what the cost is over the deposit is *owed*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class UsageFormat(StrEnum):
+    """Whose words an answer names its usage in."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    OPENAI_REALTIME = "openai_realtime"
+
+
+class OnMissing(StrEnum):
+    """What an answer costs that names no usage."""
+
+    ESTIMATE = "estimate"
+    HOLD = "hold"
+    AMOUNT = "amount"
+
+
+class OnOverrun(StrEnum):
+    """What follows when the quota could not cover a cost any more."""
+
+    BLOCK = "block"
+    FORGIVE = "forgive"
+
+
+class MissingCause(StrEnum):
+    """Why an answer with a status of 2xx has no usage that can be read, or not all of it."""
+
+    ABSENT = "absent"  # the answer is whole and names none
+    CUT = "cut"  # it ended before it was whole: the product or the client left
+    UNREADABLE = "unreadable"  # a coding, a charset or JSON that is not read
+    TOO_LARGE = "too_large"  # it would have been behind more bytes than are looked at
+    RESTART = "restart"  # the process ended before the answer did
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of one answer, none counted twice: `input` is neither read from a cache nor kept."""
+
+    input: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JsonUsage:
+    """The number at a JSON pointer of the answer is the usage. `keys`: the pointer, unescaped."""
+
+    pointer: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderUsage:
+    """The number in a field of the answer's head is the usage. `name` in lower case."""
+
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRule:
+    """How much output a call may make at most: the first pointer that the body has.
+
+    `default` tokens where it has none, and never more than `most`.
+    """
+
+    pointers: tuple[tuple[str, ...], ...]
+    default: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRule:
+    """How a route's answers are charged: `usage` of its meter.
+
+    `models`: patterns of model names and what to multiply by, the first that fits. `weights` in the
+    order of `Tokens`. `per`: weighted tokens for one unit.
+    """
+
+    format: UsageFormat | JsonUsage | HeaderUsage
+    per: Decimal
+    weights: tuple[Decimal, Decimal, Decimal, Decimal]
+    models: tuple[tuple[str, Decimal], ...]
+    hold: HoldRule | None
+    missing: OnMissing
+    request_usage: bool
+    overrun: OnOverrun
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is known of a call before its answer.
+
+    `text_bytes`: bytes of text in its body, without what is not language (data: URLs, base64).
+    `output`: the most tokens of output that it announces, None where it names none.
+    """
+
+    text_bytes: int
+    output: int | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was read of one answer. With `missing`, `tokens` and `number` are a lower bound.
+
+    `number` is that of a `JsonUsage` or `HeaderUsage`, `tokens` those of the other formats; None
+    where nothing was named. `text_bytes`: bytes of text that went to the client.
+    """
+
+    tokens: Tokens | None
+    number: Decimal | None
+    model: str | None
+    text_bytes: int
+    missing: MissingCause | None
