@@ -76,7 +76,8 @@ class Books:
         """Take in the answer to a charge's first consume; return it as far as it is believed."""
         outcome = self.ledger.learn(charge, outcome, now, witness)
         if not isinstance(outcome, Failed):
-            self.outages.end((charge.org_id, charge.resource))
+            if self.outages.started:
+                self.outages.end((charge.org_id, charge.resource))
             self._observer.quota_seen(charge.org_id, outcome.quota)
         return outcome
 

@@ -39,15 +39,11 @@ class CreditBook:
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Hold credits of at most `capacity` slots."""
         self._capacity = capacity
-        self._lots: OrderedDict[Slot, dict[float, int]] = OrderedDict()
+        self.by_slot: OrderedDict[Slot, dict[float, int]] = OrderedDict()
         self.expired = 0
         """Units whose period has ended unused."""
         self.displaced = 0
         """Units given up to stay within bounds."""
-
-    def __bool__(self) -> bool:
-        """Say whether any credit is held: the hot path's first question."""
-        return bool(self._lots)
 
     def add(self, slot: Slot, units: int, good_until: float, now: float) -> None:
         """Owe `units` to the slot; where their period has ended they are worth nothing."""
@@ -56,14 +52,14 @@ class CreditBook:
         if good_until <= now:
             self.expired += units
             return
-        lots = self._lots.setdefault(slot, {})
+        lots = self.by_slot.setdefault(slot, {})
         lots[good_until] = lots.get(good_until, 0) + units
         if len(lots) > _MAX_LOTS:
             first, second = sorted(lots)[:2]
             lots[first] += lots.pop(second)
-        self._lots.move_to_end(slot)
-        if len(self._lots) > self._capacity:
-            _, oldest = self._lots.popitem(last=False)
+        self.by_slot.move_to_end(slot)
+        if len(self.by_slot) > self._capacity:
+            _, oldest = self.by_slot.popitem(last=False)
             self.displaced += sum(oldest.values())
 
     def draw(self, slot: Slot, amount: int, now: float) -> float | None:
@@ -80,28 +76,28 @@ class CreditBook:
             if not lots[end]:
                 del lots[end]
         if not lots:
-            del self._lots[slot]
+            del self.by_slot[slot]
         return first
 
     def units(self, now: float) -> int:
         """Count the units owed, all slots together."""
-        for slot in list(self._lots):
+        for slot in list(self.by_slot):
             self._live(slot, now)
-        return sum(sum(lots.values()) for lots in self._lots.values())
+        return sum(sum(lots.values()) for lots in self.by_slot.values())
 
     def lots(self) -> Iterator[Lot]:
         """Go through all that is owed, to keep it over a restart."""
-        for (org_id, resource), lots in self._lots.items():
+        for (org_id, resource), lots in self.by_slot.items():
             for end, units in lots.items():
                 yield Lot(org_id, resource, units, end)
 
     def _live(self, slot: Slot, now: float) -> dict[float, int] | None:
-        lots = self._lots.get(slot)
+        lots = self.by_slot.get(slot)
         if lots is None:
             return None
         for end in [end for end in lots if end <= now]:
             self.expired += lots.pop(end)
         if not lots:
-            del self._lots[slot]
+            del self.by_slot[slot]
             return None
         return lots

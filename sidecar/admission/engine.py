@@ -6,9 +6,8 @@ credit and a lease are decided before the coroutine first yields.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from sidecar.admission.books import Books
 from sidecar.admission.findings import (
@@ -26,7 +25,7 @@ from sidecar.admission.findings import (
     price_of,
     unmetered_finding,
 )
-from sidecar.admission.idempotency import key_of, scope_of_call
+from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
 from sidecar.admission.verdict import (
@@ -50,8 +49,9 @@ from sidecar.domain.model import (
 from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
 from sidecar.domain.share import ALONE, Share
 from sidecar.domain.turns import turns
-from sidecar.policy.amounts import JsonAmount
+from sidecar.policy.amounts import ConstantAmount, JsonAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
+from sidecar.policy.preflight import PREFLIGHT
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -73,13 +73,19 @@ class _Claimed:
         self.private = private
 
 
+class PolicyInForce(Protocol):
+    """Where the engine finds the policy, at each call."""
+
+    current: Policy
+
+
 class Engine:
     """Decides on calls, one `decide` each, and closes each permit once it was used."""
 
     def __init__(
         self,
         *,
-        policy: Callable[[], Policy],
+        policies: PolicyInForce,
         product: str | None,
         identities: Identities,
         quotas: Quotas,
@@ -91,19 +97,20 @@ class Engine:
         lessor: Lessor | None = None,
         share: Share = ALONE,
     ) -> None:
-        """Wire the engine. `policy` returns the policy in force; `product` overrides the policy's.
+        """Wire the engine; `product` overrides the policy's.
 
         `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
         counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
         process's part of each `fail_open_budget`.
         """
-        self._policy = policy
+        self._policies = policies
         self._product = product
         self._identities = identities
         self._books = books
         self._clock = clock
         self._observer = observer
         self._nonce = nonce
+        self._unclaimed = _Claimed(0, None, nonce, private=True)
         self._attempts = attempts
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
@@ -112,31 +119,37 @@ class Engine:
     @property
     def errors(self) -> ErrorFormat:
         """The error format of what is refused before it has a route."""
-        return self._policy().errors
+        return self._policies.current.errors
 
     @property
     def cors(self) -> Cors | None:
         """Which pages may read the answers that are not the product's."""
-        return self._policy().cors
+        return self._policies.current.cors
 
     def meters(self, call: Call) -> bool:
         """Whether a call's route meters; a path that is not safe to read counts as one."""
-        policy = self._policy()
-        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
+        policy = self._policies.current
+        route = policy.route_for(call.method, call.path, call.headers, call.query)
         return isinstance(route, UnsafePath) or route.meter is not None
 
-    async def decide(self, call: Call, body: BodySource) -> Decision:
+    async def decide(  # noqa: C901, PLR0912 - the phases, on one screen
+        self, call: Call, body: BodySource
+    ) -> Decision:
         """Decide on one call.
 
         Cancelled, it leaves nothing behind: the claim is given back, and a charge in flight becomes
         a credit.
         """
-        policy = self._policy()
+        policy = self._policies.current
 
         # Match: which route, and whether anything is to be charged.
-        route = _match(call, policy)
-        if isinstance(route, Decision):
-            return route
+        if call.method == PREFLIGHT:
+            passes = policy.preflight_route(call.method, call.path, call.headers, call.query)
+            if passes is not None:
+                return _unidentified(Preflight(), call, passes)
+        route = policy.route_for(call.method, call.path, call.headers, call.query)
+        if isinstance(route, UnsafePath):
+            return _unidentified(Unsafe(route.detail), call, policy.unmatched)
         meter = route.meter
         if meter is None:
             return await self._unmetered(call, route, policy)
@@ -151,16 +164,28 @@ class Engine:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
 
         # Price: how many units.
-        amount = await self._price(call, meter, body, identity.org_id)
-        if not isinstance(amount, int):
-            return self._uncharged(amount, call, route, meter, identity)
+        source = meter.amount
+        if isinstance(source, ConstantAmount) and source.units:
+            amount = source.units
+        else:
+            priced = await self._price(call, meter, body, identity.org_id)
+            if not isinstance(priced, int):
+                return self._uncharged(priced, call, route, meter, identity)
+            amount = priced
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
-        scope = scope_of_call(call, route.name, meter.resource, identity, product)
-        shared = None
-        if self._attempts is not None and call.request_id_origin is RequestIdOrigin.TRUSTED:
-            shared = await self._attempts.next(scope)
-        claim = self._claim(call, meter, scope, shared)
+        scope = scope_of(
+            product=product,
+            org_id=identity.org_id,
+            user_id=identity.user_id,
+            route=route.name,
+            method=call.method,
+            path=call.path,
+            resource=meter.resource,
+            request_id=call.request_id,
+        )
+        generated = call.request_id_origin is RequestIdOrigin.GENERATED
+        claim = self._unclaimed if generated else await self._claim(call, meter, scope)
         if isinstance(claim, Replayed):
             return self._uncharged(claim, call, route, meter, identity)
         key = key_of(scope, claim.attempt, claim.nonce, query=call.query, amount=amount)
@@ -201,7 +226,7 @@ class Engine:
         charge = permit.charge
         if charge is None:
             return
-        refunded = _refunds(permit.refund, end)
+        refunded = end is not AttemptEnd.DONE and _refunds(permit.refund, end)
         if permit.paid:
             if refunded:
                 self._books.refund(charge, permit.good_until, self._clock.time())
@@ -212,12 +237,12 @@ class Engine:
             else:
                 self._books.journal.close(charge.key)
 
-    def _claim(
-        self, call: Call, meter: Meter, scope: bytes, shared: int | None
-    ) -> _Claimed | Replayed:
-        if call.request_id_origin is RequestIdOrigin.GENERATED:
-            return _Claimed(0, None, self._nonce, private=True)
+    async def _claim(self, call: Call, meter: Meter, scope: bytes) -> _Claimed | Replayed:
+        """Claim the request ID that a client or a trusted proxy has given."""
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
+        shared = None
+        if trusted and self._attempts is not None:
+            shared = await self._attempts.next(scope)
         claim = self._books.replays.claim(
             scope,
             trusted=trusted,
@@ -295,20 +320,13 @@ class Engine:
         return decision
 
 
-def _match(call: Call, policy: Policy) -> Route | Decision:
-    """Find the route of a call, or decide: on a preflight that passes, and on an unsafe path."""
-    finding: Preflight | Unsafe = Preflight()
-    label = policy.preflight_route(call.method, call.path, call.headers, query=call.query)
-    if label is None:
-        route = policy.route_for(call.method, call.path, call.headers, query=call.query)
-        if not isinstance(route, UnsafePath):
-            return route
-        finding, label = Unsafe(route.detail), policy.unmatched
+def _unidentified(finding: Preflight | Unsafe, call: Call, route: Route) -> Decision:
+    """Conclude a call for which it does not matter who makes it."""
     return conclude(
         rule_unmetered(finding),
         request_id=call.request_id,
-        route=label.name,
-        errors=label.errors,
+        route=route.name,
+        errors=route.errors,
         identity=None,
     )
 

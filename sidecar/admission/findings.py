@@ -138,7 +138,7 @@ class Unjournalled:
     detail: str
 
 
-MeteredFinding = (
+UngrantedFinding = (
     Anonymous
     | NotEntitled
     | TooLong
@@ -149,11 +149,11 @@ MeteredFinding = (
     | Credited
     | Leased
     | Denied
-    | Granted
     | Refused
     | Unanswered
     | Unjournalled
 )
+MeteredFinding = Granted | UngrantedFinding
 
 
 def unmetered_finding(route: Route, *, matched: bool) -> Unmetered | Barred:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from sidecar.domain.model import Call, Identity
-
 NONCE_BYTES: Final = 32
 """How long a process's nonce should be; blake2b takes up to 64."""
 
@@ -38,20 +36,6 @@ def scope_of(
     )
     # Tokens and targets may hold lone surrogates; they must hash, and differ, like anything else.
     return blake2b(fields.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
-
-
-def scope_of_call(call: Call, route: str, resource: str, identity: Identity, product: str) -> bytes:
-    """Digest what makes a call "the same request again"; see `scope_of`."""
-    return scope_of(
-        product=product,
-        org_id=identity.org_id,
-        user_id=identity.user_id,
-        route=route,
-        method=call.method,
-        path=call.path,
-        resource=resource,
-        request_id=call.request_id,
-    )
 
 
 def key_of(scope: bytes, attempt: int, nonce: bytes, *, query: str, amount: int) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 from sidecar.admission.moment import Moment, good_until
 from sidecar.domain.model import (
     Charge,
     Failed,
     FailureKind,
-    Granted,
     Identity,
     Outcome,
     Quota,
@@ -139,30 +138,34 @@ class Ledger:
         self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
     ) -> Outcome:
         """Take in an answer; return it, or `Failed(DISGUISED)` for one not to be believed."""
-        match outcome:
-            case Failed():
-                return outcome
-            case Refused(quota):
-                account = self._account(charge)
-                _accept(account, quota, now)
-                left = good_until(quota, now.unix) - now.unix
-                if not self._orgs[charge.org_id].late(charge.resource, now.unix):
-                    account.denial = _Denial(
-                        charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
-                    )
-                return outcome
-            case Granted(quota):
-                account = self._account(charge)
-                if quota.unlimited and not self._believed(charge.org_id, account, now, witness):
-                    if account.disguised_since is None:
-                        account.disguised_since = now.monotonic
-                    return Failed(FailureKind.DISGUISED)
-                _accept(account, quota, now)
-                denial = account.denial
-                if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
-                    account.denial = None
-                return outcome
-        assert_never(outcome)
+        if isinstance(outcome, Failed):
+            return outcome
+        quota = outcome.quota
+        org = self._org(charge.org_id)
+        account = org.accounts.get(charge.resource)
+        if account is None:
+            account = org.accounts[charge.resource] = _Account()
+        unlimited = quota.unlimited
+        if unlimited and not self._believed(charge.org_id, account, now, witness):
+            if account.disguised_since is None:
+                account.disguised_since = now.monotonic
+            return Failed(FailureKind.DISGUISED)
+        account.quota = quota
+        account.seen_at = now.unix
+        account.disguised_since = None
+        if unlimited:
+            account.unlimited_at = now.unix
+        else:
+            account.limited_at = now.unix
+        if isinstance(outcome, Refused):
+            left = good_until(quota, now.unix) - now.unix
+            if not org.late(charge.resource, now.unix):
+                account.denial = _Denial(
+                    charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
+                )
+        elif account.denial is not None and (unlimited or quota.remaining >= account.denial.amount):
+            account.denial = None
+        return outcome
 
     def denial(
         self, org_id: str, resource: str, amount: int, identity: Identity, now: Moment
@@ -269,19 +272,8 @@ class Ledger:
         org = self._orgs.get(org_id)
         return None if org is None else org.accounts.get(resource)
 
-    def _account(self, charge: Charge) -> _Account:
-        """Return what is known of an org's resource; the org is now the one last heard of."""
-        org = self._orgs.get(charge.org_id)
-        if org is None:
-            org = self._org(charge.org_id)
-        else:
-            self._orgs.move_to_end(charge.org_id)
-        account = org.accounts.get(charge.resource)
-        if account is None:
-            account = org.accounts[charge.resource] = _Account()
-        return account
-
     def _org(self, org_id: str) -> _Org:
+        """Return what is known of an org, which is now the one used last."""
         org = self._orgs.get(org_id)
         if org is None:
             org = self._orgs[org_id] = _Org()
@@ -303,16 +295,6 @@ def _remaining(quota: Quota, seen_at: float, now: float) -> Remaining:
         return Remaining(None, quota.limit, quota.reset_at, running)
     units = quota.remaining if running else quota.limit
     return Remaining(max(0, units), quota.limit, quota.reset_at, running)
-
-
-def _accept(account: _Account, quota: Quota, now: Moment) -> None:
-    account.quota = quota
-    account.seen_at = now.unix
-    account.disguised_since = None
-    if quota.unlimited:
-        account.unlimited_at = now.unix
-    else:
-        account.limited_at = now.unix
 
 
 def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:

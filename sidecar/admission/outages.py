@@ -35,46 +35,46 @@ class OutageBook:
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Hold at most `capacity` outages."""
         self._capacity = capacity
-        self._started: dict[Slot, float] = {}  # in order of starting
+        self.started: dict[Slot, float] = {}  # in order of starting
         self._units: dict[Slot, int] = {}
 
     def __len__(self) -> int:
         """Count the outages open."""
-        return len(self._started)
+        return len(self.started)
 
     def spent(self, slot: Slot, now: float) -> Spent:
         """Say what the slot's outage has let through; zeros when it has none."""
-        started = self._started.get(slot)
+        started = self.started.get(slot)
         if started is None:
             return Spent(0, 0.0, room=self._has_room(now))
         return Spent(self._units[slot], now - started, room=True)
 
     def ongoing(self, now: float) -> Iterator[tuple[str, Spent]]:
         """Go through the outages that are open: the resource of each, and what it has spent."""
-        for slot, started in self._started.items():
+        for slot, started in self.started.items():
             yield slot[1], Spent(self._units[slot], now - started, room=True)
 
     def let_through(self, slot: Slot, units: int, now: float) -> bool:
         """Add units let through; return whether an outage started with them."""
-        if slot in self._started:
+        if slot in self.started:
             self._units[slot] += units
             return False
         if not self._has_room(now):
             return False  # only shadow comes here: the table lets nothing else through
-        self._started[slot] = now
+        self.started[slot] = now
         self._units[slot] = units
         return True
 
     def end(self, slot: Slot) -> None:
         """Renew the slot's budget: a trusted answer came."""
-        if self._started.pop(slot, None) is not None:
+        if self.started.pop(slot, None) is not None:
             del self._units[slot]
 
     def _has_room(self, now: float) -> bool:
-        if len(self._started) < self._capacity:
+        if len(self.started) < self._capacity:
             return True
-        oldest = next(iter(self._started))
-        if now - self._started[oldest] < STALE_SECONDS:
+        oldest = next(iter(self.started))
+        if now - self.started[oldest] < STALE_SECONDS:
             return False
         self.end(oldest)
         return True

@@ -58,20 +58,48 @@ class Payments:
 
         When it returns, whatever the ruling owes to the journal is in it.
         """
-        clock = self._clock
+        clock, books = self._clock, self._books
         now = Moment(clock.monotonic(), clock.time())
-        finding: MeteredFinding | None = self._from_books(charge, meter, identity, now)
+        finding: MeteredFinding | None = None
+        leases = meter.accuracy is Accuracy.LEASE and self._lessor is not None
+        if leases or books.credits.by_slot:
+            finding = self._prepaid(charge, meter, identity, now)
         if finding is None:
-            finding, now = await self._from_platform(charge, meter, identity, now)
-        return self._rule(finding, charge, meter, identity, now)
+            denied = books.ledger.denial(
+                charge.org_id, charge.resource, charge.amount, identity, now
+            )
+            if denied is not None:
+                finding = Denied(denied)
+        timeout = meter.platform_timeout
+        if finding is None and leases:
+            finding, timeout, now = await self._lease_on_its_way(
+                charge, timeout, now, identity, meter
+            )
+        if finding is None:
+            outcome = await self._quotas.consume(
+                charge, timeout=timeout, orphaned=partial(self._orphaned, charge, identity)
+            )
+            now = Moment(clock.monotonic(), clock.time())
+            witness = None
+            if isinstance(outcome, Granted) and outcome.quota.unlimited:
+                witness = Witness.of(identity, charge.resource, now.unix)
+            outcome = books.learn(charge, outcome, now, witness)
+            if isinstance(outcome, Failed):
+                finding = self._unanswered(outcome.kind, charge, meter, identity, now, sent=True)
+            else:
+                finding = outcome
+        ruling = rule(finding, meter, charge.amount, now.unix)
+        if ruling.owed is not Owed.NOTHING and isinstance(finding, Unanswered):
+            return self._written_down(ruling, finding, charge, meter, identity, now)
+        return ruling
 
-    def _from_books(
+    def _prepaid(
         self, charge: Charge, meter: Meter, identity: Identity, now: Moment
-    ) -> Credited | Leased | Denied | None:
-        """Decide by what is known without asking; None: the platform must be asked."""
+    ) -> Credited | Leased | None:
+        """Pay by what the platform has counted already: a credit, then a lease."""
         books = self._books
         slot = (charge.org_id, charge.resource)
-        if books.credits:
+        if books.credits.by_slot:
             good_until = books.credits.draw(slot, charge.amount, now.unix)
             if good_until is not None:
                 return Credited(good_until)
@@ -89,40 +117,26 @@ class Payments:
                 )
             if drawn is not None:
                 return Leased(drawn.quota, drawn.good_until)
-        denied = books.ledger.denial(charge.org_id, charge.resource, charge.amount, identity, now)
-        return None if denied is None else Denied(denied)
+        return None
 
-    async def _from_platform(
-        self, charge: Charge, meter: Meter, identity: Identity, now: Moment
-    ) -> tuple[MeteredFinding, Moment]:
-        """Wait for a lease that is on its way, else ask for this charge alone; say when, too."""
-        books = self._books
+    async def _lease_on_its_way(
+        self, charge: Charge, timeout: float, now: Moment, identity: Identity, meter: Meter
+    ) -> tuple[Leased | Unanswered | None, float, Moment]:
+        """Wait for units that were asked for already; say what time is left, and when it is."""
+        books, lessor = self._books, self._lessor
         slot = (charge.org_id, charge.resource)
-        timeout = meter.platform_timeout
-        if (
-            meter.accuracy is Accuracy.LEASE
-            and self._lessor is not None
-            and books.leases.asking(slot)
-        ):
-            filled, timeout = await self._lessor.filled(slot, timeout)
-            now = Moment.of(self._clock)
-            drawn = books.leases.draw(slot, charge.amount, now)
-            if drawn is not None:
-                return Leased(drawn.quota, drawn.good_until), now
-            if isinstance(filled, Failed) or timeout <= 0:
-                kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
-                return self._unanswered(kind, charge, meter, identity, now, sent=False), now
-        outcome = await self._quotas.consume(
-            charge, timeout=timeout, orphaned=partial(self._orphaned, charge, identity)
-        )
+        if lessor is None or not books.leases.asking(slot):
+            return None, timeout, now
+        filled, timeout = await lessor.filled(slot, timeout)
         now = Moment.of(self._clock)
-        witness = None
-        if isinstance(outcome, Granted) and outcome.quota.unlimited:
-            witness = Witness.of(identity, charge.resource, now.unix)
-        outcome = books.learn(charge, outcome, now, witness)
-        if isinstance(outcome, Failed):
-            return self._unanswered(outcome.kind, charge, meter, identity, now, sent=True), now
-        return outcome, now
+        drawn = books.leases.draw(slot, charge.amount, now)
+        if drawn is not None:
+            return Leased(drawn.quota, drawn.good_until), timeout, now
+        if isinstance(filled, Failed) or timeout <= 0:
+            kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
+            unanswered = self._unanswered(kind, charge, meter, identity, now, sent=False)
+            return unanswered, timeout, now
+        return None, timeout, now
 
     def _unanswered(
         self,
@@ -142,17 +156,16 @@ class Payments:
         budget = self._share.part(meter.fail_open_budget.units)
         return Unanswered(kind, sent, spent, budget, known)
 
-    def _rule(
+    def _written_down(  # noqa: PLR0917 - what `pay` knows by then
         self,
-        finding: MeteredFinding,
+        ruling: Ruling,
+        finding: Unanswered,
         charge: Charge,
         meter: Meter,
         identity: Identity,
         now: Moment,
     ) -> Ruling:
-        ruling = rule(finding, meter, charge.amount, now.unix)
-        if ruling.owed is Owed.NOTHING or not isinstance(finding, Unanswered):
-            return ruling
+        """Write down what a ruling owes; where that fails, rule again."""
         witness = Witness.of(identity, charge.resource, now.unix)
         limited = witness is not None and witness.limited
         if ruling.owed is Owed.RECLAIM:

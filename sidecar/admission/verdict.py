@@ -24,6 +24,7 @@ from sidecar.admission.findings import (
     Replayed,
     TooLong,
     Unanswered,
+    UngrantedFinding,
     Unjournalled,
     Unmetered,
     Unpriced,
@@ -33,6 +34,7 @@ from sidecar.admission.moment import good_until
 from sidecar.domain.choices import Enforcement, ErrorFormat, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import (
+    ALLOWING,
     Charge,
     Decision,
     FailureKind,
@@ -42,7 +44,6 @@ from sidecar.domain.model import (
     Quota,
     Reason,
     Refused,
-    Verdict,
 )
 from sidecar.policy.compiled import Meter
 
@@ -121,9 +122,17 @@ def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruli
     In shadow every refusal of a metered route becomes `shadow`: what the trial must not do is
     change an answer of the product. A body that there was no room for cannot be forwarded.
     """
+    if isinstance(finding, Granted):
+        quota = finding.quota
+        return Ruling(
+            Reason.UNLIMITED if quota.unlimited else Reason.WITHIN_QUOTA,
+            quota=quota,
+            paid=True,
+            good_until=quota.reset_at if quota.reset_at > now else good_until(quota, now),
+        )
     ruling = _enforced(finding, meter, amount, now)
     enforced = meter.enforcement is Enforcement.ENFORCE or isinstance(finding, NoRoom)
-    if enforced or ruling.reason.verdict is Verdict.ALLOW:
+    if enforced or ruling.reason in ALLOWING:
         return ruling
     return Ruling(
         Reason.SHADOW,
@@ -134,12 +143,9 @@ def rule(finding: MeteredFinding, meter: Meter, amount: int, now: float) -> Ruli
 
 
 def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer be read as one
-    finding: MeteredFinding, meter: Meter, amount: int, now: float
+    finding: UngrantedFinding, meter: Meter, amount: int, now: float
 ) -> Ruling:
     match finding:
-        case Granted(quota):
-            reason = Reason.UNLIMITED if quota.unlimited else Reason.WITHIN_QUOTA
-            return Ruling(reason, quota=quota, paid=True, good_until=good_until(quota, now))
         case Leased(quota, until):
             return Ruling(Reason.LEASED, quota=quota, paid=True, good_until=until)
         case Credited(until):
@@ -259,7 +265,7 @@ def conclude(
 ) -> Decision:
     """Make the decision that a ruling asks for, with a permit where it allows."""
     permit = None
-    if ruling.reason.verdict is Verdict.ALLOW:
+    if ruling.reason in ALLOWING:
         permit = Permit(request_id, route, charge, ruling.paid, refund, claim, ruling.good_until)
     return Decision(
         ruling.reason,

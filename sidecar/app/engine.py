@@ -87,7 +87,7 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
     own_task(owned, reporter.run(), "journal reporter")
     attempts = await _shared_attempts(context)
     engine = Engine(
-        policy=lambda: policies.current,
+        policies=policies,
         product=settings.policy.product,
         identities=Verifier(keys, settings.platform.token_issuer, clock),
         quotas=consumer,

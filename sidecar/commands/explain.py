@@ -17,7 +17,7 @@ from sidecar.admission.findings import (
     Unpriced,
     price_of,
 )
-from sidecar.admission.idempotency import key_of, scope_of_call
+from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.commands.prospects import (
     Prospect,
     of_metered,
@@ -281,7 +281,16 @@ def _key(
     identity = _UNKNOWN if isinstance(caller, IdentityFailure) else caller
     key: str | None = None
     if identity is not _UNKNOWN and call.request_id != _UNKNOWN_ID:
-        scope = scope_of_call(call, route.name, meter.resource, identity, product)
+        scope = scope_of(
+            product=product,
+            org_id=identity.org_id,
+            user_id=identity.user_id,
+            route=route.name,
+            method=call.method,
+            path=call.path,
+            resource=meter.resource,
+            request_id=call.request_id,
+        )
         key = key_of(scope, 0, b"", query=call.query, amount=amount)
     return KeyParts(
         key=key,

@@ -69,7 +69,7 @@ class Reason(StrEnum):
     @property
     def verdict(self) -> Verdict:
         """Allow or deny; a reason means one of them and never the other."""
-        return Verdict.ALLOW if self in _ALLOWING else Verdict.DENY
+        return Verdict.ALLOW if self in ALLOWING else Verdict.DENY
 
     @property
     def marked(self) -> bool:
@@ -80,7 +80,7 @@ class Reason(StrEnum):
 _MARKED: Final = frozenset(
     {Reason.OVER_QUOTA_ALLOWED, Reason.SHADOW, Reason.FAIL_OPEN, Reason.LAST_KNOWN}
 )
-_ALLOWING: Final = _MARKED | {
+ALLOWING: Final = _MARKED | {
     Reason.WITHIN_QUOTA,
     Reason.LEASED,
     Reason.CREDITED,

@@ -37,7 +37,12 @@ def find_credential(
                     continue
                 if cookies is None:
                     cookies = [value for name, value in headers if name == b"cookie"]
-                token = _cookie(cookies, source.name.encode())
+                name = source.name.encode()
+                if len(cookies) == 1 and len(cookies[0]) <= _REMEMBERED_LENGTH:
+                    token = _cookie_of(cookies[0], name)
+                else:
+                    found = [value for line in cookies for value in _values(line, name)]
+                    token = _only(found)
             case BearerSource():
                 token = _bearer(headers)
             case _:
@@ -48,20 +53,6 @@ def find_credential(
             return token
         return source, token
     return IdentityFailure.MISSING
-
-
-def _cookie(lines: list[bytes], name: bytes) -> bytes | IdentityFailure | None:
-    """Find one cookie's value in the Cookie lines (RFC 6265 section 4.2).
-
-    Blanks around a name or a value are not part of it, as some servers read them so: a second
-    cookie must not hide behind a blank.
-    """
-    if len(lines) == 1 and len(lines[0]) <= _REMEMBERED_LENGTH:
-        return _cookie_of(lines[0], name)
-    found: list[bytes] = []
-    for line in lines:
-        found += _values(line, name)
-    return _only(found)
 
 
 @lru_cache(maxsize=1024)
@@ -77,6 +68,11 @@ def _only(found: list[bytes]) -> bytes | IdentityFailure | None:
 
 
 def _values(line: bytes, name: bytes) -> list[bytes]:
+    """Find a cookie's values in a Cookie line (RFC 6265, 4.2).
+
+    Blanks around a name or a value are not part of it, as some servers read them so: a second
+    cookie must not hide behind a blank.
+    """
     found: list[bytes] = []
     at = line.find(name)
     while at >= 0:

@@ -122,7 +122,7 @@ class Policy:
         return self._table[-1]
 
     def route_for(
-        self, method: str, path: str, headers: Headers, *, query: str = ""
+        self, method: str, path: str, headers: Headers, query: str = ""
     ) -> Route | UnsafePath:
         """Return the first route that matches, else `unmatched`.
 
@@ -134,7 +134,7 @@ class Policy:
         return found if isinstance(found, UnsafePath) else self._table[found]
 
     def preflight_route(
-        self, method: str, path: str, headers: Headers, *, query: str = ""
+        self, method: str, path: str, headers: Headers, query: str = ""
     ) -> Route | None:
         """Return the route by which a browser's preflight passes: that of the method it asks for.
 

@@ -102,7 +102,8 @@ class Router:
 
     def find(self, method: str, path: str, headers: Headers, query: str = "") -> int | UnsafePath:
         """Return the number of the route; `path` and `query` raw, without the `?` between."""
-        number = self.find_as(method, path, headers)
+        entry = self._young.get((method, path))
+        number = entry if isinstance(entry, int) else self.find_as(method, path, headers)
         if self._by_method and not isinstance(number, UnsafePath):
             asked = asked_methods(headers, query)
             if asked:

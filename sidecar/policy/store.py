@@ -68,15 +68,10 @@ class PolicyStore:
         self._reloading = asyncio.Lock()
         self._absent = 0
         self._content = content
-        self._current = load_policy(content, file=str(path), environ=environ)
-        self._seen: str | None = self._current.hash
+        self.current = load_policy(content, file=str(path), environ=environ)
+        self._seen: str | None = self.current.hash
         if before_use is not None:
-            before_use(self._current)
-
-    @property
-    def current(self) -> Policy:
-        """The last good policy."""
-        return self._current
+            before_use(self.current)
 
     @property
     def content(self) -> bytes:
@@ -159,9 +154,9 @@ class PolicyStore:
         return outcome
 
     async def _judge(self, content: bytes) -> ReloadOutcome:
-        if self._seen == self._current.hash:
+        if self._seen == self.current.hash:
             if self._error is not None:  # else the log's last word is that the file is wrong
-                extra = {"policy_file": str(self.path), "policy_hash": self._current.hash}
+                extra = {"policy_file": str(self.path), "policy_hash": self.current.hash}
                 _LOG.info("policy_restored", extra=extra)
             self._error = None
             return ReloadOutcome.UNCHANGED
@@ -189,10 +184,10 @@ class PolicyStore:
                 gc.enable()
 
     def _swap(self, policy: Policy) -> ReloadOutcome:
-        before = self._current.hash
+        before = self.current.hash
         if self._before_use is not None:
             self._before_use(policy)
-        self._current = policy
+        self.current = policy
         self._error = None
         _LOG.info(
             "policy_loaded",
@@ -211,7 +206,7 @@ class PolicyStore:
             "policy_rejected",
             extra={
                 "policy_file": str(self.path),
-                "policy_hash": self._current.hash,
+                "policy_hash": self.current.hash,
                 "problems": [str(problem) for problem in error.problems[:20]],
                 "problem_count": len(error.problems),
             },

@@ -87,9 +87,16 @@ class OnePagePolicy(Policy):
 
     @override
     def route_for(
-        self, method: str, path: str, headers: Headers, *, query: str = ""
+        self, method: str, path: str, headers: Headers, query: str = ""
     ) -> Route | UnsafePath:
         return self.pages.get(path, self.unmatched)
+
+
+class HeldPolicy:
+    """The policy in force, which a test may replace."""
+
+    def __init__(self, current: Policy) -> None:
+        self.current = current
 
 
 class KnownBody:

@@ -24,7 +24,13 @@ from sidecar.domain.ports import Attempts, BodySource
 from sidecar.domain.share import ALONE, Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
-from tests.fakes.admission import FixedIdentities, KnownBody, OnePagePolicy, RememberingObserver
+from tests.fakes.admission import (
+    FixedIdentities,
+    HeldPolicy,
+    KnownBody,
+    OnePagePolicy,
+    RememberingObserver,
+)
 from tests.fakes.clock import TurnedClock
 from tests.fakes.quotas import RESET_AT, HonestQuotas, QuotaStore, SwitchedQuotas
 
@@ -107,6 +113,7 @@ class Scene:
                 "/unsafe": UnsafePath("an encoded slash"),
             }
         )
+        self.policies = HeldPolicy(self.policy)
         self.lessor = Lessor(
             books=self.books,
             quotas=self.platform,
@@ -115,7 +122,7 @@ class Scene:
             nonce=nonce,
         )
         self.engine = Engine(
-            policy=lambda: self.policy,
+            policies=self.policies,
             product=None,
             identities=self.identities,
             quotas=self.platform,

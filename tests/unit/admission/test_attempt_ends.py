@@ -54,7 +54,7 @@ async def test_a_refund_after_its_period_is_worth_nothing() -> None:
     assert decision.permit is not None
     scene.clock.advance(21 * 86_400)
     scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
-    assert not scene.books.credits
+    assert not scene.books.credits.by_slot
 
 
 async def test_a_journalled_call_that_did_not_happen_is_withdrawn() -> None:

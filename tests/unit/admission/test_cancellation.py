@@ -45,7 +45,7 @@ async def test_a_charge_refused_after_its_call_was_cancelled_leaves_only_a_denia
     await _cancel_one(scene, held)
     held.release.set()
     await asyncio.sleep(0.01)
-    assert not scene.books.credits
+    assert not scene.books.credits.by_slot
     assert len(scene.books.journal) == 0
 
 

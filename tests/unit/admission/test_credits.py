@@ -23,7 +23,7 @@ def test_credits_end_with_their_period() -> None:
     book.add(SLOT, 1, 100.0, 0.0)
     assert book.draw(SLOT, 1, 100.0) is None
     book.add(SLOT, 1, 100.0, 100.0)
-    assert not book
+    assert not book.by_slot
 
 
 def test_the_units_that_end_first_are_drawn_first() -> None:

@@ -110,10 +110,9 @@ async def test_near_the_limit_calls_are_exact_and_the_last_unit_is_used() -> Non
 
 async def test_eight_replicas_never_execute_more_than_the_limit() -> None:
     """Conformance 38, in lease mode."""
-    scenes = [_scene(limit=1000) for _ in range(8)]
-    for scene, nonce in zip(scenes, range(8), strict=True):
+    scenes = [_scene(limit=1000, nonce=bytes([each]) * 32) for each in range(8)]
+    for scene in scenes:
         scene.honest.store = scenes[0].store
-        scene.engine._nonce = scene.lessor._nonce = bytes([nonce]) * 32
 
     async def spend(scene: Scene) -> int:
         executed = 0

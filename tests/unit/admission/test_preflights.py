@@ -30,7 +30,7 @@ async def options(scene: Scene, path: str, headers: Headers = FIELDS, query: str
     """Decide on an OPTIONS call under POLICY, with an identity that fails."""
     policy = load_policy(POLICY, file="p", environ={})
     scene.identities.who = IdentityFailure.MISSING
-    scene.engine._policy = lambda: policy
+    scene.policies.current = policy
     call = Call("OPTIONS", path, query, headers, "req-1", RequestIdOrigin.GENERATED)
     return await scene.engine.decide(call, KnownBody())
 

@@ -87,7 +87,7 @@ async def test_an_answer_that_comes_after_its_call_was_refused_is_no_credit() ->
         await call
     held.release.set()
     await executed(replica(store, 2), "id")
-    assert not first.books.credits
+    assert not first.books.credits.by_slot
     assert len(first.books.journal) == 0
 
 
@@ -113,7 +113,7 @@ async def test_an_entry_of_before_a_restart_gives_nothing_back_under_a_shared_ke
     await Reporter(
         books=after.books, quotas=after.platform, clock=after.clock, observer=after.observer
     ).report()
-    assert not after.books.credits
+    assert not after.books.credits.by_slot
 
 
 @pytest.mark.parametrize("origin", [RequestIdOrigin.GENERATED, RequestIdOrigin.CLIENT])
@@ -186,7 +186,7 @@ async def test_two_workers_give_nothing_back_for_one_trusted_id() -> None:
         assert decision.permit is not None
         scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     assert store.used[SLOT] == 1
-    assert not any(scene.books.credits for scene in workers)
+    assert not any(scene.books.credits.by_slot for scene in workers)
 
 
 async def test_reject_goes_by_the_id_alone() -> None:
