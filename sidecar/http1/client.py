@@ -255,7 +255,9 @@ class ClientConnection:
             data = self._buffer + data
         max_bytes, max_fields = self._limits
         while True:
-            end = find_end(data, searched)
+            end = data.find(b"\r\n\r\n") + 4 if not searched else 0
+            if end < 4:
+                end = find_end(data, searched)
             if end > max_bytes or (not end and len(data) > max_bytes):
                 raise ProtocolError("the head of the answer is too large")
             if not end:

@@ -31,7 +31,9 @@ _SERVER_ERROR: Final = Failed(FailureKind.SERVER_ERROR)
 _UNEXPECTED_STATUS: Final = Failed(FailureKind.UNEXPECTED_STATUS)
 
 
-def read_answer(status: int, content_type: str, body: bytes, charge: Charge) -> Outcome:
+def read_answer(  # noqa: C901 - what an answer can be, in order
+    status: int, content_type: str, body: bytes, charge: Charge
+) -> Outcome:
     """Read one whole answer to the consume of `charge`; `content_type` is empty when it had none.
 
     Only a 200 whose JSON is complete, possible and about the charged resource is an answer to
@@ -49,15 +51,6 @@ def read_answer(status: int, content_type: str, body: bytes, charge: Charge) -> 
         return malformed("body", "it is not JSON")
     if type(answer) is not dict:
         return malformed("body", "it is no JSON object")
-    return _read_members(answer, charge)
-
-
-def malformed(cause: str, detail: str) -> Failed:
-    """Return the outcome of an answer that cannot be read; `cause` is the field."""
-    return Failed(FailureKind.MALFORMED, cause, detail)
-
-
-def _read_members(answer: dict[str, object], charge: Charge) -> Outcome:
     if answer.get("resource") != charge.resource:
         return _wrong(answer, "resource")
     allowed = answer.get("allowed")
@@ -71,6 +64,11 @@ def _read_members(answer: dict[str, object], charge: Charge) -> Outcome:
     if quota.unlimited:  # over a limit that does not exist: either half may be the wrong one
         return malformed("limit", "the call is refused, and the quota is unlimited")
     return Refused(quota)
+
+
+def malformed(cause: str, detail: str) -> Failed:
+    """Return the outcome of an answer that cannot be read; `cause` is the field."""
+    return Failed(FailureKind.MALFORMED, cause, detail)
 
 
 def _wrong(answer: dict[str, object], name: str) -> Failed:

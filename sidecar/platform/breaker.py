@@ -152,6 +152,9 @@ class Breaker:
 
     def record(self, ticket: Ticket, *, ok: bool, now: float) -> None:
         """Record how the call of `ticket` ended; `ok` is whether the platform is healthy."""
+        if ok and not (self._failures or ticket.probe or ticket.spent) and ticket.era == self._era:
+            ticket.spent = True  # it went well, as those before it: nothing changes
+            return
         event = self._event_of(ticket, ok=ok)
         self._state = TRANSITIONS[self._state, event]
         match event:

@@ -149,7 +149,8 @@ class _Attempt:
             return
         self.outcome = outcome
         self.over = True
-        self._consumer.attempt_done(self, outcome)
+        self._consumer.in_flight.discard(self)
+        self._consumer.report(outcome, self.ticket, self.started)
         if not self.result.done():
             self.result.set_result(outcome)
         elif self.orphaned is not None:
@@ -179,7 +180,7 @@ class Consumer:
         self._sent_key = ""
         self._prefix = b""
         self._deadlines: dict[float, Deadlines] = {}
-        self._in_flight: set[_Attempt] = set()
+        self.in_flight: set[_Attempt] = set()
 
     async def consume(
         self, charge: Charge, *, timeout: float, orphaned: Callable[[Outcome], None]
@@ -198,7 +199,11 @@ class Consumer:
             connection = found
             allowance = Allowance(share, self.loop.time, self._lost)
         attempt = self._send(connection, charge, ticket, allowance)
-        self._set_deadline(attempt, share)
+        deadlines = self._deadlines.get(share)
+        if deadlines is not None:
+            deadlines.set(attempt)
+        else:
+            self._set_first_deadline(attempt, share)
         try:
             outcome = await attempt.result
         except asyncio.CancelledError:
@@ -210,18 +215,13 @@ class Consumer:
 
     async def close(self) -> None:
         """Close the connections; what is in flight fails as reset."""
-        for attempt in tuple(self._in_flight):
+        for attempt in tuple(self.in_flight):
             attempt.close()
         for deadlines in self._deadlines.values():
             deadlines.close()
         await self._pool.close()
 
-    def attempt_done(self, attempt: _Attempt, outcome: Outcome) -> None:
-        """Take how a sent request ended."""
-        self._in_flight.discard(attempt)
-        self._report(outcome, attempt.ticket, attempt.started)
-
-    def _report(self, outcome: Outcome, ticket: Ticket, started: float) -> None:
+    def report(self, outcome: Outcome, ticket: Ticket, started: float) -> None:
         """Report to the breaker and the observer how one request ended."""
         now = self.loop.time()
         match outcome:
@@ -288,8 +288,11 @@ class Consumer:
             }
         )
         attempt = _Attempt(self, charge, ticket, connection, allowance)
-        self._in_flight.add(attempt)
-        data = b"%b%d\r\n\r\n%b" % (self._head(), len(body), body)
+        self.in_flight.add(attempt)
+        key = self._key()
+        if key != self._sent_key:
+            self._take_key(key)
+        data = b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
         connection.start(attempt, "POST", data, complete=True)
         return attempt
 
@@ -317,31 +320,25 @@ class Consumer:
             if not taken:  # it may come, or have come, in the very moment in which it is given up
                 connecting.cancel()
                 connecting.add_done_callback(_put_back)
-        self._report(failed, ticket, started)
+        self.report(failed, ticket, started)
         return failed
 
-    def _head(self) -> bytes:
-        """Return the head up to the length; made again only when the key has changed."""
-        key = self._key()
-        if key != self._sent_key:
-            self._sent_key = key
-            self._prefix = (
-                "POST /v1/quota/consume HTTP/1.1\r\n"
-                f"host: {self._pool.origin.authority}\r\n"
-                f"x-internal-key: {key}\r\n"
-                f"user-agent: {self._agent}\r\n"
-                "accept: application/json\r\n"
-                "content-type: application/json\r\n"
-                "content-length: "
-            ).encode("ascii")
-        return self._prefix
+    def _take_key(self, key: str) -> None:
+        """Write the head up to the length, with the key that is in force now."""
+        self._sent_key = key
+        self._prefix = (
+            "POST /v1/quota/consume HTTP/1.1\r\n"
+            f"host: {self._pool.origin.authority}\r\n"
+            f"x-internal-key: {key}\r\n"
+            f"user-agent: {self._agent}\r\n"
+            "accept: application/json\r\n"
+            "content-type: application/json\r\n"
+            "content-length: "
+        ).encode("ascii")
 
-    def _set_deadline(self, attempt: _Attempt, seconds: float) -> None:
+    def _set_first_deadline(self, attempt: _Attempt, seconds: float) -> None:
         """Have the attempt expire in time: the timeouts of a policy are few, and share a timer."""
-        deadlines = self._deadlines.get(seconds)
-        if deadlines is not None:
-            deadlines.set(attempt)
-        elif len(self._deadlines) < _SHARED_DEADLINES:
+        if len(self._deadlines) < _SHARED_DEADLINES:
             deadlines = self._deadlines[seconds] = Deadlines(seconds)
             deadlines.set(attempt)
         else:  # what is left after a wait for a lease is a length that never comes again

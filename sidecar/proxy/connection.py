@@ -277,7 +277,9 @@ class ServerConnection:
         try:
             if first and first[0] not in _FIRST_BYTES and buffer != b"\r":
                 raise ProtocolError("this is not HTTP/1.1")  # noqa: TRY301 - one way to refuse
-            end = find_end(buffer, searched)
+            end = buffer.find(b"\r\n\r\n") + 4 if not searched else 0
+            if end < 4:
+                end = find_end(buffer, searched)
             if (end or len(buffer)) > limits.max_head_bytes:
                 text = f"the head is over {limits.max_head_bytes} bytes"
                 raise ProtocolError(text, 431)  # noqa: TRY301

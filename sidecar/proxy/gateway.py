@@ -117,9 +117,14 @@ class Gateway:
         call = self._call(exchange)
         decision: Decision | None = None
         try:
-            decision = self._check_capacity(call, exchange)
+            body = exchange.body
+            if (
+                drain.draining
+                or drain.inflight > self._max_inflight
+                or (body is not None and self.memory.used >= self.memory.limit)
+            ):
+                decision = self._check_capacity(call, exchange)
             if decision is None:
-                body = exchange.body
                 if body is not None and not body.done:
                     await body.prime()
                 decision = await self._engine.decide(call, _NO_BODY if body is None else body)
@@ -137,7 +142,10 @@ class Gateway:
             log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
             self._answer_fault(exchange, decision)
         finally:
-            drain.leave()
+            if drain.draining:
+                drain.leave()
+            else:
+                drain.inflight -= 1
             try:
                 seconds = self._clock.monotonic() - started
                 self._observer.request_finished(
@@ -322,8 +330,12 @@ class Gateway:
             request_id = given.decode("ascii")
         else:
             origin = RequestIdOrigin.GENERATED
-            request_id = self._new_id()
-        return Call(head.method, path, query, headers.decided_on(head), request_id, origin)
+            self._serial += 1
+            request_id = f"{self._nonce}-{self._serial:x}"
+        fields = head.fields
+        if not head.connection <= headers.COMMON_OPTIONS:
+            fields = headers.decided_on(head)
+        return Call(head.method, path, query, fields, request_id, origin)
 
     def _new_id(self) -> str:
         self._serial += 1

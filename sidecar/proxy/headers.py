@@ -29,7 +29,8 @@ _OURS_UPSTREAM: Final = frozenset(
         b"x-original-forwarded-for", b"x-original-url", b"x-rewrite-url",
     }
 )  # fmt: skip
-_COMMON_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"upgrade", b"te"})
+COMMON_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"upgrade", b"te"})
+"""What Connection may name without a field that counts being taken out."""
 _WRITTEN_ANEW: Final = _OURS_UPSTREAM | {b"upgrade"}
 """What a product gets although Connection names it."""
 _OURS_DOWNSTREAM: Final = frozenset({b"x-request-id", b"x-quota-decision"})
@@ -47,6 +48,7 @@ _identity_lines: dict[tuple[str, str, str, str], bytes] = {}
 
 _for_upstream: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
 _for_client: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
+_beside_quota: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
 """Fields as they are passed on: the same ones come with every head (http1/lines.py)."""
 
 
@@ -73,13 +75,15 @@ def _ends_here(name: bytes) -> bool:
     )
 
 
-def _to_client(field: Field) -> bytes:
+def _to_client(field: Field, *, tells_quota: bool) -> bytes:
     """Return an upstream's field as the client gets it, with its CRLF: empty where it ends here."""
     name, value = field
     line = b""
-    if not (name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM):
+    ends = name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM
+    if not (ends or (tells_quota and name in _QUOTA_FIELDS)):
         line = b"%b: %b\r\n" % (name, value)
-    _for_client.keep(field, line, len(value) + len(line))
+    memory = _beside_quota if tells_quota else _for_client
+    memory.keep(field, line, len(value) + len(line))
     return line
 
 
@@ -127,8 +131,6 @@ def decided_on(head: RequestHead) -> HeadFields:
 
     Else a client could show one price or route to the sidecar and another to the product.
     """
-    if head.connection <= _COMMON_OPTIONS:
-        return head.fields
     gone = head.connection - _WRITTEN_ANEW
     return [field for field in head.fields if field[0] not in gone]
 
@@ -202,13 +204,11 @@ def response_head(
         fields = _but_for(fields, head.connection - {b"content-length"})
     if head.status < 200 or head.status == 204:
         fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
-    if tells_quota:
-        fields = _but_for(fields, _QUOTA_FIELDS)
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
-    known = _for_client.get
+    known = _beside_quota.get if tells_quota else _for_client.get
     for field in fields:
         line = known(field)
-        lines.append(_to_client(field) if line is None else line)
+        lines.append(_to_client(field, tells_quota=tells_quota) if line is None else line)
     lines.append(added)
     if chunked:
         lines.append(b"transfer-encoding: chunked\r\n")

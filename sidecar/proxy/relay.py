@@ -169,7 +169,8 @@ class Relay:
         exchange = self._exchange
         if self.resend:
             self.resend = b""
-            self._count_unsent()
+            if exchange.body is not None:
+                exchange.body.count_unsent(self.upstream.transport.get_write_buffer_size())
         upgrade = exchange.head.upgrade
         switches = head.status == _SWITCHING_PROTOCOLS
         if not switches:

@@ -12,6 +12,7 @@ from typing import Final
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
+from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
@@ -44,11 +45,17 @@ _OF_ANY_ROUTE: Final = frozenset(
     }
 )  # fmt: skip
 """Reasons of decisions on routes that meter nothing; any other reason is of one that meters."""
+_ANSWERED: Final = frozenset({"granted", "refused"})
+_OURS: Final = frozenset({0, 500, 502, 503, 504})
+"""Statuses that do not show that the product answers: our own of an allowed call, and none."""
 _GAUGES: Final = {metric.name: metric for metric in c.METRICS if metric.kind.gauge}
 
 
 class Metrics:
-    """All counts of one process. Routes come from the policy; no label comes from a client."""
+    """All counts of one process, and what was last seen of its peers.
+
+    Routes come from the policy; no label comes from a client.
+    """
 
     def __init__(self, *, build: Labels, orgs: int = 100) -> None:
         """Start at zero; `orgs` is how many orgs have quota gauges at a time."""
@@ -60,6 +67,10 @@ class Metrics:
         self._orgs = RecentOrgs(orgs)
         self._gauges: dict[str, Callable[[], GaugeValue]] = {}
         self.keys = 0
+        self.platform_seen = UNASKED
+        self.tokens_seen = UNASKED
+        self.upstream_seen = UNASKED
+        self._outcome = ""
         self._consume_seconds = Histogram(c.CONSUME_DURATION.buckets)
         self._loop_lag = Histogram(c.LOOP_LAG.buckets)
         self._consumed = Counts(1, _SERIES_CAP, _CONSUMED)
@@ -87,6 +98,8 @@ class Metrics:
         label = _CODES.get(code) or _CLASSES.get(code // 100, OTHER)
         series.answers.add((decision.reason, label))
         series.times.answered.observe(seconds)
+        if self.upstream_seen is not WELL and decision.permit is not None and code not in _OURS:
+            self.upstream_seen = WELL
 
     def forwarded(self, route: str, seconds: float) -> None:
         """Count the time that was added before the upstream was called."""
@@ -112,6 +125,8 @@ class Metrics:
         if not series.metered:
             _meters(series)
         series.units.add((resource, reason), amount)
+        if reason is not Reason.SHADOW:  # which passes without an identity too
+            self.tokens_seen = WELL
 
     def platform_degraded(self, kind: FailureKind) -> None:
         """Count a call that was decided without a valid answer of the platform."""
@@ -150,6 +165,12 @@ class Metrics:
         """Count one request to the platform."""
         self._consumed.add((outcome,))
         self._consume_seconds.observe(seconds)
+        if outcome not in {self._outcome, "overloaded"}:  # the latter is our own
+            self._outcome = outcome
+            self.platform_seen = WELL if outcome in _ANSWERED else self._failure_of(outcome)
+
+    def _failure_of(self, outcome: str) -> Seen:
+        return Seen(asked=True, problem=f"its last answer was {outcome}")
 
     def consume_failed(self, failed: Failed) -> None:
         """Count nothing: its outcome is counted."""

@@ -11,14 +11,12 @@ from typing_extensions import override
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import (
     Charge,
-    Decision,
     Failed,
     FailureKind,
     Loss,
     Quota,
-    Reason,
 )
-from sidecar.domain.seen import UNASKED, WELL, Seen
+from sidecar.domain.seen import WELL, Seen
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog
 from sidecar.telemetry.series import Labels
@@ -70,9 +68,6 @@ _NO_CONNECTION: Final = frozenset(
         "pool_exhausted",
     }
 )
-_ANSWERED: Final = frozenset({"granted", "refused"})
-_OURS: Final = frozenset({0, 500, 502, 503, 504})
-"""Statuses that do not show that the product answers: our own of an allowed call, and none."""
 
 _MISREAD: Final = "check --platform-url, and what answers for the platform on the way"
 
@@ -94,20 +89,10 @@ class Observer(Metrics):
         self._ignored_keys = ""
         self._cause = ""
         self._why = ""
-        self._outcome = ""
-        self.platform_seen = UNASKED
-        self.tokens_seen = UNASKED
-        self.upstream_seen = UNASKED
 
     def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
         """Report to `listener` the org and quota of each valid answer."""
         self._tell_quota = listener
-
-    @override
-    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
-        super().request_finished(decision, code, seconds)
-        if self.upstream_seen is not WELL and decision.permit is not None and code not in _OURS:
-            self.upstream_seen = WELL
 
     @override
     def upstream_failed(self, kind: str, detail: str) -> None:
@@ -140,19 +125,6 @@ class Observer(Metrics):
             )
 
     @override
-    def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
-        super().units_admitted(resource, route, reason, amount)
-        if reason is not Reason.SHADOW:  # which passes without an identity too
-            self.tokens_seen = WELL
-
-    @override
-    def consume_finished(self, outcome: str, seconds: float) -> None:
-        super().consume_finished(outcome, seconds)
-        if outcome in {self._outcome, "overloaded"}:  # the latter is our own
-            return
-        self._outcome = outcome
-        self.platform_seen = WELL if outcome in _ANSWERED else self._failure_of(outcome)
-
     def _failure_of(self, outcome: str) -> Seen:
         known = {kind.value: text for kind, text in _OUR_MISTAKE.items()}
         why = known.get(outcome) or self._why
@@ -192,10 +164,10 @@ class Observer(Metrics):
 
     @override
     def quota_seen(self, org_id: str, quota: Quota) -> None:
-        super().quota_seen(org_id, quota)
+        self._orgs.seen(org_id, quota)
         self._cause = self._why = ""
         self.tokens_seen = WELL
-        if self._outage.open:
+        if self._outage.calls:
             self._outage.answered()
         if self._tell_quota is not None:
             self._tell_quota(org_id, quota)

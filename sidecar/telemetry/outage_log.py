@@ -25,18 +25,13 @@ class OutageLog:
         self._started = 0.0
         self._last = 0.0
         self._slots = 0
-        self._calls = 0
+        self.calls = 0  # of the outage that goes on: none, then 0
         self._units: dict[str, int] = {}
-
-    @property
-    def open(self) -> bool:
-        """Whether an outage goes on."""
-        return self._calls > 0
 
     def admitted(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
         """Count a call that passes unconfirmed; log where an outage starts with it."""
         self._last = self._monotonic()
-        if not self._calls:
+        if not self.calls:
             self._started = self._last
             _log.warning(
                 "fail_open_started",
@@ -47,22 +42,22 @@ class OutageLog:
                     "meaning": "calls pass without an answer of the platform, of other orgs too",
                 },
             )
-        self._calls += 1
+        self.calls += 1
         self._slots += first
         self._units[charge.resource] = self._units.get(charge.resource, 0) + charge.amount
 
     def answered(self) -> None:
         """Note a valid answer; log where the outage has ended with it."""
-        if not self._calls or self._monotonic() - self._last < QUIET_SECONDS:
+        if not self.calls or self._monotonic() - self._last < QUIET_SECONDS:
             return
         _log.warning(
             "fail_open_ended",
             extra={
                 "seconds": round(self._last - self._started, 1),
-                "calls": self._calls,
+                "calls": self.calls,
                 "orgs": self._slots,
                 "units": dict(self._units),
             },
         )
-        self._slots = self._calls = 0
+        self._slots = self.calls = 0
         self._units.clear()

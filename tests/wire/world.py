@@ -188,7 +188,7 @@ class World:
                     "journal": len(books.journal),
                     "claims": books.replays.in_flight,
                     "leases asked": books.leases.figures().requested,
-                    "consumes": len(self.consumers[-1]._in_flight),
+                    "consumes": len(self.consumers[-1].in_flight),
                 }.items()
                 if left
             )

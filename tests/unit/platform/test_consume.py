@@ -320,7 +320,7 @@ async def test_cancelled_as_the_answer_comes_nothing_is_lost() -> None:
         async with bench(silent) as b:
             asking = b.begin()
             await b.asked.reach(1)
-            [attempt] = b.consumer._in_flight
+            [attempt] = b.consumer.in_flight
             if cancel_first:
                 asking.cancel()
                 attempt._complete(RESET)

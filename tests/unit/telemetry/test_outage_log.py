@@ -51,7 +51,7 @@ def test_the_end_says_how_much_it_was(scene: Scene, caplog: pytest.LogCaptureFix
     assert ended["message"] == "fail_open_ended"
     assert (ended["seconds"], ended["calls"], ended["orgs"]) == (30.0, 3, 2)
     assert ended["units"] == {"ai_calls": 6}
-    assert not scene.log.open
+    assert not scene.log.calls
 
 
 def test_a_platform_that_answers_now_and_then_is_one_outage(
