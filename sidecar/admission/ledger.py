@@ -141,7 +141,11 @@ class Ledger:
         if isinstance(outcome, Failed):
             return outcome
         quota = outcome.quota
-        org = self._org(charge.org_id)
+        org = self._orgs.get(charge.org_id)
+        if org is None:
+            org = self._org(charge.org_id)
+        else:
+            self._orgs.move_to_end(charge.org_id)
         account = org.accounts.get(charge.resource)
         if account is None:
             account = org.accounts[charge.resource] = _Account()

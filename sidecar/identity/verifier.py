@@ -73,7 +73,10 @@ class Verifier:
         if len(token) > LONGEST_TOKEN:
             return IdentityFailure.TOO_LARGE
         secret = source.secret if isinstance(source, CookieSource) else None
-        held = self._verified.get((secret, token))
+        try:
+            held = self._verified[secret, token]
+        except KeyError:
+            held = None
         if held is None:
             return await self._examine_waiting(secret, token, wait=wait)
         key = held.verified.key

@@ -121,7 +121,10 @@ def request_head(
         lines.append(b"expect: 100-continue\r\n")
     if head.upgrade is not None:
         lines.append(b"connection: upgrade\r\nupgrade: %b\r\n" % head.upgrade)
-    whose = b"" if identity is None else identity_lines(identity)
+    whose = b""
+    if identity is not None:
+        key = (identity.org_id, identity.user_id, identity.plan, identity.role)
+        whose = _identity_lines.get(key) or identity_lines(identity)
     lines.append(b"%bx-request-id: %b%b\r\n\r\n" % (forwarded, request_id, whose))
     return b"".join(lines)
 

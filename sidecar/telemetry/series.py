@@ -14,7 +14,7 @@ OTHER: Final = "other"
 class Counts:
     """A counter's series. Past `cap` of them, new ones are counted together under `other`."""
 
-    __slots__ = ("_cap", "_values", "_width")
+    __slots__ = ("_cap", "_width", "by_labels")
 
     def __init__(self, width: int, cap: int, known: tuple[Labels, ...] = ()) -> None:
         """Take `width` labels; `known` series are there from the start, at zero.
@@ -23,38 +23,38 @@ class Counts:
         """
         self._width = width
         self._cap = cap
-        self._values: dict[Labels, int] = dict.fromkeys(known, 0)
+        self.by_labels: dict[Labels, int] = dict.fromkeys(known, 0)
 
     def add(self, labels: Labels, amount: int = 1) -> None:
         """Count `amount` more, which is never negative."""
         try:
-            self._values[labels] += amount
+            self.by_labels[labels] += amount
         except KeyError:
             self._first(labels, amount)
 
     def _first(self, labels: Labels, amount: int) -> None:
-        if len(self._values) >= self._cap:
+        if len(self.by_labels) >= self._cap:
             labels = (OTHER,) * self._width
-        self._values[labels] = self._values.get(labels, 0) + amount
+        self.by_labels[labels] = self.by_labels.get(labels, 0) + amount
 
     def values(self) -> dict[Labels, float]:
         """Copy what was counted."""
-        return dict(self._values)
+        return dict(self.by_labels)
 
 
 class Histogram:
     """Counts of durations in fixed buckets, and their sum. Seconds."""
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
         """Count one duration; a bucket holds what is at most its bound."""
-        self.counts[bisect_left(self._bounds, seconds)] += 1
+        self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
 
