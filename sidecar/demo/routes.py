@@ -63,10 +63,12 @@ def number(request: web.Request, name: str, default: int, *, most: int) -> int:
     return int(text)
 
 
-async def stream(request: web.Request, events: Iterable[bytes], pause: float) -> web.StreamResponse:
-    """Answer with server-sent events, each written by itself, `pause` seconds apart."""
+async def stream(
+    request: web.Request, events: Iterable[bytes], pause: float, *, kind: str = "text/event-stream"
+) -> web.StreamResponse:
+    """Answer with the parts of a stream, each written by itself, `pause` seconds apart."""
     response = web.StreamResponse(headers={"Cache-Control": "no-store"})
-    response.content_type = "text/event-stream"
+    response.content_type = kind
     response.charset = "utf-8"
     await response.prepare(request)
     if request.method == "HEAD":  # the server would send what is written all the same

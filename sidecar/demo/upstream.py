@@ -15,7 +15,7 @@ from uuid import uuid4
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sidecar.demo import dialects, routes
+from sidecar.demo import dialects, gemini, routes
 from sidecar.demo.executions import DEFAULT_KEPT, Execution, ExecutionLog, Progress
 from sidecar.demo.routes import BadInput, ReadBody
 from sidecar.domain.errors import SidecarError, UserError
@@ -101,6 +101,8 @@ class DemoUpstream:
             ("POST", "/api/v1/chat/completions", self._openai),
             ("POST", "/v1/messages", self._anthropic),
             ("POST", "/api/v1/messages", self._anthropic),
+            ("POST", "/{version:v1|v1beta}/models/{model}:generateContent", self._gemini),
+            ("POST", "/{version:v1|v1beta}/models/{model}:streamGenerateContent", self._gemini_stream),
             ("POST", "/api/v1/chat", routes.chat),
             ("POST", "/api/v1/complete", routes.complete),
             ("GET", "/api/v1/stream", self._events),
@@ -194,6 +196,24 @@ class DemoUpstream:
                 request, dialects.anthropic_stream(prompt, uuid4().hex), pause
             )
         return routes.json_answer(dialects.anthropic_message(prompt, uuid4().hex))
+
+    async def _gemini(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
+        try:
+            prompt = gemini.read_gemini_prompt(request.match_info["model"], body.whole)
+        except dialects.UnusableRequest as error:
+            return routes.json_answer(gemini.gemini_error(str(error)), status=400)
+        return routes.json_answer(gemini.gemini_answer(prompt))
+
+    async def _gemini_stream(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
+        pause = self._pause(request)
+        try:
+            prompt = gemini.read_gemini_prompt(request.match_info["model"], body.whole)
+        except dialects.UnusableRequest as error:
+            return routes.json_answer(gemini.gemini_error(str(error)), status=400)
+        events = request.query.get("alt") == "sse"
+        kind = "text/event-stream" if events else "application/json"
+        parts = gemini.gemini_stream(prompt, events=events)
+        return await routes.stream(request, parts, pause, kind=kind)
 
     async def _events(self, request: web.Request, _body: ReadBody) -> web.StreamResponse:
         count = routes.number(request, "n", 5, most=MAX_EVENTS)
