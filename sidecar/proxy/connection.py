@@ -72,10 +72,9 @@ class ServerConnection:
     `taken`: what it had taken at the last look.
     """
 
-    __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel",
-                 "arriving",
-                 "body_full", "deadline", "ended", "exchange", "listener", "moved", "peer", "phase",
-                 "taken", "transport", "trusted", "writing_paused")  # fmt: skip
+    __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel", "arriving",
+                 "body_full", "deadline", "ended", "exchange", "listener", "moved", "peer",
+                 "phase", "taken", "transport", "trusted", "writing_paused")  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
