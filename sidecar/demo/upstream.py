@@ -22,6 +22,7 @@ from sidecar.domain.errors import SidecarError, UserError
 
 KEPT_BODY: Final = 8 * 1024 * 1024  # bytes of a body a handler may look at; the rest is only hashed
 MAX_EVENTS: Final = 10_000
+_GEMINI: Final = "/{version:v1|v1beta}/models/{model}"
 _GRACE: Final = 0.2  # seconds that running handlers get at close
 
 __all__ = ["DemoUpstream", "Execution", "Progress"]
@@ -101,8 +102,8 @@ class DemoUpstream:
             ("POST", "/api/v1/chat/completions", self._openai),
             ("POST", "/v1/messages", self._anthropic),
             ("POST", "/api/v1/messages", self._anthropic),
-            ("POST", "/{version:v1|v1beta}/models/{model}:generateContent", self._gemini),
-            ("POST", "/{version:v1|v1beta}/models/{model}:streamGenerateContent", self._gemini_stream),
+            ("POST", f"{_GEMINI}:generateContent", self._gemini),
+            ("POST", f"{_GEMINI}:streamGenerateContent", self._gemini_stream),
             ("POST", "/api/v1/chat", routes.chat),
             ("POST", "/api/v1/complete", routes.complete),
             ("GET", "/api/v1/stream", self._events),

@@ -73,6 +73,11 @@ def test_unmetered_calls(name: str, method: str, path: str, action: Action) -> N
     assert route(name, method, path).action is action
 
 
+def test_a_batch_is_refused() -> None:
+    """Its up to 50,000 requests are in a file; one unit for all of them would be next to nothing."""
+    assert route("openai", "POST", "/v1/batches").action is Action.DENY
+
+
 @pytest.mark.parametrize("name", ["default", "strict", "shadow"])
 def test_ai_calls_are_metered(name: str) -> None:
     """A POST below the API's path costs one AI call."""
@@ -102,7 +107,7 @@ def test_a_websocket_is_metered(name: str, path: str, upgrade: bytes) -> None:
     assert found.meter is not None
 
 
-@pytest.mark.parametrize("path", ["/chat/completions", "/invocations", "/v2/rerank", "/v1/batches"])
+@pytest.mark.parametrize("path", ["/chat/completions", "/invocations", "/v2/rerank", "/v1/files"])
 def test_every_post_of_an_openai_server_is_metered(path: str) -> None:
     """Compatible servers have ways to a model beside /v1."""
     assert route("openai", "POST", path).meter is not None
@@ -114,6 +119,10 @@ def test_every_post_of_an_openai_server_is_metered(path: str) -> None:
         ("/v1/chat/completions", b'{"n":3}', 3),
         ("/v1/chat/completions", b"{}", 1),
         ("/v1/completions", b'{"n":16}', 16),
+        ("/v1/completions", b'{"n":2,"prompt":["a","b","c"]}', 6),
+        ("/v1/completions", b'{"n":null,"prompt":"a"}', 1),
+        ("/v1/embeddings", b'{"input":["a","b","c"]}', 3),
+        ("/v1/embeddings", b'{"input":"a"}', 1),
         ("/v1/responses", b'{"model":"gpt-big"}', 5),
         ("/v1/responses", b'{"model":"gpt-new"}', 1),
         ("/v1/images/generations", b'{"n":10}', 10),
