@@ -74,7 +74,7 @@ def test_unmetered_calls(name: str, method: str, path: str, action: Action) -> N
 
 
 def test_a_batch_is_refused() -> None:
-    """Its up to 50,000 requests are in a file; one unit for all of them would be next to nothing."""
+    """Its up to 50,000 requests are in a file; one unit for all is nearly free."""
     assert route("openai", "POST", "/v1/batches").action is Action.DENY
 
 
