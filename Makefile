@@ -25,7 +25,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,10 @@ bench: ## measure beside Envoy, nginx and others, into docs/performance (BENCH="
 	@.ci/bench-peers .venv-compiled/bin/python
 	@echo "Running the benchmarks of tests/bench; other load on this machine spoils them."
 	.venv-compiled/bin/python -m tests.bench $(BENCH)
+
+bench-guard: $(VENV)/.dev ## compare the instructions of a call with the merge base's (BASE=commit); fails at +3 % (Linux)
+	@.ci/install-programs valgrind nginx
+	$(VENV)/bin/python -m tests.bench.guard $(BASE)
 
 dashboards: $(VENV)/.dev ## write helm/dashboards/*.json from tools/dashboards
 	$(VENV)/bin/python -m tools.dashboards

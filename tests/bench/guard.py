@@ -1,0 +1,130 @@
+"""A guard against decay: the instructions of 1,000 calls, of this commit and of its merge base.
+
+`python -m tests.bench.guard [BASE]` runs both under callgrind in turns, and fails where a kind of
+call takes over 3 % more instructions than before. Instructions are counted and not time: they are
+the same beside other work on the machine, but for the timers that fall between the calls, which is
+why the least of three runs counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from tests.bench import peers, stubs
+from tests.bench.processes import SYSTEM_CORE, free_port, running
+from tests.bench.work import KEY, PATH, Work, make_work
+
+CALLS: Final = 1000
+WARM: Final = 300
+ROUNDS: Final = 3
+MOST: Final = 1.03
+KINDS: Final = ("exact", "unmetered")
+ROOT: Final = Path(__file__).parents[2]
+
+
+def git(*arguments: str) -> bytes:
+    """Run git here and return what it prints."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
+
+
+def base_of_head() -> str:
+    """Return the commit to compare with: the merge base with the origin, else the parent."""
+    head = git("rev-parse", "HEAD").decode().strip()
+    with contextlib.suppress(subprocess.CalledProcessError):
+        base = git("merge-base", "HEAD", "origin/HEAD").decode().strip()
+        if base != head:
+            return base
+    return git("rev-parse", "HEAD~1").decode().strip()
+
+
+def call(client: socket.socket, request: bytes) -> None:
+    """Make one call and read its whole answer."""
+    client.sendall(request)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    if not head.startswith(b"HTTP/1.1 200 ") or length is None:
+        raise RuntimeError(f"the call was not answered with 200 and a length: {head[:300]!r}")
+    while len(body) < int(length[1]):
+        body += client.recv(65536)
+
+
+def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, folder: Path) -> int:
+    """Count the instructions of CALLS calls of a kind, by the package in `sources`."""
+    policy, counted, port = folder / "policy.yaml", folder / "callgrind.out", free_port()
+    policy.write_text(peers.policy(kind))
+    command: list[str | Path] = [
+        "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
+        f"--callgrind-out-file={counted}", sys.executable, "-m", "sidecar", "run",
+        "--policy", policy, "--upstream", behind.upstream_url, "--host", "127.0.0.1",
+        "--port", str(port), "--admin", "127.0.0.1:0", "--platform-url", behind.platform_url,
+        "--auth-url", behind.platform_url, "--log-level", "error",
+    ]  # fmt: skip
+    environment = {
+        "PLATFORM_INTERNAL_KEY": KEY,
+        "PYTHONPATH": str(sources),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONHASHSEED": "0",
+    }
+    fields = "".join(f"{name}: {value}\r\n" for name, value in work.fields.items())
+    head = f"POST {PATH} HTTP/1.1\r\n{fields}Content-Length: {len(work.body)}\r\n\r\n"
+    request = head.encode() + work.body
+    log = folder / "sidecar.log"
+    with (
+        running(command, core=SYSTEM_CORE, port=port, log=log, env=environment) as process,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as client,
+    ):
+        for _ in range(WARM):
+            call(client, request)
+        _count(process.pid, "on")
+        for _ in range(CALLS):
+            call(client, request)
+        _count(process.pid, "off")
+    found = re.search(r"^totals: (\d+)", counted.read_text(), re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"callgrind counted nothing: {log.read_text()[-500:]}")
+    return int(found[1])
+
+
+def _count(pid: int, state: str) -> None:
+    subprocess.run(["callgrind_control", "-i", state, str(pid)], check=True, capture_output=True)
+
+
+def main() -> int:
+    """Compare, print a line for each kind of call, and return 1 where one has grown too much."""
+    base = sys.argv[1] if len(sys.argv) > 1 else base_of_head()
+    grown = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with tarfile.open(fileobj=BytesIO(git("archive", base, "sidecar"))) as archive:
+            archive.extractall(folder / "base", filter="data")
+        behind = stubs.reserve()
+        work = make_work(behind.platform_url)
+        with stubs.started(behind, work, folder):
+            for kind in KINDS:
+                before, now = [], []
+                for _ in range(ROUNDS):
+                    before.append(instructions(folder / "base", kind, work, behind, folder))
+                    now.append(instructions(ROOT, kind, work, behind, folder))
+                ratio = min(now) / min(before)
+                grown = grown or ratio > MOST
+                print(
+                    f"{kind}: {min(now) / CALLS:,.0f} instructions a call,"
+                    f" {min(before) / CALLS:,.0f} at {base[:10]}: {ratio:.3f}, at most {MOST}"
+                )
+    return int(grown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
