@@ -70,6 +70,7 @@ NO_LIMITS: Final = {
         "policy.store._USUAL_SWITCH_SECONDS", "policy.content_coding._WORK",
         "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
         "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
+        "admission.cost.BYTES_PER_TOKEN",
     ),
     "a least length, of the operator's own secrets": (
         "identity.session_secret._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",

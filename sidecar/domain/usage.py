@@ -126,3 +126,17 @@ class Usage:
     model: str | None
     text_bytes: int
     missing: MissingCause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a call will be settled, fixed before it runs.
+
+    `hold`: units beyond the deposit that it may cost at most, 0 without a hold. `forgive`: what the
+    quota does not cover has no consequence.
+    """
+
+    rule: UsageRule
+    estimate: Estimate
+    hold: int
+    forgive: bool

@@ -18,6 +18,7 @@ from sidecar.domain.choices import (
 from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import IdentitySource
 from sidecar.domain.model import Headers
+from sidecar.domain.usage import UsageRule
 from sidecar.policy.amounts import AmountRule
 from sidecar.policy.effects import Effect, Rank
 from sidecar.policy.paths import UnsafePath
@@ -45,7 +46,10 @@ class FailOpenBudget:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """How a route is metered. `platform_timeout` in seconds, `body_limit` in bytes."""
+    """How a route is metered. `platform_timeout` in seconds, `body_limit` in bytes.
+
+    With `usage`, the amount is a deposit on what the answer says that the call has cost.
+    """
 
     resource: str
     amount: AmountRule
@@ -59,6 +63,7 @@ class Meter:
     enforcement: Enforcement
     deny_status: int
     body_limit: int
+    usage: UsageRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from sidecar.domain.cors import parse_origin_pattern
 from sidecar.policy.amounts import MAX_UNITS
 from sidecar.policy.durations import PATTERN, parse_duration
+from sidecar.policy.exact_numbers import parse_exact
 from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.patterns import parse_pattern
+
+LENIENT: Final = Field(strict=False)  # strict mode would ask for the enum's own instances
+
+
+class Spec(BaseModel):
+    """A mapping of the file: no unknown keys, no coercion between types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
 
 DENY_STATUSES: Final = (400, 402, 403, 404, 409, 422, 423, 429, 451, 503, 507)
 """Statuses that a refusal may have: those that ask nothing more of the answer than a body."""
@@ -77,6 +95,10 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": PATTERN}, {"type": "number"}]}),
 ]
+ExactNumber = Annotated[
+    Decimal, BeforeValidator(parse_exact), WithJsonSchema({"type": "number", "minimum": 0})
+]
+"""A number of 0 or more, with the digits that the file has."""
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 DenyStatus = Annotated[
     int, AfterValidator(_status), WithJsonSchema({"type": "integer", "enum": list(DENY_STATUSES)})

@@ -39,6 +39,8 @@ from sidecar.policy.schema import (
     RouteSpec,
 )
 from sidecar.policy.source import Document, read_document
+from sidecar.policy.usage_rules import usage_rule
+from sidecar.policy.usage_schema import UsageSpec
 from sidecar.policy.wording import describe
 
 
@@ -149,19 +151,20 @@ def _route(route: RouteSpec, defaults: DefaultsSpec) -> Route:
     if route.meter is None:
         return Route(route.name, None, route.action, route.errors or defaults.errors)
     charging = _inherit(route.meter, defaults)
-    return Route(route.name, _meter(charging), None, charging.errors)
+    meter = _meter(charging, route.meter.usage)
+    return Route(route.name, meter, None, charging.errors)
 
 
 def _inherit(meter: MeterSpec, defaults: DefaultsSpec) -> ChargingSpec:
     """Return the meter with what it leaves out taken from the defaults, the budget's parts too."""
-    own = {name: getattr(meter, name) for name in meter.model_fields_set}
+    own = {name: getattr(meter, name) for name in meter.model_fields_set - {"usage"}}
     if isinstance(budget := own.get("fail_open_budget"), BudgetSpec):
         parts = {name: getattr(budget, name) for name in budget.model_fields_set}
         own["fail_open_budget"] = defaults.fail_open_budget.model_copy(update=parts)
     return defaults.model_copy(update=own)
 
 
-def _meter(charging: ChargingSpec) -> Meter:
+def _meter(charging: ChargingSpec, usage: UsageSpec | None) -> Meter:
     budget = charging.fail_open_budget
     return Meter(
         resource=charging.resource.value,
@@ -176,6 +179,7 @@ def _meter(charging: ChargingSpec) -> Meter:
         enforcement=charging.enforcement,
         deny_status=charging.deny_status,
         body_limit=charging.body_limit,
+        usage=None if usage is None else usage_rule(usage),
     )
 
 

@@ -14,6 +14,7 @@ from sidecar.policy.matcher import PathIndex
 from sidecar.policy.patterns import parse_pattern
 from sidecar.policy.routing import Match
 from sidecar.policy.source import Document, Where
+from sidecar.policy.usage_rules import check_usage
 
 PLATFORM_COOKIE = "bb_session"
 """The platform's own cookie: never read (contract, The access token)."""
@@ -115,7 +116,10 @@ def _check_route(document: Document, where: Where, route: dict[str, object]) -> 
 
 
 def _check_charging(document: Document, where: Where, charging: object) -> None:
-    if not isinstance(charging, dict) or not isinstance(charging.get("amount"), dict):
+    if not isinstance(charging, dict):
+        return
+    check_usage(document, where, charging)
+    if not isinstance(charging.get("amount"), dict):
         return
     where = (*where, "amount")
     _check_amount(document, where, charging["amount"])

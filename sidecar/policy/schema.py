@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from sidecar.domain.choices import (
@@ -25,6 +25,7 @@ from sidecar.domain.choices import (
 )
 from sidecar.domain.model import Resource
 from sidecar.policy.fields import (
+    LENIENT,
     CookieName,
     DenyStatus,
     Duration,
@@ -39,19 +40,13 @@ from sidecar.policy.fields import (
     PolicySlug,
     PricedName,
     RouteName,
+    Spec,
     Units,
 )
-
-_LENIENT = Field(strict=False)  # strict mode would ask for the enum's own instances
+from sidecar.policy.usage_schema import UsageSpec
 
 VERSION = 1
 """The only version of the format so far."""
-
-
-class Spec(BaseModel):
-    """A mapping of the file: no unknown keys, no coercion between types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def _exactly_one(*keys: str) -> dict[str, Any]:
@@ -157,22 +152,22 @@ class BudgetSpec(Spec):
 class ChargingSpec(Spec):
     """How calls are metered."""
 
-    resource: Annotated[Resource, _LENIENT] = Field(
+    resource: Annotated[Resource, LENIENT] = Field(
         default=Resource.AI_CALLS, description="What is counted at the platform."
     )
     amount: AmountSpec = Field(
         default=1, description="What a call costs: a constant, or read from the call."
     )
-    accuracy: Annotated[Accuracy, _LENIENT] = Field(
+    accuracy: Annotated[Accuracy, LENIENT] = Field(
         default=Accuracy.EXACT,
         description="`exact`: the platform is asked about every call before the product runs. "
         "`lease`: units are taken ahead of the calls, never more than the limit.",
     )
-    on_over_quota: Annotated[OnOverQuota, _LENIENT] = Field(
+    on_over_quota: Annotated[OnOverQuota, LENIENT] = Field(
         default=OnOverQuota.DENY,
         description="`deny`: refused. `allow`: let through, counted here and marked.",
     )
-    on_platform_error: Annotated[OnPlatformError, _LENIENT] = Field(
+    on_platform_error: Annotated[OnPlatformError, LENIENT] = Field(
         default=OnPlatformError.FAIL_OPEN,
         description="When the platform gives no answer to trust: `fail_open` lets through within "
         "`fail_open_budget`, `fail_closed` refuses (503), `last_known` decides by its last answer.",
@@ -183,21 +178,21 @@ class ChargingSpec(Spec):
     platform_timeout: Annotated[Duration, Field(ge=0.001, le=60)] = Field(
         default=0.25, description="How long a call may wait for the platform, a retry included."
     )
-    refund: Annotated[Refund, _LENIENT] = Field(
+    refund: Annotated[Refund, LENIENT] = Field(
         default=Refund.UNREACHED,
         description="Which attempts give their units back as a credit: `never`, `unreached` (no "
         "byte reached the product), `failed` (also its 5xx).",
     )
-    replay: Annotated[OnReplay, _LENIENT] = Field(
+    replay: Annotated[OnReplay, LENIENT] = Field(
         default=OnReplay.CHARGE,
         description="A request ID seen again after it succeeded: `charge` it again, or `reject` "
         "it (409).",
     )
-    enforcement: Annotated[Enforcement, _LENIENT] = Field(
+    enforcement: Annotated[Enforcement, LENIENT] = Field(
         default=Enforcement.ENFORCE,
         description="`shadow`: decide and count, mark what would be refused, let it through.",
     )
-    errors: Annotated[ErrorFormat, _LENIENT] = Field(
+    errors: Annotated[ErrorFormat, LENIENT] = Field(
         default=ErrorFormat.PROBLEM,
         description="Body of a refusal: `problem` (RFC 9457), or the error object of the OpenAI "
         "or Anthropic API, so that their SDKs raise their own errors.",
@@ -224,6 +219,12 @@ class MeterSpec(ChargingSpec):
     """How this route is metered; what is left out is as in `defaults`."""
 
     model_config = ConfigDict(json_schema_extra=_inherited)
+
+    usage: UsageSpec | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Settle each call by what its answer says that it has used; `amount` is then "
+        "a deposit. Left out: a call costs its amount.",
+    )
 
 
 class MatchSpec(Spec):
@@ -253,10 +254,10 @@ class RouteSpec(Spec):
     meter: MeterSpec | SkipJsonSchema[None] = Field(
         default=None, description="Meter these calls. `{}` takes every default."
     )
-    action: Annotated[Action, _LENIENT] | SkipJsonSchema[None] = Field(
+    action: Annotated[Action, LENIENT] | SkipJsonSchema[None] = Field(
         default=None, description="Do not meter: `allow` (free) or `deny` (403)."
     )
-    errors: Annotated[ErrorFormat, _LENIENT] | SkipJsonSchema[None] = Field(
+    errors: Annotated[ErrorFormat, LENIENT] | SkipJsonSchema[None] = Field(
         default=None, description="Body of a refusal of a route with an `action`."
     )
 
@@ -305,7 +306,7 @@ class PolicySpec(Spec):
     routes: Annotated[list[RouteSpec], Field(min_length=1)] = Field(
         description="The routes, in order: the first that matches decides."
     )
-    unmatched: Annotated[Action, _LENIENT] = Field(
+    unmatched: Annotated[Action, LENIENT] = Field(
         default=Action.DENY, description="What happens to a call that no route matches."
     )
     notices: NoticesSpec | SkipJsonSchema[None] = Field(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import yaml
 
@@ -35,6 +35,18 @@ _NOT_TEXT: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00
 
 Position = tuple[int, int]
 """Line and column, from 1."""
+
+
+class WrittenNumber(float):
+    """A number with a point or an exponent, which keeps the digits of the file in `text`."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read a number; ValueError where it is none."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
 
 
 @dataclass(slots=True)
@@ -253,7 +265,7 @@ class _Builder:
         if _INT.fullmatch(text):
             return int(text)
         if _FLOAT.fullmatch(text):
-            return float(text)
+            return WrittenNumber(text)
         return text
 
 

@@ -16,6 +16,7 @@ from sidecar.policy.amounts import (
 )
 from sidecar.policy.compiled import Meter, Policy, Route
 from sidecar.policy.routing import Match
+from sidecar.policy.usage_view import usage_as_value
 
 
 def as_dict(policy: Policy) -> dict[str, object]:
@@ -117,4 +118,5 @@ def _meter(meter: Meter) -> dict[str, object]:
         "enforcement": meter.enforcement.value,
         "deny_status": meter.deny_status,
         "body_limit": meter.body_limit,
+        "usage": None if meter.usage is None else usage_as_value(meter.usage),
     }

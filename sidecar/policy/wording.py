@@ -24,6 +24,15 @@ from sidecar.policy.schema import (
     RouteSpec,
 )
 from sidecar.policy.source import Where
+from sidecar.policy.usage_schema import (
+    IN_BODY,
+    IN_HEAD,
+    HeaderUsageSpec,
+    HoldSpec,
+    JsonUsageSpec,
+    UsageSpec,
+    WeightsSpec,
+)
 
 _MODELS: Final[dict[str, type[BaseModel]]] = {
     "identity": IdentitySpec,
@@ -36,6 +45,11 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     FROM_JSON: JsonAmountSpec,
     "times": FactorSpec,
     FROM_HEADER: HeaderAmountSpec,
+    "usage": UsageSpec,
+    "weights": WeightsSpec,
+    "hold": HoldSpec,
+    IN_BODY: JsonUsageSpec,
+    IN_HEAD: HeaderUsageSpec,
 }
 """The mapping that a part of an error's location means."""
 

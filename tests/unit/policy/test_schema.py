@@ -12,13 +12,13 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from sidecar.policy import schema
+from sidecar.policy import schema, usage_schema
 
 ROOT: Final = Path(__file__).parents[3]
 POLICIES: Final = sorted((ROOT / "policies").glob("*.yaml"))
 SPECS: Final = [
     value
-    for value in vars(schema).values()
+    for value in (vars(schema) | vars(usage_schema)).values()
     if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel
 ]
 

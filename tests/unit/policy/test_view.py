@@ -55,6 +55,7 @@ def test_defaults_are_written_out(shown: dict[str, Any]) -> None:
             "enforcement": "enforce",
             "deny_status": 429,
             "body_limit": 1048576,
+            "usage": None,
         },
     }
 

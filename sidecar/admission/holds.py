@@ -1,0 +1,198 @@
+"""The hold book: units that calls under way may still cost, kept free of other calls.
+
+A hold is taken in the synchronous step in which its call is decided, so that of many calls at once
+none counts on units that another has announced. It shrinks to what is owed when the cost is known,
+and ends when the platform has counted or refused that: at rest the book is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from sidecar.admission.moment import Slot
+from sidecar.admission.steps import step
+
+
+class HoldState(Enum):
+    """Where a call's hold stands."""
+
+    ABSENT = auto()
+    TAKEN = auto()  # the call is being decided; its deposit may not be counted yet
+    RUNNING = auto()  # the call was admitted
+    OWED = auto()  # the cost is known, and what is owed is being consumed
+    WAITING = auto()  # what is owed waits in the journal for an answer
+
+
+class HoldEvent(Enum):
+    """What can happen to a hold: every way in which a call can end is one."""
+
+    TAKE = auto()
+    ADMIT = auto()
+    REFUSE = auto()  # the call was denied
+    ABANDON = auto()  # its client left, or its decision failed
+    COVER = auto()  # the deposit, a credit or a lease covers the cost, or the call is refunded
+    OWE = auto()
+    LESSEN = auto()  # the platform refused, and less is asked for
+    WAIT = auto()  # no answer
+    COUNT = auto()
+    OVERRUN = auto()  # refused, and nothing more is asked for
+    GIVE_UP = auto()  # the journal dropped it
+    RESTORE = auto()  # owed by a call of a process that has ended
+
+
+STEPS: Final = {
+    (HoldState.ABSENT, HoldEvent.TAKE): HoldState.TAKEN,
+    (HoldState.ABSENT, HoldEvent.RESTORE): HoldState.WAITING,
+    (HoldState.TAKEN, HoldEvent.ADMIT): HoldState.RUNNING,
+    (HoldState.TAKEN, HoldEvent.REFUSE): HoldState.ABSENT,
+    (HoldState.TAKEN, HoldEvent.ABANDON): HoldState.ABSENT,
+    (HoldState.RUNNING, HoldEvent.COVER): HoldState.ABSENT,
+    (HoldState.RUNNING, HoldEvent.OWE): HoldState.OWED,
+    (HoldState.OWED, HoldEvent.COUNT): HoldState.ABSENT,
+    (HoldState.OWED, HoldEvent.LESSEN): HoldState.OWED,
+    (HoldState.OWED, HoldEvent.OVERRUN): HoldState.ABSENT,
+    (HoldState.OWED, HoldEvent.WAIT): HoldState.WAITING,
+    (HoldState.WAITING, HoldEvent.COUNT): HoldState.ABSENT,
+    (HoldState.WAITING, HoldEvent.LESSEN): HoldState.WAITING,
+    (HoldState.WAITING, HoldEvent.OVERRUN): HoldState.ABSENT,
+    (HoldState.WAITING, HoldEvent.WAIT): HoldState.WAITING,
+    (HoldState.WAITING, HoldEvent.GIVE_UP): HoldState.ABSENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Units of one org's resource that are spoken for.
+
+    `deciding`: of calls that are being decided, their deposits included. `admitted`: of calls that
+    were. `waiting`: the part of `admitted` that waits for the platform's answer.
+    """
+
+    deciding: int
+    admitted: int
+    waiting: int
+
+    @property
+    def units(self) -> int:
+        """All of them."""
+        return self.deciding + self.admitted
+
+
+NOTHING_HELD: Final = Held(0, 0, 0)
+
+
+class _Hold:
+    __slots__ = ("slot", "state", "units")
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.state = HoldState.ABSENT
+        self.units = 0
+
+
+class _Sums:
+    __slots__ = ("admitted", "deciding", "holds", "waiting")
+
+    def __init__(self) -> None:
+        self.holds = 0
+        self.deciding = 0
+        self.admitted = 0
+        self.waiting = 0
+
+    def add(self, state: HoldState, units: int) -> None:
+        if state is HoldState.TAKEN:
+            self.deciding += units
+            return
+        self.admitted += units
+        if state is HoldState.WAITING:
+            self.waiting += units
+
+
+class HoldBook:
+    """Holds by the key of their call, with a sum for each org and resource.
+
+    Changes only synchronously. Bounded by the calls under way, and by the journal.
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self._holds: dict[str, _Hold] = {}
+        self._sums: dict[Slot, _Sums] = {}
+
+    def __len__(self) -> int:
+        """Count the holds."""
+        return len(self._holds)
+
+    def held(self, slot: Slot) -> Held:
+        """Say what is spoken for of a slot."""
+        sums = self._sums.get(slot)
+        if sums is None:
+            return NOTHING_HELD
+        return Held(sums.deciding, sums.admitted, sums.waiting)
+
+    def state(self, call: str) -> HoldState:
+        """Say where the hold of a call stands."""
+        hold = self._holds.get(call)
+        return HoldState.ABSENT if hold is None else hold.state
+
+    def by_resource(self) -> Iterator[tuple[str, int]]:
+        """Go through the units of each slot, with its resource."""
+        for slot, sums in self._sums.items():
+            yield slot[1], sums.deciding + sums.admitted
+
+    def take(self, call: str, slot: Slot, units: int, *, deposit: int) -> None:
+        """Hold `units` for a call that is being decided, and its deposit until it is admitted."""
+        self._move(call, slot, HoldEvent.TAKE, units + deposit)
+
+    def admit(self, call: str, units: int) -> None:
+        """Hold `units` while the call runs: the platform has counted its deposit."""
+        self._change(call, HoldEvent.ADMIT, units)
+
+    def owe(self, call: str, units: int) -> None:
+        """Hold what the call owes, until the platform has counted or refused it."""
+        self._change(call, HoldEvent.OWE, units)
+
+    def lessen(self, call: str, units: int) -> None:
+        """Hold less: the platform refused, and is asked for `units`."""
+        self._change(call, HoldEvent.LESSEN, units)
+
+    def wait(self, call: str) -> None:
+        """Keep what is owed until the platform answers."""
+        self._change(call, HoldEvent.WAIT, self._holds[call].units)
+
+    def restore(self, call: str, slot: Slot, units: int) -> None:
+        """Hold what an earlier process owed."""
+        self._move(call, slot, HoldEvent.RESTORE, units)
+
+    def end(self, call: str, event: HoldEvent) -> None:
+        """End a hold, by one of the events that do."""
+        self._change(call, event, 0)
+
+    def _change(self, call: str, event: HoldEvent, units: int) -> None:
+        hold = self._holds.get(call)
+        self._move(call, ("", "") if hold is None else hold.slot, event, units)
+
+    def _move(self, call: str, slot: Slot, event: HoldEvent, units: int) -> None:
+        hold = self._holds.get(call)
+        before = HoldState.ABSENT if hold is None else hold.state
+        after = step(STEPS, before, event)
+        sums = self._sums.get(slot)
+        if sums is None:
+            sums = self._sums[slot] = _Sums()
+        if hold is None:
+            hold = self._holds[call] = _Hold(slot)
+            sums.holds += 1
+        else:
+            sums.add(before, -hold.units)
+        hold.state = after
+        hold.units = units
+        if after is not HoldState.ABSENT:
+            sums.add(after, units)
+            return
+        del self._holds[call]
+        sums.holds -= 1
+        if not sums.holds:
+            del self._sums[slot]

@@ -1,0 +1,94 @@
+"""The hold book under any order of events: its sums are those of a plain model, and 0 at rest."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from sidecar.admission.holds import STEPS, Held, HoldBook, HoldEvent, HoldState
+
+SLOTS = [("org_a", "ai_calls"), ("org_a", "seats"), ("org_b", "ai_calls")]
+UNITS = st.integers(0, 50)
+ENDS = sorted(
+    {event for (_, event), after in STEPS.items() if after is HoldState.ABSENT},
+    key=lambda event: event.name,
+)
+
+
+class Holds(RuleBasedStateMachine):
+    """Calls of two orgs; the model is a list of what each holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = HoldBook()
+        self.calls: dict[str, tuple[tuple[str, str], HoldState, int]] = {}
+        self.serial = 0
+
+    def _new(self) -> str:
+        self.serial += 1
+        return f"call {self.serial}"
+
+    @rule(slot=st.sampled_from(SLOTS), units=UNITS, deposit=st.integers(1, 5))
+    def take(self, slot: tuple[str, str], units: int, deposit: int) -> None:
+        call = self._new()
+        self.book.take(call, slot, units, deposit=deposit)
+        self.calls[call] = (slot, HoldState.TAKEN, units + deposit)
+
+    @rule(slot=st.sampled_from(SLOTS), units=UNITS)
+    def restore(self, slot: tuple[str, str], units: int) -> None:
+        call = self._new()
+        self.book.restore(call, slot, units)
+        self.calls[call] = (slot, HoldState.WAITING, units)
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data(), units=UNITS)
+    def proceed(self, data: st.DataObject, units: int) -> None:
+        call = data.draw(st.sampled_from(sorted(self.calls)))
+        slot, state, before = self.calls[call]
+        event = data.draw(st.sampled_from([e for s, e in STEPS if s is state]))
+        after = STEPS[state, event]
+        match event:
+            case HoldEvent.ADMIT:
+                self.book.admit(call, units)
+            case HoldEvent.OWE:
+                self.book.owe(call, units)
+            case HoldEvent.LESSEN:
+                self.book.lessen(call, units)
+            case HoldEvent.WAIT:
+                units = before
+                self.book.wait(call)
+            case _:
+                assert event in ENDS
+                self.book.end(call, event)
+        if after is HoldState.ABSENT:
+            del self.calls[call]
+        else:
+            self.calls[call] = (slot, after, units)
+
+    @invariant()
+    def sums_are_those_of_the_model(self) -> None:
+        for slot in SLOTS:
+            of = [(state, units) for s, state, units in self.calls.values() if s == slot]
+            assert self.book.held(slot) == Held(
+                sum(units for state, units in of if state is HoldState.TAKEN),
+                sum(units for state, units in of if state is not HoldState.TAKEN),
+                sum(units for state, units in of if state is HoldState.WAITING),
+            )
+        assert len(self.book) == len(self.calls)
+
+    def teardown(self) -> None:
+        for call, (_, state, _) in self.calls.items():
+            while state is not HoldState.ABSENT:
+                ways = [e for s, e in STEPS if s is state and e in ENDS]
+                if ways:
+                    self.book.end(call, ways[0])
+                    break
+                self.book.owe(call, 1)
+                state = self.book.state(call)  # noqa: PLW2901
+        assert len(self.book) == 0
+        assert list(self.book.by_resource()) == []
+
+
+TestHolds = Holds.TestCase
+TestHolds.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
