@@ -27,6 +27,7 @@ _LONGEST_HEADER: Final = 160
 
 _BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/=_-]|\\[nr/])*+")
 _DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
+_MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
 _MODEL: Final = JsonPointer("/model", ("model",))
 
 
@@ -124,6 +125,12 @@ class RequestText:
         if text:
             self._total += 0 if text.startswith(b":") else self._closed
             self._closed = 0
+
+
+def model_in_path(path: bytes) -> str | None:
+    """Return the model that a call of Gemini names in its path: `/v1beta/models/NAME:METHOD`."""
+    found = _MODEL_IN_PATH.search(path)
+    return None if found is None else found[1].decode()
 
 
 def _first_count(values: tuple[PointerResult, ...]) -> int | None:
