@@ -63,7 +63,7 @@ EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings"})
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
 
-PURE: Final = frozenset({"domain", "answers"})
+PURE: Final = frozenset({"domain", "answers", "usage"})
 IMPURE_FILES: Final = frozenset({"domain/stalls.py", "domain/turns.py"})  # they look at a clock
 IMPURE_MODULES: Final = frozenset(
     {"aiohttp", "asyncio", "logging", "os", "socket", "sqlite3", "time", "uvloop"}

@@ -58,6 +58,9 @@ NO_LIMITS: Final = {
         "policy.json_reader._CLOSE_OBJECT", "policy.json_reader._QUOTE",
         "policy.json_text._LONGEST_CUT",
         "admin.listening._PRIVATE",
+        "usage.decoding._DEFLATE_METHOD", "usage.elements._IN_ARRAY", "usage.elements._QUOTE",
+        "usage.estimate._LONGEST_HEADER", "usage.formats.openai._HEAD",
+        "usage.usage_chunk._NEW_LINE",
     ),
     "a way to reckon": (
         "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
@@ -71,6 +74,7 @@ NO_LIMITS: Final = {
         "policy.json_grammar.NESTED", "policy.json_reader._BYTES",
         "policy.json_reader._STEP", "proxy.inbound._PIECE_WORK",
         "admission.cost.BYTES_PER_TOKEN",
+        "usage.estimate.SHORTEST_BLOB",
     ),
     "a least length, of the operator's own secrets": (
         "identity.session_secret._SHORTEST_SECRET", "telemetry.redaction._SHORTEST_SECRET",

@@ -1,0 +1,147 @@
+"""What a call may cost, read from its body before it is answered. A body is data, never an error.
+
+The text is the strings of the JSON, without their keys. What is not language does not count: data:
+URLs and long base64. That needs no valid JSON, so a body that only the product can read has text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from typing import Final
+
+from sidecar.domain.usage import Estimate, HoldRule
+from sidecar.policy.content_coding import TooLongError, UndecodableError, decoded
+from sidecar.policy.json_pointer import JsonPointer, PointerResult
+from sidecar.policy.json_reader import JsonReader
+from sidecar.policy.json_short import ShortReader
+from sidecar.policy.json_text import Piece, pieces_of
+from sidecar.usage.answer_format import count_of, model_of
+from sidecar.usage.sent_text import plain
+
+SHORTEST_BLOB: Final = 256
+"""Bytes of a string without spaces, all of them base64's, that is taken for no language."""
+
+_LONGEST_HEADER: Final = 160
+"""Bytes of a data: URL before its data."""
+
+_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/=_-]|\\[nr/])*+")
+_DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
+_MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
+_MODEL: Final = JsonPointer("/model", ("model",))
+
+
+class Estimator:
+    """Reads the bodies of a route's calls."""
+
+    def __init__(self, hold: HoldRule | None) -> None:
+        paths = () if hold is None else hold.pointers
+        pointers = [_MODEL, *(_pointer(path) for path in paths)]
+        self._reader = JsonReader(pointers)
+        self._short = ShortReader(pointers)
+
+    def read(self, body: bytes) -> Estimate:
+        """Read a body in one go, where nothing else waits for it."""
+        reading = self.reading(body)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                estimate: Estimate = end.value
+                return estimate
+
+    def reading(
+        self, body: bytes, coding: str = "", limit: int = 1 << 20
+    ) -> Generator[None, None, Estimate]:
+        """Read a body in slices, with a yield between two.
+
+        `coding`: its content coding, "" for none; `limit` bounds it once it is decoded, in bytes.
+        """
+        if not body:
+            return Estimate(0, None, None)
+        text = RequestText()
+        try:
+            for piece in decoded(body, coding, limit) if coding else pieces_of(body):
+                text.feed(piece.data)
+                if not piece.last:
+                    yield
+            found = None if coding else self._short.read(body)
+            if found is None:
+                found = yield from self._reader.read(_pieces(body, coding, limit))
+        except (UndecodableError, TooLongError):
+            return Estimate(text.end(), None, None)
+        return Estimate(text.end(), _first_count(found[1:]), model_of(found[0]))
+
+
+class RequestText:
+    """Counts the bytes of text in a JSON body, piece by piece."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._rest = b""  # the end of the last piece, which the next one completes
+        self._inside = False
+        self._size = 0  # of the string that is open
+        self._fresh = True  # nothing of it was seen yet
+        self._blob = True  # nothing in it is language so far
+        self._closed = 0  # the size of a string that may turn out to be a key
+
+    def feed(self, piece: bytes) -> None:
+        """Count the next piece."""
+        data, hanging = plain(self._rest + piece)
+        self._rest = hanging
+        parts = data.split(b'"')
+        last = len(parts) - 1
+        for at, part in enumerate(parts):
+            if not self._inside:
+                self._between(part)
+                self._inside, self._fresh, self._size, self._blob = at < last, True, 0, True
+            elif at == last and self._fresh and len(part) < _LONGEST_HEADER:
+                self._rest = b'"' + part + hanging  # its header may be cut in two
+                self._inside = False
+            else:
+                self._add(part)
+                if at < last:
+                    self._close()
+
+    def end(self) -> int:
+        """Return the count; a string that has no end counts."""
+        open_size = self._size if self._inside else len(self._rest)
+        return self._total + self._closed + open_size
+
+    def _add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._fresh:
+            part = _DATA_URL.sub(b"", part, count=1)
+            self._fresh = False
+        self._blob = self._blob and _BASE64.fullmatch(part) is not None
+
+    def _close(self) -> None:
+        self._inside = False
+        self._closed = 0 if self._blob and self._size >= SHORTEST_BLOB else self._size
+
+    def _between(self, part: bytes) -> None:
+        """Decide on the last string by what follows it: a colon makes it a key."""
+        text = part.lstrip()
+        if text:
+            self._total += 0 if text.startswith(b":") else self._closed
+            self._closed = 0
+
+
+def model_in_path(path: bytes) -> str | None:
+    """Return the model that a call of Gemini names in its path: `/v1beta/models/NAME:METHOD`."""
+    found = _MODEL_IN_PATH.search(path)
+    return None if found is None else found[1].decode()
+
+
+def _first_count(values: tuple[PointerResult, ...]) -> int | None:
+    """Return the first whole number that is there."""
+    return next((count for count in map(count_of, values) if count is not None), None)
+
+
+def _pieces(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
+    return decoded(body, coding, limit) if coding else pieces_of(body)
+
+
+def _pointer(path: tuple[str, ...]) -> JsonPointer:
+    escaped = (key.replace("~", "~0").replace("/", "~1") for key in path)
+    return JsonPointer("".join(f"/{key}" for key in escaped), path)

@@ -1,0 +1,203 @@
+"""Reads the usage of one answer beside its stream: `feed` what goes to the client, then `end`.
+
+The body is looked at in pieces of a fixed size, whatever parts it comes in: a part costs no more
+than its copy until a piece is full, and what is found depends on the bytes alone.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final, assert_never
+
+from sidecar.domain.model import Headers
+from sidecar.domain.usage import (
+    HeaderUsage,
+    JsonUsage,
+    MissingCause,
+    Usage,
+    UsageFormat,
+    UsageRule,
+)
+from sidecar.policy.content_coding import UndecodableError, coding_of
+from sidecar.usage.answer_format import AnswerFormat
+from sidecar.usage.body import BodyReader
+from sidecar.usage.decoding import AnswerDecoder, TooDenseError
+from sidecar.usage.elements import ElementReader
+from sidecar.usage.events import EventReader, take_document
+from sidecar.usage.formats import FORMATS
+from sidecar.usage.formats.openai import OPENAI
+from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
+from sidecar.usage.sent_text import SentText
+from sidecar.usage.tally import (
+    MAX_NUMBER,
+    AnswerTally,
+    HeadTally,
+    NumberTally,
+    TokenTally,
+)
+
+PIECE: Final = 8 * 1024
+"""Bytes of a body that are looked at together: some thirty events of a stream."""
+
+_NUMBER: Final = re.compile(rb"[0-9]{1,16}(?:\.[0-9]{1,18})?")
+_CHARSET: Final = re.compile(rb"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+_UTF8: Final = frozenset({b"", b"utf-8", b"utf8", b"us-ascii", b"ascii"})
+_EVENT_STREAM: Final = b"text/event-stream"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_OF_EVENTS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+class AnswerReader:
+    """The usage of one answer, as far as it has come."""
+
+    __slots__ = ("_decoder", "_events", "_format", "_given_up", "_pending", "_sent", "_source",
+                 "_tally", "_unread")  # fmt: skip
+
+    def __init__(
+        self,
+        answer_format: AnswerFormat,
+        tally: AnswerTally,
+        *,
+        decoder: AnswerDecoder | None = None,
+        events: bool = False,
+    ) -> None:
+        """Keep what to read with; `events`: the head says that the body is a stream of events."""
+        self._format = answer_format
+        self._tally = tally
+        self._decoder = decoder
+        self._events = events
+        self._pending = bytearray()
+        self._source: EventReader | BodyReader | ElementReader | None = None
+        self._sent: SentText | None = None
+        self._given_up = False
+        self._unread = 0  # bytes that count as text, since no text was found in them
+
+    def give_up(self) -> None:
+        """Look at nothing more of the body."""
+        self._given_up = True
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body, as the client gets it."""
+        if self._given_up:
+            self._unread += len(data)
+            return
+        pending = self._pending
+        pending += data
+        if len(pending) >= PIECE:
+            self._look()
+
+    def end(self, *, whole: bool) -> Usage:
+        """Return what was read; `whole`: the body has ended as its head said."""
+        if self._pending:
+            self._take(bytes(self._pending))
+        self._pending = bytearray()
+        source = self._source
+        if source is not None and (whole or isinstance(source, EventReader)):
+            source.end()
+        self._source = None
+        sent = 0 if self._sent is None else self._sent.total
+        return self._tally.result(sent + self._unread, whole=whole)
+
+    def _look(self) -> None:
+        data = bytes(self._pending)
+        rest = len(data) - len(data) % PIECE
+        for start in range(0, rest, PIECE):
+            self._take(data[start : start + PIECE])
+        self._pending = bytearray(data[rest:])
+
+    def _take(self, piece: bytes) -> None:
+        if self._given_up:
+            self._unread += len(piece)
+            return
+        if self._decoder is None:
+            self._read(piece)
+            return
+        try:
+            for text in self._decoder.decoded(piece):
+                self._read(text)
+        except UndecodableError:
+            self._given_up = self._tally.unreadable = True
+            self._unread += len(piece)
+        except TooDenseError:
+            self._given_up = self._tally.too_large = True
+
+    def _read(self, text: bytes) -> None:
+        sent = self._sent
+        if sent is None:
+            text = text.removeprefix(_BYTE_ORDER_MARK).lstrip()
+            if not text:
+                return
+            sent = self._begin(text)
+        sent.feed(text)
+        if self._source is not None:
+            self._source.feed(text)
+
+    def _begin(self, text: bytes) -> SentText:
+        """Choose how to read the body by its head and its first bytes."""
+        events = self._events or text.startswith(_OF_EVENTS)
+        tally = self._tally
+        if events and isinstance(tally, TokenTally | NumberTally):
+            self._source = EventReader(tally)
+        elif isinstance(tally, TokenTally) and text.startswith(b"["):
+            self._source = ElementReader(tally)
+        elif isinstance(tally, TokenTally | NumberTally):
+            self._source = BodyReader(tally)
+        keys = self._format.event_text(text) if events else self._format.text
+        self._sent = SentText(keys)
+        return self._sent
+
+
+def reader_of(rule: UsageRule, status: int, headers: Headers) -> AnswerReader:
+    """Return the reader of an answer, chosen by its head. `headers`: names in lower case.
+
+    An answer that is not 2xx costs its deposit: nothing is read of it, and nothing is missing.
+    """
+    if not 200 <= status <= 299:  # noqa: PLR2004
+        reader = AnswerReader(OPENAI, HeadTally(None, None))
+        reader.give_up()
+        return reader
+    answer_format, tally = _tally_of(rule, headers)
+    content_type = b"".join(value for name, value in headers if name == b"content-type").lower()
+    events = content_type.startswith(_EVENT_STREAM)
+    charset = _CHARSET.search(content_type)
+    try:
+        coding = coding_of(headers)
+        decoder = AnswerDecoder(coding) if coding else None
+        unread = charset is not None and charset[1] not in _UTF8
+    except UndecodableError:
+        decoder, unread = None, True
+    reader = AnswerReader(answer_format, tally, decoder=decoder, events=events)
+    if unread:
+        tally.unreadable = True
+        reader.give_up()
+    return reader
+
+
+def read_message(message: bytes) -> Usage:
+    """Return the usage of a Realtime session's `response.done` message."""
+    tally = TokenTally(OPENAI_REALTIME)
+    take_document(tally, message)
+    return tally.result(0, whole=True)
+
+
+def _tally_of(rule: UsageRule, headers: Headers) -> tuple[AnswerFormat, AnswerTally]:
+    match rule.format:
+        case UsageFormat():
+            answer_format = FORMATS[rule.format]
+            return answer_format, TokenTally(answer_format)
+        case JsonUsage():
+            return OPENAI, NumberTally(rule.format)
+        case HeaderUsage(name):
+            return OPENAI, _head_tally([value for each, value in headers if each == name])
+    assert_never(rule.format)
+
+
+def _head_tally(values: list[bytes]) -> HeadTally:
+    """Read the one line of the field; two lines are unreadable."""
+    if not values:
+        return HeadTally(None, MissingCause.ABSENT)
+    value = values[0].strip(b" \t")
+    if len(values) > 1 or not _NUMBER.fullmatch(value) or Decimal(value.decode()) > MAX_NUMBER:
+        return HeadTally(None, MissingCause.UNREADABLE)
+    return HeadTally(Decimal(value.decode()), None)
