@@ -170,6 +170,10 @@ def _add_explain(parser: _Parser) -> None:
         "-H", "--header", action="append", default=[], type=typed(header), help="'Name: value'"
     )
     parser.add_argument("-d", "--data", help="the body; @FILE reads a file")
+    parser.add_argument(
+        "--answer", type=Path, metavar="FILE",
+        help="price this answer: a body, or what `curl -i` prints",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_flags(parser, ProductSettings)
 

@@ -57,7 +57,7 @@ EDGES["workers"] = frozenset(
 )
 EDGES["commands"] = frozenset(
     {"admission", "app", "client", "domain", "events", "http1", "identity", "inject", "policy"}
-    | {"settings", "telemetry", "workers"}
+    | {"settings", "telemetry", "usage", "workers"}
 )
 EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings"})
 EDGES["cli"] = frozenset(EDGES)

@@ -18,6 +18,7 @@ from sidecar.admission.findings import (
     price_of,
 )
 from sidecar.admission.idempotency import key_of, scope_of
+from sidecar.commands.answer_price import AnswerPrice, lines_of, price_answer
 from sidecar.commands.prospects import (
     Prospect,
     of_metered,
@@ -96,6 +97,7 @@ class Explanation:
     cost: Cost | None
     key: KeyParts | None
     outcomes: tuple[Prospect, ...]
+    answer: AnswerPrice | None
 
 
 def explain_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -105,6 +107,7 @@ def explain_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int
     body = None if data is None else os.fsencode(data)  # the bytes as they were typed
     if data is not None and data.startswith("@"):
         body = _contents(Path(data[1:]))
+    answer: Path | None = args.answer
     explained = explain_call(
         args.policy,
         method=args.method,
@@ -112,6 +115,7 @@ def explain_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int
         headers=args.header,
         body=body,
         product=given.product,
+        answer=None if answer is None else _contents(answer),
         as_json=args.json,
     )
     sys.stdout.write(f"{explained}\n")
@@ -126,9 +130,10 @@ def explain_call(
     headers: Headers,
     body: bytes | None,
     product: str | None = None,
+    answer: bytes | None = None,
     as_json: bool = False,
 ) -> str:
-    """Explain one call; raises PolicyError, a UserError, for a file that cannot be used.
+    """Explain one call, and price its `answer`; raises a UserError for what cannot be used.
 
     A `body` has its Content-Length, as any client would send it; None is no body. `product`
     overrides the policy's, as it does where the sidecar runs.
@@ -141,11 +146,13 @@ def explain_call(
     given = [value for name, value in headers if name == b"x-request-id"]
     request_id = given[0].decode("latin-1") if len(given) == 1 else _UNKNOWN_ID
     call = Call(method, path, query, headers, request_id, RequestIdOrigin.TRUSTED)
-    explanation = explain(policy, call, body or b"", product or policy.product)
+    explanation = explain(policy, call, body or b"", product or policy.product, answer)
     return json.dumps(asdict(explanation), indent=2) if as_json else render(explanation)
 
 
-def explain(policy: Policy, call: Call, body: bytes, product: str) -> Explanation:
+def explain(
+    policy: Policy, call: Call, body: bytes, product: str, answer: bytes | None = None
+) -> Explanation:
     """Follow a call through the policy; its `query` and `request_id` are part of the key."""
     method, path, headers = call.method, call.path, call.headers
     preflight = policy.preflight_route(method, path, headers, query=call.query)
@@ -180,7 +187,21 @@ def explain(policy: Policy, call: Call, body: bytes, product: str) -> Explanatio
         cost=cost,
         key=key,
         outcomes=outcomes,
+        answer=None if answer is None else _answer_price(found, cost, body, answer),
     )
+
+
+def _answer_price(
+    found: Route | UnsafePath, cost: Cost | None, body: bytes, answer: bytes
+) -> AnswerPrice:
+    meter = None if isinstance(found, UnsafePath) else found.meter
+    if meter is None or meter.usage is None:
+        name = "refused" if isinstance(found, UnsafePath) else f"of the route {found.name}"
+        raise UserError(
+            f"--answer: the call is {name}, whose answers have no price: give its meter `usage`"
+        )
+    deposit = None if cost is None else cost.amount
+    return price_answer(meter.usage, answer, body, 1 if deposit is None else deposit)
 
 
 def _contents(path: Path) -> bytes:
@@ -208,6 +229,8 @@ def render(explanation: Explanation) -> str:
     else:
         lines += [f"route: {explanation.route}", f"caller: {explanation.caller}"]
         lines += _cost_lines(explanation)
+    if explanation.answer is not None:
+        lines += lines_of(explanation.answer)
     lines.append("outcomes")
     lines += [f"  {o.reason} ({o.status or 'upstream'}): {o.when}" for o in explanation.outcomes]
     return "\n".join(lines)
