@@ -39,7 +39,7 @@ _NOT_REACHED: Final = {
 }
 """Why no connection to the platform is had, each with a hint."""
 
-_TOKENS_FAIL: Final = {
+TOKENS_FAIL: Final = {
     IdentityFailure.WRONG_ISSUER: "compare --issuer (SIDECAR_ISSUER) with `iss` of a token",
     IdentityFailure.UNKNOWN_KEY: "check --auth-url: its key set has no key of that `kid`",
     IdentityFailure.KEYS_UNAVAILABLE: "check --auth-url: no key set could be fetched from it yet",
@@ -47,7 +47,7 @@ _TOKENS_FAIL: Final = {
 }
 """Why good tokens may be refused, each with what to check."""
 
-_PRODUCT_FAILS: Final = {
+PRODUCT_FAILS: Final = {
     "connect": "check --upstream, and that the product listens there",
     "tls": "check the product's certificate, its CA (SSL_CERT_FILE), and --upstream",
     "connect_timeout": "check --upstream, and what the network lets through",
@@ -98,7 +98,7 @@ class Observer(Metrics):
     def upstream_failed(self, kind: str, detail: str) -> None:
         """Log each cause; what has been seen of the product is its failure until it answers."""
         super().upstream_failed(kind, detail)
-        hint = _PRODUCT_FAILS.get(kind, "")
+        hint = PRODUCT_FAILS.get(kind, "")
         self.upstream_seen = Seen(asked=True, problem=f"{kind}: {detail}: {hint}")
         _log.warning(
             "upstream_unreachable" if kind in _NO_CONNECTION else "upstream_failed",
@@ -114,7 +114,7 @@ class Observer(Metrics):
     def identity_failed(self, kind: IdentityFailure) -> None:
         """Log what may be a mistake of the setup; bad tokens of callers are only counted."""
         super().identity_failed(kind)
-        hint = _TOKENS_FAIL.get(kind)
+        hint = TOKENS_FAIL.get(kind)
         if hint is not None:
             if self.tokens_seen is not WELL:
                 problem = f"none accepted yet, the last was {kind.value}: {hint}"
