@@ -50,6 +50,7 @@ async def test_sigterm_lets_streams_finish_and_refuses_what_is_new() -> None:
             assert text.count("event: tick") == 8
         assert await s.program.ended() == 0
         assert s.program.events("stopped")[0]["whole"] is True
+        assert [each["requests"] for each in s.program.events("draining")] == [STREAMS]
         assert (s.charges(), s.executions()) == (STREAMS, STREAMS)
 
 
