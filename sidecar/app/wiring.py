@@ -156,7 +156,7 @@ class App:
             orgs=settings.admin.metrics_orgs, attempts=parts.attempts, share=context.share,
         )  # fmt: skip
         status.publish(observer)
-        addresses = {"admin": ""}
+        addresses: dict[str, str] = {}
         if not context.worker:
             admin = AdminServer(status, Exposition(observer.parts))
             await admin.open(settings.admin)

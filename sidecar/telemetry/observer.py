@@ -24,7 +24,8 @@ from sidecar.telemetry.series import Labels
 _log = logging.getLogger("sidecar.events")
 
 _OUR_MISTAKE: Final = {
-    FailureKind.CREDENTIAL_REFUSED: "the platform refuses the key: renew PLATFORM_INTERNAL_KEY",
+    FailureKind.CREDENTIAL_REFUSED: "the platform refuses the key: give the product's own"
+    " bbas_ key (PLATFORM_INTERNAL_KEY, or --key-file)",
     FailureKind.FORBIDDEN: "the platform forbids this product or org: check the registration",
     FailureKind.NOT_FOUND: "the platform does not know the path: check --platform-url",
     FailureKind.UNPROCESSABLE: "the platform does not take the charge: check the policy's resource",
@@ -70,6 +71,9 @@ _NO_CONNECTION: Final = frozenset(
 )
 
 _MISREAD: Final = "check --platform-url, and what answers for the platform on the way"
+
+_KEYS_FAIL: Final = "check --auth-url (AUTH_SERVICE_URL), and what egress is allowed to it"
+"""What to do where the key set cannot be fetched."""
 
 _FETCHED: Final = "ok"
 """The one outcome of a key set fetch that is no failure."""
@@ -147,16 +151,16 @@ class Observer(Metrics):
         if failed.cause == self._cause:
             return
         self._cause = failed.cause
-        unread = failed.kind is FailureKind.MALFORMED
-        _log.warning(
-            "platform_malformed" if unread else "platform_not_reached",
-            extra={
-                "field" if unread else "cause": failed.cause,
-                "detail": failed.detail,
-                "hint": _MISREAD if unread else _NOT_REACHED.get(failed.cause, ""),
-                "repeat_key": failed.cause,
-            },
-        )
+        cause, detail = failed.cause, failed.detail
+        if failed.kind is FailureKind.MALFORMED:
+            extra = {"field": cause, "detail": detail, "hint": _MISREAD, "repeat_key": cause}
+            _log.warning("platform_malformed", extra=extra)
+        else:
+            hint = _NOT_REACHED.get(cause, "")
+            _log.warning(
+                "platform_not_reached",
+                extra={"cause": cause, "detail": detail, "hint": hint, "repeat_key": cause},
+            )
 
     @override
     def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
@@ -204,6 +208,7 @@ class Observer(Metrics):
                     "outcome": str(outcome),
                     "keys": keys,
                     "detail": detail,
+                    "hint": _KEYS_FAIL,
                     "repeat_key": str(outcome),
                 },
             )

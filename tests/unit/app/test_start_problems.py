@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.journal_file import JournalFile
-from sidecar.admission.journal_frames import FILE_HEAD
+from sidecar.admission.journal_records import FILE_HEAD
 from sidecar.app.start_problems import start_problems
 from sidecar.settings.run import add_run_arguments
 from tests.fakes.command_line import policy_file
