@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
@@ -58,30 +59,84 @@ def _says(node: ast.AST) -> TypeGuard[ast.Call]:
     )
 
 
-def _logged() -> Iterator[str]:
-    """Give the event of each line that a sidecar can log."""
+ADDED: dict[str, set[str]] = {
+    "started": {"admin", "metrics"},  # where they listen
+    "fault": {"trace_id"},  # of a request that belongs to a trace
+}
+"""Fields that a line has only at times, which its call does not spell out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An event that a call of the log names, and the fields that are written out there."""
+
+    event: str
+    fields: frozenset[str]
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+
+
+def _extra(call: ast.Call, function: ast.AST) -> ast.Dict | None:
+    """Return the dictionary that a call is given as `extra`, also where it has a name first."""
+    given = next((each.value for each in call.keywords if each.arg == "extra"), None)
+    if isinstance(given, ast.Name):
+        values = [
+            each.value
+            for each in ast.walk(function)
+            if isinstance(each, ast.Assign)
+            and isinstance(each.targets[0], ast.Name)
+            and each.targets[0].id == given.id
+        ]
+        assert len(values) == 1, f"line {call.lineno}: give `extra` one value"
+        given = values[0]
+    assert given is None or isinstance(given, ast.Dict), f"line {call.lineno}: write the fields out"
+    return given
+
+
+def _logged() -> Iterator[Logged]:
+    """Give each line that a sidecar can log."""
     for path in _CODE.rglob("*.py"):
         if path.relative_to(_CODE).parts[0] in _OTHER_PROGRAMS:
             continue
-        calls = (node for node in ast.walk(ast.parse(path.read_text())) if _says(node))
-        for call in calls:
-            yield from (
-                part.value
-                for part in ast.walk(call.args[0])
-                if isinstance(part, ast.Constant) and isinstance(part.value, str)
-            )
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for call in (node for node in ast.walk(function) if _says(node)):
+                extra = _extra(call, function)
+                keys = [] if extra is None else [key for key in extra.keys if key is not None]
+                fields = frozenset(text for key in keys for text in _texts(key)) - {"repeat_key"}
+                for event in _texts(call.args[0]):
+                    yield Logged(event, fields)
 
 
-def test_the_docs_tell_every_event_of_the_log() -> None:
-    """Who finds an event in the log finds it in a table, with what to do; none is made up."""
+def _told() -> list[tuple[str, set[str]]]:
+    """Give event and fields of each row of the tables of events."""
     tables = [
         table
         for page in ("admin.md", "webhooks.md")
         for table in re.findall(
-            r"^\| event \| means .*\n((?:\|.*\n)+)", (_DOCS / page).read_text(), re.MULTILINE
+            r"^\| event \| fields \| means .*\n\|---.*\n((?:\|.*\n)+)",
+            (_DOCS / page).read_text(),
+            re.MULTILINE,
         )
     ]
-    first_cells = [row.split("|")[1] for table in tables for row in table.splitlines()]
-    told = [event for cell in first_cells for event in re.findall(r"`(\w+)`", cell)]
-    assert len(told) == len(set(told))
-    assert set(told) == set(_logged())
+    rows = [row.split("|") for table in tables for row in table.splitlines()]
+    return [
+        (event, set(re.findall(r"`(\w+)`", row[2])))
+        for row in rows
+        for event in re.findall(r"`(\w+)`", row[1])
+    ]
+
+
+def test_the_docs_list_every_event_of_the_log_with_its_fields() -> None:
+    """An event of the log is in a table, with what to do and what it carries; none is made up."""
+    written: dict[str, set[str]] = {}
+    for line in _logged():
+        written.setdefault(line.event, set(ADDED.get(line.event, ()))).update(line.fields)
+    told = _told()
+    assert len(told) == len({event for event, _ in told})
+    assert dict(told) == written

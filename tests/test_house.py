@@ -59,7 +59,7 @@ EDGES["commands"] = frozenset(
     {"admission", "app", "client", "domain", "events", "http1", "identity", "inject", "policy"}
     | {"settings", "telemetry", "usage", "workers"}
 )
-EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings"})
+EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings", "telemetry"})
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
 

@@ -66,7 +66,7 @@ class Status:
         read("journal_damaged_bytes", lambda: self._books.journal.damaged_bytes)
         read("credits_units", lambda: self._figures().credits_units)
         read("lease_units", self._lease_units)
-        read("inflight_requests", lambda: self._gateway.drain.inflight)
+        read("inflight_requests", lambda: self.requests)
         read("open_connections", lambda: self._server.open_connections)
         read("fail_open_budget_spent_ratio", self._budget_spent)
         read("jwks_age_seconds", self._keys_age)
@@ -103,6 +103,11 @@ class Status:
             upstream_seen=self._observer.upstream_seen,
             redis_problem=None if self._attempts is None else self._attempts.problem,
         )
+
+    @property
+    def requests(self) -> int:
+        """How many requests are under way."""
+        return self._gateway.drain.inflight
 
     @property
     def policy_hash(self) -> str:

@@ -19,6 +19,7 @@ from sidecar.admin.state import ReloadReport
 from sidecar.admission.engine import Engine
 from sidecar.app.background import own_task
 from sidecar.app.context import Context
+from sidecar.app.draining import log_draining
 from sidecar.app.engine import open_engine
 from sidecar.app.memory_limit import body_memory
 from sidecar.app.open_files import room_for
@@ -155,7 +156,7 @@ class App:
             orgs=settings.admin.metrics_orgs, attempts=parts.attempts, share=context.share,
         )  # fmt: skip
         status.publish(observer)
-        addresses = {"admin": ""}
+        addresses: dict[str, str] = {}
         if not context.worker:
             admin = AdminServer(status, Exposition(observer.parts))
             await admin.open(settings.admin)
@@ -187,6 +188,8 @@ class App:
         seconds = self._settings.process.drain_seconds if drain_seconds is None else drain_seconds
         whole = True
         if self._server is not None:
+            if not self._context.worker:
+                log_draining(self.status.requests, seconds)
             whole = await self._server.drain(seconds)
         await self._owned.aclose()
         log.info("stopped", extra={"whole": whole})

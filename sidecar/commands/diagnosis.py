@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, ok, warning or failure, with the fix. Pure."""
+"""What the doctor finds: one line each, with its level and the fix. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sidecar.app.startup_warnings import SHARED_IDS
 from sidecar.client import (
     CredentialRefusedError,
     ForbiddenError,
@@ -15,20 +16,25 @@ from sidecar.client import (
     UnreadableAnswerError,
 )
 from sidecar.commands.drift import Drift
+from sidecar.settings.values import Network
 
 LEEWAY_SECONDS = 60.0
 """What tokens' times are given (see docs/identity.md): a clock that is off by more breaks them."""
 
 _SUSPICIOUS_SECONDS = 5.0
 
+_NARROWEST_WIDE = {4: 8, 6: 7}
+"""Prefixes shorter than those of the largest private networks, 10.0.0.0/8 and fc00::/7."""
+
 _NOT_DONE_HERE = frozenset({405, 501, 505})
 """Statuses of a server that knows nothing of the call: hardly the platform."""
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """How bad it is. OK is only what was looked at."""
 
     OK = "ok"
+    NOT_CHECKED = "not checked"
     WARNING = "warning"
     FAILURE = "failure"
 
@@ -48,6 +54,11 @@ def ok(check: str, text: str) -> Diagnosis:
     return Diagnosis(check, Level.OK, text)
 
 
+def not_checked(check: str, why: str, hint: str = "") -> Diagnosis:
+    """Make a line for what could not be looked at; the hint says what that takes."""
+    return Diagnosis(check, Level.NOT_CHECKED, why, hint)
+
+
 def warning(check: str, text: str, hint: str) -> Diagnosis:
     """Make a line that a person should look at."""
     return Diagnosis(check, Level.WARNING, text, hint)
@@ -59,7 +70,7 @@ def failure(check: str, text: str, hint: str) -> Diagnosis:
 
 
 def worst(findings: Iterable[Diagnosis]) -> Level:
-    """Return the worst level there is."""
+    """Return the worst level there is; what was not checked is no fault."""
     levels = {finding.level for finding in findings}
     for level in (Level.FAILURE, Level.WARNING):
         if level in levels:
@@ -135,17 +146,43 @@ def of_internal_key(error: PlatformError | None, stranger: PlatformError | None)
     return ok("bbas_ key", "accepted")
 
 
-def of_product(error: PlatformError | None, product: str) -> Diagnosis:
-    """Judge the answer to a consume for an org that cannot be, in the policy's product's name."""
+def of_product(
+    error: PlatformError | None, stranger: PlatformError | None, product: str
+) -> Diagnosis:
+    """Judge the answer to a consume for an org that cannot be, in the policy's product's name.
+
+    `stranger` is the answer to the same for a product that cannot be: where the two are alike the
+    platform did not look at the product.
+    """
     if isinstance(error, ForbiddenError):
         hint = "fix `product` in the policy (or --product), or take that product's key"
         return failure("product", f"the key is not of {product!r}: {error.detail}", hint)
-    if isinstance(error, NotFoundError) or (error is not None and _was_judged(error)):
-        return ok("product", f"the key does not contradict {product!r}")
     if error is None:
         hint = "compare the key's product with the policy by hand"
         return warning("product", "the platform answers for an org that is none", hint)
-    return warning("product", str(error), "fix what is above, and ask again")
+    if not isinstance(error, NotFoundError) and not _was_judged(error):
+        return not_checked("product", str(error), "fix what is above, and ask again")
+    if isinstance(stranger, ForbiddenError):
+        return ok("product", f"the key is of {product!r}")
+    hint = "compare the key's product with the policy by hand"
+    return not_checked("product", "the platform answers alike for every product", hint)
+
+
+def of_networks(networks: Sequence[Network], *, shared_ids: bool) -> list[Diagnosis]:
+    """Judge --trusted-proxies: what comes through them cannot be seen from here."""
+    if not networks:
+        hint = "behind an ingress that ends TLS, name its addresses in --trusted-proxies"
+        text = "none: the product gets X-Forwarded-Proto: http, whatever a proxy says"
+        return [not_checked("trusted proxies", text, hint)]
+    found = []
+    for wide in (each for each in networks if each.prefixlen < _NARROWEST_WIDE[each.version]):
+        hint = "name the addresses of your ingress alone: a client can choose its request ID there"
+        found.append(failure("trusted proxies", f"{wide} holds clients too", hint))
+    if not shared_ids:
+        found.append(warning("trusted proxies", SHARED_IDS.about, SHARED_IDS.hint))
+    named = ", ".join(map(str, networks))
+    hint = "see that each sets X-Request-ID itself: a client's own, passed on, can make calls free"
+    return [*found, not_checked("trusted proxies", f"the proxies in {named}", hint)]
 
 
 def _number_of(keys: Sequence[SigningKey]) -> str:

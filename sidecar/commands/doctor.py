@@ -27,10 +27,12 @@ from sidecar.commands.diagnosis import (
     Level,
     failure,
     hint_of,
+    not_checked,
     of_clock,
     of_drift,
     of_internal_key,
     of_keys,
+    of_networks,
     of_product,
     ok,
     warning,
@@ -38,6 +40,7 @@ from sidecar.commands.diagnosis import (
 )
 from sidecar.commands.drift import find_drift
 from sidecar.commands.output import Shown
+from sidecar.commands.probes import try_product, try_token
 from sidecar.commands.sections import DoctorSettings
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Resource
@@ -49,7 +52,8 @@ from sidecar.settings.fields import read_section
 from sidecar.settings.secret import Secret
 from sidecar.settings.values import parse_origin
 
-_NOBODY: Final = "bb-sidecar-doctor-asks-for-no-org"
+_NO_ORG: Final = "bb-sidecar-doctor-asks-for-no-org"
+_NO_PRODUCT: Final = "bb-sidecar-doctor-asks-for-no-product"
 _NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")
 
 
@@ -62,27 +66,33 @@ async def examine(
     """Look at everything; exit 1 where something has to be fixed."""
     given = read_section(DoctorSettings, args, environ)
     policy = _policy(given.policy, environ)
-    internal_key, auth_host, openapi, (entitled, api_key) = await asyncio.gather(
+    product = given.product or (policy.product if isinstance(policy, Policy) else None)
+    auth = parse_origin(access.auth_url)
+    internal_key, auth_host, openapi, (entitled, api_key), upstream, token = await asyncio.gather(
         _internal_key(client, access),
         _auth_host(client),
         _openapi(client),
         _api_key(client, access, notices=isinstance(policy, Policy) and bool(policy.notices)),
+        try_product(given.upstream),
+        try_token(given.token, auth, given.issuer or auth.url, product),
     )
     findings = [*_way(access), internal_key, api_key, *auth_host, *openapi]
-    product = given.product or (policy.product if isinstance(policy, Policy) else None)
     if isinstance(policy, Diagnosis):
         findings.append(policy)
-    elif product is None:
-        findings.append(ok("product", "none to compare with: give --policy, or --product"))
+    if product is None:
+        findings.append(not_checked("product", "none is named", "give --policy, or --product"))
     else:
         findings += await _of_product(client, access, product, entitled)
+    findings += [upstream, token]
+    findings += of_networks(given.trusted_proxies, shared_ids=given.redis is not None)
     rows = [(each.level.value, each.check, each.text, each.hint) for each in findings]
     level = worst(findings)
+    left = sum(each.level is Level.NOT_CHECKED for each in findings)
     return Shown(
         findings,
         ("", "what", "how it is", "hint"),
         rows,
-        note=f"{access.url}: {level.value}",
+        note=f"{access.url}: {level.value}" + f", {left} not checked" * bool(left),
         status=1 if level is Level.FAILURE else 0,
     )
 
@@ -119,7 +129,7 @@ async def _internal_key(client: PlatformClient, access: PlatformAccess) -> Diagn
 async def _tried(client: PlatformClient) -> PlatformError | None:
     """Return what the client's `bbas_` key is answered, None where it is done as asked."""
     try:
-        await client.test_webhook(_NOBODY)
+        await client.test_webhook(_NO_ORG)
     except PlatformError as error:
         return error
     return None
@@ -130,7 +140,8 @@ async def _auth_host(client: PlatformClient) -> list[Diagnosis]:
     try:
         host = await client.auth_host()
     except PlatformError as error:
-        return [failure("key set", str(error), hint_of(error))]
+        unknown = not_checked("clocks", "the auth host gave no time", "fix `key set`")
+        return [failure("key set", str(error), hint_of(error)), unknown]
     return [of_keys(host.keys), of_clock(host.date, before, time.time())]
 
 
@@ -138,7 +149,7 @@ async def _openapi(client: PlatformClient) -> list[Diagnosis]:
     try:
         return of_drift(find_drift(await client.openapi()))
     except PlatformError as error:
-        return [warning("openapi", str(error), "what has changed there is not known")]
+        return [not_checked("openapi", str(error), hint_of(error))]
 
 
 async def _api_key(
@@ -149,7 +160,8 @@ async def _api_key(
         hint = "give a bbk_ key with write access, or take `notices` out of the policy"
         return None, warning("bbk_ key", "none given: the policy's notices stay off", hint)
     if access.api_key is None:
-        return None, ok("bbk_ key", "none given; only notices and an org's commands need one")
+        hint = "only notices and an org's commands need one: give --api-key-file"
+        return None, not_checked("bbk_ key", "none given", hint)
     try:
         org_id = (await client.quota_status()).org_id
         catalog = {each.product_id: each.entitled for each in await client.catalog()}
@@ -176,11 +188,17 @@ async def _of_product(
     elif entitled is not None and not entitled[product]:
         hint = "its users get 403 not_entitled until the org has the product"
         findings.append(warning("catalog", f"the key's org does not have {product!r}", hint))
-    if access.internal_key is not None:
-        try:
-            await client.consume(_NOBODY, Resource.AI_CALLS, product_id=product)
-        except PlatformError as error:
-            findings.append(of_product(error, product))
-        else:
-            findings.append(of_product(None, product))
-    return findings
+    if access.internal_key is None:
+        findings.append(not_checked("product", "needs the bbas_ key", "fix `bbas_ key`"))
+        return findings
+    answers = await asyncio.gather(_charged(client, product), _charged(client, _NO_PRODUCT))
+    return [*findings, of_product(*answers, product)]
+
+
+async def _charged(client: PlatformClient, product: str) -> PlatformError | None:
+    """Return what a consume for an org that cannot be is answered; None where it is counted."""
+    try:
+        await client.consume(_NO_ORG, Resource.AI_CALLS, product_id=product)
+    except PlatformError as error:
+        return error
+    return None

@@ -242,7 +242,8 @@ def _cost_lines(explanation: Explanation) -> list[str]:
         return ["cost: nothing, not metered"]
     if cost.amount is None:
         return [f"cost: cannot be read: {cost.problem}"]
-    unit = "bytes" if cost.resource == Resource.STORAGE_BYTES else "units"
+    unit = "byte" if cost.resource == Resource.STORAGE_BYTES else "unit"
+    unit += "s" * (cost.amount != 1)
     rule = json.dumps(cost.rule)
     lines = [f"cost: {cost.amount} {unit} of {cost.resource} (amount: {rule})"]
     if key is not None:

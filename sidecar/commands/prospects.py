@@ -95,7 +95,7 @@ def _cases(
         case int():
             yield from _charged(meter, price)
     yield "no valid token", Anonymous(IdentityFailure.MISSING)
-    yield "no key set was had yet", Anonymous(IdentityFailure.KEYS_UNAVAILABLE)
+    yield "no key set has been fetched yet", Anonymous(IdentityFailure.KEYS_UNAVAILABLE)
     yield "the org does not have the product", NotEntitled(product)
     if meter.replay is OnReplay.REJECT:
         yield "a request ID seen again", Replayed()

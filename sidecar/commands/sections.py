@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.settings.fields import like
+from sidecar.settings.fields import like, setting
 from sidecar.settings.secret import Secret
 from sidecar.settings.sections import (
     AdminSettings,
+    ListenSettings,
     OrgSettings,
     PlatformSettings,
     PolicySettings,
+    StateSettings,
+    UpstreamSettings,
 )
-from sidecar.settings.values import Address, Origin
+from sidecar.settings.values import Address, Network, Origin, parse_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,15 @@ class ProductSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorSettings:
-    """The policy."""
+    """What else is checked."""
 
     policy: Path | None = like(PolicySettings, "file", default=None)
     product: str | None = like(PolicySettings, "product")
+    upstream: Origin | None = like(UpstreamSettings, "origin", default=None)
+    issuer: str | None = like(PlatformSettings, "issuer")
+    token: Path | None = setting(
+        "--token-file", parse_path, "file with a user's bb_at: would the sidecar accept it?",
+        default=None,
+    )  # fmt: skip
+    trusted_proxies: tuple[Network, ...] = like(ListenSettings, "trusted_proxies")
+    redis: Secret | None = like(StateSettings, "redis")

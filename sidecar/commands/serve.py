@@ -6,14 +6,12 @@ import argparse
 import gc
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from sidecar.app.open_files import raise_limit
 from sidecar.domain.errors import UserError
 from sidecar.policy.problems import PolicyError
-from sidecar.settings.fields import Given, SettingsError
 from sidecar.settings.run import Settings
-from sidecar.settings.sections import PolicySettings
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -21,13 +19,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     gc.disable()  # until it serves: nothing is garbage yet, and a pass is a tenth of the start
     raise_limit()
     try:
-        settings = Settings.from_args(args, environ)
-    except SettingsError as error:
-        raise _together(error, _policy_problems(args, environ)) from error
-    try:
-        return _serve(settings, environ)
+        return _serve(Settings.from_args(args, environ), environ)
     except UserError as error:
-        raise _together(error, _listening_problems(settings)) from error
+        from sidecar.app.start_problems import start_problems  # noqa: PLC0415
+
+        raise _together(error, start_problems(args, environ)) from error
 
 
 def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -48,34 +44,3 @@ def _together(error: UserError, others: Iterable[str]) -> UserError:
     """Return one report, each line once; a policy's problems are all in it."""
     found = error.problems if isinstance(error, PolicyError) else str(error).splitlines()
     return UserError("\n".join(dict.fromkeys((*map(str, found), *others))))
-
-
-def _policy_problems(args: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[str]:
-    """Find what is wrong with the policy's file, where it is named."""
-    from sidecar.policy.file import read_policy_file  # noqa: PLC0415 - nothing starts any more
-    from sidecar.policy.load import load_policy  # noqa: PLC0415
-
-    policy = Given(args, environ).section(PolicySettings)
-    if policy is not None:
-        try:
-            load_policy(read_policy_file(policy.file), file=str(policy.file), environ=environ)
-        except PolicyError as error:
-            yield from map(str, error.problems)
-
-
-def _listening_problems(settings: Settings) -> Iterator[str]:
-    """Find which addresses cannot be listened on; called when nothing of ours does."""
-    from sidecar.http1.listening import bound, refusal  # noqa: PLC0415 - nothing starts any more
-
-    admin = settings.admin
-    for host_flag, port_flag, address in (
-        ("--host", "--port", settings.listen.address),
-        ("--admin", "--admin", admin.address),
-        ("--metrics", "--metrics", admin.metrics),
-    ):
-        if address is not None:
-            host, port = address.host, address.port
-            try:
-                bound(host, port).close()
-            except OSError as error:
-                yield str(refusal(error, host, port, host_flag=host_flag, port_flag=port_flag))

@@ -31,6 +31,7 @@ from sidecar.settings.sections import (
     UpstreamSettings,
 )
 from sidecar.settings.values import Address, parse_origin
+from sidecar.telemetry.logs import setup_logging
 
 _ORG: Final = "org_acme"
 _SPENT_ORG: Final = "org_globex"
@@ -74,6 +75,7 @@ class DemoPorts:
 def demo(args: argparse.Namespace, _environ: object) -> int:
     """Run until Ctrl-C; return the exit status."""
     raise_limit()
+    setup_logging("warning", "text")
     uvloop.run(_demo(DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)))
     return 0
 

@@ -92,7 +92,7 @@ def parse_seed(data: bytes, name: str) -> Seed:
             for where, what in _contradictions(seed):
                 document.problem(where, _said(where, what))
     if document.problems or seed is None:
-        raise UserError("; ".join(str(problem) for problem in document.problems))
+        raise UserError("\n".join(str(problem) for problem in document.problems))
     return seed
 
 
@@ -100,7 +100,7 @@ def check_seed(seed: Seed) -> None:
     """Refuse a seed made in code that contradicts itself. Raises UserError naming the fields."""
     problems = [f"seed: {_said(where, what)}" for where, what in _contradictions(seed)]
     if problems:
-        raise UserError("; ".join(problems))
+        raise UserError("\n".join(problems))
 
 
 def _contradictions(seed: Seed) -> Iterator[tuple[Where, str]]:

@@ -257,7 +257,8 @@ class _Builder:
             return text
         if text in _NULL:
             self._document.add(
-                position, "nothing is given here: give a value, or leave out the key"
+                position,
+                "nothing is given here: give a value, or leave out the key where it is optional",
             )
             return None
         if text in _BOOL:

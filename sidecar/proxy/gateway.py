@@ -22,6 +22,7 @@ from sidecar.domain.cors import Cors
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, Reason, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
+from sidecar.domain.trace import trace_fields
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.pool import Pool
@@ -139,7 +140,9 @@ class Gateway:
             self._answer(exchange, refuse(decision, self._clock.time()))
         except Exception:
             decision = decision or self._undecided(call)
-            log.exception("fault", extra={"request_id": call.request_id, "route": decision.route})
+            trace = trace_fields(call.headers)
+            extra = {"request_id": call.request_id, "route": decision.route, **trace}
+            log.exception("fault", extra=extra)
             self._answer_fault(exchange, decision)
         finally:
             if drain.draining:

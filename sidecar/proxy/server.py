@@ -110,10 +110,6 @@ class Server:
         refused the connection.
         """
         self.begin_drain()
-        if self._drain.inflight and seconds:
-            hint = "Ctrl-C or SIGTERM again stops now"
-            extra = {"requests": self._drain.inflight, "seconds": seconds, "hint": hint}
-            log.info("draining", extra=extra)
         whole = await self._drain.wait(seconds)
         if not whole:
             log.warning("drain_cut_off", extra={"requests": self._drain.inflight})

@@ -79,11 +79,11 @@ class _Fields(logging.Formatter):
         self._redactor = redactor
 
     def fields(self, record: logging.LogRecord) -> dict[str, object]:
-        """Return time, level, event and logger, then what the record adds."""
+        """Return timestamp, level, event and logger, then what the record adds."""
         message = self._redactor.text(_message(record))
         ours = record.name == _OURS or record.name.startswith(_OURS + ".")
         fields: dict[str, object] = {
-            "time": _timestamp(record.created),
+            "timestamp": _timestamp(record.created),
             "level": record.levelname.lower(),
             "event": message if ours else "library",
             "logger": record.name,
@@ -128,7 +128,7 @@ class TextFormatter(_Fields):
         return f"{head} {more + ' ' if more else ''}({logger})"
 
 
-_COLUMNS: Final = ("time", "level", "event", "logger")
+_COLUMNS: Final = ("timestamp", "level", "event", "logger")
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -24,7 +24,8 @@ from sidecar.telemetry.series import Labels
 _log = logging.getLogger("sidecar.events")
 
 _OUR_MISTAKE: Final = {
-    FailureKind.CREDENTIAL_REFUSED: "the platform refuses the key: renew PLATFORM_INTERNAL_KEY",
+    FailureKind.CREDENTIAL_REFUSED: "the platform refuses the key: give the product's own"
+    " bbas_ key (PLATFORM_INTERNAL_KEY, or --key-file)",
     FailureKind.FORBIDDEN: "the platform forbids this product or org: check the registration",
     FailureKind.NOT_FOUND: "the platform does not know the path: check --platform-url",
     FailureKind.UNPROCESSABLE: "the platform does not take the charge: check the policy's resource",
@@ -39,7 +40,7 @@ _NOT_REACHED: Final = {
 }
 """Why no connection to the platform is had, each with a hint."""
 
-_TOKENS_FAIL: Final = {
+TOKENS_FAIL: Final = {
     IdentityFailure.WRONG_ISSUER: "compare --issuer (SIDECAR_ISSUER) with `iss` of a token",
     IdentityFailure.UNKNOWN_KEY: "check --auth-url: its key set has no key of that `kid`",
     IdentityFailure.KEYS_UNAVAILABLE: "check --auth-url: no key set could be fetched from it yet",
@@ -47,7 +48,7 @@ _TOKENS_FAIL: Final = {
 }
 """Why good tokens may be refused, each with what to check."""
 
-_PRODUCT_FAILS: Final = {
+PRODUCT_FAILS: Final = {
     "connect": "check --upstream, and that the product listens there",
     "tls": "check the product's certificate, its CA (SSL_CERT_FILE), and --upstream",
     "connect_timeout": "check --upstream, and what the network lets through",
@@ -70,6 +71,9 @@ _NO_CONNECTION: Final = frozenset(
 )
 
 _MISREAD: Final = "check --platform-url, and what answers for the platform on the way"
+
+_KEYS_FAIL: Final = "check --auth-url (AUTH_SERVICE_URL), and what egress is allowed to it"
+"""What to do where the key set cannot be fetched."""
 
 _FETCHED: Final = "ok"
 """The one outcome of a key set fetch that is no failure."""
@@ -98,7 +102,7 @@ class Observer(Metrics):
     def upstream_failed(self, kind: str, detail: str) -> None:
         """Log each cause; what has been seen of the product is its failure until it answers."""
         super().upstream_failed(kind, detail)
-        hint = _PRODUCT_FAILS.get(kind, "")
+        hint = PRODUCT_FAILS.get(kind, "")
         self.upstream_seen = Seen(asked=True, problem=f"{kind}: {detail}: {hint}")
         _log.warning(
             "upstream_unreachable" if kind in _NO_CONNECTION else "upstream_failed",
@@ -114,7 +118,7 @@ class Observer(Metrics):
     def identity_failed(self, kind: IdentityFailure) -> None:
         """Log what may be a mistake of the setup; bad tokens of callers are only counted."""
         super().identity_failed(kind)
-        hint = _TOKENS_FAIL.get(kind)
+        hint = TOKENS_FAIL.get(kind)
         if hint is not None:
             if self.tokens_seen is not WELL:
                 problem = f"none accepted yet, the last was {kind.value}: {hint}"
@@ -147,16 +151,16 @@ class Observer(Metrics):
         if failed.cause == self._cause:
             return
         self._cause = failed.cause
-        unread = failed.kind is FailureKind.MALFORMED
-        _log.warning(
-            "platform_malformed" if unread else "platform_not_reached",
-            extra={
-                "field" if unread else "cause": failed.cause,
-                "detail": failed.detail,
-                "hint": _MISREAD if unread else _NOT_REACHED.get(failed.cause, ""),
-                "repeat_key": failed.cause,
-            },
-        )
+        cause, detail = failed.cause, failed.detail
+        if failed.kind is FailureKind.MALFORMED:
+            extra = {"field": cause, "detail": detail, "hint": _MISREAD, "repeat_key": cause}
+            _log.warning("platform_malformed", extra=extra)
+        else:
+            hint = _NOT_REACHED.get(cause, "")
+            _log.warning(
+                "platform_not_reached",
+                extra={"cause": cause, "detail": detail, "hint": hint, "repeat_key": cause},
+            )
 
     @override
     def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
@@ -204,6 +208,7 @@ class Observer(Metrics):
                     "outcome": str(outcome),
                     "keys": keys,
                     "detail": detail,
+                    "hint": _KEYS_FAIL,
                     "repeat_key": str(outcome),
                 },
             )

@@ -64,10 +64,11 @@ class WorkerFailed:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a worker is, and the policy that it has."""
+    """How a worker is, the policy that it has, and how many requests are under way in it."""
 
     circumstances: Circumstances
     policy_hash: str
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 import uvloop
 
@@ -19,6 +20,7 @@ from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import AdminView, ReloadReport
+from sidecar.app.draining import log_draining
 from sidecar.app.process import start_logging, unless
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.domain.model import Quota
@@ -39,6 +41,9 @@ from sidecar.workers.process import WorkerProcess
 from sidecar.workers.rounds import Rounds
 
 log = logging.getLogger("sidecar.workers")
+
+_DRAIN_QUESTION_SECONDS: Final = 0.5
+"""How long a stop waits for the workers to say what they have under way."""
 
 
 class Supervisor:
@@ -84,6 +89,7 @@ class Supervisor:
         for task in readings:
             task.cancel()
         await asyncio.gather(*readings, return_exceptions=True)
+        await self._log_draining()
         await self._fleet.stop(self._settings.process.drain_seconds)
         await asyncio.gather(*self._orders_sent, return_exceptions=True)
 
@@ -162,6 +168,15 @@ class Supervisor:
         self._order(Command.DRAIN)
 
     # inside
+
+    async def _log_draining(self) -> None:
+        """Log how many requests all workers have under way; one that is stuck is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_QUESTION_SECONDS):
+                await self._ask_all(AdminView.CONDITION)
+        known = (worker.condition for worker in self._fleet.serving.values())
+        requests = sum(each.requests for each in known if each is not None)
+        log_draining(requests, self._settings.process.drain_seconds)
 
     async def _ask_all(self, view: AdminView) -> None:
         await asyncio.gather(*(each.ask(view) for each in self._fleet.serving.values()))

@@ -135,7 +135,8 @@ async def _answer_to(ask: Message, app: App) -> Message:
                 await app.take_policy(PolicyError(problems))
             return Done()
         case AdminView.CONDITION:
-            return Condition(app.status.circumstances(), app.status.policy_hash)
+            status = app.status
+            return Condition(status.circumstances(), status.policy_hash, status.requests)
         case AdminView.QUOTAS:
             return WorkerQuotas(tuple(app.status.known_quotas()))
         case Command.DRAIN:

@@ -50,6 +50,7 @@ async def test_sigterm_lets_streams_finish_and_refuses_what_is_new() -> None:
             assert text.count("event: tick") == 8
         assert await s.program.ended() == 0
         assert s.program.events("stopped")[0]["whole"] is True
+        assert [each["requests"] for each in s.program.events("draining")] == [STREAMS]
         assert (s.charges(), s.executions()) == (STREAMS, STREAMS)
 
 
@@ -219,7 +220,7 @@ async def test_the_log_is_json_lines_without_secrets() -> None:
         s.program.send(SIGTERM)
         assert await s.program.ended() == 0
         for line in s.program.log:
-            assert {"time", "level", "event"} <= line.keys()
+            assert {"timestamp", "level", "event"} <= line.keys()
         text = "\n".join(s.program.err)
         for secret in (KEY, SESSION_SECRET, token, token.rpartition(".")[2]):
             assert secret not in text

@@ -205,7 +205,9 @@ def _seconds_to_start(podman: Podman, container: str) -> float:
     lines = podman("logs", container, stderr=True).splitlines()
     started = json.loads(next(line for line in lines if "started" in line))
     begun = podman("inspect", container, "--format", "{{json .State.StartedAt}}")
-    took = dt.datetime.fromisoformat(started["time"]) - dt.datetime.fromisoformat(json.loads(begun))
+    took = dt.datetime.fromisoformat(started["timestamp"]) - dt.datetime.fromisoformat(
+        json.loads(begun)
+    )
     return took.total_seconds()
 
 

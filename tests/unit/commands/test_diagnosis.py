@@ -15,16 +15,19 @@ from sidecar.commands.diagnosis import (
     Level,
     failure,
     hint_of,
+    not_checked,
     of_clock,
     of_drift,
     of_internal_key,
     of_keys,
+    of_networks,
     of_product,
     ok,
     warning,
     worst,
 )
 from sidecar.commands.drift import Drift
+from sidecar.settings.values import parse_networks
 
 NOW = 1_760_000_000.0
 
@@ -118,20 +121,45 @@ def test_each_failure_of_a_call_has_its_own_hint(error: PlatformError, hint: str
     assert hint in hint_of(error)
 
 
+OTHER_PRODUCT = error_of("c", 403, "of product 'x'")
+NO_ORG = error_of("c", 404, "")
+
+
 @pytest.mark.parametrize(
-    ("error", "level"),
+    ("error", "stranger", "level"),
     [
-        (error_of("c", 404, ""), Level.OK),
-        (error_of("c", 422, ""), Level.OK),
-        (error_of("c", 403, "of product 'x'"), Level.FAILURE),
-        (None, Level.WARNING),
-        (error_of("c", 401, ""), Level.WARNING),
-        (error_of("c", 503, ""), Level.WARNING),
+        (NO_ORG, OTHER_PRODUCT, Level.OK),
+        (error_of("c", 422, ""), OTHER_PRODUCT, Level.OK),
+        (NO_ORG, NO_ORG, Level.NOT_CHECKED),
+        (OTHER_PRODUCT, OTHER_PRODUCT, Level.FAILURE),
+        (None, None, Level.WARNING),
+        (error_of("c", 401, ""), error_of("c", 401, ""), Level.NOT_CHECKED),
+        (error_of("c", 503, ""), error_of("c", 503, ""), Level.NOT_CHECKED),
     ],
 )
-def test_the_policys_product(error: PlatformError | None, level: Level) -> None:
-    """403 alone contradicts it."""
-    assert of_product(error, "acme-notes").level is level
+def test_the_policys_product(
+    error: PlatformError, stranger: PlatformError | None, level: Level
+) -> None:
+    """403 contradicts it; only a platform that refuses another product has looked at it."""
+    assert of_product(error, stranger, "acme-notes").level is level
+
+
+@pytest.mark.parametrize(
+    ("networks", "shared_ids", "levels"),
+    [
+        ("", False, [Level.NOT_CHECKED]),
+        ("10.0.0.0/8 fc00::/7", True, [Level.NOT_CHECKED]),
+        ("10.0.0.0/8", False, [Level.WARNING, Level.NOT_CHECKED]),
+        ("0.0.0.0/0", True, [Level.FAILURE, Level.NOT_CHECKED]),
+        ("::/0", True, [Level.FAILURE, Level.NOT_CHECKED]),
+    ],
+)
+def test_trusted_proxies(networks: str, levels: list[Level], *, shared_ids: bool) -> None:
+    """What a proxy passes on cannot be seen from here, so no line says that it is well."""
+    trusted = parse_networks(networks) if networks else ()
+    found = of_networks(trusted, shared_ids=shared_ids)
+    assert [each.level for each in found] == levels
+    assert all(each.hint for each in found)
 
 
 def test_each_drift_is_a_line() -> None:
@@ -148,7 +176,10 @@ def test_the_worst_decides() -> None:
     """None at all is good."""
     lines: list[Diagnosis] = []
     seen = [worst(lines)]
-    for line in (ok("a", "b"), warning("a", "b", "c"), failure("a", "b", "c"), ok("a", "b")):
+    for line in (
+        ok("a", "b"), not_checked("a", "b"), warning("a", "b", "c"), failure("a", "b", "c"),
+        ok("a", "b"),
+    ):  # fmt: skip
         lines.append(line)
         seen.append(worst(lines))
-    assert seen == [Level.OK, Level.OK, Level.WARNING, Level.FAILURE, Level.FAILURE]
+    assert seen == [Level.OK] * 3 + [Level.WARNING] + [Level.FAILURE] * 2

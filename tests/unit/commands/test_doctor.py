@@ -55,12 +55,15 @@ def lines(ran: Ran) -> dict[str, Any]:
 
 
 def test_all_is_well(run: Run, policy: Path) -> None:
-    """Every line is ok, exit 0."""
+    """Exit 0; what needs a flag to be looked at is not called ok."""
     ran = run("doctor", "--policy", str(policy), "--json")
     assert ran.status == 0
-    assert {check: each["level"] for check, each in lines(ran).items()} == dict.fromkeys(
-        ("bbas_ key", "bbk_ key", "key set", "clocks", "openapi", "product"), "ok"
-    )
+    looked_at = ("bbas_ key", "bbk_ key", "key set", "clocks", "openapi", "product")
+    left = ("upstream", "token", "trusted proxies")
+    assert {check: each["level"] for check, each in lines(ran).items()} == {
+        **dict.fromkeys(looked_at, "ok"), **dict.fromkeys(left, "not checked"),
+    }  # fmt: skip
+    assert "ok, 3 not checked" in run("doctor", "--policy", str(policy)).out
 
 
 def test_it_consumes_nothing(run: Run, policy: Path) -> None:
@@ -88,10 +91,18 @@ def test_what_has_to_be_mended_is_a_failure(run: Run, environ: dict[str, str], c
     assert found["hint"]
 
 
+def test_what_cannot_be_looked_at_is_not_called_ok(run: Run, elsewhere: str, policy: Path) -> None:
+    """Neither clocks nor fields are known where no answer came, nor the product without a key."""
+    away = {"PLATFORM_API_URL": elsewhere, "AUTH_SERVICE_URL": elsewhere}
+    ran = run("doctor", "--policy", str(policy), "--json", PLATFORM_INTERNAL_KEY="", **away)
+    found = lines(ran)
+    assert {found[check]["level"] for check in ("clocks", "openapi", "product")} == {"not checked"}
+
+
 def test_without_an_orgs_key_all_can_be_well(run: Run) -> None:
     """It is needed for notices alone."""
     ran = run("doctor", "--json", BIZBASICS_API_KEY="")
-    assert (ran.status, lines(ran)["bbk_ key"]["level"]) == (0, "ok")
+    assert (ran.status, lines(ran)["bbk_ key"]["level"]) == (0, "not checked")
 
 
 def test_a_key_that_cannot_read_is_a_warning(run: Run) -> None:
@@ -109,7 +120,9 @@ def test_notices_without_an_orgs_key_are_a_warning(run: Run, policy: Path) -> No
 
 def test_without_a_policy_there_is_nothing_to_compare_with(run: Run) -> None:
     """And the line says how to have it compared."""
-    assert "--policy" in lines(run("doctor", "--json"))["product"]["text"]
+    found = lines(run("doctor", "--json"))["product"]
+    assert found["level"] == "not checked"
+    assert "--policy" in found["hint"]
 
 
 def test_another_web_server_is_not_taken_for_the_platform(run: Run, elsewhere: str) -> None:

@@ -212,6 +212,12 @@ def test_free_call_has_no_key() -> None:
     assert (explanation.cost.amount, explanation.key) == (0, None)
 
 
+@pytest.mark.parametrize(("number", "said"), [(b"1", "1 unit of"), (b"2", "2 units of")])
+def test_one_unit_is_one_unit(number: bytes, said: str) -> None:
+    """In the singular."""
+    assert f"cost: {said} ai_calls" in render(told("POST", "/chat", "", b'{"n":%b}' % number))
+
+
 def test_a_refused_path_says_why() -> None:
     """Nothing else is known of the call then."""
     explanation = told("GET", "/models%2fx")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from urllib.parse import urlsplit
 
 import pytest
 
+from sidecar.demo import run
 from sidecar.demo.run import DemoPorts, _demo
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.domain.errors import UserError
+from sidecar.policy.load import load_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +103,29 @@ async def test_taken_port_is_told_in_one_line(upstream: DemoUpstream) -> None:
     """A port that something else has is the user's mistake."""
     with pytest.raises(UserError, match="free"):
         await _demo(DemoPorts(upstream=urlsplit(upstream.url).port or 0))
+
+
+def test_a_warning_is_a_whole_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its level and fields: the bare name of an event would say nothing."""
+
+    def warns(demo: Coroutine[None, None, None]) -> None:
+        demo.close()
+        logging.getLogger("sidecar.events").warning("fail_open_started", extra={"org": "org_acme"})
+
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr("uvloop.run", warns)
+    run.demo(argparse.Namespace(port=0, admin_port=0, platform_port=0, upstream_port=0), {})
+    logging.captureWarnings(capture=False)
+    line = capsys.readouterr().err
+    assert "WARNING fail_open_started" in line
+    assert "org=org_acme" in line
+
+
+def test_a_busy_machine_is_no_outage() -> None:
+    """The three parts share one process: a pause of theirs must not be shown as a failure."""
+    with as_file(files("sidecar.demo") / "policy.yaml") as path:
+        policy = load_policy(path.read_bytes(), file=str(path), environ={})
+    assert {each.meter.platform_timeout for each in policy.routes if each.meter} == {2.0}

@@ -52,19 +52,18 @@ def test_the_seed_of_the_interface_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_with_its_line(old: str, new: str, said: str) -> None:
-    """One line that says where and what."""
+    """A line that says where and what."""
     with pytest.raises(UserError) as refused:
         parse_seed(GOOD.replace(old, new).encode(), "s.yaml")
 
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert said in str(refused.value).splitlines()[0]
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    """Two mistakes, one report."""
+    """A line each."""
     text = GOOD.replace("plan: pro", "plan: 5").replace("ai_calls: 25", "ai_calls: x")
 
-    with pytest.raises(UserError, match=r"s\.yaml:5:11: .*; s\.yaml:7:24: "):
+    with pytest.raises(UserError, match=r"s\.yaml:5:11: .*\ns\.yaml:7:24: "):
         parse_seed(text.encode(), "s.yaml")
 
 

@@ -253,7 +253,7 @@ p:5:13: `resource` must be 'ai_calls', 'api_calls', 'storage_bytes' or 'seats', 
 not 'ai_cals'
 p:6:21: `platform_timeout`: '5 minutes' is not a duration: write 250ms, 1s, 2m or \
 plain seconds
-p:7:12: nothing is given here: give a value, or leave out the key
+p:7:12: nothing is given here: give a value, or leave out the key where it is optional
 p:10:19: `path`: path 'api' must start with '/'
 p:10:34: an entry of `methods`: 'post' is not a method: write it in upper case, \
 such as POST

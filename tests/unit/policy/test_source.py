@@ -47,7 +47,10 @@ def test_values(text: str, value: object) -> None:
         (b"a: 1\nb: \xff", "p:2:4: not UTF-8: save the file as UTF-8"),
         (b"a: 1\nb: \x00", "p:2:4: the character '\\x00' is not allowed in YAML"),
         (b"a: 1\na: 2", "p:2:1: duplicate key `a`: it is on line 1 already"),
-        (b"a:\nb: 1", "p:1:3: nothing is given here: give a value, or leave out the key"),
+        (
+            b"a:\nb: 1",
+            "p:1:3: nothing is given here: give a value, or leave out the key where it is optional",
+        ),
         (b"a: 1\n---\nb: 2", "p:2:1: a second document: keep one policy per file"),
         (b"a: *x", "p:1:4: alias *x names nothing that came before"),
         (b"&a [*a]", "p:1:5: alias *a names nothing that came before"),

@@ -107,7 +107,7 @@ def test_good_policy() -> None:
         ({"defaults": "{amount: {json: /n, count: 1}}"}, "`count` must be true or false, not 1"),
         (
             {"routes": "[{name: a, match: {path: /a}, meter: ~}]"},
-            "nothing is given here: give a value, or leave out the key",
+            "nothing is given here: give a value, or leave out the key where it is optional",
         ),
     ],
 )

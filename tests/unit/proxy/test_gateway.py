@@ -104,7 +104,8 @@ async def test_a_fault_of_the_engine_is_a_500_and_logged(
 ) -> None:
     """The client gets the request ID, the log the cause, the connection the next request."""
     async with staged(FaultyEngine()) as stage, stage.client() as client:
-        await client.send(GET.replace(b"/ ", b"/fault "))
+        trace = b"traceparent: 00-%b-00f067aa0ba902b7-01\r\n\r\n" % (b"4b" * 16)
+        await client.send(GET.replace(b"/ ", b"/fault ").removesuffix(b"\r\n") + trace)
         answer = await client.answer()
         assert (answer.status, answer.values(b"x-request-id")) == (500, [b"stage-1"])
         await client.send(GET)
@@ -113,6 +114,7 @@ async def test_a_fault_of_the_engine_is_a_500_and_logged(
     assert record.message == "fault"
     assert record.exc_info is not None
     assert record.__dict__["request_id"] == "stage-1"
+    assert record.__dict__["trace_id"] == "4b" * 16
 
 
 async def test_a_fault_with_a_body_on_its_way_closes(caplog: pytest.LogCaptureFixture) -> None:

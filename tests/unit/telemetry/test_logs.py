@@ -52,11 +52,11 @@ def fail() -> None:
 
 
 def test_a_record_is_a_json_object_on_one_line(start: Start) -> None:
-    """Time, level, event, logger, then what it adds."""
+    """Timestamp, level, event, logger, then what it adds."""
     stream = start()
     logging.getLogger("sidecar.policy").info("policy_reloaded", extra={"hash": "ab", "routes": 5})
     found = json.loads(only_line(stream))
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.pop("time"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.pop("timestamp"))
     assert found == {
         "level": "info",
         "event": "policy_reloaded",

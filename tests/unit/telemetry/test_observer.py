@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.domain.choices import OnReplay
+from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
 from sidecar.telemetry.observer import Observer
 
@@ -100,6 +101,25 @@ def test_keys_are_told_when_they_change_or_cannot_be_had(
     observer.keys_refreshed("ok", 2)
     observer.keys_refreshed("timeout", 2)
     assert events() == [("INFO", "keys_changed"), ("WARNING", "keys_not_refreshed")]
+
+
+def test_a_mistake_of_the_setup_is_logged_with_the_setting_to_fix(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A wrong --upstream, issuer, auth host or key: one line each that names the flag."""
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
+    observer.upstream_failed("connect", "127.0.0.1:9: Connection refused")
+    observer.identity_failed(IdentityFailure.WRONG_ISSUER)
+    observer.keys_refreshed("unreachable", 0, "could not be read: Connection refused")
+    observer.platform_degraded(FailureKind.CREDENTIAL_REFUSED)
+    flags = ("--upstream", "--issuer", "--auth-url", "--key-file")
+    assert [
+        (record.message, flag in record.__dict__["hint"])
+        for record, flag in zip(caplog.records, flags, strict=True)
+    ] == [
+        ("upstream_unreachable", True), ("tokens_refused", True), ("keys_not_refreshed", True),
+        ("platform_refuses", True),
+    ]  # fmt: skip
 
 
 def test_what_is_wrong_with_the_key_set_is_told(caplog: pytest.LogCaptureFixture) -> None:

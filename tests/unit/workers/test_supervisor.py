@@ -18,7 +18,7 @@ from sidecar.domain.share import Share
 from sidecar.workers.conditions import UNKNOWN
 from sidecar.workers.link import Condition, Found
 from sidecar.workers.supervisor import Supervisor
-from tests.e2e.harness import Stack, eventually, policy, scrape, stack
+from tests.e2e.harness import Stack, eventually, policy, scrape, soon, stack
 from tests.e2e.programs import SIDECAR, SidecarProgram, process_stack, start
 
 WORKERS = 2
@@ -130,6 +130,21 @@ async def test_sigterm_while_a_worker_is_replaced_leaves_no_process() -> None:
         assert not [pid for pid in new | set(pids) if running(pid)]
 
 
+async def test_a_drain_is_announced_once_with_the_requests_of_all_workers() -> None:
+    """The number that a person waits for, and not one for each worker."""
+    async with supervised() as (stack, program):
+        streams = [
+            asyncio.create_task(stack.call("/api/v1/stream?n=5&interval_ms=100", method="GET"))
+            for _ in range(6)
+        ]
+        await soon(stack.executions, lambda count: count == len(streams))
+        program.send(SIGTERM)
+        assert {(await each).status_code for each in streams} == {200}
+        assert await program.ended() == 0
+        draining = [each["requests"] for each in program.events("draining")]
+        assert draining == [len(streams)]
+
+
 async def test_sigterm_cuts_the_start_short() -> None:
     """No worker is started any more, and none is left."""
     async with supervised() as (stack, _):
@@ -162,7 +177,7 @@ async def test_a_stuck_worker_is_not_sent_the_policy_again_and_again(
 
             def __init__(self, silent_seconds: float) -> None:
                 self.silent_seconds = silent_seconds
-                self.condition = Condition(UNKNOWN, "another")
+                self.condition = Condition(UNKNOWN, "another", 0)
 
             async def ask(self, _: object) -> None:
                 """Answer nothing."""
