@@ -221,7 +221,7 @@ class ServerConnection:
         self._regulate()
 
     def exchange_ended(self, *, keep: bool, whole: bool) -> None:
-        """Take the next request, or close; `whole`: the request has arrived to its end."""
+        """Take the next request, or close; `whole`: nothing behind the request is on its way."""
         self.exchange = None
         self.arriving = None
         self.body_full = self.moved = False
@@ -233,7 +233,7 @@ class ServerConnection:
         if self.transport.is_closing():
             return  # what is still unsent has that time
         if not keep:
-            self._close(whole=whole)
+            self._close(whole=whole and not self._buffer)
             return
         self.phase = STEPS[self.phase][Step.ANSWERED]
         if self._buffer and not self.writing_paused:
