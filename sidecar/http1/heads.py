@@ -28,13 +28,13 @@ FOLDED: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
 """Folds a name as the most careless product would: behind CGI and its heirs all punctuation is one
 sign, so that `x.bb_org~id` arrives there as `X-BB-Org-Id`."""
 
-_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[01]")
+_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[0-9]")
 _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 _HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9._])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
-_ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*)([/?].*)?")
+_ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp]([Ss]?)://([^/?#@]*)([/?].*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
 _BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
@@ -231,7 +231,9 @@ def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, i
         raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
     events = Events()
     parser = httptools.HttpRequestParser(events)
-    minor = 1 if start.endswith(b"1") else 0
+    minor = 0 if start.endswith(b"0") else 1
+    if minor:  # a later minor version is read as the one that we know (RFC 9110, 2.5)
+        start = start[:-1] + b"1"
     try:
         feed(parser, start, lines)
     except ProtocolError:
@@ -274,7 +276,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
             upgrades = True
         elif name == b"transfer-encoding":
             if chunked or minor == 0 or value.lower() != b"chunked":
-                raise ProtocolError("Transfer-Encoding is not exactly `chunked`")
+                raise ProtocolError("Transfer-Encoding is not just `chunked`")
             chunked = True
         elif name == b"connection":
             connection = connection | _tokens(value) if connection else _tokens(value)
@@ -329,12 +331,12 @@ def _content_length(value: bytes) -> int:
 
 
 def _check_coding(value: bytes, minor: int) -> None:
-    if value == b"chunked" and minor == 1:
+    if minor == 1 and value.lower() == b"chunked":
         return
     codings = {part.strip(b" \t").lower() for part in value.split(b",")}
     if minor == 1 and codings & _KNOWN_CODINGS and codings <= _KNOWN_CODINGS | {b"chunked"}:
         raise ProtocolError("the only transfer coding known here is chunked", 501)
-    raise ProtocolError("Transfer-Encoding is not exactly `chunked` on HTTP/1.1")
+    raise ProtocolError("Transfer-Encoding is not just `chunked` on HTTP/1.1")
 
 
 def _answer_known_coding(lines: list[bytes], fields: HeadFields, minor: int) -> None:
@@ -355,15 +357,30 @@ def _tokens(value: bytes) -> frozenset[bytes]:
 
 
 def _origin_form(method: str, target: bytes, host: bytes | None) -> bytes:
-    """Return the path of an absolute-form target: only the configured upstream is contacted."""
+    """Return the path of an absolute-form target: only the configured upstream is contacted.
+
+    OPTIONS of a server as a whole is `*`, also where it came as a URL (RFC 9112, 3.2.4).
+    """
     if target == b"*" and method == "OPTIONS":
         return target
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise ProtocolError("the request target is neither a path nor an absolute http URL")
-    authority, path = absolute.groups()
-    if not _HOST.fullmatch(authority) or (host is not None and authority.lower() != host.lower()):
+    secure, authority, path = absolute.groups()
+    if not _HOST.fullmatch(authority) or (
+        host is not None and _address(authority, secure) != _address(host, secure)
+    ):
         raise ProtocolError("the request target and Host name two hosts")
     if path is None:
-        return b"/"
+        return b"*" if method == "OPTIONS" else b"/"
     return path if path.startswith(b"/") else b"/" + path
+
+
+def _address(authority: bytes, secure: bytes) -> tuple[bytes, int]:
+    """Return host and port, which is the scheme's own where none is given (RFC 9110, 4.2.3)."""
+    host, port = authority, b""
+    if not authority.endswith(b"]"):
+        before, colon, after = authority.rpartition(b":")
+        if colon:
+            host, port = before, after
+    return host.lower(), int(port or (b"443" if secure else b"80"))

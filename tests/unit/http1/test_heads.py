@@ -81,6 +81,27 @@ def test_only_the_path_of_a_target_goes_on(target: bytes) -> None:
     assert read(first(b"GET " + target + b" HTTP/1.1")).target == TARGETS[target]
 
 
+@pytest.mark.parametrize("target", [b"*", b"http://a.example", b"HTTP://A.EXAMPLE:80"])
+def test_options_of_a_server_as_a_whole_is_a_star(target: bytes) -> None:
+    """The last proxy before it writes `*` for a URL without a path (RFC 9112, 3.2.4)."""
+    assert read(first(b"OPTIONS " + target + b" HTTP/1.1")).target == b"*"
+
+
+@pytest.mark.parametrize(
+    ("target", "path"), [(b"http://a.example/", b"/"), (b"http://a.example?x", b"/?x")]
+)
+def test_options_with_a_path_or_a_query_keeps_it(target: bytes, path: bytes) -> None:
+    """Only where a URL has neither does it mean the server as a whole."""
+    assert read(first(b"OPTIONS " + target + b" HTTP/1.1")).target == path
+
+
+@pytest.mark.parametrize("minor", range(2, 10))
+def test_a_later_minor_version_is_read_as_1_1(minor: int) -> None:
+    """Framing and keep-alive are those of 1.1 (RFC 9110, 2.5)."""
+    head = read(post(b"Transfer-Encoding: chunked", version=b"1.%d" % minor))
+    assert (head.minor, head.length, head.keep_alive) == (1, CHUNKED, True)
+
+
 def test_an_absolute_target_may_stand_without_host_on_1_0() -> None:
     """The authority of a 1.0 target is not taken for the host: only the upstream is contacted."""
     head = read(first(b"GET http://b.example/x HTTP/1.0", b""))
@@ -108,6 +129,7 @@ def test_the_host_is_read_as_it_came() -> None:
         ([b"Content-Length: 0007"], 7),
         ([b"Content-Length: 9223372036854775807"], 2**63 - 1),
         ([b"Transfer-Encoding: chunked"], CHUNKED),
+        ([b"Transfer-Encoding: ChUnKeD"], CHUNKED),
         ([b"Transfer_Encoding: chunked"], 0),
         ([b"Content_Length: 7"], 0),
     ],
