@@ -219,7 +219,7 @@ class ChunkedBody:
         if extensions:
             if not _EXTENSIONS_LINE.fullmatch(extensions):
                 raise ProtocolError("a chunk extension is not `;name` or `;name=value`")
-            self._extensions += len(extensions)
+            self._extensions += len(extensions) - 1
             if self._extensions > _MAX_EXTENSIONS:
                 raise ProtocolError("too many chunk extensions")
         return int(digits, 16)

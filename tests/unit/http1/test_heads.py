@@ -192,9 +192,13 @@ def test_an_upgrade_is_read() -> None:
     assert upgrading(b"Connection: Upgrade", b"Upgrade: WebSocket").upgrade == b"WebSocket"
 
 
-def test_an_upgrade_may_name_a_version() -> None:
-    """A protocol may carry its version after a slash."""
-    assert upgrading(b"Connection: upgrade", b"Upgrade: x/1.0").upgrade == b"x/1.0"
+@pytest.mark.parametrize("protocol", [b"x/1.0", b"X/1.0"])
+def test_an_upgrade_to_what_is_allowed(protocol: bytes) -> None:
+    """A name counts with its version, in any case."""
+    head = first(b"GET / HTTP/1.1", HOST + b"Connection: upgrade\r\nUpgrade: %b\r\n" % protocol)
+    assert parse_request(head, FIELDS, frozenset({b"x/1.0"})).upgrade == protocol
+    assert parse_request(head, FIELDS, frozenset({b"x"})).upgrade is None
+    assert parse_request(head, FIELDS).upgrade is None
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,8 @@ def test_an_upgrade_may_name_a_version() -> None:
         [b"Connection: upgrade", b"Upgrade: websocket", b"Upgrade: h2c"],
         [b"Connection: upgrade", b"Upgrade: websocket", b"Upgrade: websocket"],
         [b"Connection: upgrade", b"Upgrade: web socket"],
+        [b"Connection: upgrade", b"Upgrade: websocket/13"],
+        [b"Connection: upgrade", b"Upgrade: echo"],
         [b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5"],
         [b"Connection: upgrade", b"Upgrade: websocket", b"Transfer-Encoding: chunked"],
     ],
@@ -229,6 +235,34 @@ def test_a_doubtful_upgrade_is_none(lines: list[bytes]) -> None:
 def test_only_a_get_upgrades(line: bytes) -> None:
     """Other methods, and 1.0, have no upgrade."""
     assert upgrading(b"Connection: upgrade", b"Upgrade: websocket", line=line).upgrade is None
+
+
+HOPS = b"OPTIONS / HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("hops", "left", "last"),
+    [(b"0", b"0", True), (b"1", b"0", False), (b"010", b"9", False), (b"999999999", None, False)],
+)
+def test_an_options_goes_one_hop_less_far(hops: bytes, left: bytes | None, *, last: bool) -> None:
+    """RFC 9110, 7.6.2: a proxy counts, and the last one answers."""
+    head = read(first(HOPS, HOST + b"Max-Forwards: %b\r\n" % hops))
+    assert (head.last_hop, head.fields[-1]) == (last, (b"max-forwards", left or b"999999998"))
+
+
+@pytest.mark.parametrize(
+    "lines", [b"-1", b"", b"1, 1", b"x", b"+1", b"1.0", b"1" * 10, b"1\r\nMax-Forwards: 1"]
+)
+def test_a_doubtful_number_of_hops_is_refused(lines: bytes) -> None:
+    """Two proxies could count differently."""
+    assert verdict([first(HOPS, HOST + b"Max-Forwards: %b\r\n" % lines)]) == 400
+
+
+@pytest.mark.parametrize("hops", [b"0", b"x"])
+def test_other_methods_have_no_hops(hops: bytes) -> None:
+    """The field means nothing there, and is passed on."""
+    head = read(post(b"Max-Forwards: " + hops))
+    assert (head.last_hop, head.fields[-1]) == (False, (b"max-forwards", hops))
 
 
 def test_the_most_fields_are_accepted() -> None:
