@@ -151,6 +151,9 @@ class Stage:
         upstream_port: int,
         limits: Limits,
         trusted: Iterable[str],
+        *,
+        upgrades: Iterable[str] = (),
+        via: str | None = None,
     ) -> None:
         self.engine = engine
         self.observer = RememberingRequests()
@@ -176,6 +179,8 @@ class Stage:
             limits=limits,
             trusted=[ipaddress.ip_network(each) for each in trusted],
             observer=self.observer,
+            upgrades=upgrades,
+            via=via,
         )
         self.port = 0
 
@@ -225,13 +230,17 @@ async def staged(
     *,
     limits: Limits | None = None,
     trusted: Sequence[str] = (),
+    upgrades: Sequence[str] = (),
+    via: str | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the data plane for a block, before `upstream` or one that says ok."""
     async with contextlib.AsyncExitStack() as stack:
         if upstream is None:
             upstream = await stack.enter_async_context(ScriptedUpstream())
         before = asyncio.all_tasks()
-        stage = Stage(engine or AllowingEngine(), upstream.port, limits or Limits(), trusted)
+        engine = engine or AllowingEngine()
+        limits = limits or Limits()
+        stage = Stage(engine, upstream.port, limits, trusted, upgrades=upgrades, via=via)
         stage.port = await stage.server.start("127.0.0.1", 0)
         try:
             yield stage

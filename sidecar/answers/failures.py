@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from sidecar.answers.refusals import quota_headers
 from sidecar.answers.words import FailureCode
-from sidecar.answers.writer import OwnAnswer, write_error
+from sidecar.answers.writer import OwnAnswer, field_text, write_error
 from sidecar.domain.model import Decision
 from sidecar.http1.errors import PeerFailure
 
@@ -42,6 +42,12 @@ def fault(decision: Decision) -> OwnAnswer:
         request_id=decision.request_id,
         errors=decision.errors,
     )
+
+
+def last_hop(decision: Decision, now: float) -> OwnAnswer:
+    """Answer an OPTIONS that is to go no further than here (RFC 9110, 7.6.2)."""
+    written_id = (b"X-Request-ID", field_text(decision.request_id))
+    return OwnAnswer(200, (written_id, *quota_headers(decision, now)), b"")
 
 
 def _failed(

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, whole_seconds, write_error
+from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Decision, Quota, Reason, Verdict
 
@@ -23,6 +24,9 @@ _WINDOWS: Final = {
     "month": 2_592_000,  # the interface's example: a window has one length, a month has not
     "year": 31_536_000,
 }
+
+_UNITS: Final = {"storage_bytes": b'"content-bytes"'}
+"""Quota units of resources, where these are not the draft's default, `requests`."""
 
 _NO_RETRY: Final = (b"x-should-retry", b"false")
 _CHALLENGE: Final = (b"WWW-Authenticate", b"Bearer")
@@ -63,6 +67,9 @@ def refuse(decision: Decision, now: float) -> OwnAnswer:
         reset_at = _timestamp(quota.reset_at)
         if reset_at is not None:
             facts["reset_at"] = reset_at
+    is_problem = decision.errors is ErrorFormat.PROBLEM
+    if reason is Reason.OVER_QUOTA and is_problem and "resource" in facts:
+        facts["violated-policies"] = [facts["resource"]]  # by its name in RateLimit-Policy
     fields: list[tuple[bytes, bytes]] = []
     if reason in _FINAL:
         fields.append(_NO_RETRY)
@@ -112,6 +119,9 @@ def _policy(resource: str, limit: int, period: str) -> tuple[tuple[bytes, bytes]
     name = _structured_string(resource)
     window = _WINDOWS.get(period)
     value = b"%b;q=%d" % (name, min(max(limit, 0), MAX_INTEGER))
+    unit = _UNITS.get(resource)
+    if unit is not None:
+        value += b";qu=" + unit
     if window is not None:
         value += b";w=%d" % window
     return (b"RateLimit-Policy", value), name

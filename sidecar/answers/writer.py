@@ -24,6 +24,7 @@ from sidecar.answers.words import (
 )
 from sidecar.domain.choices import ErrorFormat
 from sidecar.http1.phrases import phrase_of
+from sidecar.http1.shared_lines import date_line
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields to send, names in the case in which documentation writes them."""
@@ -107,16 +108,18 @@ def write_error(
     return OwnAnswer(status, (media, NO_STORE, *id_fields, *fields), _json(body))
 
 
-def serialise(answer: OwnAnswer, *, keep: bool, minor: int, bodiless: bool) -> bytes:
-    """Write head and body as bytes; `minor` is the caller's HTTP/1 version, `bodiless` for HEAD."""
-    lines = [b"HTTP/1.1 %d %b" % (answer.status, phrase_of(answer.status))]
-    lines += [b"%b: %b" % field for field in answer.headers]
-    if not keep:
-        lines.append(b"Connection: close")
-    elif minor == 0:
-        lines.append(b"Connection: keep-alive")
-    lines.append(b"Content-Length: %d\r\n\r\n" % len(answer.body))
-    return b"\r\n".join(lines) + (b"" if bodiless else answer.body)
+def serialise(answer: OwnAnswer, *, now: float, connection: bytes, bodiless: bool) -> bytes:
+    """Write head and body as bytes; `now` in Unix seconds, `bodiless` for HEAD.
+
+    `connection` are the lines that say whether the connection is kept (http1/shared_lines.py).
+    """
+    status = answer.status
+    lines = [b"HTTP/1.1 %d %b\r\n%b" % (status, phrase_of(status), date_line(int(now)))]
+    lines += [b"%b: %b\r\n" % field for field in answer.headers]
+    lines.append(b"%bContent-Length: %d\r\n\r\n" % (connection, len(answer.body)))
+    if not bodiless:
+        lines.append(answer.body)
+    return b"".join(lines)
 
 
 def whole_seconds(seconds: float, least: int) -> int:

@@ -149,6 +149,8 @@ class App:
             observer=observer,
             serve=None if webhook is None else webhook.door(gateway).serve,
             backlog=backlog,
+            upgrades=settings.listen.upgrades,
+            via=settings.listen.via,
         )
         self._status = status = Status(
             policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from sidecar.http1.delivery import acknowledged, sent, turned_away
+from sidecar.http1.delivery import acknowledged, left_unread, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, CountedBody, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
@@ -226,9 +226,16 @@ class ClientConnection:
             self._end(handler, body, b"", clean=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the handler, if there is one, that its answer is not whole."""
+        """Notify the handler, if there is one, that its answer is not whole.
+
+        Where a write failed, the server may have answered before it closed: that is read first.
+        """
         self._lost(self)  # first, so that the place is free whatever the handler does
         self._closed_in_order = exc is None
+        if exc is not None and self._handler is not None:
+            unread = left_unread(self.transport)
+            if unread:
+                self.data_received(unread)
         answered = self._body is not None or self._buffer or self._interim
         self._fail(
             PeerFailure.CUT_OFF if answered else PeerFailure.CLOSED_EARLY,

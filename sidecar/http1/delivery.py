@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from typing import Final
@@ -12,6 +13,7 @@ _BYTES_ACKED_AT: Final = 120  # tcpi_bytes_acked in struct tcp_info, Linux 4.1 a
 _BYTES_SENT_AT: Final = 200  # tcpi_bytes_sent, Linux 4.19 and later
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _TCP_CLOSE: Final = 7  # tcpi_state, the first byte
+_MOST_UNREAD: Final = 64 * 1024
 
 
 def acknowledged(transport: asyncio.BaseTransport) -> int | None:
@@ -51,6 +53,21 @@ def taken_so_far(transport: asyncio.WriteTransport) -> int:
     """
     acked = acknowledged(transport)
     return -transport.get_write_buffer_size() if acked is None else acked
+
+
+def left_unread(transport: asyncio.BaseTransport) -> bytes:
+    """Return what had arrived on a connection that is lost; to be asked in `connection_lost`.
+
+    Event loops read nothing more after a write has failed. A server that answers early and closes
+    has sent its answer by then, and the kernel keeps it. Empty over TLS: those bytes are no answer.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("ssl_object") is not None:
+        return b""
+    try:
+        return os.read(sock.fileno(), _MOST_UNREAD)  # the loops' sockets do not block
+    except (OSError, ValueError):  # nothing is left, or it is closed
+        return b""
 
 
 def reset_on_close(transport: asyncio.BaseTransport) -> None:

@@ -7,6 +7,7 @@ leading zeros) is written again. Pure: bytes in, bytes out, whatever packets the
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Final, Protocol
 
@@ -28,7 +29,12 @@ _SIZES_KEPT: Final = 4096
 _sizes: dict[bytes, int] = {}
 """Size lines without leading zeros that were read before, and what they say; never 0."""
 
-_EXTENSION_TEXT: Final = _TOKEN + b'="\t ;'
+_NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_EXTENSIONS_LINE: Final = re.compile(
+    rb"(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)+" % (_NAME, _NAME, _QUOTED)
+)
+"""What may follow a chunk's size (RFC 9112, 7.1.1), with quoted strings (RFC 9110, 5.6.4)."""
 
 
 class BodyFraming(Protocol):
@@ -205,17 +211,15 @@ class ChunkedBody:
         return b"0\r\n%b\r\n" % fields
 
     def _size_with_extension(self, line: bytes) -> int:
-        digits, semicolon, extension = line.partition(b";")
-        if (
-            not digits
-            or len(digits) > _MAX_SIZE_DIGITS
-            or digits.translate(None, _HEX)
-            or len(line) > _MAX_SIZE_LINE
-        ):
+        """Read a size line; what follows the size is checked and dropped, as RFC 9112 allows."""
+        digits = _size_in(line)
+        extensions = line[len(digits) :]
+        if not digits or len(digits) > _MAX_SIZE_DIGITS or len(line) > _MAX_SIZE_LINE:
             raise ProtocolError("a chunk's size is not a hexadecimal number")
-        if semicolon:
-            _check_extension(extension)
-            self._extensions += len(extension)
+        if extensions:
+            if not _EXTENSIONS_LINE.fullmatch(extensions):
+                raise ProtocolError("a chunk extension is not `;name` or `;name=value`")
+            self._extensions += len(extensions) - 1
             if self._extensions > _MAX_EXTENSIONS:
                 raise ProtocolError("too many chunk extensions")
         return int(digits, 16)
@@ -302,8 +306,9 @@ def _check_partial(partial: bytes) -> None:
     if len(line) > _MAX_SIZE_LINE:
         raise ProtocolError("a chunk's size line is too long")
     _check_line_ends(partial)
-    digits = line.partition(b";")[0]
-    if digits.translate(None, _HEX) or len(digits) > _MAX_SIZE_DIGITS:
+    digits = _size_in(line)
+    behind = line[len(digits) :].lstrip(b" \t")
+    if len(digits) > _MAX_SIZE_DIGITS or (not digits and line) or behind[:1] not in {b"", b";"}:
         raise ProtocolError("a chunk's size is not a hexadecimal number")
 
 
@@ -312,21 +317,9 @@ def _check_line_ends(partial: bytes) -> None:
         raise ProtocolError("a line ends in a bare CR or LF")
 
 
-def _check_extension(extension: bytes) -> None:
-    """Check `name[=value]` lists (RFC 9112, 7.1.1), without white space and escapes."""
-    if extension.translate(None, _EXTENSION_TEXT):
-        raise ProtocolError("a chunk extension has bytes that do not belong there")
-    for part in extension.split(b";"):
-        name, equals, value = part.partition(b"=")
-        quoted = len(value) > 1 and value.startswith(b'"') and value.endswith(b'"')
-        text = value[1:-1] if quoted else value
-        if (
-            not name
-            or name.translate(None, _TOKEN)
-            or (equals and not quoted and not value)
-            or text.translate(None, _TOKEN + (b" \t" if quoted else b""))
-        ):
-            raise ProtocolError("a chunk extension is not `name` or `name=value`")
+def _size_in(line: bytes) -> bytes:
+    """Return the hexadecimal digits that a size line begins with."""
+    return line[: len(line) - len(line.lstrip(_HEX))]
 
 
 def body_of(length: int, *, decode: bool = False) -> BodyFraming:

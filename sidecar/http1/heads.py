@@ -16,6 +16,7 @@ import httptools
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.lines import Events, Field, Lines, feed
+from sidecar.http1.targets import HOST, origin_form
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -23,22 +24,20 @@ UNTIL_CLOSE: Final = -2
 
 HeadFields = list[Field]
 
-_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FOLDED: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
 """Folds a name as the most careless product would: behind CGI and its heirs all punctuation is one
 sign, so that `x.bb_org~id` arrives there as `X-BB-Org-Id`."""
 
-_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[01]")
+_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[0-9]")
 _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
-_HOST: Final = re.compile(
-    rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9._])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-)
-_ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*)([/?].*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
 _BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
-_CARRIES_REQUESTS: Final = (b"h2", b"h3", b"http", b"tls")
+WEBSOCKET: Final = frozenset({b"websocket"})
+"""The protocols, in lower case, to which every client may switch."""
+
+_HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _MAX_LENGTH: Final = 2**63 - 1
 _REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
 
@@ -50,8 +49,9 @@ class RequestHead:
     All but an `upgrade` that was not asked for properly.
     `target` is origin-form (or `*`), byte for byte as it came; `host` is None only in HTTP/1.0.
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
-    for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, one protocol, and not one in which
-    requests would pass unseen (h2c, TLS, HTTP itself). `request_id` is set where there is just one.
+    for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, and one protocol that is allowed.
+    `request_id` is set where there is just one. `last_hop`: an OPTIONS that goes no further
+    (Max-Forwards: 0).
     """
 
     method: Final[str]
@@ -65,6 +65,7 @@ class RequestHead:
     expects_continue: Final[bool]
     upgrade: Final[bytes | None]
     request_id: Final[bytes | None]
+    last_hop: Final[bool]
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class RequestHead:
         expects_continue: bool,
         upgrade: bytes | None,
         request_id: bytes | None,
+        last_hop: bool,
     ) -> None:
         self.method = method
         self.target = target
@@ -91,11 +93,15 @@ class RequestHead:
         self.expects_continue = expects_continue
         self.upgrade = upgrade
         self.request_id = request_id
+        self.last_hop = last_hop
 
 
 @dataclass(init=False, slots=True)
 class ResponseHead:
-    """A response's head as checked; `length` is a count, CHUNKED or UNTIL_CLOSE."""
+    """A response's head as checked; `length` is a count, CHUNKED or UNTIL_CLOSE.
+
+    `dated`: it has a Date.
+    """
 
     status: Final[int]
     reason: Final[bytes]
@@ -104,6 +110,7 @@ class ResponseHead:
     length: Final[int]
     keep_alive: Final[bool]
     connection: Final[frozenset[bytes]]
+    dated: Final[bool]
 
     def __init__(
         self,
@@ -114,6 +121,7 @@ class ResponseHead:
         length: int,
         keep_alive: bool,
         connection: frozenset[bytes],
+        dated: bool,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -122,6 +130,7 @@ class ResponseHead:
         self.length = length
         self.keep_alive = keep_alive
         self.connection = connection
+        self.dated = dated
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -141,8 +150,13 @@ def find_end(data: bytes, start: int) -> int:
     return 0
 
 
-def parse_request(block: bytes, max_fields: int) -> RequestHead:
-    """Parse the head of a request, from its first byte to the empty line (RFC 9112, 2 to 6)."""
+def parse_request(
+    block: bytes, max_fields: int, upgrades: frozenset[bytes] = WEBSOCKET
+) -> RequestHead:
+    """Parse the head of a request, from its first byte to the empty line (RFC 9112, 2 to 6).
+
+    `upgrades` are the protocols that may be asked for, in lower case.
+    """
     (method, target, minor), fields = _requests.parse(block)
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
@@ -153,6 +167,7 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
     expects_continue = False
     expects_other = False
     upgrade: bytes | None = None
+    hops: bytes | None = None
     request_id: bytes | None = None
     request_ids = 0
     for name, value in fields:
@@ -161,7 +176,7 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
         if name == b"host":
             if host is not None:
                 raise ProtocolError("more than one Host")
-            if not _HOST.fullmatch(value):
+            if not HOST.fullmatch(value):
                 raise ProtocolError("Host is not one host name with an optional port")
             host = value
         elif name == b"content-length":
@@ -180,6 +195,8 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
         elif name == b"x-request-id":
             request_id = value
             request_ids += 1
+        elif name == b"max-forwards":
+            hops = value if hops is None else b""  # two lines: no number
         else:
             upgrade = value if upgrade is None else b","  # two lines: more than one protocol
     chunked = coding is not None
@@ -192,20 +209,21 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
     if expects_other:  # told last: what is no HTTP/1.1 has nothing to expect
         raise ProtocolError("the only expectation known here is 100-continue", 417)
     if not target.startswith(b"/"):
-        target = _origin_form(method, target, host)
+        target = origin_form(method, target, host)
     if upgrade is not None and (
         method != "GET"
         or minor == 0
         or chunked
         or length
         or b"upgrade" not in connection
-        or upgrade.lower().startswith(_CARRIES_REQUESTS)
-        or upgrade.translate(None, _TOKEN + b"/")
-        or not upgrade
+        or upgrade.lower() not in upgrades
     ):
         upgrade = None
         # The product does not get it, so that nothing is decided by it either.
         fields = [field for field in fields if field[0] != b"upgrade"]
+    last_hop = False
+    if hops is not None and method == "OPTIONS":
+        last_hop, fields = _one_hop_less(hops, fields)
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     return RequestHead(
         method,
@@ -219,6 +237,7 @@ def parse_request(block: bytes, max_fields: int) -> RequestHead:
         expects_continue and minor == 1 and (chunked or bool(length)),
         upgrade,
         request_id if request_ids == 1 else None,
+        last_hop,
     )
 
 
@@ -231,7 +250,9 @@ def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, i
         raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
     events = Events()
     parser = httptools.HttpRequestParser(events)
-    minor = 1 if start.endswith(b"1") else 0
+    minor = 0 if start.endswith(b"0") else 1
+    if minor:  # a later minor version is read as the one that we know (RFC 9110, 2.5)
+        start = start[:-1] + b"1"
     try:
         feed(parser, start, lines)
     except ProtocolError:
@@ -250,6 +271,7 @@ _RULING: Final = frozenset(
         b"transfer-encoding",
         b"connection",
         b"expect",
+        b"max-forwards",
         b"upgrade",
         b"x-request-id",
     }
@@ -264,7 +286,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     length: int | None = None
     chunked = False
     connection = _NOTHING
-    upgrades = False
+    upgrades = dated = False
     for name, value in fields:
         if name == b"content-length":
             if length is not None:
@@ -274,10 +296,12 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
             upgrades = True
         elif name == b"transfer-encoding":
             if chunked or minor == 0 or value.lower() != b"chunked":
-                raise ProtocolError("Transfer-Encoding is not exactly `chunked`")
+                raise ProtocolError("Transfer-Encoding is not just `chunked`")
             chunked = True
         elif name == b"connection":
             connection = connection | _tokens(value) if connection else _tokens(value)
+        elif name == b"date":
+            dated = True
     if chunked and length is not None:
         raise ProtocolError("Content-Length together with Transfer-Encoding")
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
@@ -303,6 +327,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
         body,
         keep_alive and body != UNTIL_CLOSE,
         connection,
+        dated,
     )
 
 
@@ -329,12 +354,12 @@ def _content_length(value: bytes) -> int:
 
 
 def _check_coding(value: bytes, minor: int) -> None:
-    if value == b"chunked" and minor == 1:
+    if minor == 1 and value.lower() == b"chunked":
         return
     codings = {part.strip(b" \t").lower() for part in value.split(b",")}
     if minor == 1 and codings & _KNOWN_CODINGS and codings <= _KNOWN_CODINGS | {b"chunked"}:
         raise ProtocolError("the only transfer coding known here is chunked", 501)
-    raise ProtocolError("Transfer-Encoding is not exactly `chunked` on HTTP/1.1")
+    raise ProtocolError("Transfer-Encoding is not just `chunked` on HTTP/1.1")
 
 
 def _answer_known_coding(lines: list[bytes], fields: HeadFields, minor: int) -> None:
@@ -354,16 +379,10 @@ def _tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(part.strip(b" \t") for part in value.lower().split(b","))
 
 
-def _origin_form(method: str, target: bytes, host: bytes | None) -> bytes:
-    """Return the path of an absolute-form target: only the configured upstream is contacted."""
-    if target == b"*" and method == "OPTIONS":
-        return target
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is None:
-        raise ProtocolError("the request target is neither a path nor an absolute http URL")
-    authority, path = absolute.groups()
-    if not _HOST.fullmatch(authority) or (host is not None and authority.lower() != host.lower()):
-        raise ProtocolError("the request target and Host name two hosts")
-    if path is None:
-        return b"/"
-    return path if path.startswith(b"/") else b"/" + path
+def _one_hop_less(hops: bytes, fields: HeadFields) -> tuple[bool, HeadFields]:
+    """Return whether an OPTIONS ends here, and its fields with one hop less (RFC 9110, 7.6.2)."""
+    if not _HOPS.fullmatch(hops):
+        raise ProtocolError("Max-Forwards is not one whole number")
+    left = int(hops)
+    less = (b"max-forwards", b"%d" % max(left - 1, 0))
+    return left == 0, [less if field[0] == b"max-forwards" else field for field in fields]

@@ -21,6 +21,9 @@ from sidecar.policy.path_steps import DOTS, STEPS, TAIL, fold_case
 Segments = tuple[str, ...]
 """A path split at its slashes, percent-decoded; `/` is the empty tuple."""
 
+WHOLE_SERVER: Final = "*"
+"""The target of `OPTIONS *`: decided as `/`; some servers read it as the path `/*`."""
+
 MAX_SEGMENTS: Final = 256
 MAX_READINGS: Final = 128
 """A path with more readings is refused: spellings multiply."""
@@ -84,6 +87,8 @@ def normalise(raw: str) -> str | UnsafePath:
     Escapes of unreserved characters are decoded, the hex of the others is upper case, dot segments
     are removed, repeated slashes folded.
     """
+    if raw == WHOLE_SERVER:
+        return raw
     try:
         _refuse_hazards(raw)
         text = path_steps.decode_unreserved(raw)
@@ -100,6 +105,8 @@ def readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Readings
     `patterns_fold`: some pattern has upper-case letters, so that even a lower-case path may match
     otherwise when case counts.
     """
+    if raw == WHOLE_SERVER:
+        return Readings((), (PathReading((WHOLE_SERVER,), exact=case_sensitive),))
     if _is_plain(raw):
         segments = _segments(raw)
         if case_sensitive:

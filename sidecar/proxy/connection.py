@@ -30,6 +30,9 @@ class Listener(Protocol):
     """The server, as its connections need it. Seconds; `now` is the loop's clock."""
 
     limits: Limits
+    upgrades: frozenset[bytes]
+    keep_alive: bytes
+    via: tuple[bytes, bytes]
     memory: BodyMemory
     now: Callable[[], float]
     is_trusted: Callable[[str], bool]
@@ -79,22 +82,16 @@ class ServerConnection:
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self._buffer = b""  # of the next head; with `_behind`, it begins with body
-        self._searched = 0
+        self._searched = self.taken = 0
         self.arriving: InboundBody | None = None  # the one that is still arriving
-        self._body_due = _NEVER
-        self.body_full = False
-        self._behind = False
+        self._body_due = self.deadline = _NEVER
+        self.body_full = self._behind = self.moved = self.writing_paused = self.trusted = False
         self.ended = False  # the client will send nothing more
         self._reading = True
-        self.taken = 0
         self._tunnel: asyncio.WriteTransport | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.phase = Phase.IDLE
         self.peer = b""
-        self.trusted = False
-        self.deadline = _NEVER
-        self.moved = False
-        self.writing_paused = False
         self.exchange: OpenExchange | None = None
 
     # what the transport reports
@@ -221,7 +218,7 @@ class ServerConnection:
         self._regulate()
 
     def exchange_ended(self, *, keep: bool, whole: bool) -> None:
-        """Take the next request, or close; `whole`: the request has arrived to its end."""
+        """Take the next request, or close; `whole`: nothing behind the request is on its way."""
         self.exchange = None
         self.arriving = None
         self.body_full = self.moved = False
@@ -233,7 +230,7 @@ class ServerConnection:
         if self.transport.is_closing():
             return  # what is still unsent has that time
         if not keep:
-            self._close(whole=whole)
+            self._close(whole=whole and not self._buffer)
             return
         self.phase = STEPS[self.phase][Step.ANSWERED]
         if self._buffer and not self.writing_paused:
@@ -282,7 +279,9 @@ class ServerConnection:
             if (end or len(buffer)) > limits.max_head_bytes:
                 text = f"the head is over {limits.max_head_bytes} bytes"
                 raise ProtocolError(text, 431)  # noqa: TRY301
-            head = parse_request(buffer[start:end], limits.max_fields) if end else None
+            head = None
+            if end:
+                head = parse_request(buffer[start:end], limits.max_fields, self.listener.upgrades)
         except ProtocolError as error:
             self.refuse(error)
             return

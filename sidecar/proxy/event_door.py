@@ -16,7 +16,6 @@ from collections.abc import Coroutine
 from typing import Final, Protocol
 
 from sidecar.answers.deliveries import answer_delivery
-from sidecar.answers.writer import serialise
 from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import Headers
@@ -83,10 +82,7 @@ class EventDoor:
             outcome = await self._outcome(body, exchange.head.fields)
             answer = answer_delivery(outcome)
             exchange.keep = exchange.kept and (body is None or body.error is None)
-            exchange.status = answer.status
-            exchange.send(
-                serialise(answer, keep=exchange.keep, minor=exchange.head.minor, bodiless=False)
-            )
+            self._gateway.send_answer(exchange, answer)
             self._receiver.answered(outcome)
         finally:
             drain.leave()

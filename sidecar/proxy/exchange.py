@@ -45,9 +45,12 @@ class Exchange:
         self.client.write(data)
 
     def end(self) -> None:
-        """Give the connection back; called once, when the answer is written or given up."""
+        """Give the connection back; called once, when the answer is written or given up.
+
+        A client that asked for a tunnel may have sent more, whether it got one or not.
+        """
         body = self.body
-        whole = body is None or body.done
+        whole = (body is None or body.done) and self.head.upgrade is None
         self.relay = None
         if body is not None:
             body.let_go()

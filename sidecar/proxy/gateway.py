@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from sidecar.answers import early
 from sidecar.answers.cors import show_to_page
-from sidecar.answers.failures import fault, upstream_failure
+from sidecar.answers.failures import fault, last_hop, upstream_failure
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer, serialise
 from sidecar.domain.choices import ErrorFormat
@@ -26,6 +26,7 @@ from sidecar.domain.trace import trace_fields
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.pool import Pool
+from sidecar.http1.shared_lines import CLOSE
 from sidecar.proxy import headers
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
@@ -181,6 +182,9 @@ class Gateway:
         upstream: ClientConnection | None = None
         relay: Relay | None = None
         try:
+            if exchange.head.last_hop:
+                self._answer(exchange, last_hop(decision, self._clock.time()))
+                return
             free = decision.reason is Reason.UNMETERED
             upstream = self._upstream.take(reserved=free) or await self._upstream.connect(
                 reserved=free
@@ -244,7 +248,8 @@ class Gateway:
             host=host,
             forwarded=headers.forwarded_lines(
                 head.fields, client.peer, host, trusted=client.trusted
-            ),
+            )
+            + client.listener.via[head.minor],
             identity=decision.identity,
             request_id=decision.request_id.encode("ascii"),
             expect=head.expects_continue and body is not None and body.owes_continue,
@@ -289,12 +294,19 @@ class Gateway:
 
     def _answer(self, exchange: Exchange, answer: OwnAnswer) -> None:
         """Send an answer of our own; the connection is kept where the request has arrived whole."""
-        head = exchange.head
-        answer = show_to_page(answer, self._engine.cors, head.fields)
         exchange.keep = exchange.kept
+        self.send_answer(exchange, show_to_page(answer, self._engine.cors, exchange.head.fields))
+
+    def send_answer(self, exchange: Exchange, answer: OwnAnswer) -> None:
+        """Send an answer of our own, as it is; `exchange.keep` says what comes after it."""
         exchange.status = answer.status
         exchange.send(
-            serialise(answer, keep=exchange.keep, minor=head.minor, bodiless=head.method == "HEAD")
+            serialise(
+                answer,
+                now=self._clock.time(),
+                connection=exchange.client.listener.keep_alive if exchange.keep else CLOSE,
+                bodiless=exchange.head.method == "HEAD",
+            )
         )
 
     def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
@@ -312,8 +324,9 @@ class Gateway:
         )
 
     def _turn_away(self, client: ServerConnection, decision: Decision) -> None:
-        refusal = refuse(decision, self._clock.time())
-        client.write(serialise(refusal, keep=False, minor=1, bodiless=False))
+        now = self._clock.time()
+        refusal = refuse(decision, now)
+        client.write(serialise(refusal, now=now, connection=CLOSE, bodiless=False))
         self._observer.request_finished(decision, decision.status, 0.0)
 
     def _undecided(self, call: Call) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from sidecar.domain.model import AttemptEnd
@@ -10,14 +11,13 @@ from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, ChunkedBody
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields, ResponseHead
+from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.phases import Phase
 
 _SWITCHING_PROTOCOLS: Final = 101
 _EVENT_STREAM: Final = b"text/event-stream"
-_CLOSE: Final = b"connection: close\r\n"
-_KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 
 
 class Relay:
@@ -184,9 +184,12 @@ class Relay:
             return
         exchange.status = head.status
         self._fields = head.fields
+        added = self._client.listener.via[head.minor] + self._added
+        if not (head.dated or switches):
+            added += date_line(int(time.time()))
         self._pending = headers.response_head(
             head,
-            self._added,
+            added,
             tells_quota=self._tells_quota,
             chunked=self._chunk or bool(self._ending),
             connection=connection,
@@ -212,8 +215,8 @@ class Relay:
             # Also where the answer came before the whole request (RFC 9112, 9.6): what is left of
             # it would have to be read first.
             exchange.keep = False
-            return _CLOSE
-        return b"" if minor else _KEEP_ALIVE
+            return CLOSE
+        return self._client.listener.keep_alive
 
     def _send(self, data: bytes) -> None:
         """Send a part of the answer, with the head where that still waits."""

@@ -6,14 +6,15 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
 from sidecar.domain.ports import RequestObserver
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import RequestHead
+from sidecar.http1.heads import WEBSOCKET, RequestHead
 from sidecar.http1.listening import listen
+from sidecar.http1.shared_lines import kept_for, via_lines
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.expiry import expire
@@ -48,10 +49,13 @@ class Server:
         observer: RequestObserver,
         serve: Serve | None = None,
         backlog: int = 128,
+        upgrades: Iterable[str] = (),
+        via: str | None = None,
     ) -> None:
         """Serve with the gateway, or with `serve`, which stands before it.
 
-        At most `backlog` connections wait to be accepted, and may be so all at once.
+        At most `backlog` connections wait to be accepted, and may be so all at once. Clients may
+        switch to `upgrades` beside WebSocket; `via` is this proxy's name in the Via field.
         """
         self._gateway = gateway
         self._drain = gateway.drain
@@ -66,6 +70,9 @@ class Server:
         self._backlog = backlog
         self._most = limits.max_connections + min(_TURNED_AWAY, backlog)
         self.limits = limits
+        self.upgrades = WEBSOCKET.union(each.encode("ascii").lower() for each in upgrades)
+        self.keep_alive = kept_for(limits.idle_timeout)
+        self.via = via_lines(via)
         self.body_idle = limits.body_idle_timeout or float("inf")
         self.request_timeout = limits.request_timeout or float("inf")
         self.answer_idle = limits.answer_idle_timeout or float("inf")

@@ -26,6 +26,8 @@ from sidecar.settings.values import (
     parse_origin,
     parse_path,
     parse_port,
+    parse_protocols,
+    parse_pseudonym,
     parse_redis,
     parse_slug,
     parse_webhook_url,
@@ -82,6 +84,15 @@ class ListenSettings:
     trusted_proxies: tuple[Network, ...] = setting(
         "--trusted-proxies", parse_networks,
         "CIDRs whose forwarded headers and request IDs are believed", default=(), shown="none",
+    )  # fmt: skip
+    upgrades: tuple[str, ...] = setting(
+        "--upgrades", parse_protocols,
+        "protocols, beside websocket, that clients may switch to (`Upgrade`), as the product names"
+        " them", default=(), shown="none",
+    )  # fmt: skip
+    via: str | None = setting(
+        "--via", parse_pseudonym,
+        "the name under which the sidecar adds itself to the Via field", default=None,
     )  # fmt: skip
 
     @property

@@ -24,6 +24,9 @@ _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _EVENT_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]{1,64}){1,8}")
 """Plain segments, no dot segment, no escape and no slash at the end."""
+_TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PROTOCOL: Final = re.compile(rf"{_TOKEN.pattern}(?:/[A-Za-z0-9._-]{{1,16}})?")
+_CARRIES_REQUESTS: Final = ("h2", "h3", "http", "tls")
 _SLUG: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
@@ -168,6 +171,30 @@ def parse_networks(text: str) -> tuple[Network, ...]:
     if not networks:
         raise ValueError("names no network: give CIDRs such as 10.0.0.0/8, or leave it out")
     return tuple(networks)
+
+
+def parse_protocols(text: str) -> tuple[str, ...]:
+    """Read the names of protocols between commas or spaces, for the Upgrade field.
+
+    Within HTTP itself and within TLS, requests would pass that no policy has seen.
+    """
+    names = tuple(text.replace(",", " ").split())
+    for name in names:
+        if not _PROTOCOL.fullmatch(name):
+            fix = "give names such as mqtt or spdy/3.1, between commas"
+            raise ValueError(f"has {name[:50]!r}, which is no protocol's name: {fix}")
+        if name.lower().startswith(_CARRIES_REQUESTS):
+            raise ValueError(f"has {name[:50]!r}, in which requests pass unmetered: leave it out")
+    if not names:
+        raise ValueError("names no protocol: give names such as mqtt, or leave it out")
+    return names
+
+
+def parse_pseudonym(text: str) -> str:
+    """Read this proxy's name for Via (RFC 9110, 7.6.3): a token, so that it hides the host."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("is not a name of letters, digits, '-', '_' and '.': give one like edge")
+    return text
 
 
 def parse_path(text: str) -> Path:

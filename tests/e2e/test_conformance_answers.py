@@ -122,7 +122,7 @@ GOOD: Final = {
     "counted": answer(b"Content-Length: 3", b"Set-Cookie: a=b", b"Set-Cookie: c=d", body=b"abc"),
     "chunked": answer(CHUNKED, body=b"3\r\nabc\r\n10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n"),
     "chunked, with extensions and trailers": answer(
-        CHUNKED, body=b'003;a="b"\r\nabc\r\n0;c\r\nX-Sum: 1\r\nSet-Cookie: e=f\r\n\r\n'
+        CHUNKED, body=b'003 ; a = "b;\\"";d\r\nabc\r\n0;c\r\nX-Sum: 1\r\nSet-Cookie: e=f\r\n\r\n'
     ),
     "until close": answer(b"X: y", body=b"abc\r\n0\r\n\r\n"),
     "until close on 1.0": answer(b"X: y", body=b"abc", line=b"HTTP/1.0 200 OK"),

@@ -17,7 +17,7 @@ from tests.plane import eventually, staged, statuses, talk_every_way
 CHUNKED_POST: Final = b"POST /paid HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
 SMUGGLED: Final = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 UPGRADE: Final = (
-    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
 )
 
 
@@ -123,11 +123,11 @@ async def test_answer_before_the_body_closes() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        b"Connection: Upgrade\r\nUpgrade: echo\r\nContent-Length: 3\r\n\r\nabc",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc",
         b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
-        b"Connection: Upgrade\r\nUpgrade: echo, h2c\r\n\r\n",
+        b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n",
         b"Connection: Upgrade\r\n\r\n",
-        b"Upgrade: echo\r\n\r\n",
+        b"Upgrade: websocket\r\n\r\n",
     ],
     ids=["body", "h2c", "list", "nothing named", "not in Connection"],
 )
@@ -148,7 +148,7 @@ async def test_upgrade_refused_with_200_is_no_tunnel() -> None:
         assert [request.target for request in upstream.requests] == [b"/ws"]
 
 
-@pytest.mark.parametrize("protocol", [b"", b"Upgrade: other\r\n", b"Upgrade: echo, other\r\n"])
+@pytest.mark.parametrize("protocol", [b"", b"Upgrade: other\r\n", b"Upgrade: websocket, other\r\n"])
 async def test_101_to_something_else_is_no_tunnel(protocol: bytes) -> None:
     """12: a 101 that switches to what was not asked for is a broken answer."""
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + protocol + b"\r\n"
@@ -158,7 +158,9 @@ async def test_101_to_something_else_is_no_tunnel(protocol: bytes) -> None:
 
 async def test_101_unasked_is_no_tunnel() -> None:
     """12: a 101 to a plain request is a broken answer, and its connection is not used again."""
-    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+    switch = (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
     async with ScriptedUpstream(switch) as upstream, staged(upstream=upstream) as stage:
         answer = await stage.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert answer.status == 502
@@ -335,7 +337,7 @@ CONVERSATIONS: Final[dict[str, tuple[bytes, set[tuple[int, ...]]]]] = {
         {(429,), (429, 200)},
     ),
     "12 an upgrade with a body": (
-        b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"
+        b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED + LAST,
         {(200, 200)},
     ),

@@ -24,7 +24,7 @@ from tests.plane import Stage, eventually, staged, statuses
 
 GET: Final = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 UPLOAD: Final = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-UPGRADE: Final = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+UPGRADE: Final = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 BLOCK: Final = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 STREAM: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 

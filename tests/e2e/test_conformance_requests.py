@@ -117,7 +117,6 @@ FRAMING: Final = {
     "8 bare CR": b"GET / HTTP/1.1\rHost: a\r\r",
     "8 no version": get(b"GET /", b"Host: a"),
     "8 no target": get(b"GET HTTP/1.1", b"Host: a"),
-    "8 unknown minor": get(b"GET / HTTP/1.2", b"Host: a"),
     "8 minor of two digits": get(b"GET / HTTP/1.10", b"Host: a"),
     "8 version in lower case": get(b"GET / http/1.1", b"Host: a"),
     "8 other protocol": get(b"GET / ICY/1.1", b"Host: a"),
@@ -259,6 +258,20 @@ GOOD: Final = {
     ),
     "chunks with noughts before": post(
         b"Connection: close", b"Transfer-Encoding: chunked", body=b"0003\r\nabc\r\n000\r\n\r\n"
+    ),
+    "chunks with white space and quotes in extensions": post(
+        b"Connection: close",
+        b"Transfer-Encoding: Chunked",
+        body=b'3 ;\ta = "b;\\"c" ; d\r\nabc\r\n0; e="\\\\"\r\n\r\n',
+    ),
+    "a later minor version": post(
+        b"Connection: close",
+        b"Transfer-Encoding: CHUNKED",
+        body=b"3\r\nabc\r\n0\r\n\r\n",
+        version=b"HTTP/1.7",
+    ),
+    "absolute form with the scheme's port": (
+        b"GET http://a/b?c HTTP/1.1\r\nHost: A:80\r\nConnection: close\r\n\r\n"
     ),
     "absolute form": b"GET http://a/b?c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     "HTTP/1.0 without Host": b"GET / HTTP/1.0\r\n\r\n",

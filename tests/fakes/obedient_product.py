@@ -332,7 +332,9 @@ class _Connection(asyncio.Protocol):
                 await self._pour()
             case Act.SWITCH:
                 self._echoes = True
-                write(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+                write(
+                    b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+                )
                 return
         if arrival.act in _LEAVING:
             self._mute = True

@@ -237,17 +237,18 @@ class HeldUpstream(_Listening):
 class TunnellingUpstream(_Listening):
     """Switches protocols, then echoes in upper case until it reads `bye`, and closes."""
 
-    def __init__(self, early: bytes = b"") -> None:
+    def __init__(self, early: bytes = b"", protocol: bytes = b"websocket") -> None:
         super().__init__()
         self._early = early
+        self._protocol = protocol
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, got: bytearray
     ) -> None:
         got += await reader.readuntil(b"\r\n\r\n")
         writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"
-            b"Content-Length: 0\r\n\r\n" + self._early
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %b\r\n"
+            b"Content-Length: 0\r\n\r\n%b" % (self._protocol, self._early)
         )
         while not got.endswith(b"bye"):
             data = await reader.read(65536)

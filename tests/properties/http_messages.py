@@ -30,7 +30,7 @@ _METHODS = st.sampled_from(
        b"G ET", b"", b"GET\x00", b"M-SEARCH", b"PRI"]
 )  # fmt: skip
 _VERSIONS = st.sampled_from(
-    [b"HTTP/1.1"] * 30 + [b"HTTP/1.0"] * 8
+    [b"HTTP/1.1"] * 30 + [b"HTTP/1.0"] * 8 + [b"HTTP/1.3"]
     + [b"HTTP/1.2", b"HTTP/0.9", b"HTTP/2.0", b"http/1.1", b"HTTP/1.10", b"HTTP/1", b""]
 )  # fmt: skip
 _GAPS = st.sampled_from([b" "] * 60 + [b"  ", b"\t", b"", b"\x0b"])
@@ -47,7 +47,7 @@ _NAMES = st.one_of(
 )  # fmt: skip
 _VALUES = st.one_of(
     st.sampled_from(
-        [b"a", b"a", b"a", b"5", b"5", b"0", b"chunked", b"chunked", b"gzip", b"gzip, chunked",
+        [b"a", b"a", b"a", b"5", b"5", b"0", b"chunked", b"Chunked", b"gzip", b"gzip, chunked",
          b"Chunked", b"identity", b"", b"close", b"keep-alive", b"upgrade", b"websocket", b"h2c",
          b"100-continue", b"+5", b"-1", b"0x5", b"5, 5", b"05", b"a, b", b"a:80", b"[::1]", b"a/b",
          b"9223372036854775807", b"9223372036854775808", b"99999999999999999999"]
@@ -110,7 +110,8 @@ def _answers(draw: st.DrawFn) -> bytes:
 _SIZE_FORMS = st.sampled_from(
     [b"%x"] * 12 + [b"%X"] * 4
     + [b"0%x", b"000%x", b"0x%x", b"+%x", b"-%x", b" %x", b"%x ", b"%x\t", b"%xg", b"%x_", b"",
-       b"00000000000000000000%x", b"%x;a", b"%x;a=b", b'%x;a="b c"', b"%x;", b"%x ;a", b"%x;a=b;c"]
+       b"00000000000000000000%x", b"%x;a", b"%x;a=b", b'%x;a="b c"', b"%x;", b"%x ;a", b"%x;a=b;c",
+       b'%x\t; a = "b;c\\""', b'%x;a="b', b'%x;a="\\"']
 )  # fmt: skip
 _TRAILERS = st.one_of(st.just(b""), st.just(b""), st.just(b""), st.just(b"X: y\r\n"), _FIELDS)
 

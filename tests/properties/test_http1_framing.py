@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from unittest.mock import patch
@@ -69,6 +70,14 @@ def only_trailers_differ(data: bytes) -> bool:
     return b"content-length" in trailers or b"transfer-encoding" in trailers
 
 
+def has_space_before_an_extension(data: bytes) -> bool:
+    """Say whether a size line has what h11 refuses and RFC 9112, 7.1.1 allows.
+
+    Extensions are dropped, so that the next reader never meets it.
+    """
+    return re.search(rb"[0-9A-Fa-f][ \t]+;", data) is not None
+
+
 @settings(max_examples=800)
 @given(CHUNKED_BODIES)
 def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
@@ -78,7 +87,7 @@ def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
         return
     read = theirs(data + NEXT)
     if read is None:
-        assert only_trailers_differ(data)
+        assert only_trailers_differ(data) or has_space_before_an_extension(data)
     else:
         assert read == (content.passed, content.rest)
 

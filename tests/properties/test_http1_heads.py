@@ -105,7 +105,7 @@ def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
     theirs = their_request(data)
     assert theirs is not None
     assert theirs.method.decode() == head.method
-    assert theirs.http_version == b"1.%d" % head.minor
+    assert min(theirs.http_version, b"1.1") == b"1.%d" % head.minor  # a later minor is read as 1
     if theirs.target.startswith(b"/"):
         assert theirs.target == head.target
     named = [(bytes(name), bytes(value)) for name, value in theirs.headers]

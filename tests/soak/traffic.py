@@ -161,7 +161,7 @@ class Traffic:
         with self._orgs.one() as (_, token):
             request = self._request(
                 "GET", CHAT, token, Act.SWITCH, self._marker(), b"",
-                "connection: upgrade\r\nupgrade: echo\r\n",
+                "connection: upgrade\r\nupgrade: websocket\r\n",
             )  # fmt: skip
             async with self._connection() as client:
                 await client.send(request)

@@ -160,6 +160,25 @@ def test_the_window_follows_the_period(period: str, window: bytes) -> None:
     assert policy == (b"RateLimit-Policy", b'"ai_calls";q=25' + window)
 
 
+def test_a_quota_of_bytes_says_so() -> None:
+    """Without a unit, a client takes the number for requests."""
+    quota = dataclasses.replace(LEFT, resource="storage_bytes")
+    policy, left = quota_headers(allowed(Reason.WITHIN_QUOTA, quota), NOW)
+    assert policy[1] == b'"storage_bytes";q=25;qu="content-bytes";w=2592000'
+    assert left[1].startswith(b'"storage_bytes";r=13;t=')
+
+
+@pytest.mark.parametrize("name", DENIALS)
+def test_a_problem_over_quota_names_the_policy_that_was_violated(name: str) -> None:
+    """By its name in RateLimit-Policy; other formats, and other reasons, have none."""
+    refusal = refuse(DENIALS[name], NOW)
+    violated = orjson.loads(refusal.body).get("violated-policies")
+    over = DENIALS[name].reason is Reason.OVER_QUOTA
+    assert violated == (["ai_calls"] if over else None)
+    openai = dataclasses.replace(DENIALS[name], errors=ErrorFormat.OPENAI)
+    assert "violated-policies" not in orjson.loads(refuse(openai, NOW).body)["error"]
+
+
 def test_a_period_that_has_ended_has_no_time_left() -> None:
     """`t` is never negative: structured fields allow it, clients do not expect it."""
     quota = dataclasses.replace(LEFT, reset_at=NOW - 10)

@@ -20,9 +20,12 @@ _SIZES: Final = {
 _EXTENSIONS: Final = {
     f"extension {extension!r}": b"5" + extension + b"\r\nhello\r\n" + END
     for extension in (
-        b";", b";;", b"; ", b";=", b";=x", b";a=", b";a=;", b";a;", b"; a", b" ;a", b"\t;a",
-        b";a =b", b";a= b", b";a b", b";a=b c", b';a="', b';a="b', b';a=b"', b';a="b"c', b';a=""b"',
-        b';a="b;c"', b';a="b\\"c"', b";a\x00", b";a\x0b", b";a=\x01", b";a\x7f", b";a\x80",
+        b";", b";;", b"; ", b" ; ", b";=", b";=x", b";a=", b";a=;", b";a;", b" a", b";a ",
+        b";a=b ", b'; a = "b" ', b" ;a;", b"\x0b;a", b";\x0ba", b";a=\x0cb", b";a= ", b";a b",
+        b";a=b c", b';a="', b';a="b', b';a=b"', b';a="b"c', b';a=""b"',
+        b';a="\\"', b';a="b\\\\""', b';a="b\x00"', b';a="b\\\x01"', b';a="b\x7f"', b';a="b\rc"',
+        b';a="b\nc"', b';a="b\\\rc"', b';a="b\\\nc"', b';a="b"="c"', b';"a"=b', b";a\x00",
+        b";a\x0b", b";a=\x01", b";a\x7f", b";a\x80",
         b";\xe9", b";a\r", b";a\n", b";a\rb", b";a\nb", b";\n", b";\rx", b";a=b\rGET / HTTP/1.1",
         b";" + b"a" * 300, b";a=" + b'"' + b"x" * 300 + b'"', b";a,b", b";a/b", b";a(b)", b";{a}",
     )
@@ -89,6 +92,27 @@ ACCEPTED: Final[dict[str, tuple[bytes, bytes]]] = {
     "data ending in CR": (b"2\r\nx\r\r\n" + END, b"x\r"),
     "extension": (b"5;a\r\nhello\r\n" + END, b"hello"),
     "extension with a value": (b"5;a=b\r\nhello\r\n" + END, b"hello"),
+    **{
+        f"extension {extension!r}": (b"5" + extension + b"\r\nhello\r\n" + END, b"hello")
+        for extension in (
+            b"; a",
+            b" ;a",
+            b"\t;a",
+            b" \t; \ta",
+            b";a =b",
+            b";a= b",
+            b"; a\t=\t b ;c",
+            b'; a = "b"',
+            b';a="b;c"',
+            b';a="b\\"c"',
+            b';a="\\\\"',
+            b';a=";x=\\"";b',
+            b';a="b\\\t"',
+            b';a="\xe9\\\xe9"',
+            b';a="5\\r\\n0"',
+            b';a="=";b="\t "',
+        )
+    },
     "extension with a quoted value": (b'5;a="b c\t"\r\nhello\r\n' + END, b"hello"),
     "extension with an empty quoted value": (b'5;a=""\r\nhello\r\n' + END, b"hello"),
     "extensions": (b"5;a=b;c;d=e\r\nhello\r\n" + END, b"hello"),

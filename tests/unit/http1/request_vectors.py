@@ -73,8 +73,8 @@ _CODINGS: Final = {
         b"identity", b"identity, chunked", b"identity,chunked", b"cow", b"cow, chunked",
         b'"chunked"', b"'chunked'", b"chunked\x00", b"chunked\x0b", b"\x0bchunked", b"\x0cchunked",
         b"chunked\x0c", b"\x08chunked", b"chunked\x7f", b"\xa0chunked", b"chunked\xa0",
-        b"\x85chunked", b"chunked\xff", b"\xefchunked", b"chunked\r", b"Chunked", b"CHUNKED",
-        b"chunkeD", b"chunked/gzip", b"[chunked]", b"chunked=1", b"chunked\tx", b"trailers",
+        b"\x85chunked", b"chunked\xff", b"\xefchunked", b"chunked\r", b"chunked/gzip", b"[chunked]",
+        b"chunked=1", b"chunked\tx", b"trailers",
         b"gzip, cow", b"chunked, gzip", b"gzip, chunked, chunked", b"deflate;q=1",
         b"chunked, gzip, chunked", b"chunked\t",
         "\u017fhunked".encode(), "chun\u212aed".encode(),  # letters that fold to ASCII
@@ -153,7 +153,7 @@ _REQUEST_LINES: Final = {
         b"GET\t/ HTTP/1.1", b"GET /\tHTTP/1.1", b"GET\t/\tHTTP/1.1", b" GET / HTTP/1.1",
         b"\tGET / HTTP/1.1", b"GET / HTTP/1.1 ", b"GET / HTTP/1.1\t", b"GET / HTTP/1.1 x",
         b"GET / HTTP", b"GET / HTTP/", b"GET / HTTP/1", b"GET / HTTP/1.", b"GET / HTTP/.1",
-        b"GET / HTTP/1.2", b"GET / HTTP/1.9", b"GET / HTTP/1.10", b"GET / HTTP/1.11",
+        b"GET / HTTP/1.10", b"GET / HTTP/1.11",
         b"GET / HTTP/01.1", b"GET / HTTP/1.01", b"GET / HTTP/11.1", b"GET / HTTP/1,1",
         b"GET / HTTP/1.1.1", b"GET / http/1.1", b"GET / Http/1.1", b"GET / HTTP /1.1",
         b"GET / HTTP/ 1.1", b"GET / HTTP/1 .1", b"GET / HTTP/+1.1", b"GET / HTTP/1.x",
@@ -216,7 +216,9 @@ _HOSTS: Final = {
 _ABSOLUTE: Final = {
     f"request line {line!r}": first(line)
     for line in (
-        b"GET http://b.example/ HTTP/1.1", b"GET http://a.example:80/ HTTP/1.1",
+        b"GET http://b.example/ HTTP/1.1", b"GET http://a.example:81/ HTTP/1.1",
+        b"GET http://a.example:443/ HTTP/1.1", b"GET https://a.example:80/ HTTP/1.1",
+        b"GET http://a.example:080x/ HTTP/1.1", b"GET http://a.example::80/ HTTP/1.1",
         b"GET http://user@a.example/ HTTP/1.1", b"GET http://a.example@b.example/ HTTP/1.1",
         b"GET http:///x HTTP/1.1", b"GET http:// HTTP/1.1", b"GET http:/x HTTP/1.1",
         b"GET http:a.example HTTP/1.1", b"GET http://a.example#x HTTP/1.1",
@@ -281,7 +283,24 @@ ACCEPTED: Final[dict[str, bytes]] = {
     "coding": _coding(b"chunked"),
     "coding in spaces": post(b"Transfer-Encoding:   chunked  "),
     "coding on a GET": b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n",
+    **{f"coding {value!r}": _coding(value) for value in (b"Chunked", b"CHUNKED", b"chunkeD")},
     "options for all": first(b"OPTIONS * HTTP/1.1"),
+    "options for all, as a URL": first(b"OPTIONS http://a.example HTTP/1.1"),
+    **{
+        f"minor version {minor}": first(b"GET / HTTP/1.%d" % minor) for minor in range(2, 10)
+    },
+    **{
+        f"host {host!r} beside {target!r}": first(
+            b"GET %b HTTP/1.1" % target, b"Host: %b\r\n" % host
+        )
+        for host, target in (
+            (b"a.example:80", b"http://a.example/"), (b"a.example", b"http://a.example:80/"),
+            (b"A.example:080", b"http://a.Example"), (b"a.example", b"https://a.example:443/"),
+            (b"a.example:443", b"HTTPS://a.example/"), (b"[::1]:80", b"http://[::1]/"),
+            (b"[::1]", b"http://[::1]:80/"), (b"[::1]", b"http://[::1]/"),
+            (b"a.example:8080", b"http://a.example:8080/"),
+        )
+    },
     "expectation in odd case": post(b"Expect: 100-Continue", b"Content-Length: 5"),
     **{
         f"method {method!r}": first(method + b" / HTTP/1.1")

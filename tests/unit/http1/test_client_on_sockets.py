@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
+
+import pytest
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
 from sidecar.http1.pool import Pool, PoolLimits
 from tests.fakes.handlers import RecordingHandler
 from tests.fakes.servers import (
+    FakeOrigin,
     ScriptedServer,
     adding,
     answering,
@@ -90,6 +94,40 @@ async def test_a_connection_that_ends_unanswered_is_closed_early() -> None:
         handler = ask(await pool.connect())
         await handler.ended.wait()
         assert handler.failure is PeerFailure.CLOSED_EARLY
+
+
+EARLY = b"HTTP/1.1 413 X\r\nContent-Length: 5\r\n\r\nlarge"
+
+
+@pytest.mark.parametrize(
+    ("answer", "content", "failure"),
+    [
+        (EARLY, b"large", None),
+        (EARLY[:-1], b"larg", PeerFailure.CUT_OFF),
+        (b"HTTP/1.1 413 X\r\n\r\nlarge", b"large", PeerFailure.CUT_OFF),
+        (b"HTTP/1.1 100 C\r\n\r\n", b"", PeerFailure.CUT_OFF),
+        (b"", b"", PeerFailure.CLOSED_EARLY),
+    ],
+    ids=["whole", "cut", "until close", "interim", "none"],
+)
+async def test_an_answer_that_came_before_a_failed_write_is_read(
+    answer: bytes, content: bytes, failure: PeerFailure | None
+) -> None:
+    """It is whole where its length says so; what only the end delimits is cut off by a reset."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pool = Pool(FakeOrigin(listener.getsockname()[1]), PoolLimits())
+        connection = await pool.connect()
+        served, _ = listener.accept()
+        handler = ask(connection, complete=False)
+        connection.write(handler, b"unread, so that closing resets")
+        await asyncio.sleep(0.01)
+        served.sendall(answer)
+        served.close()
+        connection.write(handler, b"x")
+        await handler.ended.wait()
+        assert (handler.content, handler.failure) == (content, failure)
+        assert (pool.take(), pool.open_connections) == (None, 0)
+        await pool.close()
 
 
 async def test_late_bytes_end_an_idle_connection() -> None:

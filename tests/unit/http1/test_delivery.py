@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from sidecar.http1.delivery import acknowledged, sent, turned_away
+from sidecar.http1.delivery import acknowledged, left_unread, sent, turned_away
 from tests.fakes.upstreams import ScriptedUpstream
 from tests.plane import PROVABLE
 
@@ -79,3 +79,42 @@ async def test_a_closed_socket_turns_bytes_away_and_a_half_closed_one_does_not()
             writer.transport.abort()
             served.close()
     assert not turned_away(asyncio.BaseTransport())
+
+
+class Losing(asyncio.Protocol):
+    """Takes, as its connection is lost, what had arrived."""
+
+    def __init__(self) -> None:
+        self.lost: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.transport = asyncio.BaseTransport()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(left_unread(self.transport))
+
+
+async def test_what_arrived_before_a_write_failed_can_still_be_read() -> None:
+    """The loop reads nothing more by itself."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        transport, protocol = await loop.create_connection(Losing, *listener.getsockname()[:2])
+        peer, _ = listener.accept()
+        peer.sendall(b"early")
+        transport.write(b"unread, so that closing resets")
+        transport.pause_reading()
+        await asyncio.sleep(0.01)
+        peer.close()
+        transport.write(b"x")
+        assert await protocol.lost == b"early"
+
+
+async def test_a_connection_that_was_read_has_nothing_left() -> None:
+    """Neither bytes nor an error come of it."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        transport, protocol = await loop.create_connection(Losing, *listener.getsockname()[:2])
+        transport.abort()
+        assert await protocol.lost == b""
+    assert left_unread(asyncio.BaseTransport()) == b""

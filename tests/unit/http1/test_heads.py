@@ -81,6 +81,27 @@ def test_only_the_path_of_a_target_goes_on(target: bytes) -> None:
     assert read(first(b"GET " + target + b" HTTP/1.1")).target == TARGETS[target]
 
 
+@pytest.mark.parametrize("target", [b"*", b"http://a.example", b"HTTP://A.EXAMPLE:80"])
+def test_options_of_a_server_as_a_whole_is_a_star(target: bytes) -> None:
+    """The last proxy before it writes `*` for a URL without a path (RFC 9112, 3.2.4)."""
+    assert read(first(b"OPTIONS " + target + b" HTTP/1.1")).target == b"*"
+
+
+@pytest.mark.parametrize(
+    ("target", "path"), [(b"http://a.example/", b"/"), (b"http://a.example?x", b"/?x")]
+)
+def test_options_with_a_path_or_a_query_keeps_it(target: bytes, path: bytes) -> None:
+    """Only where a URL has neither does it mean the server as a whole."""
+    assert read(first(b"OPTIONS " + target + b" HTTP/1.1")).target == path
+
+
+@pytest.mark.parametrize("minor", range(2, 10))
+def test_a_later_minor_version_is_read_as_1_1(minor: int) -> None:
+    """Framing and keep-alive are those of 1.1 (RFC 9110, 2.5)."""
+    head = read(post(b"Transfer-Encoding: chunked", version=b"1.%d" % minor))
+    assert (head.minor, head.length, head.keep_alive) == (1, CHUNKED, True)
+
+
 def test_an_absolute_target_may_stand_without_host_on_1_0() -> None:
     """The authority of a 1.0 target is not taken for the host: only the upstream is contacted."""
     head = read(first(b"GET http://b.example/x HTTP/1.0", b""))
@@ -108,6 +129,7 @@ def test_the_host_is_read_as_it_came() -> None:
         ([b"Content-Length: 0007"], 7),
         ([b"Content-Length: 9223372036854775807"], 2**63 - 1),
         ([b"Transfer-Encoding: chunked"], CHUNKED),
+        ([b"Transfer-Encoding: ChUnKeD"], CHUNKED),
         ([b"Transfer_Encoding: chunked"], 0),
         ([b"Content_Length: 7"], 0),
     ],
@@ -170,9 +192,13 @@ def test_an_upgrade_is_read() -> None:
     assert upgrading(b"Connection: Upgrade", b"Upgrade: WebSocket").upgrade == b"WebSocket"
 
 
-def test_an_upgrade_may_name_a_version() -> None:
-    """A protocol may carry its version after a slash."""
-    assert upgrading(b"Connection: upgrade", b"Upgrade: x/1.0").upgrade == b"x/1.0"
+@pytest.mark.parametrize("protocol", [b"x/1.0", b"X/1.0"])
+def test_an_upgrade_to_what_is_allowed(protocol: bytes) -> None:
+    """A name counts with its version, in any case."""
+    head = first(b"GET / HTTP/1.1", HOST + b"Connection: upgrade\r\nUpgrade: %b\r\n" % protocol)
+    assert parse_request(head, FIELDS, frozenset({b"x/1.0"})).upgrade == protocol
+    assert parse_request(head, FIELDS, frozenset({b"x"})).upgrade is None
+    assert parse_request(head, FIELDS).upgrade is None
 
 
 @pytest.mark.parametrize(
@@ -194,6 +220,8 @@ def test_an_upgrade_may_name_a_version() -> None:
         [b"Connection: upgrade", b"Upgrade: websocket", b"Upgrade: h2c"],
         [b"Connection: upgrade", b"Upgrade: websocket", b"Upgrade: websocket"],
         [b"Connection: upgrade", b"Upgrade: web socket"],
+        [b"Connection: upgrade", b"Upgrade: websocket/13"],
+        [b"Connection: upgrade", b"Upgrade: echo"],
         [b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5"],
         [b"Connection: upgrade", b"Upgrade: websocket", b"Transfer-Encoding: chunked"],
     ],
@@ -207,6 +235,34 @@ def test_a_doubtful_upgrade_is_none(lines: list[bytes]) -> None:
 def test_only_a_get_upgrades(line: bytes) -> None:
     """Other methods, and 1.0, have no upgrade."""
     assert upgrading(b"Connection: upgrade", b"Upgrade: websocket", line=line).upgrade is None
+
+
+HOPS = b"OPTIONS / HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("hops", "left", "last"),
+    [(b"0", b"0", True), (b"1", b"0", False), (b"010", b"9", False), (b"999999999", None, False)],
+)
+def test_an_options_goes_one_hop_less_far(hops: bytes, left: bytes | None, *, last: bool) -> None:
+    """RFC 9110, 7.6.2: a proxy counts, and the last one answers."""
+    head = read(first(HOPS, HOST + b"Max-Forwards: %b\r\n" % hops))
+    assert (head.last_hop, head.fields[-1]) == (last, (b"max-forwards", left or b"999999998"))
+
+
+@pytest.mark.parametrize(
+    "lines", [b"-1", b"", b"1, 1", b"x", b"+1", b"1.0", b"1" * 10, b"1\r\nMax-Forwards: 1"]
+)
+def test_a_doubtful_number_of_hops_is_refused(lines: bytes) -> None:
+    """Two proxies could count differently."""
+    assert verdict([first(HOPS, HOST + b"Max-Forwards: %b\r\n" % lines)]) == 400
+
+
+@pytest.mark.parametrize("hops", [b"0", b"x"])
+def test_other_methods_have_no_hops(hops: bytes) -> None:
+    """The field means nothing there, and is passed on."""
+    head = read(post(b"Max-Forwards: " + hops))
+    assert (head.last_hop, head.fields[-1]) == (False, (b"max-forwards", hops))
 
 
 def test_the_most_fields_are_accepted() -> None:

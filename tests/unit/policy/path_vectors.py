@@ -140,9 +140,10 @@ DECISIONS: Final = {
     "/dear/a%2Fb/..%2Fc": "dear",
     "/dear/a%2F..%2F..%2Fcheap": REFUSED,
     "/dear/x/a%2F..%2Fb": "dear",
+    # The server as a whole (`OPTIONS *`): decided as `/`, unless `/*` is stricter.
+    "*": "rest",
     # Refused for what no list of readings bounds.
     "": REFUSED,
-    "*": REFUSED,
     "paid": REFUSED,
     "/paid?": REFUSED,
     "/paid#": REFUSED,

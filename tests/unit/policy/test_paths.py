@@ -60,7 +60,8 @@ def test_normalise(raw: str, normal: str) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        "", "paid", "*", "http://x/paid", "/paid#", "/paid?x", "/a b", "/a\x00", "/a\tb", "/é",
+        "", "paid", "**", "*/", "*x", "http://x/paid", "/paid#", "/paid?x", "/a b",
+        "/a\x00", "/a\tb", "/é",
         "/%", "/%2", "/%zz", "/%u0061", "/a" * 257, "/a/...", "/a/%20/b", "/a/.%20/b", "/..%20/",
     ],
 )  # fmt: skip
@@ -73,6 +74,13 @@ def test_unsafe(raw: str) -> None:
 def test_what_cannot_be_normalised(raw: str) -> None:
     """No normal form where there is no path."""
     assert isinstance(normalise(raw), UnsafePath)
+
+
+def test_the_server_as_a_whole() -> None:
+    """`*` is decided as `/`, and some servers read it as `/*`."""
+    read = readings("*", case_sensitive=True, patterns_fold=False)
+    assert read == Readings((), (PathReading(("*",), exact=True),))
+    assert normalise("*") == "*"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,22 @@ def test_first_match_wins_however_it_is_spelt(path: str) -> None:
         assert found == NUMBERS[DECISIONS[path]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ((("/**", METERED),), 0),
+        ((("/", FREE), ("/**", METERED)), None),
+        ((("/", METERED),), 0),
+        ((("/*", METERED),), None),
+        ((("/paid", METERED),), 1),
+    ],
+)
+def test_options_of_the_whole_server(rows: tuple[Row, ...], found: int | None) -> None:
+    """`OPTIONS *` is decided as `/`, and refused where `/*` is stricter: some servers read that."""
+    number = router(*rows).find("OPTIONS", "*", ())
+    assert isinstance(number, UnsafePath) if found is None else number == found
+
+
 @pytest.mark.parametrize("path", ["/a/../b", "/%2f", "/x;y", "/A", "*", "/a%00"])
 def test_nothing_is_refused_where_nothing_is_metered(path: str) -> None:
     """A policy that only allows has nothing to guard."""

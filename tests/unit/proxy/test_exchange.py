@@ -53,14 +53,19 @@ def test_a_whole_request_keeps_its_connection() -> None:
     [
         exchange_of(b"Connection: close"),
         exchange_of(version=b"1.0"),
-        exchange_of(b"Connection: upgrade", b"Upgrade: echo"),
         exchange_of(keep=False),
     ],
-    ids=["close", "1.0", "upgrade", "draining"],
+    ids=["close", "1.0", "draining"],
 )
 def test_what_ends_a_connection_from_the_start(exchange: Exchange) -> None:
-    """The client's word, its version, an upgrade, a drain."""
+    """The client's word, its version, a drain."""
     assert ended(exchange) == [(False, True)]
+
+
+def test_more_may_come_behind_an_upgrade() -> None:
+    """The client may have sent ahead for the tunnel: the connection is closed in stages."""
+    exchange = exchange_of(b"Connection: upgrade", b"Upgrade: websocket")
+    assert ended(exchange) == [(False, False)]
 
 
 def test_a_request_that_is_not_whole_ends_its_connection() -> None:

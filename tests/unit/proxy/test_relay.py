@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -11,6 +13,7 @@ from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody, UntilCloseBody
 from sidecar.http1.heads import parse_request, parse_response
+from sidecar.http1.shared_lines import kept_for, via_lines
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.exchange import Exchange
@@ -29,6 +32,7 @@ class RecordingClient:
         self.phase = Phase.EXCHANGE
         self.writing_paused = False
         self.moved = False
+        self.listener = SimpleNamespace(keep_alive=kept_for(620), via=via_lines("edge"))
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -128,7 +132,8 @@ async def test_an_answer_until_close_is_chunked_anew() -> None:
     scene.relay.on_body(b"abc")
     scene.relay.on_end(b"d", UntilCloseBody())
     sent = b"".join(scene.client.writes)
-    assert sent.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
+    assert b"\r\ntransfer-encoding: chunked\r\n" in sent
+    assert sent.endswith(b"\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
     assert scene.exchange.keep
 
 
@@ -238,16 +243,38 @@ async def test_an_answer_before_the_whole_request_ends_the_connection() -> None:
     scene = Scene(b"Content-Length: 9")
     scene.head(b"Content-Length: 3")
     scene.relay.on_end(b"abc", CountedBody(0))
-    assert b"connection: close\r\n" in scene.client.writes[0]
+    assert b"Connection: close\r\n" in scene.client.writes[0]
     assert not scene.exchange.kept
+
+
+@pytest.mark.parametrize("fields", [(), (b"Date: x",), (b"DATE: y",)])
+async def test_an_answer_has_a_date(fields: tuple[bytes, ...]) -> None:
+    """The product's own where it sends one, as it came (RFC 9110, 6.6.1)."""
+    scene = Scene()
+    scene.head(b"Content-Length: 0", *fields)
+    scene.relay.on_end(b"", CountedBody(0))
+    (head,) = scene.client.writes
+    assert head.lower().count(b"\r\ndate: ") == 1
+    assert all(b"\r\n" + each.lower() + b"\r\n" in head.lower() for each in fields)
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+async def test_via_names_the_version_of_the_products_answer(minor: int) -> None:
+    """Behind what came before, as a line of its own (RFC 9110, 7.6.3)."""
+    scene = Scene()
+    raw = b"HTTP/1.%d 200 OK\r\nVia: 1.1 a\r\nContent-Length: 0\r\n\r\n" % minor
+    scene.relay.on_head(parse_response(raw, "GET", 100))
+    scene.relay.on_end(b"", CountedBody(0))
+    (head,) = scene.client.writes
+    assert re.findall(rb"(?i)\r\nvia: ([^\r]*)", head) == [b"1.1 a", b"1.%d edge" % minor]
 
 
 async def test_an_upgrade_opens_the_tunnel_behind_its_head() -> None:
     """101 in the words of what was asked for, then bytes both ways."""
-    scene = Scene(b"Connection: upgrade", b"Upgrade: echo")
-    scene.head(b"Connection: upgrade", b"Upgrade: Echo", status=b"101 Switching Protocols")
+    scene = Scene(b"Connection: upgrade", b"Upgrade: websocket")
+    scene.head(b"Connection: upgrade", b"Upgrade: websocket", status=b"101 Switching Protocols")
     (head,) = scene.client.writes
-    assert b"connection: upgrade\r\nupgrade: echo\r\n" in head
+    assert b"connection: upgrade\r\nupgrade: websocket\r\n" in head
     assert scene.client.told[-1] == "tunnel"
     assert not scene.exchange.keep
 

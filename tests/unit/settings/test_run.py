@@ -48,7 +48,7 @@ def test_defaults_are_those_of_the_interface() -> None:
     assert settings == Settings(
         policy=PolicySettings(file=Path("policy.yaml"), product=None),
         upstream=UpstreamSettings(origin=Origin("http", "127.0.0.1", 3000)),
-        listen=ListenSettings(host="0.0.0.0", port=8080, trusted_proxies=()),
+        listen=ListenSettings(host="0.0.0.0", port=8080, trusted_proxies=(), upgrades=(), via=None),
         admin=AdminSettings(
             address=Address("127.0.0.1", 9901), socket=None, metrics=None, metrics_orgs=100
         ),
@@ -104,6 +104,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "SIDECAR_LOG_FORMAT": "text",
         "SIDECAR_DRAIN_SECONDS": "1500ms",
         "SIDECAR_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
+        "SIDECAR_UPGRADES": "mqtt",
+        "SIDECAR_VIA": "edge",
         "SIDECAR_MAX_CONNECTIONS": "10",
         "SIDECAR_MAX_INFLIGHT": "9",
         "SIDECAR_MAX_HEAD_BYTES": "2048",
@@ -130,6 +132,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
             host="::1",
             port=81,
             trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
+            upgrades=("mqtt",),
+            via="edge",
         ),
         admin=AdminSettings(
             address=Address("::1", 82),

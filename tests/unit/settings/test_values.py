@@ -22,6 +22,8 @@ from sidecar.settings.values import (
     parse_origin,
     parse_path,
     parse_port,
+    parse_protocols,
+    parse_pseudonym,
     parse_redis,
     parse_slug,
     parse_webhook_url,
@@ -30,7 +32,7 @@ from sidecar.settings.values import (
 PARSERS: list[Callable[[str], object]] = [
     duration(0, 100), optional_duration(0, 100), word(LogLevel), whole(0, 10), parse_address,
     parse_host, parse_issuer, parse_networks, parse_origin, parse_path, parse_port, parse_redis,
-    parse_slug,
+    parse_protocols, parse_pseudonym, parse_slug,
 ]  # fmt: skip
 
 
@@ -187,6 +189,37 @@ def test_other_text_is_no_slug(text: str) -> None:
     """It becomes part of keys and of a header."""
     with pytest.raises(ValueError, match="product slug"):
         parse_slug(text)
+
+
+def test_protocols_are_read_with_their_versions() -> None:
+    """Between commas or spaces."""
+    assert parse_protocols("mqtt, SPDY/3.1 x") == ("mqtt", "SPDY/3.1", "x")
+
+
+@pytest.mark.parametrize("text", ["h2c", "H2", "http/2.0", "TLS/1.3", "mqtt,HTTP", "h3"])
+def test_a_protocol_that_carries_requests_is_refused(text: str) -> None:
+    """What passes in it would be neither decided on nor charged."""
+    with pytest.raises(ValueError, match="unmetered"):
+        parse_protocols(text)
+
+
+@pytest.mark.parametrize("text", ["", " , ", "a b/c/d", "a/", "/1", "ä", 'a"', "a:b", "a" * 65])
+def test_what_is_no_list_of_protocols(text: str) -> None:
+    """Each is a token, with a version after a slash."""
+    with pytest.raises(ValueError, match="protocol"):
+        parse_protocols(text)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a,b", "-a", "a:80", "ä", "a\r\nb", "a" * 65])
+def test_what_is_no_name_for_via(text: str) -> None:
+    """It becomes part of a header."""
+    with pytest.raises(ValueError, match="is not a name"):
+        parse_pseudonym(text)
+
+
+def test_a_name_for_via() -> None:
+    """A pseudonym, or a host's name."""
+    assert parse_pseudonym("edge-1.eu") == "edge-1.eu"
 
 
 def test_an_issuer_is_not_normalised() -> None:
