@@ -17,9 +17,13 @@ CALLS ?= 1000000
 PROBES ?= 100000
 SEED ?= 1
 
-# How many processes run the tests: they wait more than they compute.
-WORKERS ?= 4
-PYTEST = -m pytest -n $(WORKERS) --dist worksteal
+# How many processes run the tests: they wait more than they compute. A file's tests stay in one
+# process, which sets up once what they share; tests/conftest.py has the order of the files.
+WORKERS ?= 6
+PYTEST = -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Some machines forbid bytecode: then each test process, and each program that tests start,
+# compiles all of its sources again.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 NEWEST := .venv-newest

@@ -13,10 +13,35 @@ from hypothesis import settings
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
+FIRST = tuple(
+    f"tests/{name}/"
+    for name in (
+        "kubernetes/observability",
+        "soak",
+        "stateful",
+        "wire",
+        "e2e",
+        "differential",
+        "kubernetes",
+    )
+)
+
 PATIENCE = 30.0
 # Nor may a client's 5 seconds: it waits for good answers.
 for part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest begin first: the last to end decide how long the suite takes.
+
+    These wait for programs and deadlines; what follows computes, and fills the processor.
+    """
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    return next((n for n, start in enumerate(FIRST) if nodeid.startswith(start)), len(FIRST))
 
 
 @pytest.hookimpl(wrapper=True)
