@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from tests.unit.policy import path_vectors
 from tests.unit.policy.path_vectors import DECISIONS
 
