@@ -29,7 +29,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients properties stateful resources test-newest bench dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
+
+properties: $(VENV)/.dev ## try each property with all of its examples: `make test` tries a quarter
+	BB_EXAMPLES=all $(VENV)/bin/python $(PYTEST) tests/properties
 
 stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
 	BB_BOOKS_EXAMPLES=29000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py

@@ -349,7 +349,7 @@ def compiled_sources() -> list[Path]:
 
 
 def test_nothing_compiled_waits_while_it_handles_an_exception() -> None:
-    """mypyc would leave the exception as the one that every later one is raised because of."""
+    """Mypyc would leave the exception as the one that every later one is raised because of."""
     waits = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
     assert compiled_sources()
     handling = [
