@@ -29,7 +29,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients properties stateful resources test-newest bench dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients properties stateful wire resources test-newest bench dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ properties: $(VENV)/.dev ## try each property with all of its examples: `make te
 stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
 	BB_BOOKS_EXAMPLES=29000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py
 	BB_STATEFUL_EXAMPLES=3000 $(VENV)/bin/python -m pytest -q tests/stateful
+
+wire: $(VENV)/.dev ## reset a connection at every byte of an exchange: `make test` tries each 17th
+	BB_WIRE_EVERY=1 $(VENV)/bin/python $(PYTEST) tests/wire/test_resets.py
 
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
