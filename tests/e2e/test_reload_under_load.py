@@ -23,7 +23,7 @@ async def call_all_the_time(s: Stack, statuses: Counter[int], stop: asyncio.Even
     async with RawClient(s.url) as client:
         while not stop.is_set():
             statuses[(await client.send(request)).status] += 1
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.002)
 
 
 async def test_no_request_fails_and_the_last_good_policy_rules() -> None:
@@ -43,7 +43,7 @@ async def test_no_request_fails_and_the_last_good_policy_rules() -> None:
         stop.set()
         await asyncio.gather(*callers)
         assert statuses.keys() == {200}
-        assert statuses.total() > RELOADS / 2
+        assert statuses.total() > RELOADS / 5
         assert (s.charges(), s.executions()) == (statuses[200], statuses[200])
         page = await s.metrics()
         outcomes = page.by("policy_reload_total", "outcome")
