@@ -17,15 +17,19 @@ CALLS ?= 1000000
 PROBES ?= 100000
 SEED ?= 1
 
-# How many processes run the tests: they wait more than they compute.
-WORKERS ?= 4
-PYTEST = -m pytest -n $(WORKERS) --dist worksteal
+# How many processes run the tests: they wait more than they compute. A file's tests stay in one
+# process, which sets up once what they share; tests/conftest.py has the order of the files.
+WORKERS ?= 6
+PYTEST = -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Some machines forbid bytecode: then each test process, and each program that tests start,
+# compiles all of its sources again.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients stateful resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -54,9 +58,15 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
 
+properties: $(VENV)/.dev ## try each property with all of its examples: `make test` tries a quarter
+	BB_EXAMPLES=all $(VENV)/bin/python $(PYTEST) tests/properties
+
 stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
 	BB_BOOKS_EXAMPLES=29000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py
 	BB_STATEFUL_EXAMPLES=3000 $(VENV)/bin/python -m pytest -q tests/stateful
+
+wire: $(VENV)/.dev ## reset a connection at every byte of an exchange: `make test` tries each 17th
+	BB_WIRE_EVERY=1 $(VENV)/bin/python $(PYTEST) tests/wire/test_resets.py
 
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)

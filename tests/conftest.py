@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import httpx._config
+import httpx._transports.default
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import settings
 
 # A deadline would make a test's verdict depend on how busy the machine is.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
+FIRST = tuple(
+    f"tests/{name}/"
+    for name in (
+        "kubernetes/observability",
+        "soak",
+        "stateful",
+        "wire",
+        "e2e",
+        "differential",
+        "kubernetes",
+    )
+)
+
 PATIENCE = 30.0
 # Nor may a client's 5 seconds: it waits for good answers.
 for part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
+# Each client would read the certificates of all authorities, in 16 ms, which no test needs twice.
+httpx._transports.default.create_ssl_context = functools.cache(  # type: ignore[attr-defined]  # imported there
+    httpx.create_ssl_context
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest begin first: the last to end decide how long the suite takes.
+
+    These wait for programs and deadlines; what follows computes, and fills the processor.
+    """
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    return next((n for n, start in enumerate(FIRST) if nodeid.startswith(start)), len(FIRST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_first_key_for_all_platforms() -> Iterator[None]:
+    """Make and read the key that a local platform begins with once: that takes a twentieth second.
+
+    Each platform gives it a `kid` of its own, and makes a new one when it rotates.
+    """
+    make = import_module("sidecar.local_platform.signing").make_signing_key
+    read = serialization.load_pem_private_key
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sidecar.local_platform.server.make_signing_key", functools.cache(make))
+        patch.setattr(serialization, "load_pem_private_key", functools.lru_cache(100)(read))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,7 @@ import socket
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,11 +20,12 @@ import httpx
 from tests.differential.catalogue import DENIED, METERED, NODE_MODULES, POLICY, ROOT, Product
 from tests.differential.probes import Probe, probes
 from tests.differential.wire import Connection
-from tests.e2e.harness import ORG
+from tests.e2e.harness import ORG, Stack
 from tests.e2e.programs import process_stack
 
 _CONNECTIONS: Final = 4
 _START: Final = 30.0
+Chain = Callable[..., contextlib.AbstractAsyncContextManager[Stack]]
 
 
 @dataclass
@@ -49,11 +50,14 @@ class Report:
         )
 
 
-async def drive(product: Product, seed: str, count: int) -> Report:
-    """Run a product behind a sidecar, send it `count` probes, and compare the books."""
+async def drive(product: Product, seed: str, count: int, chain: Chain = process_stack) -> Report:
+    """Run a product behind a sidecar, send it `count` probes, and compare the books.
+
+    `chain` makes the sidecar: a process of its own, or in this one, which starts sooner.
+    """
     report = Report(product.name)
     async with _running(product) as url:
-        async with process_stack(policy=POLICY, orgs={ORG: 10**9}, upstream_url=url) as s:
+        async with chain(policy=POLICY, orgs={ORG: 10**9}, upstream_url=url) as s:
             token = s.token(ttl=7200)
             left = probes(seed, count)
             await asyncio.gather(*(_send(s.url, token, left, report) for _ in range(_CONNECTIONS)))

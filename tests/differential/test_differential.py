@@ -12,6 +12,7 @@ import pytest
 from tests.differential.catalogue import METERED, NODE_MODULES, Product, products
 from tests.differential.driving import drive
 from tests.differential.probes import KNOWN, probes
+from tests.e2e.harness import stack
 
 PROBES: Final = 300
 SEED: Final = "in every run of the tests"
@@ -20,7 +21,7 @@ SEED: Final = "in every run of the tests"
 @pytest.mark.parametrize("product", products(), ids=lambda product: product.name)
 async def test_what_runs_is_what_was_decided_on(product: Product) -> None:
     """Conformance 51: the known evasions first, then probes of a fixed seed."""
-    report = await drive(product, SEED, PROBES)
+    report = await drive(product, SEED, PROBES, stack)
     assert report.findings == []
     assert report.probes == PROBES
     assert sum(report.ran[name] for name in METERED) > 3, "the probes reach its handlers"

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Final
 
@@ -10,6 +9,7 @@ import pytest
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.settings.sections import Limits
+from tests.e2e.holding_back import full
 from tests.fakes.engines import AllowingEngine, HeldEngine, ReadingEngine, RefusingEngine
 from tests.fakes.upstreams import OK, Ending, Received, ScriptedUpstream, Step, TunnellingUpstream
 from tests.plane import eventually, staged, statuses, talk_every_way
@@ -294,7 +294,7 @@ async def test_requests_wait_while_their_answers_are_not_read() -> None:
     ):
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         client.writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 5_000)
-        await asyncio.sleep(0.5)
+        await full(stage)
         (connection,) = stage.server._connections
         assert connection.transport.get_write_buffer_size() < 1_000_000
         assert len(engine.calls) < 500

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from tests.e2e.harness import KEY, Place, policy
 from tests.e2e.programs import run
+from tests.fakes import command_line
 
 MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no command": ([], ["COMMAND"]),
@@ -64,6 +67,21 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Here:
+    """Run a command in this process, with `environ` alone: a mistake is found before it starts."""
+
+    def run_here(*args: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        with mock.patch.dict(os.environ, environ or {}, clear=True):
+            status, out, err = command_line.run(capsys, *args)
+        return status, out, err.removesuffix("\n")
+
+    return run_here
+
+
 def assert_told(answer: tuple[int, str, str], told: Sequence[str], *, lines: int = 1) -> None:
     """Check that a command ended as on a user's mistake, and said what it must."""
     status, out, err = answer
@@ -77,25 +95,25 @@ def assert_told(answer: tuple[int, str, str], told: Sequence[str], *, lines: int
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-async def test_a_mistake_on_the_command_line(name: str) -> None:
+def test_a_mistake_on_the_command_line(here: Here, name: str) -> None:
     """Whatever the command, the mistake is told in one line."""
     args, told = MISTAKES[name]
-    assert_told(await run(*args), told)
+    assert_told(here(*args), told)
 
 
-async def test_run_without_anything() -> None:
+def test_run_without_anything(here: Here) -> None:
     """All that is missing is told at once, a line each."""
-    answer = await run("run")
+    answer = here("run")
     assert_told(answer, ["--policy", "--upstream", "PLATFORM_INTERNAL_KEY"], lines=3)
 
 
-async def test_run_with_many_bad_values(place: Place) -> None:
+def test_run_with_many_bad_values(here: Here, place: Place) -> None:
     """Every bad value is told at once, each under the name by which it was given."""
     flags = place.flags(upstream="ftp://x", port="99999", admin="nowhere", workers="many")
     environ = {**place.environ, "SIDECAR_DRAIN_SECONDS": "soon"}
     told = ["--upstream: 'ftp://x'", "--port: '99999'", "--admin: 'nowhere'", "--workers: 'many'"]
     told += ["SIDECAR_DRAIN_SECONDS: 'soon'"]
-    assert_told(await run("run", *flags, environ=environ), told, lines=5)
+    assert_told(here("run", *flags, environ=environ), told, lines=5)
 
 
 @pytest.mark.parametrize(
@@ -106,57 +124,59 @@ async def test_run_with_many_bad_values(place: Place) -> None:
         ("rediss://:secret@h?ssl_ca_certs=/nowhere", "ssl_ca_certs"),
     ],
 )
-async def test_run_with_a_redis_that_cannot_be_used(place: Place, url: str, told: str) -> None:
+def test_run_with_a_redis_that_cannot_be_used(
+    here: Here, place: Place, url: str, told: str
+) -> None:
     """Found at the start; the password is not repeated."""
     environ = {**place.environ, "REDIS_URL": url}
-    answer = await run("run", *place.flags(), environ=environ)
+    answer = here("run", *place.flags(), environ=environ)
     assert_told(answer, [told])
     assert "sec" not in answer[2].replace("second", "")
 
 
-async def test_run_without_its_policy(place: Place) -> None:
+def test_run_without_its_policy(here: Here, place: Place) -> None:
     """A policy file that is not there is named."""
     flags = place.flags(policy="/nowhere/policy.yaml")
-    assert_told(await run("run", *flags, environ=place.environ), ["/nowhere/policy.yaml"])
+    assert_told(here("run", *flags, environ=place.environ), ["/nowhere/policy.yaml"])
 
 
-async def test_run_with_a_bad_policy(place: Place) -> None:
+def test_run_with_a_bad_policy(here: Here, place: Place) -> None:
     """Every problem has a line with its position."""
     place.policy_file.write_text("version: 1\nproduct: acme\nroutes:\n  - {name: a}\nx: 1\n")
-    answer = await run("run", *place.flags(), environ=place.environ)
+    answer = here("run", *place.flags(), environ=place.environ)
     assert_told(answer, [f"{place.policy_file}:{at}: " for at in ("4:5", "5:1")], lines=3)
 
 
-async def test_run_with_a_secret_that_is_not_set(place: Place) -> None:
+def test_run_with_a_secret_that_is_not_set(here: Here, place: Place) -> None:
     """A policy that names a variable which is not there cannot be used."""
     environ = {"PLATFORM_INTERNAL_KEY": KEY}
-    assert_told(await run("run", *place.flags(), environ=environ), ["APP_SESSION_SECRET"])
+    assert_told(here("run", *place.flags(), environ=environ), ["APP_SESSION_SECRET"])
 
 
-async def test_run_with_a_key_file_that_cannot_be_used(place: Place, tmp_path: Path) -> None:
+def test_run_with_a_key_file_that_cannot_be_used(here: Here, place: Place, tmp_path: Path) -> None:
     """A missing, an empty and a wrong key file are told without what they hold."""
     empty, wrong = tmp_path / "empty", tmp_path / "wrong"
     empty.write_text("\n")
     wrong.write_text("bbas_one bbas_two\n")
     for path, told in (("/nowhere/key", "No such file"), (empty, "is empty"), (wrong, "spaces")):
         flags = place.flags(key_file=path)
-        answer = await run("run", *flags, environ={"APP_SESSION_SECRET": "x" * 32})
+        answer = here("run", *flags, environ={"APP_SESSION_SECRET": "x" * 32})
         assert_told(answer, [str(path), told])
         assert "bbas_one" not in answer[2]
 
 
-async def test_run_with_a_key_in_quotes(place: Place) -> None:
+def test_run_with_a_key_in_quotes(here: Here, place: Place) -> None:
     """An env file keeps the quotes that a shell would take away."""
     environ = {**place.environ, "PLATFORM_INTERNAL_KEY": f"'{KEY}'"}
-    answer = await run("run", *place.flags(), environ=environ)
+    answer = here("run", *place.flags(), environ=environ)
     assert_told(answer, ["PLATFORM_INTERNAL_KEY: the value is in quotes: give the bbas_ key"])
     assert KEY not in answer[2]
 
 
-async def test_run_with_a_key_as_a_flag(place: Place) -> None:
+def test_run_with_a_key_as_a_flag(here: Here, place: Place) -> None:
     """A key is never a flag's value: other users can see those."""
     flags = [*place.flags(), "--key", "bbas_shown_to_all"]
-    answer = await run("run", *flags, environ=place.environ)
+    answer = here("run", *flags, environ=place.environ)
     assert_told(answer, ["unrecognized arguments: --key"])
     assert "bbas_shown_to_all" not in answer[2]
 

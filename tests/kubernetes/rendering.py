@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +38,16 @@ def product_chart() -> Chart:
 
 
 def render(values: Object) -> dict[str, str]:
-    """Render our chart: the text of each template that makes something."""
-    return _made(chart().render(values, name=RELEASE, namespace=NAMESPACE))
+    """Render our chart: the text of each template that makes something.
+
+    The same values give the same text, also what is random in it: a key takes long to make.
+    """
+    return _rendered(json.dumps(values))
+
+
+@lru_cache(100)
+def _rendered(values: str) -> dict[str, str]:
+    return _made(chart().render(json.loads(values), name=RELEASE, namespace=NAMESPACE))
 
 
 def render_product(values: Object) -> dict[str, str]:

@@ -25,8 +25,8 @@ CUSTOM: Final = frozenset(
 
 def releases() -> list[str]:
     """Return the releases from 1.27 to the newest that is known, such as `1.34`."""
-    known = [tuple(map(int, version.split(".")[:2])) for version in all_versions()]
-    return [f"{major}.{minor}" for major, minor in known if (major, minor) >= OLDEST]
+    known = {tuple(map(int, version.split(".")[:2])) for version in all_versions()}
+    return [f"{major}.{minor}" for major, minor in sorted(known) if (major, minor) >= OLDEST]
 
 
 def problems(document: dict[str, Any], release: str) -> list[str]:

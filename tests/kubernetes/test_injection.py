@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,18 +26,18 @@ GOLDEN: Final = Path(__file__).parent / "golden"
 
 
 @cache
-def _file(release: str, case: str) -> str:
-    """Return the injector's file for a release; each rendering makes two RSA keys, so once."""
+def _config(release: str, case: str = "injector") -> InjectorConfig:
+    """Read the file that the chart makes for a release as the injector does.
+
+    Once: each rendering makes two RSA keys.
+    """
     made = documents(render({**GOOD[case], "kubeVersion": f"{release}.0"}))
     files = [each["data"] for each in made if each["kind"] == "ConfigMap"]
-    return next(str(data["injector.yaml"]) for data in files if "injector.yaml" in data)
-
-
-def _config(folder: Path, release: str, case: str = "injector") -> InjectorConfig:
-    """Read the file that the chart makes for a release as the injector does."""
-    path = folder / "injector.yaml"
-    path.write_text(_file(release, case))
-    return load_config(path)
+    text = next(str(data["injector.yaml"]) for data in files if "injector.yaml" in data)
+    with tempfile.TemporaryDirectory(prefix="bb-injector-") as folder:
+        path = Path(folder, "injector.yaml")
+        path.write_text(text)
+        return load_config(path)
 
 
 def _let_in(made: dict[str, Any], config: InjectorConfig) -> dict[str, Any]:
@@ -58,11 +59,11 @@ def _let_in(made: dict[str, Any], config: InjectorConfig) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("case", [name for name in GOOD if name.startswith("injector")])
-def test_injected_pods_are_valid_everywhere(path: Path, case: str, tmp_path: Path) -> None:
+def test_injected_pods_are_valid_everywhere(path: Path, case: str) -> None:
     """What the patch makes passes the strict schema of each release that it was made for."""
     pod = yaml.safe_load(path.read_text())
     for release in releases():
-        changed = _let_in(pod, _config(tmp_path, release, case))
+        changed = _let_in(pod, _config(release, case))
         assert problems(changed, release) == []
         assert changed != pod
 
@@ -70,35 +71,33 @@ def test_injected_pods_are_valid_everywhere(path: Path, case: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "targets"), [("fixed-port", [8080, None]), ("named-target", ["http"])]
 )
-def test_services_lead_to_the_sidecar(
-    name: str, targets: list[int | str | None], tmp_path: Path
-) -> None:
+def test_services_lead_to_the_sidecar(name: str, targets: list[int | str | None]) -> None:
     """The product's port alone is moved, and what is made is valid on each release."""
     service = yaml.safe_load(next(each for each in SERVICES if each.stem == name).read_text())
     for release in releases():
-        changed = _let_in(service, _config(tmp_path, release))
+        changed = _let_in(service, _config(release))
         assert problems(changed, release) == []
         assert [each.get("targetPort") for each in changed["spec"]["ports"]] == targets
 
 
 @pytest.mark.parametrize("path", [*PODS, *SERVICES], ids=lambda path: path.stem)
-def test_a_second_time_changes_nothing(path: Path, tmp_path: Path) -> None:
+def test_a_second_time_changes_nothing(path: Path) -> None:
     """An injected pod that is asked about again stays as it is."""
-    config = _config(tmp_path, "1.34")
+    config = _config("1.34")
     once = _let_in(yaml.safe_load(path.read_text()), config)
     assert _let_in(once, config) == once
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("release", ["1.28", "1.34"])
-def test_injected_pods_are_as_they_were(path: Path, release: str, tmp_path: Path) -> None:
+def test_injected_pods_are_as_they_were(path: Path, release: str) -> None:
     """A change of what is injected shows in review, as a file."""
-    changed = _let_in(yaml.safe_load(path.read_text()), _config(tmp_path, release))
+    changed = _let_in(yaml.safe_load(path.read_text()), _config(release))
     golden = GOLDEN / f"injected-{path.stem}-{release}.yaml"
     assert_golden(str(golden), yaml.safe_dump(changed, sort_keys=False))
 
 
-def test_the_injector_knows_what_the_network_policy_opens(tmp_path: Path) -> None:
+def test_the_injector_knows_what_the_network_policy_opens() -> None:
     """Both come from the same values."""
     made = documents(render(GOOD["injector-everything"]))
     policy = next(
@@ -107,23 +106,23 @@ def test_the_injector_knows_what_the_network_policy_opens(tmp_path: Path) -> Non
         if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == "other"
     )
     opened = {entry["port"] for rule in policy["ingress"] for entry in rule["ports"]}
-    config = _config(tmp_path, "1.34", "injector-everything")
+    config = _config("1.34", "injector-everything")
     assert config.protected_namespaces == {"acme", "other"}
     assert config.open_ports | {config.metrics_port} == opened
 
 
-def test_nothing_of_the_template_is_left_open(tmp_path: Path) -> None:
+def test_nothing_of_the_template_is_left_open() -> None:
     """Every word in angle brackets was filled."""
     for case in ("injector", "injector-everything"):
         for path in PODS:
-            changed = _let_in(yaml.safe_load(path.read_text()), _config(tmp_path, "1.34", case))
+            changed = _let_in(yaml.safe_load(path.read_text()), _config("1.34", case))
             assert "<" not in json.dumps(changed)
 
 
-def test_the_slug_reaches_the_sidecar_as_text(tmp_path: Path) -> None:
+def test_the_slug_reaches_the_sidecar_as_text() -> None:
     """A product may be called as YAML calls a truth or a number."""
     pod = yaml.safe_load((PODS[0]).read_text())
     pod["metadata"]["labels"]["app.kubernetes.io/name"] = "on"
-    changed = _let_in(pod, _config(tmp_path, "1.34"))
+    changed = _let_in(pod, _config("1.34"))
     env = {each["name"]: each.get("value") for each in changed["spec"]["initContainers"][-1]["env"]}
     assert env["PRODUCT_SLUG"] == "on"

@@ -12,6 +12,9 @@ from tests.e2e.harness import CHAT, ORG, eventually
 from tests.e2e.programs import ProcessStack, SidecarProgram, process_stack, run
 from tests.kubernetes.kubelet import end_pod
 
+PAUSE = 0.02
+"""Seconds between two calls of a caller: the rollout is tried, not the throughput."""
+
 _PROPAGATION = 1.0
 """Seconds from a pod's end until no load balancer sends it new calls."""
 
@@ -40,6 +43,7 @@ class Balancer:
                     self.answers[str(answer.status_code)] += 1
                 except httpx.TransportError as error:
                     self.answers[type(error).__name__] += 1
+                await asyncio.sleep(PAUSE)
 
     def stop(self) -> None:
         """Let every caller finish its call and go."""

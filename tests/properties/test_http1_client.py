@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.http1.errors import PeerFailure
+from tests.properties.examples import examples
 from tests.properties.http_messages import CHUNKED_BODIES, mutated, pieces
 from tests.unit.http1.answer_vectors import FAILED, WHOLE, Answer
 from tests.unit.http1.line import Outcome, outcome
@@ -22,7 +23,7 @@ def without_content(seen: Outcome) -> Outcome:
     return Outcome(seen.interim, seen.status, b"", (), seen.whole, seen.failure, seen.kept)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(pieces(_ANSWERS), st.sampled_from(["GET", "HEAD"]), st.booleans())
 def test_no_cut_changes_an_exchange(parts: list[bytes], method: str, closes: bool) -> None:  # noqa: FBT001
     """Head, content, end and the fate of the connection are the same as for the whole."""
@@ -33,7 +34,7 @@ def test_no_cut_changes_an_exchange(parts: list[bytes], method: str, closes: boo
     assert cut == whole
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(pieces(_ANSWERS))
 def test_a_broken_answer_never_looks_whole(parts: list[bytes]) -> None:
     """When the stream ends, an answer is whole or a failure, and never both."""
@@ -41,7 +42,7 @@ def test_a_broken_answer_never_looks_whole(parts: list[bytes]) -> None:
     assert seen.whole == (seen.failure is None)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(pieces(_ANSWERS))
 def test_a_failed_exchange_never_keeps_its_connection(parts: list[bytes]) -> None:
     """What went wrong once is not asked again."""

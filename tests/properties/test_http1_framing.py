@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sidecar.http1 import framing
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody
+from tests.properties.examples import examples
 from tests.properties.http_messages import CHUNKED_BODIES, pieces
 
 NEXT = b"GET /next HTTP/1.1\r\n\r\n"
@@ -78,7 +79,7 @@ def has_space_before_an_extension(data: bytes) -> bool:
     return re.search(rb"[0-9A-Fa-f][ \t]+;", data) is not None
 
 
-@settings(max_examples=800)
+@settings(max_examples=examples(800))
 @given(CHUNKED_BODIES)
 def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
     """Where the two differ over a body, we are the one that refuses."""
@@ -92,7 +93,7 @@ def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
         assert read == (content.passed, content.rest)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(CHUNKED_BODIES)
 def test_what_we_pass_on_h11_reads_as_the_content(data: bytes) -> None:
     """Whatever came, what goes on is clean, and holds the same content and nothing after it."""
@@ -102,14 +103,14 @@ def test_what_we_pass_on_h11_reads_as_the_content(data: bytes) -> None:
         assert theirs(passed.passed + passed.end) == (content.passed, b"")
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(pieces(CHUNKED_BODIES), st.booleans())
 def test_no_cut_changes_anything(parts: list[bytes], decode: bool) -> None:  # noqa: FBT001
     """Refused whole, refused in pieces; else the same bytes go on, and the same are left."""
     assert ours(parts, decode=decode) == ours([b"".join(parts)], decode=decode)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(pieces(CHUNKED_BODIES), st.booleans())
 def test_feeding_what_is_left_over_changes_nothing(
     parts: list[bytes],
@@ -134,7 +135,7 @@ def test_feeding_what_is_left_over_changes_nothing(
     assert read == whole
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.binary(min_size=1, max_size=50), max_size=5),
     st.lists(st.integers(1, 40), max_size=20),
@@ -154,7 +155,7 @@ def test_a_good_body_is_accepted(contents: list[bytes], cuts: list[int]) -> None
     assert ours([*parts, data]) == Read(framed, b"", (), end)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=60), st.integers(0, 40), st.lists(st.integers(0, 60), max_size=6))
 def test_a_counted_body_takes_its_count(data: bytes, length: int, cuts: list[int]) -> None:
     """So many bytes are the body's, and not one more, however they are cut."""
@@ -168,7 +169,7 @@ def test_a_counted_body_takes_its_count(data: bytes, length: int, cuts: list[int
     assert (passed, rest, body.end()) == (data[:length], data[length:], len(data) >= length)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Nothing but a `ProtocolError` comes out, whatever goes in."""

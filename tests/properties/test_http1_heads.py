@@ -19,6 +19,7 @@ from sidecar.http1.heads import (
     parse_response,
 )
 from sidecar.http1.lines import Lines
+from tests.properties.examples import examples
 from tests.properties.http_messages import ANSWER_HEADS, REQUEST_HEADS, pieces
 
 FIELDS = 100
@@ -95,7 +96,7 @@ def unframed(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [field for field in fields if field[0] not in ruling]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(REQUEST_HEADS)
 def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
     """Where the two differ over a head, we are the one that refuses."""
@@ -120,7 +121,7 @@ def test_what_we_accept_h11_reads_alike(data: bytes) -> None:
         assert int(framing.get(b"content-length", b"0")) == head.length
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(ANSWER_HEADS, st.sampled_from(["GET", "HEAD", "POST"]))
 def test_the_answers_we_accept_h11_reads_alike(data: bytes, method: str) -> None:
     """The same for answers."""
@@ -140,21 +141,21 @@ def test_the_answers_we_accept_h11_reads_alike(data: bytes, method: str) -> None
         assert int(framing[b"content-length"]) == head.length
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(pieces(REQUEST_HEADS))
 def test_no_cut_of_a_request_changes_its_verdict(parts: list[bytes]) -> None:
     """Refused whole, refused in pieces; read whole, read alike in pieces."""
     assert our_request(parts) == our_request([b"".join(parts)])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(pieces(ANSWER_HEADS))
 def test_no_cut_of_an_answer_changes_its_verdict(parts: list[bytes]) -> None:
     """The same for answers."""
     assert our_answer(parts, "GET") == our_answer([b"".join(parts)], "GET")
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Nothing but a `ProtocolError` comes out of a parser, whatever goes in."""
@@ -162,7 +163,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     our_answer([data + b"\r\n\r\n"], "GET")
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(REQUEST_HEADS)
 def test_a_refusal_has_a_status_and_a_reason(data: bytes) -> None:
     """A client can be answered, and told what was wrong in a line of text."""
@@ -171,7 +172,7 @@ def test_a_refusal_has_a_status_and_a_reason(data: bytes) -> None:
     assert error is None or error.detail.isprintable()
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(REQUEST_HEADS)
 def test_nothing_that_could_split_a_head_is_read(data: bytes) -> None:
     """No byte that ends a line, or a field, is in anything that will be written again."""

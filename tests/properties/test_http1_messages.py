@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import body_of
 from sidecar.http1.heads import find_end, parse_request
+from tests.properties.examples import examples
 from tests.properties.http_messages import ANSWER_HEADS, CHUNKED_BODIES, REQUEST_HEADS, mutated
 from tests.properties.test_http1_framing import only_trailers_differ
 from tests.unit.http1.answer_vectors import Answer
@@ -96,7 +97,7 @@ def their_answer(data: bytes, method: str, *, closes: bool) -> Message | None:
     return read_by_h11(connection)
 
 
-@settings(max_examples=800)
+@settings(max_examples=examples(800))
 @given(_REQUESTS, _BODIES)
 def test_a_request_that_we_read_h11_reads_alike(head: bytes, body: bytes) -> None:
     """Method, content and where the next request begins."""
@@ -112,7 +113,7 @@ def test_a_request_that_we_read_h11_reads_alike(head: bytes, body: bytes) -> Non
         assert theirs == ours
 
 
-@settings(max_examples=800)
+@settings(max_examples=examples(800))
 @given(_ANSWERS, _BODIES, st.sampled_from(["GET", "HEAD", "POST"]), st.booleans())
 def test_an_answer_that_we_read_h11_reads_alike(
     head: bytes,

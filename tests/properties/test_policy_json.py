@@ -22,6 +22,7 @@ from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import Piece, pieces_of
 from sidecar.policy.json_values import MAX_TEXT
 from tests.json_reading import read, read_pieces
+from tests.properties.examples import examples
 
 UNREADABLE = Unreadable("")
 POINTERS = ("/n", "/a/n", "/a", "/a/0", "/a/1/n", "/", "/N", "/s", "/é", "/ss", '/k"', "/x/y/0/z")
@@ -165,7 +166,7 @@ def plain(findings: tuple[PointerResult, ...]) -> list[tuple[type, PointerResult
     ]
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(BODIES)
 def test_it_finds_what_python_finds(body: bytes) -> None:
     """Values, what is missing, what is repeated; and it refuses what Python refuses."""
@@ -186,7 +187,7 @@ SHORT_BODIES = BODIES | ORDINARY.map(lambda text: text.encode("utf-8", "surrogat
 WAYS = st.lists(st.sampled_from(PLAIN_POINTERS), min_size=1, max_size=3)
 
 
-@settings(max_examples=2000)
+@settings(max_examples=examples(2000))
 @given(SHORT_BODIES, WAYS)
 def test_what_orjson_reads_is_what_the_reader_reads(body: bytes, pointers: list[str]) -> None:
     """Values and their types; what it may read in another way it leaves to the reader."""
@@ -194,7 +195,7 @@ def test_what_orjson_reads_is_what_the_reader_reads(body: bytes, pointers: list[
     assert found is None or plain(found) == plain(read(body, *pointers).findings)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(BODIES, st.sampled_from(POINTERS))
 def test_one_pointer_finds_what_it_finds_among_others(body: bytes, pointer: str) -> None:
     """Whether it is read alone or in the same walk."""
@@ -202,7 +203,7 @@ def test_one_pointer_finds_what_it_finds_among_others(body: bytes, pointer: str)
     assert plain(alone) == plain((by_python(body, pointer),))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     BODIES,
     st.lists(st.integers(0, 400), max_size=6),
@@ -218,7 +219,7 @@ def test_no_cut_changes_anything(body: bytes, cuts: list[int], work: int, window
     assert plain(cut) == plain(read(body, *POINTERS).findings)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(BODIES, st.integers(1, 40))
 def test_single_bytes_change_nothing(body: bytes, window: int) -> None:
     """The smallest pieces that there are."""
@@ -226,7 +227,7 @@ def test_single_bytes_change_nothing(body: bytes, window: int) -> None:
     assert plain(single) == plain(read(body, *POINTERS).findings)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Never more is accepted than Python accepts, whatever comes."""

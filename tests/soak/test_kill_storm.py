@@ -11,9 +11,9 @@ from tests.soak.storm_books import Call, Row, by_key, keys_of
 @pytest.mark.timeout(120)
 async def test_nothing_is_free_or_double_after_a_few_kills() -> None:
     """One process and two workers, exact calls, leases and refunds: killed under load."""
-    found = await storm(10, number=5)
+    found = await storm(6, number=5)
     assert found.wrong == [], found.table()
-    assert sum(row.executed for row in found.rows) > 20
+    assert sum(row.executed for row in found.rows) > 10
 
 
 @pytest.mark.parametrize(

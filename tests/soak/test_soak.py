@@ -11,17 +11,17 @@ from tests.soak.soaking import soak
 from tests.soak.tap import Tap
 from tests.wire.fault_proxy import CLEAN, Passage
 
-SECONDS = 20
+SECONDS = 10
 
 
 @pytest.mark.timeout(180)
-async def test_the_books_agree_after_twenty_seconds() -> None:
+async def test_the_books_agree_after_ten_seconds() -> None:
     """Whatever went wrong meanwhile, nothing is charged, executed or kept that is not in a book."""
     report = await soak(SECONDS, number=3)
     assert report.wrong == [], table(report.rows)
-    assert sum(report.seen.values()) > 200
-    assert sum(row.executed for row in report.rows if row.resource == "ai_calls") > 100
-    assert sum(report.made.values()) > 3
+    assert sum(report.seen.values()) > 100
+    assert sum(row.executed for row in report.rows if row.resource == "ai_calls") > 50
+    assert sum(report.made.values()) > 1
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from tests.wire.world import Cut, Outcome, World, until, world
 T = TypeVar("T")
 
 OWN_WISH: Final = "BB_STATEFUL_EXAMPLES" in os.environ
-EXAMPLES: Final = int(os.environ.get("BB_STATEFUL_EXAMPLES", "80"))
+EXAMPLES: Final = int(os.environ.get("BB_STATEFUL_EXAMPLES", "40"))
 """How many histories are tried, always the same ones; `BB_STATEFUL_EXAMPLES=2000` tries others."""
 
 STEPS: Final = int(os.environ.get("BB_STATEFUL_STEPS", "30"))

@@ -24,7 +24,8 @@ from sidecar.admission.journal_records import (
 from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
 
-ENTRIES = 20
+ENTRIES = 9
+"""Enough that each kind is among them, sent and not, to report and to reclaim, and one is gone."""
 HEAD_BYTES = 16
 MARKS_BYTES = 16
 

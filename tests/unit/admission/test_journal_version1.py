@@ -21,7 +21,7 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
 
-ENTRIES = 20
+ENTRIES = 9
 
 
 def _entry(key: str) -> Entry:

@@ -97,7 +97,7 @@ async def test_a_wait_beyond_the_deadline_is_told_at_once() -> None:
 async def test_a_silent_platform_is_given_up() -> None:
     """An attempt has its own end, and the call has one."""
     patience = Patience(attempt=0.05, deadline=0.05, backoff=Backoff(1.0, 1.0))
-    async with WaywardPlatform(Said(seconds=5)) as platform:
+    async with WaywardPlatform(Said(seconds=1)) as platform:
         with pytest.raises(DeadlineError):
             await ask(platform.url, Waits(), patience=patience)
 

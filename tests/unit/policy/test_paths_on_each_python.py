@@ -13,10 +13,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
-
-import pytest
 
 from tests.unit.policy import path_vectors
 from tests.unit.policy.path_vectors import DECISIONS
@@ -26,26 +25,32 @@ SCRIPT: Final = Path(path_vectors.__file__)
 DEBIAN_12: Final = Path("/usr/bin/python3.11")
 
 
+@cache
 def interpreters() -> list[str]:
-    """Return every interpreter here that `requires-python` admits, this one included."""
+    """Return every interpreter here that `requires-python` admits, this one included.
+
+    Not a parameter: the search takes seconds, and each test process would do it.
+    """
     found = subprocess.run(  # noqa: S603  a script of this repository
         [ROOT / ".ci/find-python", "--every"], capture_output=True, text=True, check=True
     )
     return sorted({sys.executable, *found.stdout.split("\n")} - {""})
 
 
-@pytest.mark.parametrize("interpreter", interpreters())
-def test_each_python_decides_alike(interpreter: str) -> None:
-    """The vectors, on a bare interpreter: no package but the standard library."""
-    ran = subprocess.run(  # noqa: S603  an interpreter of this machine
-        [interpreter, "-S", SCRIPT],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    version, decisions = json.loads(ran.stdout)
-    assert decisions == DECISIONS, version
+def test_each_python_decides_alike() -> None:
+    """The vectors, on bare interpreters: no package but the standard library."""
+    found = {}
+    for interpreter in interpreters():
+        ran = subprocess.run(  # noqa: S603  an interpreter of this machine
+            [interpreter, "-S", SCRIPT],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        version, decisions = json.loads(ran.stdout)
+        found[interpreter, *version] = decisions
+    assert found == dict.fromkeys(found, DECISIONS)
 
 
 def test_debian_12_is_among_them() -> None:

@@ -8,8 +8,10 @@ import socket
 import pytest
 
 from sidecar.settings.sections import Limits
+from tests.e2e.holding_back import full
 from tests.fakes.engines import AllowingEngine, HeldEngine, RefusingEngine
 from tests.fakes.upstreams import OK, DeafUpstream, Ending, EndlessUpstream, ScriptedUpstream
+from tests.loops import STEP, pass_time, settle
 from tests.plane import eventually, staged, statuses, talk_every_way
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -40,8 +42,9 @@ async def test_no_more_is_read_than_there_is_room_for() -> None:
         await client.send(GET)
         await engine.asked.wait()
         client.writer.write(GET * 500_000)
-        await asyncio.sleep(0.3)
         (connection,) = stage.server._connections
+        await eventually(lambda: not connection._reading)
+        await settle()
         assert len(connection._buffer) < 1_000_000
         assert not connection._reading
         client.reset()
@@ -79,7 +82,7 @@ async def test_requests_wait_for_their_turn_while_answers_are_unread() -> None:
     ):
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await client.send(GET * 200)
-        await asyncio.sleep(0.3)
+        await full(stage)
         decided = len(engine.calls)
         await client.send(GET, GET)
         await asyncio.sleep(0.05)
@@ -91,7 +94,7 @@ async def test_requests_wait_for_their_turn_while_answers_are_unread() -> None:
 
 async def test_a_client_that_takes_little_at_a_time_is_not_slow() -> None:
     """What its kernel acknowledges is progress, though our own buffer stays full for long."""
-    limits = Limits(body_idle_timeout=0.3)
+    limits = Limits(body_idle_timeout=10.0)
     async with EndlessUpstream() as upstream, staged(upstream=upstream, limits=limits) as stage:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
@@ -99,9 +102,9 @@ async def test_a_client_that_takes_little_at_a_time_is_not_slow() -> None:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(client, ("127.0.0.1", stage.port))
             await loop.sock_sendall(client, GET)
-            for _ in range(50):
+            for _ in range(30):
                 await loop.sock_recv(client, 8_192)
-                await asyncio.sleep(0.05)
+                await pass_time(1.0)
             assert stage.observer.of("closed") == []
 
 
@@ -146,7 +149,7 @@ async def test_half_closed_with_a_long_answer_gets_all_of_it() -> None:
         await client.reader.readuntil(b"\r\n\r\n")
         for _ in range(20):
             await client.reader.readexactly(1_000_000)
-            await asyncio.sleep(0.05)
+            await pass_time(STEP)
 
 
 async def test_half_closed_in_a_body_ends_at_once_though_the_answer_is_unread() -> None:
@@ -158,7 +161,7 @@ async def test_half_closed_in_a_body_ends_at_once_though_the_answer_is_unread() 
     ):
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(0.2)
+        await full(stage)
         client.writer.write_eof()
         await eventually(lambda: upstream.open_connections == 0)
         client.reset()
@@ -169,7 +172,7 @@ async def test_a_refused_client_that_goes_on_sending_reads_its_answer() -> None:
     async with staged(RefusingEngine()) as stage, stage.client() as client:
         await client.send(b"POST /deny HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
         client.writer.write(b"x" * 2_000_000)
-        await asyncio.sleep(0.1)
+        await settle()
         assert statuses(await client.rest()) == (429,)
 
 
@@ -178,7 +181,7 @@ async def test_a_refused_client_that_does_not_go_is_cut() -> None:
     async with staged() as stage, stage.client() as client:
         await client.send(b"nonsense\r\n\r\n")
         assert statuses(await client.rest()) == (400,)
-        await eventually(lambda: stage.server.open_connections == 0)
+        await pass_time(2.0, lambda: not stage.server.open_connections)
         assert stage.observer.of("closed") == ["lingering"]
 
 
@@ -187,11 +190,12 @@ async def test_a_408_does_not_wait_for_the_decision_for_ever() -> None:
     engine = HeldEngine()
     async with (
         ScriptedUpstream() as upstream,
-        staged(engine, upstream, limits=Limits(body_idle_timeout=0.1)) as stage,
+        staged(engine, upstream, limits=Limits(body_idle_timeout=5.0)) as stage,
         stage.client() as client,
     ):
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-        await eventually(lambda: stage.observer.of("closed") == ["slow_body"])
+        await engine.asked.wait()
+        await pass_time(10.0, lambda: stage.observer.of("closed") == ["slow_body"])
         engine.release.set()
         assert statuses(await client.rest()) == (408,)
         assert upstream.untouched
@@ -202,20 +206,25 @@ async def test_a_slow_body_behind_an_answer_is_cut() -> None:
     stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
     async with (
         ScriptedUpstream(lambda _: [stream, Ending.HOLD], early=True) as upstream,
-        staged(upstream=upstream, limits=Limits(body_idle_timeout=0.1)) as stage,
+        staged(upstream=upstream, limits=Limits(body_idle_timeout=5.0)) as stage,
         stage.client() as client,
     ):
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-        assert (await client.rest()).endswith(b"abc\r\n")
+        await client.reader.readuntil(b"abc\r\n")
+        await pass_time(10.0, lambda: stage.observer.of("closed") == ["slow_body"])
+        assert await client.rest() == b""
         assert stage.observer.of("closed") == ["slow_body"]
 
 
 async def test_without_a_limit_bodies_may_stand_still() -> None:
     """`none` for the idle time of bodies ends neither a stream nor an upload."""
-    limits = Limits(body_idle_timeout=None, idle_timeout=0.1, head_timeout=0.1)
+    limits = Limits(body_idle_timeout=None, idle_timeout=5.0, head_timeout=5.0)
     async with staged(limits=limits) as stage, stage.client() as client:
-        parts = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"a", b"b"]
-        await client.send(*parts, pause=0.8)
+        for part in (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", b"a"):
+            await client.send(part)
+            await client.delivered()
+            await pass_time(10.0)
+        await client.send(b"b")
         assert (await client.answer()).status == 200
 
 

@@ -33,6 +33,7 @@ from tests.fakes.upstreams import (
     ScriptedUpstream,
     Step,
 )
+from tests.loops import pass_time
 from tests.plane import PROVABLE, eventually, staged, statuses
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -256,7 +257,8 @@ async def test_a_body_that_breaks_while_it_is_read_is_a_400() -> None:
         stage.client() as client,
     ):
         await client.send(head)
-        await asyncio.sleep(0.6)
+        await client.delivered()
+        await pass_time(1.0)
         await client.send(b"xyz\r\n" + GET)
         assert statuses(await client.rest()) == (400,)
         assert upstream.untouched

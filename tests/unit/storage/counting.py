@@ -8,7 +8,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+import pytest
+
 from sidecar.admission.idempotency import scope_of
+from sidecar.storage import redis_attempts, redis_client
 from sidecar.storage.redis_attempts import RedisAttempts
 
 T = TypeVar("T")
@@ -24,13 +27,21 @@ SCOPE = scope_of(
 
 @contextlib.asynccontextmanager
 async def counting(url: str, *, timeout: float = PATIENCE) -> AsyncIterator[RedisAttempts]:
-    """Count in the Redis at `url` while the block lasts."""
-    attempts = RedisAttempts.at(url, timeout=timeout)
-    await attempts.start()
-    try:
-        yield attempts
-    finally:
-        await attempts.close()
+    """Count in the Redis at `url` while the block lasts.
+
+    The start waits until it has connected or failed, and where a call is patient, so is the client:
+    on a busy machine Redis takes longer than the second that it has.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_attempts, "START_SECONDS", PATIENCE)
+        if timeout == PATIENCE:
+            patch.setattr(redis_client, "ANSWER_SECONDS", PATIENCE)
+        attempts = RedisAttempts.at(url, timeout=timeout)
+        await attempts.start()
+        try:
+            yield attempts
+        finally:
+            await attempts.close()
 
 
 async def until(read: Callable[[], Awaitable[T]], wanted: Callable[[T], bool]) -> T:

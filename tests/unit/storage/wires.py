@@ -59,10 +59,12 @@ class Wire:
             self._tasks.discard(task)
 
     async def end(self) -> None:
-        """End all connections."""
+        """End all connections, also those that are accepted and not served yet."""
         self._over = True
-        self.cut()
-        await asyncio.gather(*self._tasks)
+        for _ in range(10):
+            await asyncio.sleep(0)
+            self.cut()
+            await asyncio.gather(*self._tasks)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
