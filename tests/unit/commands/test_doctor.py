@@ -99,6 +99,18 @@ def test_what_cannot_be_looked_at_is_not_called_ok(run: Run, elsewhere: str, pol
     assert {found[check]["level"] for check in ("clocks", "openapi", "product")} == {"not checked"}
 
 
+def test_in_a_container_it_has_the_settings_of_the_sidecar(run: Run, policy: Path) -> None:
+    """`kubectl exec … -- bb-sidecar doctor` needs no flag."""
+    environ = {
+        "SIDECAR_POLICY": str(policy), "SIDECAR_UPSTREAM": "http://127.0.0.1:9",
+        "SIDECAR_TRUSTED_PROXIES": "10.0.0.0/8",
+    }  # fmt: skip
+    found = lines(run("doctor", "--json", **environ))
+    assert found["product"]["level"] == "ok"
+    assert "connect" in found["upstream"]["text"]
+    assert "10.0.0.0/8" in found["trusted proxies"]["text"]
+
+
 def test_without_an_orgs_key_all_can_be_well(run: Run) -> None:
     """It is needed for notices alone."""
     ran = run("doctor", "--json", BIZBASICS_API_KEY="")
