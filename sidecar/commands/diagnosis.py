@@ -23,7 +23,7 @@ LEEWAY_SECONDS = 60.0
 
 _SUSPICIOUS_SECONDS = 5.0
 
-_NARROWEST_WIDE = {4: 8, 6: 7}
+_SHORTEST_PREFIX = {4: 8, 6: 7}
 """Prefixes shorter than those of the largest private networks, 10.0.0.0/8 and fc00::/7."""
 
 _NOT_DONE_HERE = frozenset({405, 501, 505})
@@ -175,7 +175,7 @@ def of_networks(networks: Sequence[Network], *, shared_ids: bool) -> list[Diagno
         text = "none: the product gets X-Forwarded-Proto: http, whatever a proxy says"
         return [not_checked("trusted proxies", text, hint)]
     found = []
-    for wide in (each for each in networks if each.prefixlen < _NARROWEST_WIDE[each.version]):
+    for wide in (each for each in networks if each.prefixlen < _SHORTEST_PREFIX[each.version]):
         hint = "name the addresses of your ingress alone: a client can choose its request ID there"
         found.append(failure("trusted proxies", f"{wide} holds clients too", hint))
     if not shared_ids:
