@@ -22,6 +22,7 @@ from sidecar.domain.model import (
     Quota,
     Reason,
 )
+from sidecar.domain.usage import MissingCause, Settled, Tokens
 
 
 class Clock(Protocol):
@@ -133,6 +134,15 @@ class AdmissionObserver(Protocol):
 
     def lease_requested(self, outcome: str) -> None:
         """Units were asked for ahead of their calls."""
+
+    def usage_read(self, route: str, tokens: Tokens) -> None:
+        """An answer named tokens."""
+
+    def usage_missing(self, route: str, cause: MissingCause) -> None:
+        """An answer named no usage, or not all of it."""
+
+    def units_settled(self, resource: str, route: str, outcome: Settled, units: int) -> None:
+        """Units of a call's cost beyond its deposit, or of the deposit beyond it, were settled."""
 
 
 class PlatformObserver(Protocol):

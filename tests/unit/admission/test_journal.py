@@ -100,15 +100,15 @@ def test_a_key_that_surely_did_not_arrive_is_unmarked() -> None:
     entry = journal.take(at(5.0))
     assert entry is not None
     journal.put_back(entry, sent=False)
-    assert journal.drop_expired(at(10 * MEMORY_SECONDS)) == 0
+    assert len(journal.drop_expired(at(10 * MEMORY_SECONDS))) == 0
 
 
 def test_a_key_the_platform_may_have_counted_and_forgotten_is_given_up() -> None:
     """Sent again after 24 h it could count twice."""
     journal = _opened(FullStore(), sent=True)
     journal.close("k")
-    assert journal.drop_expired(at(MEMORY_SECONDS - 1)) == 0
-    assert journal.drop_expired(at(MEMORY_SECONDS)) == 1
+    assert len(journal.drop_expired(at(MEMORY_SECONDS - 1))) == 0
+    assert len(journal.drop_expired(at(MEMORY_SECONDS))) == 1
     assert len(journal) == 0
 
 
@@ -201,9 +201,9 @@ def test_a_step_of_the_wall_clock_drops_nothing() -> None:
     for step in (40 * 86400.0, -40 * 86400.0):
         journal = _opened(FullStore(), sent=True)
         journal.close("k")
-        assert journal.drop_expired(Moment(60.0, 60.0 + step)) == 0
+        assert len(journal.drop_expired(Moment(60.0, 60.0 + step))) == 0
         assert journal.oldest_seconds(Moment(60.0, 60.0 + step)) == 60.0
-        assert journal.drop_expired(Moment(MEMORY_SECONDS, step)) == 1
+        assert len(journal.drop_expired(Moment(MEMORY_SECONDS, step))) == 1
 
 
 def test_an_entry_of_before_a_restart_is_as_old_as_the_wall_clock_says() -> None:
@@ -211,7 +211,7 @@ def test_an_entry_of_before_a_restart_is_as_old_as_the_wall_clock_says() -> None
     entry = Entry(_charge(), Purpose.REPORT, 1000.0, 1000.0, limited=False)
     old = Journal(FullStore())
     old.restore(entry, Moment(5.0, 1000.0 + MEMORY_SECONDS))
-    assert old.drop_expired(Moment(5.0, 0.0)) == 1
+    assert len(old.drop_expired(Moment(5.0, 0.0))) == 1
     ahead = Journal(FullStore())
     ahead.restore(entry, Moment(5.0, 0.0))
     assert ahead.oldest_seconds(Moment(6.0, 1.0)) == 1.0
