@@ -17,6 +17,7 @@ from typing import Final
 
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.usage import Terms
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in wire order: lower-case name, value without surrounding white space."""
@@ -289,7 +290,8 @@ class Permit:
 
     `charge` is None where nothing was charged (an unmetered route). `claim` names the entry
     in the replay book that the call holds, if it holds one. `good_until` is when the quota period
-    of paid units ends (Unix seconds): a refund after it is worth nothing.
+    of paid units ends (Unix seconds): a refund after it is worth nothing. `terms` are there where
+    the call is settled by its answer, and `noted` is the key of what the journal noted of it.
     """
 
     request_id: Final[str]
@@ -299,6 +301,8 @@ class Permit:
     refund: Final[Refund]
     claim: Final[bytes | None]
     good_until: Final[float]
+    terms: Final[Terms | None]
+    noted: Final[str]
 
     def __init__(
         self,
@@ -309,6 +313,8 @@ class Permit:
         refund: Refund,
         claim: bytes | None,
         good_until: float = 0.0,
+        terms: Terms | None = None,
+        noted: str = "",
     ) -> None:
         self.request_id = request_id
         self.route = route
@@ -317,6 +323,8 @@ class Permit:
         self.refund = refund
         self.claim = claim
         self.good_until = good_until
+        self.terms = terms
+        self.noted = noted
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

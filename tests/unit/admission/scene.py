@@ -9,6 +9,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal import JournalStore
 from sidecar.admission.lessor import Lessor
+from sidecar.admission.settlements import Settlements
 from sidecar.domain.choices import (
     Accuracy,
     Action,
@@ -114,6 +115,7 @@ class Scene:
             }
         )
         self.policies = HeldPolicy(self.policy)
+        self.settlements = Settlements(books=self.books, observer=self.observer, nonce=nonce)
         self.lessor = Lessor(
             books=self.books,
             quotas=self.platform,

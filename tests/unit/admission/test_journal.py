@@ -10,12 +10,14 @@ from sidecar.admission.journal import (
     MEMORY_SECONDS,
     Added,
     Entry,
+    ForgetfulStore,
     Gone,
     Journal,
     JournalUnwritable,
     Purpose,
     Record,
     Sent,
+    Settlement,
     Turned,
 )
 from sidecar.admission.moment import Moment
@@ -224,3 +226,52 @@ def test_a_withdrawn_entry_under_a_shared_key_is_gone() -> None:
     journal.open(replace(_charge(), private=False), now=at(0.0), sent=True, limited=False)
     journal.withdraw("k")
     assert (store.records[-1], len(journal)) == (Gone("k"), 0)
+
+
+def owed(key: str, units: int = 5, purpose: Purpose = Purpose.OWED) -> Entry:
+    """Make an entry of what a call owes."""
+    charge = Charge("org", "p", "ai_calls", units, key, private=True)
+    return Entry(charge, purpose, 0.0, None, True, Settlement("call", "chat", False, 1))
+
+
+def test_what_is_noted_is_neither_pending_nor_counted() -> None:
+    """A call that runs for an hour is nothing that waits for the platform."""
+    journal = Journal(ForgetfulStore())
+    journal.note(owed("k", purpose=Purpose.RUNNING), at(0))
+    assert (len(journal), journal.units, journal.pending) == (1, 0, 0)
+    assert journal.oldest_seconds(at(3600)) == 0
+    assert journal.take(at(0)) is None
+    journal.forget("k")
+    assert (len(journal), journal.units) == (0, 0)
+
+
+def test_what_is_owed_is_remembered_on_a_full_disk_and_sent_once_it_is_kept() -> None:
+    """The call was executed: there is nothing left to refuse."""
+    store = FullStore()
+    journal = Journal(store)
+    store.full = True
+    journal.settle(owed("k"), at(0))
+    assert journal.units == 5
+    with pytest.raises(JournalUnwritable):
+        journal.take(at(0))
+    store.full = False
+    assert journal.take(at(0), "k") is not None
+    assert [type(record) for record in store.records] == [Added, Sent]
+
+
+def test_an_entry_can_be_taken_by_its_key_once() -> None:
+    """Another sender finds nothing."""
+    journal = Journal(ForgetfulStore())
+    journal.settle(owed("a"), at(0))
+    journal.settle(owed("b"), at(0))
+    assert journal.take(at(0), "b") == owed("b")
+    assert journal.take(at(0), "b") is None
+    assert journal.take(at(0)) == owed("a")
+
+
+def test_a_deposit_that_was_more_than_the_cost_remembers_its_surplus() -> None:
+    """It is given back once the deposit is counted."""
+    journal = Journal(ForgetfulStore())
+    journal.open(owed("k").charge, now=at(0), sent=False, limited=True)
+    journal.close("k", surplus=3)
+    assert journal.surplus("k") == 3
