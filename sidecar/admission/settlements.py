@@ -64,7 +64,8 @@ class Settlements:
             return ""
         key = killed_key_of(charge.key, units, self._nonce)
         of = Settlement(charge.key, route, _forgives(terms), 1)
-        self._books.journal.note(self._entry(charge, units, key, of, Purpose.RUNNING, now), now)
+        entry = self._entry(charge, units, key, of, Purpose.RUNNING, now, limited=terms.limited)
+        self._books.journal.note(entry, now)
         return key
 
     def void(self, permit: Permit, charge: Charge) -> None:
@@ -104,7 +105,7 @@ class Settlements:
         unlimited = quota is not None and quota.unlimited
         self.holds.owe(charge.key, 0 if unlimited else owed)
         of = Settlement(charge.key, permit.route, _forgives(terms), 1)
-        key = self._enter(charge, owed, of, now)
+        key = self._enter(charge, owed, of, now, limited=terms.limited)
         self._forget(permit)  # after what replaces it: a kill between the two loses nothing
         return key
 
@@ -225,7 +226,8 @@ class Settlements:
             books.journal.resolve(charge.key)
             self.holds.end(of.call, HoldEvent.OVERRUN)
             return None
-        key = self._enter(charge, less, replace(of, tries=of.tries + 1), now)
+        following = replace(of, tries=of.tries + 1)
+        key = self._enter(charge, less, following, now, limited=entry.limited)
         books.journal.resolve(charge.key)
         self.holds.lessen(of.call, less)
         return key
@@ -238,18 +240,29 @@ class Settlements:
         one = Charge(charge.org_id, charge.product, charge.resource, 1, charge.key, private=True)
         self._books.ledger.learn(one, Refused(quota), now, None)
 
-    def _enter(self, charge: Charge, units: int, of: Settlement, now: Moment) -> str:
+    def _enter(
+        self, charge: Charge, units: int, of: Settlement, now: Moment, *, limited: bool
+    ) -> str:
         key = owed_key_of(of.call, units, self._nonce)
-        self._books.journal.settle(self._entry(charge, units, key, of, Purpose.OWED, now), now)
+        entry = self._entry(charge, units, key, of, Purpose.OWED, now, limited=limited)
+        self._books.journal.settle(entry, now)
         return key
 
     def _entry(  # noqa: PLR0917 - the parts of an entry
-        self, charge: Charge, units: int, key: str, of: Settlement, purpose: Purpose, now: Moment
+        self,
+        charge: Charge,
+        units: int,
+        key: str,
+        of: Settlement,
+        purpose: Purpose,
+        now: Moment,
+        *,
+        limited: bool,
     ) -> Entry:
         """Make an entry of a charge of its own; its key is of this process alone."""
         owed = Charge(charge.org_id, charge.product, charge.resource, units, key, private=True)
-        limited = self._books.ledger.limited(charge.org_id, charge.resource)
-        return Entry(owed, purpose, now.unix, None, limited, of)
+        known = limited or self._books.ledger.limited(charge.org_id, charge.resource)
+        return Entry(owed, purpose, now.unix, None, known, of)
 
     def _forget(self, permit: Permit) -> None:
         """Take back what was noted."""

@@ -16,6 +16,7 @@ from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
 from sidecar.app.background import own_task
 from sidecar.app.context import Context
+from sidecar.app.estimates import RequestEstimates
 from sidecar.app.journal_keeper import JournalKeeper
 from sidecar.app.loop_watch import LoopWatch
 from sidecar.domain.errors import UserError
@@ -102,6 +103,9 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
         clock=clock,
         observer=observer,
         nonce=nonce,
+        settlements=settlements,
+        settler=settler,
+        estimates=RequestEstimates(),
         attempts=attempts,
         lessor=lessor,
         share=context.share,

@@ -333,7 +333,8 @@ class Decision:
 
     Allowed means `permit` is there. `status` is the refusal's HTTP status (0 when allowed).
     `quota` is there only when the platform's answer is trusted. `retry_after` in seconds.
-    `identity_failure` says why a metered call has no identity.
+    `identity_failure` says why a metered call has no identity. `passing`: the same call may be
+    allowed as soon as one under way has ended, so an SDK should try again by itself.
     """
 
     reason: Final[Reason]
@@ -348,6 +349,7 @@ class Decision:
     retry_after: Final[float | None]
     errors: Final[ErrorFormat]
     identity_failure: Final[IdentityFailure | None]
+    passing: Final[bool]
 
     def __init__(
         self,
@@ -363,6 +365,7 @@ class Decision:
         retry_after: float | None = None,
         errors: ErrorFormat = ErrorFormat.PROBLEM,
         identity_failure: IdentityFailure | None = None,
+        passing: bool = False,
     ) -> None:
         self.reason = reason
         self.route = route
@@ -376,3 +379,4 @@ class Decision:
         self.retry_after = retry_after
         self.errors = errors
         self.identity_failure = identity_failure
+        self.passing = passing

@@ -5,7 +5,7 @@ Kept beside the model so that adapters can be typed against a port without impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from sidecar.domain.choices import OnReplay
@@ -22,7 +22,7 @@ from sidecar.domain.model import (
     Quota,
     Reason,
 )
-from sidecar.domain.usage import MissingCause, Settled, Tokens
+from sidecar.domain.usage import Estimate, MissingCause, Settled, Tokens, UsageRule
 
 
 class Clock(Protocol):
@@ -83,6 +83,18 @@ class BodySource(Protocol):
         Memory for it, and for a `decoder` of so many bytes, is reserved for `holder`, an org.
         What was read is kept for forwarding either way: in shadow, too long a body passes.
         Raises NoRoomError where there is no memory for it.
+        """
+
+
+class Estimates(Protocol):
+    """What a call may cost, as its body says."""
+
+    def reading(
+        self, rule: UsageRule, headers: Headers, body: bytes, limit: int
+    ) -> Generator[None, None, Estimate]:
+        """Read a body in slices, with a yield between two. What cannot be read says nothing.
+
+        `limit` bounds a compressed body once it is decoded, in bytes.
         """
 
 

@@ -145,10 +145,12 @@ class Terms:
     """How a call will be settled, fixed before it runs.
 
     `hold`: units beyond the deposit that it may cost at most, 0 without a hold. `forgive`: what the
-    quota does not cover has no consequence.
+    quota does not cover has no consequence. `limited`: the caller's token names a limit, so that a
+    bare "unlimited" is not believed.
     """
 
     rule: UsageRule
     estimate: Estimate
     hold: int
     forgive: bool
+    limited: bool = False
