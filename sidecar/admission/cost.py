@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, assert_never
 
 from sidecar.admission.moment import Slot
@@ -23,6 +25,12 @@ CAPACITY: Final = 10_000
 BYTES_PER_TOKEN: Final = 4
 """Of text, where an answer does not say how many tokens it was."""
 
+PRICES_KEPT: Final = 4096
+"""Prices of a rule for a model that are kept: a client chooses what models it names."""
+
+LONGEST_NAME: Final = 256
+"""Characters of a model's name whose price is kept."""
+
 _NOTHING: Final = Tokens()
 _ZERO: Final = Fraction(0)
 _SMALLEST: Final = Decimal("1e-12")
@@ -32,14 +40,16 @@ _EXACT: Final = Context(prec=60)
 def cost_of(terms: Terms, usage: Usage, deposit: int) -> Fraction:
     """Return the units of an answer with a status of 2xx, before what is carried."""
     rule = terms.rule
-    times = _times(rule, usage.model or terms.estimate.model)
-    seen = _seen(rule, usage, times)
+    price = _price_of(rule, usage.model or terms.estimate.model)
+    seen = _seen(usage, price)
     if usage.missing is None and seen is not None:
         return seen
     least = _ZERO if seen is None else seen
     match rule.missing:
         case OnMissing.ESTIMATE:
-            return max(least, _estimated(rule, terms.estimate, usage, times))
+            tokens = usage.tokens or _NOTHING
+            sent = (terms.estimate.text_bytes, usage.text_bytes)
+            return max(least, Fraction(_estimated(tokens, sent, price), price.per))
         case OnMissing.HOLD:
             return max(least, Fraction(deposit + terms.hold))
         case OnMissing.AMOUNT:
@@ -49,8 +59,16 @@ def cost_of(terms: Terms, usage: Usage, deposit: int) -> Fraction:
 
 def cost_if_killed(terms: Terms, deposit: int) -> int:
     """Return the whole units of a call whose process ended before its answer did."""
-    cut = Usage(None, None, None, 0, None)
-    return min(MAX_UNITS, math.floor(cost_of(terms, cut, deposit)))
+    match terms.rule.missing:
+        case OnMissing.ESTIMATE:
+            price = _price_of(terms.rule, terms.estimate.model)
+            asked = _estimated(_NOTHING, (terms.estimate.text_bytes, 0), price)
+            return min(MAX_UNITS, asked // price.per)
+        case OnMissing.HOLD:
+            return min(MAX_UNITS, deposit + terms.hold)
+        case OnMissing.AMOUNT:
+            return deposit
+    assert_never(terms.rule.missing)
 
 
 def hold_of(rule: UsageRule, estimate: Estimate, deposit: int) -> int:
@@ -59,9 +77,11 @@ def hold_of(rule: UsageRule, estimate: Estimate, deposit: int) -> int:
     if hold is None:
         return 0
     announced = hold.default if estimate.output is None else estimate.output
-    tokens = Fraction(estimate.text_bytes, BYTES_PER_TOKEN) * Fraction(rule.weights[0])
-    tokens += min(announced, hold.most) * Fraction(rule.weights[3])
-    units = math.ceil(tokens * _times(rule, estimate.model) / Fraction(rule.per))
+    price = _price_of(rule, estimate.model)
+    input_, *_, output = price.weights
+    weighted = estimate.text_bytes * input_
+    weighted += min(announced, hold.most) * BYTES_PER_TOKEN * output
+    units = -(-weighted // price.per)  # rounded up, so that it covers what is carried too
     return min(MAX_UNITS, max(0, units - deposit))
 
 
@@ -71,7 +91,7 @@ class CarryBook:
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Keep the parts of at most `capacity` slots; the one used longest ago goes first."""
         self._capacity = capacity
-        self._left: OrderedDict[Slot, tuple[Fraction, float]] = OrderedDict()
+        self._left: OrderedDict[Slot, tuple[int, int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         """Count the slots with a part of a unit."""
@@ -82,53 +102,86 @@ class CarryBook:
 
         `period_end` (Unix seconds) is when the part that is kept becomes void.
         """
-        left, end = self._left.pop(slot, (_ZERO, 0.0))
-        total = units + left if now < end else units
-        whole = total.numerator // total.denominator
-        rest = total - whole
+        parts, per, end = self._left.pop(slot, (0, 1, 0.0))
+        total, of = units.numerator, units.denominator
+        if parts and now < end:
+            common = of if of == per else math.lcm(of, per)
+            total = total * (common // of) + parts * (common // per)
+            of = common
+        whole, rest = divmod(total, of)
         if rest:
-            self._left[slot] = (rest, period_end)
+            self._left[slot] = (rest, of, period_end)
             if len(self._left) > self._capacity:
                 self._left.popitem(last=False)
         return min(MAX_UNITS, whole)
 
 
-def _seen(rule: UsageRule, usage: Usage, times: Fraction) -> Fraction | None:
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What a rule charges for a model, in whole numbers: a fraction costs ten times as much.
+
+    `weights` of a byte of text of each kind (a token is four), of which `per` are one unit.
+    """
+
+    weights: tuple[int, int, int, int]
+    per: int
+
+
+def _price_of(rule: UsageRule, model: str | None) -> _Price:
+    if model is not None and len(model) > LONGEST_NAME:
+        return _new_price(rule, model)
+    return _kept_price(rule, model)
+
+
+def _new_price(rule: UsageRule, model: str | None) -> _Price:
+    times = _times(rule, model)
+    exact = [Fraction(weight) * times / Fraction(rule.per) for weight in rule.weights]
+    of = math.lcm(*(each.denominator for each in exact))
+    input_, cached, cache_write, output = (int(each * of) for each in exact)
+    return _Price((input_, cached, cache_write, output), of * BYTES_PER_TOKEN)
+
+
+_kept_price = lru_cache(maxsize=PRICES_KEPT)(_new_price)
+
+
+def _seen(usage: Usage, price: _Price) -> Fraction | None:
     """Price what the answer named; None where it named nothing."""
-    if usage.tokens is not None:
-        return _priced(rule, _parts(usage.tokens), times)
+    tokens = usage.tokens
+    if tokens is not None:
+        weighted = _weighted(
+            (
+                max(0, tokens.input) * BYTES_PER_TOKEN,
+                max(0, tokens.cached) * BYTES_PER_TOKEN,
+                max(0, tokens.cache_write) * BYTES_PER_TOKEN,
+                max(0, tokens.output) * BYTES_PER_TOKEN,
+            ),
+            price,
+        )
+        return Fraction(weighted, price.per)
     if usage.number is not None and usage.number.is_finite():
-        return Fraction(_bounded(usage.number)) * times / Fraction(rule.per)
+        each = Fraction(price.weights[0] * BYTES_PER_TOKEN, price.per)  # one number has one weight
+        return Fraction(_bounded(usage.number)) * each
     return None
 
 
-def _estimated(rule: UsageRule, estimate: Estimate, usage: Usage, times: Fraction) -> Fraction:
-    """Price the text that went both ways; what was named of each kind is the least of it."""
-    asked = Fraction(estimate.text_bytes, BYTES_PER_TOKEN)
-    answered = Fraction(usage.text_bytes, BYTES_PER_TOKEN)
-    input_, cached, cache_write, output = _parts(usage.tokens or _NOTHING)
-    fresh = max(input_, asked - cached - cache_write)
-    return _priced(rule, (fresh, cached, cache_write, max(output, answered)), times)
+def _estimated(tokens: Tokens, sent: tuple[int, int], price: _Price) -> int:
+    """Weigh the text that went both ways; what was named of each kind is the least of it."""
+    asked, answered = sent
+    cached = max(0, tokens.cached) * BYTES_PER_TOKEN
+    cache_write = max(0, tokens.cache_write) * BYTES_PER_TOKEN
+    fresh = max(tokens.input * BYTES_PER_TOKEN, asked - cached - cache_write, 0)
+    output = max(tokens.output * BYTES_PER_TOKEN, answered)
+    return _weighted((fresh, cached, cache_write, output), price)
 
 
-_Parts = tuple[Fraction, Fraction, Fraction, Fraction]
-
-
-def _parts(tokens: Tokens) -> _Parts:
+def _weighted(bytes_of: tuple[int, int, int, int], price: _Price) -> int:
+    weights = price.weights
     return (
-        Fraction(max(0, tokens.input)),
-        Fraction(max(0, tokens.cached)),
-        Fraction(max(0, tokens.cache_write)),
-        Fraction(max(0, tokens.output)),
+        bytes_of[0] * weights[0]
+        + bytes_of[1] * weights[1]
+        + bytes_of[2] * weights[2]
+        + bytes_of[3] * weights[3]
     )
-
-
-def _priced(rule: UsageRule, parts: _Parts, times: Fraction) -> Fraction:
-    weighted = _ZERO
-    for tokens, weight in zip(parts, rule.weights, strict=True):
-        if tokens:
-            weighted += tokens * Fraction(weight)
-    return weighted * times / Fraction(rule.per)
 
 
 def _bounded(number: Decimal) -> Decimal:

@@ -1,8 +1,8 @@
-"""The credit book: units paid for attempts that did not happen, waiting to pay for the next.
+"""The credit book: units paid and not used, waiting to pay for the next call.
 
-A credit pays a call whole or not at all: a call paid half by credit and half by the platform
-would need two refunds and two keys. Units are good until their quota period ends; last month's
-are worth nothing this month.
+A deposit is paid whole or not at all: paid half by credit and half by the platform it would need
+two refunds and two keys. What a call owes beyond its deposit is paid in part, since it is never
+given back. Units are good until their quota period ends; last month's are worth nothing this month.
 """
 
 from __future__ import annotations
@@ -68,16 +68,22 @@ class CreditBook:
         if lots is None or sum(lots.values()) < amount:
             return None
         first = min(lots)
-        owed = amount
-        for end in sorted(lots):
-            taken = min(owed, lots[end])
-            owed -= taken
-            lots[end] -= taken
-            if not lots[end]:
-                del lots[end]
-        if not lots:
-            del self.by_slot[slot]
+        self._spend(slot, lots, amount)
         return first
+
+    def draw_part(self, slot: Slot, most: int, now: float) -> int:
+        """Pay up to `most` units; return how many."""
+        lots = self._live(slot, now)
+        if lots is None:
+            return 0
+        paid = min(most, sum(lots.values()))
+        self._spend(slot, lots, paid)
+        return paid
+
+    def units_of(self, slot: Slot, now: float) -> int:
+        """Count the units owed to a slot."""
+        lots = self._live(slot, now)
+        return 0 if lots is None else sum(lots.values())
 
     def units(self, now: float) -> int:
         """Count the units owed, all slots together."""
@@ -90,6 +96,16 @@ class CreditBook:
         for (org_id, resource), lots in self.by_slot.items():
             for end, units in lots.items():
                 yield Lot(org_id, resource, units, end)
+
+    def _spend(self, slot: Slot, lots: dict[float, int], units: int) -> None:
+        for end in sorted(lots):
+            taken = min(units, lots[end])
+            units -= taken
+            lots[end] -= taken
+            if not lots[end]:
+                del lots[end]
+        if not lots:
+            del self.by_slot[slot]
 
     def _live(self, slot: Slot, now: float) -> dict[float, int] | None:
         lots = self.by_slot.get(slot)

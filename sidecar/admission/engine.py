@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sidecar.admission.books import Books
+from sidecar.admission.deposits import NOTHING_KNOWN, Deposits, ReadOnce
 from sidecar.admission.findings import (
     Anonymous,
     Free,
@@ -28,6 +29,8 @@ from sidecar.admission.findings import (
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
+from sidecar.admission.settlements import Settlements
+from sidecar.admission.settler import Settler
 from sidecar.admission.verdict import (
     conclude,
     rule,
@@ -46,9 +49,18 @@ from sidecar.domain.model import (
     Permit,
     RequestIdOrigin,
 )
-from sidecar.domain.ports import AdmissionObserver, Attempts, BodySource, Clock, Identities, Quotas
+from sidecar.domain.ports import (
+    AdmissionObserver,
+    Attempts,
+    BodySource,
+    Clock,
+    Estimates,
+    Identities,
+    Quotas,
+)
 from sidecar.domain.share import ALONE, Share
 from sidecar.domain.turns import turns
+from sidecar.domain.usage import Usage
 from sidecar.policy.amounts import ConstantAmount, JsonAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.preflight import PREFLIGHT
@@ -93,13 +105,17 @@ class Engine:
         clock: Clock,
         observer: AdmissionObserver,
         nonce: bytes,
+        settlements: Settlements,
+        settler: Settler,
+        estimates: Estimates | None = None,
         attempts: Attempts | None = None,
         lessor: Lessor | None = None,
         share: Share = ALONE,
     ) -> None:
         """Wire the engine; `product` overrides the policy's.
 
-        `nonce` is random and this process's own. Without `attempts`, trusted request IDs are
+        `nonce` is random and this process's own. `estimates` reads what calls may cost; without it
+        that is not known before their answers. Without `attempts`, trusted request IDs are
         counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
         process's part of each `fail_open_budget`.
         """
@@ -114,6 +130,14 @@ class Engine:
         self._attempts = attempts
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
+        )
+        self._deposits = Deposits(
+            payments=self._payments,
+            books=books,
+            settlements=settlements,
+            settler=settler,
+            clock=clock,
+            estimates=estimates,
         )
 
     @property
@@ -164,7 +188,9 @@ class Engine:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
 
         # Price: how many units.
-        source = meter.amount
+        source, usage, estimate = meter.amount, meter.usage, NOTHING_KNOWN
+        if usage is not None:
+            body = ReadOnce(body)
         if isinstance(source, ConstantAmount) and source.units:
             amount = source.units
         else:
@@ -172,6 +198,11 @@ class Engine:
             if not isinstance(priced, int):
                 return self._uncharged(priced, call, route, meter, identity)
             amount = priced
+        if usage is not None:
+            try:
+                estimate = await self._deposits.estimate(call, meter, usage, body, identity.org_id)
+            except NoRoomError:
+                return self._uncharged(NoRoom(), call, route, meter, identity)
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
         scope = scope_of(
@@ -192,8 +223,15 @@ class Engine:
         charge = Charge(identity.org_id, product, meter.resource, amount, key, claim.private)
 
         # Consume: from what is paid already, else from the platform; the table rules on it.
+        terms, noted = None, ""
         try:
-            ruling = await self._payments.pay(charge, meter, identity)
+            if usage is None:
+                ruling = await self._payments.pay(charge, meter, identity)
+            else:
+                deposited = await self._deposits.pay(
+                    charge, meter, usage, estimate, route.name, identity
+                )
+                ruling, terms, noted = deposited.ruling, deposited.terms, deposited.noted
         except BaseException:
             self._release(claim.scope)
             raise
@@ -208,6 +246,8 @@ class Engine:
             charge=charge,
             refund=meter.refund,
             claim=claim.scope,
+            terms=terms,
+            noted=noted,
         )
         if decision.permit is None:
             self._release(claim.scope)
@@ -215,8 +255,12 @@ class Engine:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, amount)
         return decision
 
-    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
-        """Close a permit, once, after its attempt upstream ended or was given up."""
+    def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None = None) -> None:
+        """Close a permit, once, after its attempt upstream ended or was given up.
+
+        `usage` is what was read of an answer with a status of 2xx, or of one that was given up
+        before its status was known. None for any other answer: its deposit is its cost.
+        """
         if permit.claim is not None:
             now = self._clock.monotonic()
             if end is AttemptEnd.DONE:
@@ -227,6 +271,10 @@ class Engine:
         if charge is None:
             return
         refunded = end is not AttemptEnd.DONE and _refunds(permit.refund, end)
+        if permit.terms is not None and self._deposits.finish(
+            permit, charge, usage if end is AttemptEnd.DONE else None
+        ):
+            return
         if permit.paid:
             if refunded:
                 self._books.refund(charge, permit.good_until, self._clock.time())

@@ -118,10 +118,18 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortOfHold:
+    """What the call may cost does not fit beside what others may; `quota` less what these hold."""
+
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
 class Unanswered:
     """The platform gave no valid answer. `sent`: the charge's key may have reached it.
 
-    `spent` of `budget` units has passed without one; `known` is what its last answer left.
+    `spent` of `budget` units has passed without one; `known` is what its last answer left, of which
+    `reserved` units are held.
     """
 
     kind: FailureKind
@@ -129,6 +137,7 @@ class Unanswered:
     spent: Spent
     budget: int
     known: Remaining | None
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ UngrantedFinding = (
     | Credited
     | Leased
     | Denied
+    | ShortOfHold
     | Refused
     | Unanswered
     | Unjournalled

@@ -55,6 +55,7 @@ STEPS: Final = {
     (HoldState.OWED, HoldEvent.LESSEN): HoldState.OWED,
     (HoldState.OWED, HoldEvent.OVERRUN): HoldState.ABSENT,
     (HoldState.OWED, HoldEvent.WAIT): HoldState.WAITING,
+    (HoldState.OWED, HoldEvent.GIVE_UP): HoldState.ABSENT,
     (HoldState.WAITING, HoldEvent.COUNT): HoldState.ABSENT,
     (HoldState.WAITING, HoldEvent.LESSEN): HoldState.WAITING,
     (HoldState.WAITING, HoldEvent.OVERRUN): HoldState.ABSENT,

@@ -11,6 +11,8 @@ NONCE_BYTES: Final = 32
 _KEY_BYTES: Final = 32  # 64 hex digits
 _CALL: Final = b"bb call"
 _LEASE: Final = b"bb lease"
+_OWED: Final = b"bb owed"
+_KILLED: Final = b"bb killed"
 
 
 def scope_of(
@@ -58,4 +60,23 @@ def lease_key_of(serial: int, nonce: bytes) -> str:
     """Return the key of this process's `serial`-th consume of units ahead of their calls."""
     return blake2b(
         serial.to_bytes(8, "big"), digest_size=_KEY_BYTES, key=nonce, person=_LEASE
+    ).hexdigest()
+
+
+def owed_key_of(call: str, amount: int, nonce: bytes) -> str:
+    """Return the key of `amount` units that a call has cost beyond its deposit.
+
+    `call` is the call's own key. A smaller amount, asked for after a refusal, is another charge.
+    """
+    return _derived(call, amount, nonce, _OWED)
+
+
+def killed_key_of(call: str, amount: int, nonce: bytes) -> str:
+    """Return the key of the units that a call owes if this process ends before its answer does."""
+    return _derived(call, amount, nonce, _KILLED)
+
+
+def _derived(call: str, amount: int, nonce: bytes, person: bytes) -> str:
+    return blake2b(
+        amount.to_bytes(8, "big") + call.encode(), digest_size=_KEY_BYTES, key=nonce, person=person
     ).hexdigest()

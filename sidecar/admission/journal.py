@@ -6,6 +6,8 @@ there is only the wall clock: an entry is as old as that says, and no younger th
 An entry of purpose REPORT was executed and must be counted; one of purpose RECLAIM was not, but may
 have been counted, and becomes a credit once the platform says so. Entries of calls still running
 wait until the attempt has ended, so that a refund withdraws what is not owed before it is sent.
+One of purpose OWED is what an answer has cost beyond its deposit. One of purpose RUNNING is that of
+a call whose answer has not ended: it is owed only if this process ends first.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from typing import Final, Protocol
 
 from sidecar.admission.credits import Lot
+from sidecar.admission.journal_steps import STEPS, EntryEvent, EntryState
 from sidecar.admission.moment import Moment
 from sidecar.admission.steps import step
 from sidecar.domain.errors import TransientError
@@ -38,6 +41,21 @@ class Purpose(StrEnum):
 
     REPORT = "report"
     RECLAIM = "settle"  # the word in files on disk
+    OWED = "owed"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Whose cost an entry is: the key of the call, and its route.
+
+    `forgive`: a refusal has no consequence. `tries`: how often the platform has refused before.
+    """
+
+    call: str
+    route: str
+    forgive: bool
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,7 @@ class Entry:
 
     `sent_at`: when its key first went out without a sure answer; None: the platform never saw it.
     `limited`: the org was known to have a limit, so that a bare "unlimited" is not believed.
+    `settlement` is there for the purposes OWED and RUNNING.
     """
 
     charge: Charge
@@ -53,6 +72,7 @@ class Entry:
     at: float
     sent_at: float | None
     limited: bool
+    settlement: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,52 +144,17 @@ class ForgetfulStore:
         """Keep nothing."""
 
 
-class EntryState(Enum):
-    """Where an entry stands."""
-
-    ABSENT = auto()
-    OPEN = auto()  # its call still runs
-    PENDING = auto()  # to be sent
-    SENDING = auto()  # being sent
-
-
-class EntryEvent(Enum):
-    """What can happen to an entry."""
-
-    OPEN = auto()
-    OWE = auto()
-    CLOSE = auto()
-    WITHDRAW_UNSENT = auto()
-    WITHDRAW_SENT = auto()
-    TAKE = auto()
-    RESOLVE = auto()
-    PUT_BACK = auto()
-    DROP = auto()
-
-
-STEPS: Final = {
-    (EntryState.ABSENT, EntryEvent.OPEN): EntryState.OPEN,
-    (EntryState.ABSENT, EntryEvent.OWE): EntryState.PENDING,
-    (EntryState.OPEN, EntryEvent.CLOSE): EntryState.PENDING,
-    (EntryState.OPEN, EntryEvent.WITHDRAW_UNSENT): EntryState.ABSENT,
-    (EntryState.OPEN, EntryEvent.WITHDRAW_SENT): EntryState.PENDING,
-    (EntryState.PENDING, EntryEvent.TAKE): EntryState.SENDING,
-    (EntryState.PENDING, EntryEvent.DROP): EntryState.ABSENT,
-    (EntryState.SENDING, EntryEvent.RESOLVE): EntryState.ABSENT,
-    (EntryState.SENDING, EntryEvent.PUT_BACK): EntryState.PENDING,
-}
-
-
 class _Held:
     """An entry with its state; when it began and was first sent, in monotonic seconds."""
 
-    __slots__ = ("entry", "sent", "since", "state")
+    __slots__ = ("entry", "sent", "since", "state", "surplus")
 
     def __init__(self, entry: Entry, now: Moment) -> None:
         self.entry = entry
         self.state = EntryState.ABSENT
         self.since = _began(entry.at, now)
         self.sent = None if entry.sent_at is None else _began(entry.sent_at, now)
+        self.surplus = 0
 
 
 def _began(at: float, now: Moment) -> float:
@@ -201,7 +186,7 @@ class Journal:
 
     @property
     def units(self) -> int:
-        """Units of all entries."""
+        """Units of all entries, but for what is only noted."""
         return self._units
 
     @property
@@ -223,8 +208,8 @@ class Journal:
 
     def oldest_seconds(self, now: Moment) -> float:
         """Age of the oldest entry in seconds; 0 when there is none."""
-        oldest = min((held.since for held in self._held.values()), default=now.monotonic)
-        return now.monotonic - oldest
+        owed = (h.since for h in self._held.values() if h.state is not EntryState.NOTED)
+        return now.monotonic - min(owed, default=now.monotonic)
 
     def entries(self) -> list[Entry]:
         """Return what is held, to write it again."""
@@ -233,6 +218,27 @@ class Journal:
     def restore(self, entry: Entry, now: Moment) -> None:
         """Take over an entry that the store already keeps: its call is long over."""
         self._put(entry, EntryEvent.OWE, now)
+
+    def discard(self, key: str) -> None:
+        """Delete an entry that the store keeps and that is not to be taken over."""
+        self._keep_soon(Gone(key))
+
+    def note(self, entry: Entry, now: Moment) -> None:
+        """Remember what a call would owe if this process ended; JournalUnwritable if it cannot."""
+        self._enter(entry, EntryEvent.NOTE, now)
+
+    def forget(self, key: str) -> None:
+        """The process has outlived the answer: what was noted is not owed."""
+        self._forget(key, EntryEvent.FORGET)
+
+    def settle(self, entry: Entry, now: Moment) -> None:
+        """Remember what an answer has cost, to be sent: also beyond bounds, and on a full disk.
+
+        Its record is kept before it is sent, for `take` keeps it first.
+        """
+        if entry.charge.key not in self._held:
+            self._keep_soon(Added(entry))
+            self._put(entry, EntryEvent.OWE, now)
 
     def runs(self, key: str) -> bool:
         """Say whether the call of this entry has not ended yet."""
@@ -255,9 +261,14 @@ class Journal:
         entry = Entry(charge, Purpose.RECLAIM, now.unix, now.unix, limited)
         self._enter(entry, EntryEvent.OWE, now)
 
-    def close(self, key: str) -> None:
-        """The call was executed: report it."""
+    def close(self, key: str, *, surplus: int = 0) -> None:
+        """The call was executed: report it, and give `surplus` units back once it is counted."""
+        self._held[key].surplus = surplus
         self._move(key, EntryEvent.CLOSE)
+
+    def surplus(self, key: str) -> int:
+        """Return the units to be given back once an entry is counted."""
+        return self._held[key].surplus
 
     def withdraw(self, key: str) -> None:
         """The call gives its units back: owe nothing, or reclaim what may have been counted.
@@ -272,13 +283,15 @@ class Journal:
         held.entry = replace(held.entry, purpose=Purpose.RECLAIM)
         self._move(key, EntryEvent.WITHDRAW_SENT)
 
-    def take(self, now: Moment) -> Entry | None:
-        """Hand out the next entry to send; it is marked as sent first, so that a crash knows.
+    def take(self, now: Moment, key: str | None = None) -> Entry | None:
+        """Hand out the next entry to send, or that of `key`; it is marked as sent first.
 
-        None when nothing is pending; JournalUnwritable when the mark cannot be kept.
+        So that a crash knows. None when it is not pending; JournalUnwritable when the mark cannot
+        be kept.
         """
-        key = next(iter(self._pending), None)
         if key is None:
+            key = next(iter(self._pending), None)
+        if key is None or key not in self._pending:
             return None
         held = self._held[key]
         entry = held.entry
@@ -303,21 +316,21 @@ class Journal:
             held.entry, held.sent = taken, None
         self._move(key, EntryEvent.PUT_BACK)
 
-    def drop_expired(self, now: Moment) -> int:
-        """Give up what the platform may have counted and has forgotten by now; return the units."""
+    def drop_expired(self, now: Moment) -> list[Entry]:
+        """Give up what the platform may have counted and has forgotten by now; return it."""
         if now.monotonic - self._first_sent < MEMORY_SECONDS:
-            return 0
-        units = 0
+            return []
+        dropped = []
         for key in list(self._pending):
             held = self._held[key]
             if held.sent is not None and now.monotonic - held.sent >= MEMORY_SECONDS:
-                units += held.entry.charge.amount
+                dropped.append(held.entry)
                 self._forget(key, EntryEvent.DROP)
         self._first_sent = min(
             (held.sent for held in self._held.values() if held.sent is not None),
             default=math.inf,
         )
-        return units
+        return dropped
 
     def _enter(self, entry: Entry, event: EntryEvent, now: Moment) -> None:
         if entry.charge.key in self._held:
@@ -329,7 +342,8 @@ class Journal:
 
     def _put(self, entry: Entry, event: EntryEvent, now: Moment) -> None:
         held = self._held[entry.charge.key] = _Held(entry, now)
-        self._units += entry.charge.amount
+        if event is not EntryEvent.NOTE:
+            self._units += entry.charge.amount
         if held.sent is not None:
             self._first_sent = min(self._first_sent, held.sent)
         self._move(entry.charge.key, event)
@@ -337,7 +351,9 @@ class Journal:
     def _forget(self, key: str, event: EntryEvent) -> None:
         self._move(key, event)
         self._keep_soon(Gone(key))
-        self._units -= self._held.pop(key).entry.charge.amount
+        units = self._held.pop(key).entry.charge.amount
+        if event is not EntryEvent.FORGET:
+            self._units -= units
 
     def _move(self, key: str, event: EntryEvent) -> None:
         held = self._held.get(key)

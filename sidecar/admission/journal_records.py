@@ -22,7 +22,17 @@ from zlib import crc32
 import orjson
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Gone, Kept, Purpose, Record, Sent, Turned
+from sidecar.admission.journal import (
+    Added,
+    Entry,
+    Gone,
+    Kept,
+    Purpose,
+    Record,
+    Sent,
+    Settlement,
+    Turned,
+)
 from sidecar.domain.model import Charge
 
 MAGIC: Final = b"BBSJ\x00\x00\x00"
@@ -40,6 +50,7 @@ _MARKS: Final = struct.Struct(">dII")
 _MARKED: Final = struct.Struct(">dI")
 _GONE: Final = 1
 _TURNED: Final = 2
+_EXECUTED: Final = frozenset({Purpose.REPORT, Purpose.OWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +179,7 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
             purpose = Purpose.RECLAIM if flags & _TURNED else entry.purpose
             sent = None if math.isnan(sent_at) else sent_at
             frames.append(Frame(place, Added(replace(entry, purpose=purpose, sent_at=sent))))
-        case Added(entry) if entry.purpose is Purpose.REPORT:
+        case Added(entry) if entry.purpose in _EXECUTED:
             # It may have been sent, at any time since it began. Asked again under its key it is
             # not counted twice.
             sent = entry.at if entry.sent_at is None else entry.sent_at
@@ -176,7 +187,7 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
         case Kept() if whole:
             frames.append(Frame(place, record))
         case Added() | Kept():
-            pass  # it may have become a credit, or been spent: a credit is spent at most once
+            pass  # it may be a credit that was spent, or a call that was settled: not twice
         case _:
             raise ValueError(f"a journal record of an unknown kind: {str(record)[:80]}")
     return end
@@ -197,9 +208,10 @@ def record_of(fields: list[Any]) -> Record:
     match fields:
         case ["added", charge, purpose, at, sent_at, limited, *later]:
             private = bool(later and later[0])  # version 1 did not say: nothing is given back
+            settlement = Settlement(*later[1]) if later[1:] else None
             org_id, product, resource, amount, key = charge
             owed = Charge(org_id, product, resource, amount, key, private)
-            return Added(Entry(owed, Purpose(purpose), at, sent_at, limited))
+            return Added(Entry(owed, Purpose(purpose), at, sent_at, limited, settlement))
         case ["sent", key, at]:
             return Sent(key, at)
         case ["turned", key]:
@@ -215,7 +227,8 @@ def record_of(fields: list[Any]) -> Record:
 def _fields(record: Added | Kept) -> list[Any]:
     match record:
         case Added(entry):
-            charge = entry.charge
+            charge, of = entry.charge, entry.settlement
+            later = [] if of is None else [[of.call, of.route, of.forgive, of.tries]]
             return [
                 "added",
                 [charge.org_id, charge.product, charge.resource, charge.amount, charge.key],
@@ -224,6 +237,7 @@ def _fields(record: Added | Kept) -> list[Any]:
                 entry.sent_at,
                 entry.limited,
                 charge.private,
+                *later,
             ]
         case Kept(lot):
             return ["kept", lot.org_id, lot.resource, lot.units, lot.good_until]

@@ -163,6 +163,29 @@ class LeaseBook:
             quota = replace(quota, used=quota.used - held, remaining=quota.remaining + held)
         return Drawn(quota, end)
 
+    def draw_part(self, slot: Slot, most: int, now: Moment) -> int:
+        """Take up to `most` units that a call owes; return how many. The rate counts all of them.
+
+        A slot without a lease has no rate: its calls are exact.
+        """
+        lease = self._leases.get(slot)
+        if lease is None:
+            return 0
+        _note_rate(lease, most, now)
+        taken = min(most, self.units_of(slot, now))
+        if taken:
+            lease.units -= taken
+            if not lease.units:
+                self._empty(lease)
+        return taken
+
+    def units_of(self, slot: Slot, now: Moment) -> int:
+        """Count the units in hand for a slot, those whose period has ended not."""
+        lease = self._leases.get(slot)
+        if lease is None or lease.quota is None or lease.good_until <= now.unix:
+            return 0
+        return lease.units
+
     def ask(self, slot: Slot, amount: int, last: Remaining | None, now: Moment) -> int:
         """Note a call of `amount` units; return how many to consume ahead now, 0 for none.
 
@@ -174,10 +197,7 @@ class LeaseBook:
             if len(self._leases) >= self._capacity and not self._make_room(now):
                 return 0
             lease = self._leases[slot] = _Lease(now.monotonic)
-        passed = now.monotonic - lease.noted_at
-        lease.noted_at = now.monotonic
-        fresh = amount / RATE_MEMORY_SECONDS
-        lease.rate = lease.rate * math.exp(-passed / RATE_MEMORY_SECONDS) + fresh
+        _note_rate(lease, amount, now)
         if lease.state is LeaseState.REFUSED and now.monotonic >= lease.hold_until:
             lease.state = step(STEPS, lease.state, LeaseEvent.LAPSE)
         wanted = max(math.ceil(lease.rate * HORIZON_SECONDS), SMALLEST_CALLS * amount)
@@ -274,3 +294,10 @@ class LeaseBook:
         if lease.units and lease.good_until <= now.unix:
             self._expire(lease, now)
         return False
+
+
+def _note_rate(lease: _Lease, amount: int, now: Moment) -> None:
+    passed = now.monotonic - lease.noted_at
+    lease.noted_at = now.monotonic
+    fresh = amount / RATE_MEMORY_SECONDS
+    lease.rate = lease.rate * math.exp(-passed / RATE_MEMORY_SECONDS) + fresh

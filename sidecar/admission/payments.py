@@ -53,16 +53,25 @@ class Payments:
         self._lessor = lessor
         self._share = share
 
-    async def pay(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
+    async def pay(
+        self,
+        charge: Charge,
+        meter: Meter,
+        identity: Identity,
+        *,
+        ask: bool = False,
+        reserved: int = 0,
+    ) -> Ruling:
         """Rule on one charge. Does not suspend when the books alone decide.
 
-        When it returns, whatever the ruling owes to the journal is in it.
+        When it returns, whatever the ruling owes to the journal is in it. `ask`: the platform,
+        whatever was paid before. `reserved` units of what is known are held for other use.
         """
         clock, books = self._clock, self._books
         now = Moment(clock.monotonic(), clock.time())
         finding: MeteredFinding | None = None
-        leases = meter.accuracy is Accuracy.LEASE and self._lessor is not None
-        if leases or books.credits.by_slot:
+        leases = meter.accuracy is Accuracy.LEASE and self._lessor is not None and not ask
+        if leases or (books.credits.by_slot and not ask):
             finding = self._prepaid(charge, meter, identity, now)
         if finding is None:
             denied = books.ledger.denial(
@@ -73,7 +82,7 @@ class Payments:
         timeout = meter.platform_timeout
         if finding is None and leases:
             finding, timeout, now = await self._lease_on_its_way(
-                charge, timeout, now, identity, meter
+                charge, timeout, now, identity, meter, reserved
             )
         if finding is None:
             outcome = await self._quotas.consume(
@@ -85,7 +94,9 @@ class Payments:
                 witness = Witness.of(identity, charge.resource, now.unix)
             outcome = books.learn(charge, outcome, now, witness)
             if isinstance(outcome, Failed):
-                finding = self._unanswered(outcome.kind, charge, meter, identity, now, sent=True)
+                finding = self._unanswered(
+                    outcome.kind, charge, meter, identity, now, reserved, sent=True
+                )
             else:
                 finding = outcome
         ruling = rule(finding, meter, charge.amount, now.unix)
@@ -119,8 +130,14 @@ class Payments:
                 return Leased(drawn.quota, drawn.good_until)
         return None
 
-    async def _lease_on_its_way(
-        self, charge: Charge, timeout: float, now: Moment, identity: Identity, meter: Meter
+    async def _lease_on_its_way(  # noqa: PLR0917 - what `pay` knows by then
+        self,
+        charge: Charge,
+        timeout: float,
+        now: Moment,
+        identity: Identity,
+        meter: Meter,
+        reserved: int,
     ) -> tuple[Leased | Unanswered | None, float, Moment]:
         """Wait for units that were asked for already; say what time is left, and when it is."""
         books, lessor = self._books, self._lessor
@@ -134,17 +151,18 @@ class Payments:
             return Leased(drawn.quota, drawn.good_until), timeout, now
         if isinstance(filled, Failed) or timeout <= 0:
             kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
-            unanswered = self._unanswered(kind, charge, meter, identity, now, sent=False)
+            unanswered = self._unanswered(kind, charge, meter, identity, now, reserved, sent=False)
             return unanswered, timeout, now
         return None, timeout, now
 
-    def _unanswered(
+    def _unanswered(  # noqa: PLR0917 - what `pay` knows by then
         self,
         kind: FailureKind,
         charge: Charge,
         meter: Meter,
         identity: Identity,
         now: Moment,
+        reserved: int,
         *,
         sent: bool,
     ) -> Unanswered:
@@ -154,7 +172,7 @@ class Payments:
         known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
         spent = books.outages.spent((charge.org_id, charge.resource), now.monotonic)
         budget = self._share.part(meter.fail_open_budget.units)
-        return Unanswered(kind, sent, spent, budget, known)
+        return Unanswered(kind, sent, spent, budget, known, reserved)
 
     def _written_down(  # noqa: PLR0917 - what `pay` knows by then
         self,

@@ -12,6 +12,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal import Entry, JournalUnwritable, Purpose
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment, good_until
+from sidecar.admission.settlements import Settlements
 from sidecar.domain.model import Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 
@@ -46,10 +47,12 @@ class Reporter:
         quotas: Quotas,
         clock: Clock,
         observer: AdmissionObserver,
+        settlements: Settlements,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Send the entries of `books.journal` to `quotas`."""
+        """Send the entries of `books.journal` to `quotas`; `settlements` takes what is owed."""
         self._books = books
+        self._settlements = settlements
         self._quotas = quotas
         self._clock = clock
         self._observer = observer
@@ -93,7 +96,7 @@ class Reporter:
             for entry in hopeless:
                 if _Answer.TRUSTED in answers:
                     self._books.journal.resolve(entry.charge.key)
-                    self._observer.journal_dropped(entry.charge.amount)
+                    self._dropped(entry)
                 else:
                     self._books.journal.put_back(entry, sent=True)
         return answers <= {_Answer.TRUSTED}
@@ -104,9 +107,8 @@ class Reporter:
         batch = 1
         while _Answer.NONE not in answers:
             # For each batch again: a long journal takes long to send, and entries age meanwhile.
-            dropped = journal.drop_expired(Moment.of(self._clock))
-            if dropped:
-                self._observer.journal_dropped(dropped)
+            for entry in journal.drop_expired(Moment.of(self._clock)):
+                self._dropped(entry)
             left = min(left, journal.pending)
             if not left:
                 return
@@ -117,6 +119,11 @@ class Reporter:
             left -= len(taken)
             answers.update(await asyncio.gather(*(self._send(e, hopeless) for e in taken)))
             batch = CONCURRENCY
+
+    def _dropped(self, entry: Entry) -> None:
+        if entry.purpose is Purpose.OWED:
+            self._settlements.dropped(entry)
+        self._observer.journal_dropped(entry.charge.amount)
 
     def _take(self, count: int) -> list[Entry]:
         taken: list[Entry] = []
@@ -140,14 +147,22 @@ class Reporter:
             journal.put_back(entry, sent=True)
             raise
         now = Moment.of(self._clock)
+        if entry.purpose is Purpose.OWED:
+            return self._settled(entry, outcome, hopeless, now)
         witness = Witness(limited=True, as_of=entry.at) if entry.limited else None
         believe = self._books.learn if entry.sent_at is None else self._books.learn_again
         outcome = believe(charge, outcome, now, witness)
         match outcome:
             case Granted(quota):
+                end = good_until(quota, now.unix)
+                surplus = journal.surplus(charge.key)
                 journal.resolve(charge.key)
                 if entry.purpose is Purpose.RECLAIM:
-                    self._books.refund(charge, good_until(quota, now.unix), now.unix)
+                    self._books.refund(charge, end, now.unix)
+                elif surplus:  # what the call cost was less than this deposit
+                    self._books.credits.add(
+                        (charge.org_id, charge.resource), surplus, end, now.unix
+                    )
                 self._observer.journal_replayed("counted", charge.amount)
                 return _Answer.TRUSTED
             case Refused():
@@ -162,6 +177,26 @@ class Reporter:
                 self._observer.journal_replayed("unknown", charge.amount)
                 return _Answer.NONE
         assert_never(outcome)
+
+    def _settled(
+        self, entry: Entry, outcome: Outcome, hopeless: list[Entry], now: Moment
+    ) -> _Answer:
+        """Take in the answer to what a call owes; what is to be sent next is in the journal."""
+        if isinstance(outcome, Failed) and outcome.kind.permanent:
+            hopeless.append(entry)
+            return _Answer.HOPELESS
+        outcome, _ = self._settlements.answered(entry, outcome, now)
+        match outcome:
+            case Granted():
+                reported, answer = "counted", _Answer.TRUSTED
+            case Refused():
+                reported, answer = "refused", _Answer.TRUSTED
+            case Failed():
+                reported, answer = "unknown", _Answer.NONE
+            case _:
+                assert_never(outcome)
+        self._observer.journal_replayed(reported, entry.charge.amount)
+        return answer
 
 
 def _leave(outcome: Outcome) -> None:

@@ -22,6 +22,7 @@ from sidecar.admission.findings import (
     NotEntitled,
     Preflight,
     Replayed,
+    ShortOfHold,
     TooLong,
     Unanswered,
     UngrantedFinding,
@@ -45,6 +46,7 @@ from sidecar.domain.model import (
     Reason,
     Refused,
 )
+from sidecar.domain.usage import Terms
 from sidecar.policy.compiled import Meter
 
 FAILURE_RETRY_SECONDS: Final = 5.0
@@ -52,6 +54,9 @@ FAILURE_RETRY_SECONDS: Final = 5.0
 
 OVERLOAD_RETRY_SECONDS: Final = 1.0
 """`Retry-After` of a call that this process has no room or time for."""
+
+HOLD_RETRY_SECONDS: Final = 1.0
+"""`Retry-After` of a call whose hold does not fit: those of other calls end at any moment."""
 
 MAX_RETRY_SECONDS: Final = 24 * 3600.0
 """The longest `Retry-After` over quota: a limit may be raised long before its month ends."""
@@ -67,7 +72,10 @@ class Owed(Enum):
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class Ruling:
-    """What follows from a finding. `good_until` is 0 where no units were paid."""
+    """What follows from a finding. `good_until` is 0 where no units were paid.
+
+    `passing`: a refusal that ends as soon as a call under way does.
+    """
 
     reason: Final[Reason]
     status: Final[int]
@@ -77,6 +85,7 @@ class Ruling:
     paid: Final[bool]
     good_until: Final[float]
     owed: Final[Owed]
+    passing: Final[bool]
 
     def __init__(
         self,
@@ -88,6 +97,7 @@ class Ruling:
         paid: bool = False,
         good_until: float = 0.0,
         owed: Owed = Owed.NOTHING,
+        passing: bool = False,
     ) -> None:
         self.reason = reason
         self.status = status
@@ -97,6 +107,7 @@ class Ruling:
         self.paid = paid
         self.good_until = good_until
         self.owed = owed
+        self.passing = passing
 
 
 _UNMETERED: Final = Ruling(Reason.UNMETERED)
@@ -152,6 +163,8 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
             return Ruling(Reason.CREDITED, paid=True, good_until=until)
         case Refused(quota) | Denied(quota):
             return _over_quota(meter, amount, quota.reset_at - now, quota=quota)
+        case ShortOfHold(quota):
+            return _over_quota(meter, amount, HOLD_RETRY_SECONDS, quota=quota, passing=True)
         case Unanswered():
             return _unanswered(finding, meter, amount, now)
         case Unjournalled(detail):
@@ -193,9 +206,16 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
             retry_after=OVERLOAD_RETRY_SECONDS,
             owed=if_refused,
         )
-    if known is not None and known.running and known.units is not None and known.units < amount:
+    if (
+        known is not None
+        and known.running
+        and known.units is not None
+        and known.units - finding.reserved < amount
+    ):
         # An outage makes nothing free for an org that was over its limit before it.
-        return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)
+        held = known.units >= amount
+        seconds = HOLD_RETRY_SECONDS if held else known.reset_at - now
+        return _over_quota(meter, amount, seconds, owed=if_refused, passing=held)
     match meter.on_platform_error:
         case OnPlatformError.FAIL_CLOSED:
             return closed
@@ -216,7 +236,8 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
         case OnPlatformError.LAST_KNOWN:
             if known is None or not spent.room:
                 return closed
-            if known.units is None or known.units - spent.units >= amount:
+            free = known.units
+            if free is None or free - spent.units - finding.reserved >= amount:
                 return Ruling(Reason.LAST_KNOWN, detail=detail, owed=Owed.REPORT)
             return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)
     assert_never(meter.on_platform_error)
@@ -229,6 +250,7 @@ def _over_quota(
     *,
     quota: Quota | None = None,
     owed: Owed | None = None,
+    passing: bool = False,
 ) -> Ruling:
     """Rule over the limit; `owed` only where the platform has not answered for this call."""
     match meter.on_over_quota:
@@ -240,6 +262,7 @@ def _over_quota(
                 retry_after=min(max(seconds, 1.0), MAX_RETRY_SECONDS),
                 quota=quota,
                 owed=Owed.NOTHING if owed is None else owed,
+                passing=passing,
             )
         case OnOverQuota.ALLOW:
             # A refused consume counted nothing, and would again: there is nothing to report.
@@ -262,11 +285,15 @@ def conclude(
     refund: Refund = Refund.NEVER,
     claim: bytes | None = None,
     identity_failure: IdentityFailure | None = None,
+    terms: Terms | None = None,
+    noted: str = "",
 ) -> Decision:
     """Make the decision that a ruling asks for, with a permit where it allows."""
     permit = None
     if ruling.reason in ALLOWING:
-        permit = Permit(request_id, route, charge, ruling.paid, refund, claim, ruling.good_until)
+        permit = Permit(
+            request_id, route, charge, ruling.paid, refund, claim, ruling.good_until, terms, noted
+        )
     return Decision(
         ruling.reason,
         route,
@@ -280,4 +307,5 @@ def conclude(
         ruling.retry_after,
         errors,
         identity_failure,
+        ruling.passing,
     )

@@ -71,7 +71,7 @@ def refuse(decision: Decision, now: float) -> OwnAnswer:
     if reason is Reason.OVER_QUOTA and is_problem and "resource" in facts:
         facts["violated-policies"] = [facts["resource"]]  # by its name in RateLimit-Policy
     fields: list[tuple[bytes, bytes]] = []
-    if reason in _FINAL:
+    if reason in _FINAL and not decision.passing:
         fields.append(_NO_RETRY)
     elif reason is Reason.UNAUTHENTICATED:
         fields.append(_CHALLENGE if decision.identity_failure in _NO_TOKEN else _BAD_TOKEN)

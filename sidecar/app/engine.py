@@ -12,8 +12,11 @@ from sidecar.admission.engine import Engine
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
+from sidecar.admission.settlements import Settlements
+from sidecar.admission.settler import Settler
 from sidecar.app.background import own_task
 from sidecar.app.context import Context
+from sidecar.app.estimates import RequestEstimates
 from sidecar.app.journal_keeper import JournalKeeper
 from sidecar.app.loop_watch import LoopWatch
 from sidecar.domain.errors import UserError
@@ -44,6 +47,7 @@ class EngineParts:
     keys: KeySet
     breaker: Breaker
     books: Books
+    settlements: Settlements
     attempts: Attempts | None
     key: KeySource
     proxy: str
@@ -57,8 +61,9 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
     auth = settings.platform.auth
     keys = KeySet(Pool(auth, FETCH_LIMITS, proxy=usable_proxy_for(auth.url)), clock, observer)
     owned.push_async_callback(keys.close)
+    nonce = secrets.token_bytes(16)
     # Closed after the consumer: what that gives up at its end is still written down.
-    books = _open_books(context)
+    books, settlements = _open_books(context, nonce)
     watch = LoopWatch(observer.loop_lagged)
     owned.callback(watch.close)
     breaker = Breaker(jitter=lambda: 0.75 + secrets.randbelow(256) / 1024)
@@ -77,14 +82,17 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
         lost=watch.lost,
     )
     owned.push_async_callback(consumer.close)
-    nonce = secrets.token_bytes(16)
     lessor = Lessor(
         books=books, quotas=consumer, clock=clock, observer=observer, nonce=nonce, lost=watch.lost
     )
     owned.push_async_callback(lessor.close)
-    reporter = Reporter(books=books, quotas=consumer, clock=clock, observer=observer)
+    reporter = Reporter(
+        books=books, quotas=consumer, clock=clock, observer=observer, settlements=settlements
+    )
     owned.push_async_callback(reporter.drain, _REPORT_SECONDS)
     own_task(owned, reporter.run(), "journal reporter")
+    settler = Settler(settlements=settlements, books=books, quotas=consumer, clock=clock)
+    owned.push_async_callback(settler.close)
     attempts = await _shared_attempts(context)
     engine = Engine(
         policies=policies,
@@ -95,16 +103,26 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
         clock=clock,
         observer=observer,
         nonce=nonce,
+        settlements=settlements,
+        settler=settler,
+        estimates=RequestEstimates(),
         attempts=attempts,
         lessor=lessor,
         share=context.share,
     )
     return EngineParts(
-        engine, keys, breaker, books, attempts, key, "" if proxy is None else proxy.url
+        engine,
+        keys,
+        breaker,
+        books,
+        settlements,
+        attempts,
+        key,
+        "" if proxy is None else proxy.url,
     )
 
 
-def _open_books(context: Context) -> Books:
+def _open_books(context: Context, nonce: bytes) -> tuple[Books, Settlements]:
     """Open the journal, where there is one, and take over what it holds."""
     path, owned = context.settings.state.journal, context.owned
     files = None if path is None else JournalFiles(path, context.share.index)
@@ -112,11 +130,12 @@ def _open_books(context: Context) -> Books:
         owned.callback(files.close)
     books = Books(context.observer, files)
     owned.callback(lambda: books.close(context.clock.time()))
+    settlements = Settlements(books=books, observer=context.observer, nonce=nonce)
     if files is not None:
-        keeper = JournalKeeper(files, books, context.clock)
+        keeper = JournalKeeper(files, books, settlements, context.clock)
         keeper.begin(alone=not context.worker)
         own_task(owned, keeper.run(), "journal keeper")
-    return books
+    return books, settlements
 
 
 async def _shared_attempts(context: Context) -> Attempts | None:

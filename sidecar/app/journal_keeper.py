@@ -11,6 +11,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal import CAPACITY
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.moment import Moment
+from sidecar.admission.settlements import Settlements
 from sidecar.domain.ports import Clock
 
 log = logging.getLogger("sidecar.journal")
@@ -26,12 +27,14 @@ class JournalKeeper:
         self,
         files: JournalFiles,
         books: Books,
+        settlements: Settlements,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Keep `files`, the store of `books`."""
+        """Keep `files`, the store of `books`; `settlements` takes what calls owed."""
         self._files = files
         self._books = books
+        self._settlements = settlements
         self._clock = clock
         self._sleep = sleep
         self._reported: set[object] = set()
@@ -64,7 +67,8 @@ class JournalKeeper:
 
     def _restore(self) -> None:
         entries, kept = self._files.take_found(self._books.journal.__contains__)
-        self._books.restore(entries, kept, Moment.of(self._clock))
+        now = Moment.of(self._clock)
+        self._books.restore(self._settlements.restore(entries, now), kept, now)
         for damage in self._files.damage:
             if damage not in self._reported:
                 self._reported.add(damage)

@@ -10,6 +10,7 @@ from sidecar.admin.state import ReloadReport
 from sidecar.admission.books import Books, Figures
 from sidecar.admission.moment import Moment
 from sidecar.admission.outages import Spent
+from sidecar.admission.settlements import Settlements
 from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.credentials import CookieSource
 from sidecar.domain.model import Quota
@@ -35,6 +36,7 @@ class Status:
         keys: KeySet,
         breaker: Breaker,
         books: Books,
+        settlements: Settlements,
         server: Server,
         gateway: Gateway,
         clock: Clock,
@@ -48,6 +50,7 @@ class Status:
         self._keys = keys
         self._breaker = breaker
         self._books = books
+        self._holds = settlements.holds
         self._server = server
         self._gateway = gateway
         self._clock = clock
@@ -66,6 +69,7 @@ class Status:
         read("journal_damaged_bytes", lambda: self._books.journal.damaged_bytes)
         read("credits_units", lambda: self._figures().credits_units)
         read("lease_units", self._lease_units)
+        read("held_units", self._held_units)
         read("inflight_requests", lambda: self.requests)
         read("open_connections", lambda: self._server.open_connections)
         read("fail_open_budget_spent_ratio", self._budget_spent)
@@ -138,6 +142,12 @@ class Status:
 
     def _figures(self) -> Figures:
         return self._books.figures(Moment.of(self._clock))
+
+    def _held_units(self) -> Mapping[tuple[str, ...], float]:
+        held: dict[tuple[str, ...], float] = {}
+        for resource, units in self._holds.by_resource():
+            held[resource,] = held.get((resource,), 0) + units
+        return held
 
     def _lease_units(self) -> Mapping[tuple[str, ...], float]:
         figures = self._figures()

@@ -154,7 +154,8 @@ class App:
         )
         self._status = status = Status(
             policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,
-            server=server, gateway=gateway, clock=context.clock, observer=observer,
+            settlements=parts.settlements, server=server, gateway=gateway,
+            clock=context.clock, observer=observer,
             orgs=settings.admin.metrics_orgs, attempts=parts.attempts, share=context.share,
         )  # fmt: skip
         status.publish(observer)

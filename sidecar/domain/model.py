@@ -17,6 +17,7 @@ from typing import Final
 
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.usage import Terms
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in wire order: lower-case name, value without surrounding white space."""
@@ -289,7 +290,8 @@ class Permit:
 
     `charge` is None where nothing was charged (an unmetered route). `claim` names the entry
     in the replay book that the call holds, if it holds one. `good_until` is when the quota period
-    of paid units ends (Unix seconds): a refund after it is worth nothing.
+    of paid units ends (Unix seconds): a refund after it is worth nothing. `terms` are there where
+    the call is settled by its answer, and `noted` is the key of what the journal noted of it.
     """
 
     request_id: Final[str]
@@ -299,6 +301,8 @@ class Permit:
     refund: Final[Refund]
     claim: Final[bytes | None]
     good_until: Final[float]
+    terms: Final[Terms | None]
+    noted: Final[str]
 
     def __init__(
         self,
@@ -309,6 +313,8 @@ class Permit:
         refund: Refund,
         claim: bytes | None,
         good_until: float = 0.0,
+        terms: Terms | None = None,
+        noted: str = "",
     ) -> None:
         self.request_id = request_id
         self.route = route
@@ -317,6 +323,8 @@ class Permit:
         self.refund = refund
         self.claim = claim
         self.good_until = good_until
+        self.terms = terms
+        self.noted = noted
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -325,7 +333,8 @@ class Decision:
 
     Allowed means `permit` is there. `status` is the refusal's HTTP status (0 when allowed).
     `quota` is there only when the platform's answer is trusted. `retry_after` in seconds.
-    `identity_failure` says why a metered call has no identity.
+    `identity_failure` says why a metered call has no identity. `passing`: the same call may be
+    allowed as soon as one under way has ended, so an SDK should try again by itself.
     """
 
     reason: Final[Reason]
@@ -340,6 +349,7 @@ class Decision:
     retry_after: Final[float | None]
     errors: Final[ErrorFormat]
     identity_failure: Final[IdentityFailure | None]
+    passing: Final[bool]
 
     def __init__(
         self,
@@ -355,6 +365,7 @@ class Decision:
         retry_after: float | None = None,
         errors: ErrorFormat = ErrorFormat.PROBLEM,
         identity_failure: IdentityFailure | None = None,
+        passing: bool = False,
     ) -> None:
         self.reason = reason
         self.route = route
@@ -368,3 +379,4 @@ class Decision:
         self.retry_after = retry_after
         self.errors = errors
         self.identity_failure = identity_failure
+        self.passing = passing

@@ -5,7 +5,7 @@ Kept beside the model so that adapters can be typed against a port without impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from sidecar.domain.choices import OnReplay
@@ -22,6 +22,7 @@ from sidecar.domain.model import (
     Quota,
     Reason,
 )
+from sidecar.domain.usage import Estimate, MissingCause, Settled, Tokens, UsageRule
 
 
 class Clock(Protocol):
@@ -85,6 +86,18 @@ class BodySource(Protocol):
         """
 
 
+class Estimates(Protocol):
+    """What a call may cost, as its body says."""
+
+    def reading(
+        self, rule: UsageRule, headers: Headers, body: bytes, limit: int
+    ) -> Generator[None, None, Estimate]:
+        """Read a body in slices, with a yield between two. What cannot be read says nothing.
+
+        `limit` bounds a compressed body once it is decoded, in bytes.
+        """
+
+
 class RequestObserver(Protocol):
     """What a frontend reports of a request."""
 
@@ -133,6 +146,15 @@ class AdmissionObserver(Protocol):
 
     def lease_requested(self, outcome: str) -> None:
         """Units were asked for ahead of their calls."""
+
+    def usage_read(self, route: str, tokens: Tokens) -> None:
+        """An answer named tokens."""
+
+    def usage_missing(self, route: str, cause: MissingCause) -> None:
+        """An answer named no usage, or not all of it."""
+
+    def units_settled(self, resource: str, route: str, outcome: Settled, units: int) -> None:
+        """Units of a call's cost beyond its deposit, or of the deposit beyond it, were settled."""
 
 
 class PlatformObserver(Protocol):

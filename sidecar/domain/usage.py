@@ -45,6 +45,18 @@ class MissingCause(StrEnum):
     RESTART = "restart"  # the process ended before the answer did
 
 
+class Settled(StrEnum):
+    """What became of the difference between a cost and its deposit."""
+
+    RETURNED = "returned"  # the deposit was more: a credit
+    CREDITED = "credited"  # paid by a credit
+    LEASED = "leased"  # paid by a lease
+    COUNTED = "counted"  # consumed
+    OVERRUN = "overrun"  # the quota did not cover it
+    FORGIVEN = "forgiven"  # the same, and it has no consequence
+    DROPPED = "dropped"  # given up: too old to be sent, or refused permanently
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Tokens of one answer, none counted twice: `input` is neither read from a cache nor kept."""
@@ -133,10 +145,12 @@ class Terms:
     """How a call will be settled, fixed before it runs.
 
     `hold`: units beyond the deposit that it may cost at most, 0 without a hold. `forgive`: what the
-    quota does not cover has no consequence.
+    quota does not cover has no consequence. `limited`: the caller's token names a limit, so that a
+    bare "unlimited" is not believed.
     """
 
     rule: UsageRule
     estimate: Estimate
     hold: int
     forgive: bool
+    limited: bool = False

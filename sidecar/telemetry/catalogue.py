@@ -142,6 +142,22 @@ CREDITS_LOST = _counter(
     "credits_lost_units_total", ("cause",),
     "Paid units given up unused. Rising as expired in the middle of a period: check the clock.",
 )  # fmt: skip
+USAGE_TOKENS = _counter(
+    "usage_tokens_total", ("route", "kind"),
+    "Tokens that answers named, none counted twice. What the units of a settled route come from.",
+)  # fmt: skip
+USAGE_MISSING = _counter(
+    "usage_missing_total", ("route", "cause"),
+    "Answers without usage, charged by the policy's `missing`. A rise of absent: ask for usage.",
+)  # fmt: skip
+SETTLED_UNITS = _counter(
+    "settled_units_total", ("resource", "route", "outcome"),
+    "Units between deposits and costs, by what became of them. overrun: used beyond the quota.",
+)  # fmt: skip
+HELD_UNITS = Metric(
+    "held_units", Kind.GAUGE_SUM, ("resource",),
+    "Units that calls under way may still cost. Must fall to 0 when no call is under way.",
+)  # fmt: skip
 REPLAYS = _counter(
     "replays_total", ("action",),
     "Request IDs seen again. A rise: a client retries, or reuses its IDs.",
@@ -232,6 +248,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     REQUESTS, REQUEST_DURATION, OVERHEAD, UNITS, CONSUME_REQUESTS, CONSUME_DURATION, BREAKER_STATE,
     DEGRADED, FAIL_OPEN_SPENT, JOURNAL_PENDING, JOURNAL_OLDEST, JOURNAL_REPLAYED, JOURNAL_DROPPED,
     JOURNAL_UNWRITABLE, JOURNAL_DAMAGED, LEASE_UNITS, LEASE_REQUESTS, CREDITS, CREDITS_LOST,
+    USAGE_TOKENS, USAGE_MISSING, SETTLED_UNITS, HELD_UNITS,
     REPLAYS, ATTEMPTS_SHARED, IDENTITY_FAILURES, JWKS_KEYS, JWKS_AGE, JWKS_REFRESH, QUOTA_LIMIT,
     QUOTA_USED, QUOTA_REMAINING, QUOTA_RESET, INFLIGHT, OPEN_CONNECTIONS, LOOP_LAG,
     CONNECTIONS_CLOSED, UPSTREAM_ERRORS, WEBHOOK_EVENTS, NOTICES, POLICY_RELOAD, POLICY_SUCCESSFUL,

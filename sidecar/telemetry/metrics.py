@@ -15,6 +15,7 @@ from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
 from sidecar.domain.seen import UNASKED, WELL, Seen
+from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
@@ -24,6 +25,7 @@ GaugeValue = float | Mapping[Labels, float]
 """A gauge's value, or one for each of its label values."""
 
 _ROUTES_CAP: Final = 2000  # four times the routes of a large policy; reloads may rename them
+_SETTLED_CAP: Final = 7 * _ROUTES_CAP  # every outcome, of one resource each
 _SERIES_CAP: Final = 400  # of one metric, or of one route in one metric
 _CODES: Final = {
     0: "none",
@@ -83,6 +85,9 @@ class Metrics:
         self._journal_dropped = Counts(0, 1, ((),))
         self._credits_lost = Counts(1, _SERIES_CAP, tuple((cause.value,) for cause in Loss))
         self._leases = Counts(1, _SERIES_CAP)
+        self._tokens = Counts(2, _SETTLED_CAP)
+        self._usage_missing = Counts(2, _SETTLED_CAP)
+        self._settled = Counts(3, _SETTLED_CAP)
         self._refreshes = Counts(1, _SERIES_CAP)
         self._upstream_errors = Counts(1, _SERIES_CAP)
         self._closed = Counts(1, _SERIES_CAP)
@@ -172,6 +177,25 @@ class Metrics:
     def lease_requested(self, outcome: str) -> None:
         """Count a lease that was asked for."""
         self._leases.add((outcome,))
+
+    def usage_read(self, route: str, tokens: Tokens) -> None:
+        """Count the tokens that an answer named."""
+        for kind, count in (
+            ("input", tokens.input),
+            ("cached", tokens.cached),
+            ("cache_write", tokens.cache_write),
+            ("output", tokens.output),
+        ):
+            if count > 0:
+                self._tokens.add((route, kind), count)
+
+    def usage_missing(self, route: str, cause: MissingCause) -> None:
+        """Count an answer that named no usage, or not all of it."""
+        self._usage_missing.add((route, cause))
+
+    def units_settled(self, resource: str, route: str, outcome: Settled, units: int) -> None:
+        """Count what became of units between a deposit and a cost."""
+        self._settled.add((resource, route, outcome), units)
 
     # PlatformObserver, IdentityObserver, PolicyObserver, EventObserver, NoticeObserver
 
@@ -273,6 +297,9 @@ class Metrics:
             (c.JOURNAL_DROPPED.name, self._journal_dropped),
             (c.CREDITS_LOST.name, self._credits_lost),
             (c.LEASE_REQUESTS.name, self._leases),
+            (c.USAGE_TOKENS.name, self._tokens),
+            (c.USAGE_MISSING.name, self._usage_missing),
+            (c.SETTLED_UNITS.name, self._settled),
             (c.JWKS_REFRESH.name, self._refreshes),
             (c.UPSTREAM_ERRORS.name, self._upstream_errors),
             (c.CONNECTIONS_CLOSED.name, self._closed),

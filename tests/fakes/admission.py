@@ -10,6 +10,7 @@ from typing_extensions import override
 from sidecar.domain.choices import Action, ErrorFormat, OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.model import Charge, FailureKind, Headers, Identity, Loss, Quota, Reason
+from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.policy.compiled import Policy, Route, UnsafePath
 
 
@@ -52,6 +53,15 @@ class RememberingObserver:
 
     def lease_requested(self, outcome: str) -> None:
         self.told.append(("lease_requested", outcome))
+
+    def usage_read(self, route: str, tokens: Tokens) -> None:
+        self.told.append(("usage_read", route, tokens))
+
+    def usage_missing(self, route: str, cause: MissingCause) -> None:
+        self.told.append(("usage_missing", route, cause))
+
+    def units_settled(self, resource: str, route: str, outcome: Settled, units: int) -> None:
+        self.told.append(("units_settled", resource, route, outcome, units))
 
 
 class FixedIdentities:

@@ -97,6 +97,7 @@ class Books(RuleBasedStateMachine):
             quotas=self.scene.platform,
             clock=self.scene.clock,
             observer=self.scene.observer,
+            settlements=self.scene.settlements,
         )
 
     @rule(

@@ -9,6 +9,8 @@ from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
 from sidecar.admission.journal import JournalStore
 from sidecar.admission.lessor import Lessor
+from sidecar.admission.settlements import Settlements
+from sidecar.admission.settler import Settler
 from sidecar.domain.choices import (
     Accuracy,
     Action,
@@ -20,7 +22,7 @@ from sidecar.domain.choices import (
     Refund,
 )
 from sidecar.domain.model import Call, Decision, Identity, Quota, RequestIdOrigin
-from sidecar.domain.ports import Attempts, BodySource
+from sidecar.domain.ports import Attempts, BodySource, Estimates
 from sidecar.domain.share import ALONE, Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
@@ -93,6 +95,7 @@ class Scene:
         nonce: bytes = NONCE,
         journal: JournalStore | None = None,
         attempts: Attempts | None = None,
+        estimates: Estimates | None = None,
         leases: bool = False,
         share: Share = ALONE,
         **meter: Any,
@@ -114,12 +117,16 @@ class Scene:
             }
         )
         self.policies = HeldPolicy(self.policy)
+        self.settlements = Settlements(books=self.books, observer=self.observer, nonce=nonce)
         self.lessor = Lessor(
             books=self.books,
             quotas=self.platform,
             clock=self.clock,
             observer=self.observer,
             nonce=nonce,
+        )
+        self.settler = Settler(
+            settlements=self.settlements, books=self.books, quotas=self.platform, clock=self.clock
         )
         self.engine = Engine(
             policies=self.policies,
@@ -130,6 +137,9 @@ class Scene:
             clock=self.clock,
             observer=self.observer,
             nonce=nonce,
+            settlements=self.settlements,
+            settler=self.settler,
+            estimates=estimates,
             attempts=attempts,
             lessor=self.lessor if leases else None,
             share=share,

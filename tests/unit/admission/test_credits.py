@@ -68,3 +68,16 @@ def test_rolling_periods_keep_few_lots_and_every_unit() -> None:
         book.add(SLOT, 1, 100.0 + n, 0.0)
     assert book.units(0.0) == 50
     assert len(list(book.lots())) <= 8
+
+
+def test_what_a_call_owes_is_paid_in_part() -> None:
+    """First from what ends first."""
+    book = CreditBook()
+    book.add(SLOT, 2, 200.0, 0.0)
+    book.add(SLOT, 3, 100.0, 0.0)
+    assert book.units_of(SLOT, 0.0) == 5
+    assert book.draw_part(SLOT, 4, 0.0) == 4
+    assert list(book.lots()) == [Lot(*SLOT, 1, 200.0)]
+    assert book.draw_part(SLOT, 4, 0.0) == 1
+    assert book.draw_part(SLOT, 4, 0.0) == 0
+    assert not book.by_slot

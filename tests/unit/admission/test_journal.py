@@ -10,12 +10,14 @@ from sidecar.admission.journal import (
     MEMORY_SECONDS,
     Added,
     Entry,
+    ForgetfulStore,
     Gone,
     Journal,
     JournalUnwritable,
     Purpose,
     Record,
     Sent,
+    Settlement,
     Turned,
 )
 from sidecar.admission.moment import Moment
@@ -100,15 +102,15 @@ def test_a_key_that_surely_did_not_arrive_is_unmarked() -> None:
     entry = journal.take(at(5.0))
     assert entry is not None
     journal.put_back(entry, sent=False)
-    assert journal.drop_expired(at(10 * MEMORY_SECONDS)) == 0
+    assert len(journal.drop_expired(at(10 * MEMORY_SECONDS))) == 0
 
 
 def test_a_key_the_platform_may_have_counted_and_forgotten_is_given_up() -> None:
     """Sent again after 24 h it could count twice."""
     journal = _opened(FullStore(), sent=True)
     journal.close("k")
-    assert journal.drop_expired(at(MEMORY_SECONDS - 1)) == 0
-    assert journal.drop_expired(at(MEMORY_SECONDS)) == 1
+    assert len(journal.drop_expired(at(MEMORY_SECONDS - 1))) == 0
+    assert len(journal.drop_expired(at(MEMORY_SECONDS))) == 1
     assert len(journal) == 0
 
 
@@ -201,9 +203,9 @@ def test_a_step_of_the_wall_clock_drops_nothing() -> None:
     for step in (40 * 86400.0, -40 * 86400.0):
         journal = _opened(FullStore(), sent=True)
         journal.close("k")
-        assert journal.drop_expired(Moment(60.0, 60.0 + step)) == 0
+        assert len(journal.drop_expired(Moment(60.0, 60.0 + step))) == 0
         assert journal.oldest_seconds(Moment(60.0, 60.0 + step)) == 60.0
-        assert journal.drop_expired(Moment(MEMORY_SECONDS, step)) == 1
+        assert len(journal.drop_expired(Moment(MEMORY_SECONDS, step))) == 1
 
 
 def test_an_entry_of_before_a_restart_is_as_old_as_the_wall_clock_says() -> None:
@@ -211,7 +213,7 @@ def test_an_entry_of_before_a_restart_is_as_old_as_the_wall_clock_says() -> None
     entry = Entry(_charge(), Purpose.REPORT, 1000.0, 1000.0, limited=False)
     old = Journal(FullStore())
     old.restore(entry, Moment(5.0, 1000.0 + MEMORY_SECONDS))
-    assert old.drop_expired(Moment(5.0, 0.0)) == 1
+    assert len(old.drop_expired(Moment(5.0, 0.0))) == 1
     ahead = Journal(FullStore())
     ahead.restore(entry, Moment(5.0, 0.0))
     assert ahead.oldest_seconds(Moment(6.0, 1.0)) == 1.0
@@ -224,3 +226,52 @@ def test_a_withdrawn_entry_under_a_shared_key_is_gone() -> None:
     journal.open(replace(_charge(), private=False), now=at(0.0), sent=True, limited=False)
     journal.withdraw("k")
     assert (store.records[-1], len(journal)) == (Gone("k"), 0)
+
+
+def owed(key: str, units: int = 5, purpose: Purpose = Purpose.OWED) -> Entry:
+    """Make an entry of what a call owes."""
+    charge = Charge("org", "p", "ai_calls", units, key, private=True)
+    return Entry(charge, purpose, 0.0, None, True, Settlement("call", "chat", False, 1))
+
+
+def test_what_is_noted_is_neither_pending_nor_counted() -> None:
+    """A call that runs for an hour is nothing that waits for the platform."""
+    journal = Journal(ForgetfulStore())
+    journal.note(owed("k", purpose=Purpose.RUNNING), at(0))
+    assert (len(journal), journal.units, journal.pending) == (1, 0, 0)
+    assert journal.oldest_seconds(at(3600)) == 0
+    assert journal.take(at(0)) is None
+    journal.forget("k")
+    assert (len(journal), journal.units) == (0, 0)
+
+
+def test_what_is_owed_is_remembered_on_a_full_disk_and_sent_once_it_is_kept() -> None:
+    """The call was executed: there is nothing left to refuse."""
+    store = FullStore()
+    journal = Journal(store)
+    store.full = True
+    journal.settle(owed("k"), at(0))
+    assert journal.units == 5
+    with pytest.raises(JournalUnwritable):
+        journal.take(at(0))
+    store.full = False
+    assert journal.take(at(0), "k") is not None
+    assert [type(record) for record in store.records] == [Added, Sent]
+
+
+def test_an_entry_can_be_taken_by_its_key_once() -> None:
+    """Another sender finds nothing."""
+    journal = Journal(ForgetfulStore())
+    journal.settle(owed("a"), at(0))
+    journal.settle(owed("b"), at(0))
+    assert journal.take(at(0), "b") == owed("b")
+    assert journal.take(at(0), "b") is None
+    assert journal.take(at(0)) == owed("a")
+
+
+def test_a_deposit_that_was_more_than_the_cost_remembers_its_surplus() -> None:
+    """It is given back once the deposit is counted."""
+    journal = Journal(ForgetfulStore())
+    journal.open(owed("k").charge, now=at(0), sent=False, limited=True)
+    journal.close("k", surplus=3)
+    assert journal.surplus("k") == 3

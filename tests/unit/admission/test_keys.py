@@ -6,9 +6,15 @@ import asyncio
 
 import pytest
 
-from sidecar.admission.idempotency import key_of, lease_key_of, scope_of
+from sidecar.admission.idempotency import (
+    key_of,
+    killed_key_of,
+    lease_key_of,
+    owed_key_of,
+    scope_of,
+)
 from sidecar.domain.model import AttemptEnd, RequestIdOrigin
-from tests.unit.admission.scene import Scene
+from tests.unit.admission.scene import NONCE, Scene
 
 FIELDS = {
     "product": "p",
@@ -123,3 +129,16 @@ async def test_a_generated_id_holds_no_claim() -> None:
     scene = Scene()
     await scene.decide()
     assert len(scene.books.replays) == 0
+
+
+def test_what_a_call_owes_has_a_key_of_its_own() -> None:
+    """By call, amount and process; and another than what is owed if the process is killed."""
+    keys = {
+        owed_key_of("call", 5, NONCE),
+        owed_key_of("other", 5, NONCE),
+        owed_key_of("call", 4, NONCE),
+        owed_key_of("call", 5, b"1" * 32),
+        killed_key_of("call", 5, NONCE),
+    }
+    assert len(keys) == 5
+    assert owed_key_of("call", 5, NONCE) in keys

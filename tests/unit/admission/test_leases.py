@@ -210,3 +210,22 @@ def test_no_fill_follows_at_once_on_units_that_expired_unused() -> None:
     assert _asked(book, seconds=10) == 0
     assert _asked(book, seconds=10 + HOLD_OFF_SECONDS) > 0
     assert book.expired == units
+
+
+def test_what_a_call_owes_is_taken_in_part_and_feeds_the_rate() -> None:
+    """More is owed than is in hand: the next lease is larger."""
+    book = LeaseBook()
+    units = _asked(book)
+    book.grant(SLOT, quota(1000, limit=100_000), _at(0))
+    assert book.units_of(SLOT, _at(0)) == units
+    assert book.draw_part(SLOT, units + 50, _at(0)) == units
+    assert book.units_of(SLOT, _at(0)) == 0
+    assert book.draw_part(SLOT, 1, _at(0)) == 0
+    assert book.ask(SLOT, 1, left(100_000, 100_000), _at(0)) > units
+
+
+def test_a_slot_without_a_lease_owes_elsewhere() -> None:
+    """And its book stays empty."""
+    book = LeaseBook()
+    assert book.draw_part(SLOT, 5, _at(0)) == 0
+    assert len(book) == 0

@@ -24,7 +24,11 @@ from tests.unit.admission.scene import ORG, RESOURCE, Scene
 
 def _reporter(scene: Scene) -> Reporter:
     return Reporter(
-        books=scene.books, quotas=scene.platform, clock=scene.clock, observer=scene.observer
+        books=scene.books,
+        quotas=scene.platform,
+        clock=scene.clock,
+        observer=scene.observer,
+        settlements=scene.settlements,
     )
 
 
@@ -184,6 +188,7 @@ async def test_run_reports_by_itself_and_waits_longer_while_nothing_answers() ->
         clock=scene.clock,
         observer=scene.observer,
         sleep=sleep,
+        settlements=scene.settlements,
     )
     with pytest.raises(asyncio.CancelledError):
         await reporter.run()

@@ -111,7 +111,11 @@ async def test_an_entry_of_before_a_restart_gives_nothing_back_under_a_shared_ke
     after = replica(store, 2)
     after.books.restore(before.books.journal.entries(), [], Moment.of(after.clock))
     await Reporter(
-        books=after.books, quotas=after.platform, clock=after.clock, observer=after.observer
+        books=after.books,
+        quotas=after.platform,
+        clock=after.clock,
+        observer=after.observer,
+        settlements=after.settlements,
     ).report()
     assert not after.books.credits.by_slot
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission import journal, leases, replays
+from sidecar.admission import holds, journal_steps, leases, replays
 from sidecar.admission.steps import IllegalStep, step
 
 TABLES: list[tuple[type[Enum], type[Enum], Mapping[Any, Any]]] = [
-    (journal.EntryState, journal.EntryEvent, journal.STEPS),
+    (journal_steps.EntryState, journal_steps.EntryEvent, journal_steps.STEPS),
+    (holds.HoldState, holds.HoldEvent, holds.STEPS),
     (leases.LeaseState, leases.LeaseEvent, leases.STEPS),
     (replays.ScopeState, replays.ScopeEvent, replays.STEPS),
 ]

@@ -124,6 +124,13 @@ def test_only_final_denials_tell_sdks_not_to_retry(name: str) -> None:
     assert told == ("false" if final else None)
 
 
+def test_a_denial_that_ends_with_a_call_under_way_may_be_retried() -> None:
+    """What others may cost is free as soon as they end."""
+    refusal = refuse(denied(Reason.OVER_QUOTA, 429, retry_after=1.0, passing=True), NOW)
+    assert "x-should-retry" not in fields(refusal)
+    assert fields(refusal)["retry-after"] == "1"
+
+
 @pytest.mark.parametrize(
     ("failure", "challenge"),
     [

@@ -17,6 +17,7 @@ from sidecar.admission.journal import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.moment import Moment
+from sidecar.admission.settlements import Settlements
 from sidecar.app.journal_keeper import LOOK_SECONDS, JournalKeeper
 from sidecar.domain.model import Charge
 from tests.fakes.admission import RememberingObserver
@@ -38,7 +39,8 @@ def _left(path: Path, *keys: str, damage: bytes = b"") -> None:
 
 def _kept(files: JournalFiles, **more: Any) -> tuple[JournalKeeper, Books]:
     books = Books(RememberingObserver(), files)
-    return JournalKeeper(files, books, TurnedClock(NOW), **more), books
+    settlements = Settlements(books=books, observer=RememberingObserver(), nonce=bytes(32))
+    return JournalKeeper(files, books, settlements, TurnedClock(NOW), **more), books
 
 
 def _said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:

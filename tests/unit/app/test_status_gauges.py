@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.moment import Moment
+from sidecar.admission.settlements import Settlements
 from sidecar.app.status import Status
 from sidecar.domain.model import Charge, FailureKind
 from sidecar.identity.keyset import KeySet
@@ -47,12 +48,14 @@ class Scene:
         self.policies = PolicyStore(self.file, POLICY.encode(), {})
         self.metrics = Observer(build=("0", "abc123", "3.13.0", "pure"))
         self.books = Books(self.metrics)
+        self.settlements = Settlements(books=self.books, observer=self.metrics, nonce=bytes(32))
         self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
         self.status = Status(
             policies=self.policies,
             keys=self.keys,
             breaker=Breaker(jitter=lambda: 1.0),
             books=self.books,
+            settlements=self.settlements,
             server=cast("Server", None),  # neither is asked for what is tested here
             gateway=cast("Gateway", None),
             clock=self.clock,
@@ -127,3 +130,12 @@ async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
     scene.file.write_text(POLICY, encoding="utf-8")
     await scene.policies.reload()
     assert successful() == 1.0
+
+
+async def test_held_units_are_summed_by_resource(tmp_path: Path) -> None:
+    """Of all orgs; nothing where no call is under way."""
+    scene = Scene(tmp_path)
+    assert scene.status._held_units() == {}
+    scene.settlements.holds.take("a", ("org_a", "ai_calls"), 3, deposit=1)
+    scene.settlements.holds.take("b", ("org_b", "ai_calls"), 5, deposit=1)
+    assert scene.status._held_units() == {("ai_calls",): 10}

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Decision, FailureKind, Quota, Reason
+from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics
@@ -36,6 +37,9 @@ def busy() -> Metrics:
     metrics.journal_replayed("counted", 3)
     metrics.journal_dropped(1)
     metrics.lease_requested("granted")
+    metrics.usage_read("chat", Tokens(120, 30, 0, 45))
+    metrics.usage_missing("chat", MissingCause.CUT)
+    metrics.units_settled("ai_calls", "chat", Settled.COUNTED, 4)
     metrics.consume_finished("granted", 0.003)
     metrics.consume_finished("timeout", 0.25)
     metrics.keys_refreshed("ok", 2)
@@ -51,6 +55,7 @@ def busy() -> Metrics:
     metrics.read_at_scrape("journal_damaged_bytes", lambda: 0)
     metrics.read_at_scrape("lease_units", lambda: {("held",): 10})
     metrics.read_at_scrape("credits_units", lambda: 2)
+    metrics.read_at_scrape("held_units", lambda: {("ai_calls",): 7})
     metrics.read_at_scrape("inflight_requests", lambda: 3)
     metrics.read_at_scrape("open_connections", lambda: 6)
     metrics.read_at_scrape("fail_open_budget_spent_ratio", lambda: 0.25)

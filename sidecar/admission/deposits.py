@@ -1,0 +1,190 @@
+"""Calls that are settled by usage: from the deposit to the end of their answer.
+
+Around the payment of a deposit: what the call may still cost is held, what it would owe if this
+process ended is written down, and what its answer says is settled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.admission.books import Books
+from sidecar.admission.cost import hold_of
+from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
+from sidecar.admission.holds import HoldEvent
+from sidecar.admission.journal import JournalUnwritable
+from sidecar.admission.ledger import Witness
+from sidecar.admission.moment import Moment
+from sidecar.admission.payments import Payments
+from sidecar.admission.reservations import Reservations, Short
+from sidecar.admission.settlements import Settlements
+from sidecar.admission.settler import Settler
+from sidecar.admission.verdict import Ruling, rule
+from sidecar.domain.choices import Enforcement, OnOverQuota
+from sidecar.domain.model import Call, Charge, Identity, Permit, Reason, Verdict
+from sidecar.domain.ports import BodySource, Clock, Estimates
+from sidecar.domain.turns import turns
+from sidecar.domain.usage import Estimate, Terms, Usage, UsageRule
+from sidecar.policy.compiled import Meter
+
+_ANSWERED: Final = frozenset({Reason.WITHIN_QUOTA, Reason.UNLIMITED})
+"""Reasons that come with the platform's answer to this very deposit."""
+
+
+NOTHING_KNOWN: Final = Estimate(0, None, None)
+"""What is known of a call whose body cannot be read."""
+
+
+class ReadOnce:
+    """A body that both the price and the estimate are read from. Satisfies `BodySource`."""
+
+    def __init__(self, body: BodySource) -> None:
+        """Read `body` once, however often this is read."""
+        self._body = body
+        self._content: bytes | None = None
+        self._read = False
+
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
+        """Return the whole body; None when it is longer than `limit`, the same at each read."""
+        if not self._read:
+            self._content = await self._body.read(limit, holder, decoder)
+            self._read = True
+        return self._content
+
+
+@dataclass(frozen=True, slots=True)
+class Deposited:
+    """How a deposit was ruled on; `terms` where the call will be settled, and what was noted."""
+
+    ruling: Ruling
+    terms: Terms | None = None
+    noted: str = ""
+
+
+class Deposits:
+    """Charges deposits, and settles their calls."""
+
+    def __init__(
+        self,
+        *,
+        payments: Payments,
+        books: Books,
+        settlements: Settlements,
+        settler: Settler,
+        clock: Clock,
+        estimates: Estimates | None,
+    ) -> None:
+        """Charge by `payments`; `settler` sends what `settlements` finds owed.
+
+        Without `estimates` nothing is known of a call before its answer.
+        """
+        self._estimates = estimates
+        self._payments = payments
+        self._books = books
+        self._settlements = settlements
+        self._settler = settler
+        self._clock = clock
+        self._reservations = Reservations(books=books, holds=settlements.holds)
+
+    async def estimate(
+        self, call: Call, meter: Meter, usage: UsageRule, body: BodySource, org: str
+    ) -> Estimate:
+        """Read what a call may cost from its body; one that cannot be read says nothing.
+
+        Raises NoRoomError where there is no memory for it.
+        """
+        if self._estimates is None:
+            return NOTHING_KNOWN
+        compressed = any(name == b"content-encoding" for name, _ in call.headers)
+        content = await body.read(meter.body_limit, org, meter.body_limit if compressed else 0)
+        if not content:
+            return NOTHING_KNOWN
+        reading = self._estimates.reading(usage, call.headers, content, meter.body_limit)
+        return await turns().run(reading, org)
+
+    async def pay(  # noqa: PLR0917 - all that a call is charged by
+        self,
+        charge: Charge,
+        meter: Meter,
+        usage: UsageRule,
+        estimate: Estimate,
+        route: str,
+        identity: Identity,
+    ) -> Deposited:
+        """Rule on a deposit. When it returns, what the call may cost is held and written down.
+
+        Cancelled, it holds nothing.
+        """
+        now = Moment.of(self._clock)
+        forgive = (
+            meter.enforcement is Enforcement.SHADOW or meter.on_over_quota is OnOverQuota.ALLOW
+        )
+        witness = Witness.of(identity, charge.resource, now.unix)
+        terms = Terms(
+            usage,
+            estimate,
+            hold_of(usage, estimate, charge.amount),
+            forgive,
+            limited=witness is not None and witness.limited,
+        )
+        problem = self._books.journal.problem
+        if problem and meter.enforcement is Enforcement.ENFORCE:
+            # What the answer costs could not be remembered.
+            return self._ended(Unjournalled(problem), charge, meter, now)
+        fits = self._reservations.begin(charge, terms, now)
+        if isinstance(fits, Short):
+            return self._ended(ShortOfHold(fits.quota), charge, meter, now)
+        try:
+            ruling = await self._payments.pay(
+                charge, meter, identity, ask=fits.ask, reserved=fits.reserved
+            )
+        except BaseException:
+            self._reservations.abandoned(charge)
+            raise
+        if ruling.reason.verdict is Verdict.DENY:
+            self._reservations.refused(charge)
+            return Deposited(ruling)
+        return self._admitted(ruling, charge, meter, terms, route)
+
+    def finish(self, permit: Permit, charge: Charge, usage: Usage | None) -> bool:
+        """Settle a call whose attempt has ended; say whether its deposit was settled with it.
+
+        `usage` None: its deposit is its cost, or is given back.
+        """
+        if usage is None:
+            self._settlements.void(permit, charge)
+            return False
+        key = self._settlements.settle(permit, charge, usage, Moment.of(self._clock))
+        if key is not None:
+            self._settler.send(key)
+        return True
+
+    def _admitted(
+        self, ruling: Ruling, charge: Charge, meter: Meter, terms: Terms, route: str
+    ) -> Deposited:
+        """Check the hold against the answer, and write down what a killed process would owe."""
+        now = Moment.of(self._clock)
+        answered = ruling.quota if ruling.reason in _ANSWERED else None
+        short = self._reservations.confirm(charge, terms, answered, now)
+        if short is not None:
+            self._give_back(ruling, charge, now)
+            return self._ended(ShortOfHold(short.quota), charge, meter, now)
+        try:
+            noted = self._settlements.note(charge, terms, route, now)
+        except JournalUnwritable as error:
+            self._settlements.holds.end(charge.key, HoldEvent.COVER)
+            self._give_back(ruling, charge, now)
+            return self._ended(Unjournalled(str(error)), charge, meter, now)
+        return Deposited(ruling, terms, noted)
+
+    def _give_back(self, ruling: Ruling, charge: Charge, now: Moment) -> None:
+        """Give back the deposit of a call that is refused after all."""
+        if ruling.paid:
+            self._books.refund(charge, ruling.good_until, now.unix)
+        elif self._books.journal.runs(charge.key):
+            self._books.journal.withdraw(charge.key)
+
+    @staticmethod
+    def _ended(finding: MeteredFinding, charge: Charge, meter: Meter, now: Moment) -> Deposited:
+        return Deposited(rule(finding, meter, charge.amount, now.unix))

@@ -1,0 +1,146 @@
+"""Whether a call's worst case fits beside those of the calls under way."""
+
+from __future__ import annotations
+
+from sidecar.admission.holds import HoldState
+from sidecar.admission.reservations import FRESH_SECONDS, Fits, Reservations, Short
+from sidecar.domain.model import Charge, Granted, Quota
+from sidecar.domain.usage import Terms
+from tests.fakes.quotas import RESET_AT
+from tests.unit.admission.settling import ORG, RESOURCE, SLOT, Desk
+from tests.unit.admission.usage_rules import terms
+
+
+def quota(remaining: int, *, limit: int = 100, reset_at: float = RESET_AT) -> Quota:
+    """Make an answer of the platform."""
+    used = 0 if limit < 0 else limit - remaining
+    return Quota(RESOURCE, limit, used, remaining, "month", reset_at)
+
+
+class Counter:
+    """Reservations over the books of a desk."""
+
+    def __init__(self, *, capacity: int = 10) -> None:
+        self.desk = Desk()
+        self.reservations = Reservations(
+            books=self.desk.books, holds=self.desk.holds, capacity=capacity
+        )
+        self._serial = 0
+
+    def begin(self, hold: int, *, forgive: bool = False) -> tuple[Charge, Terms, Short | Fits]:
+        """Begin a call of one unit with a hold."""
+        self._serial += 1
+        charge = Charge(ORG, "acme-notes", RESOURCE, 1, f"call {self._serial}", True)
+        of = terms(hold=hold, forgive=forgive)
+        return charge, of, self.reservations.begin(charge, of, self.desk.now)
+
+    def answer(self, charge: Charge, of: Terms, answered: Quota) -> Short | None:
+        """Learn the platform's answer to a deposit, and check it."""
+        self.desk.books.learn(charge, Granted(answered), self.desk.now, None)
+        return self.reservations.confirm(charge, of, answered, self.desk.now)
+
+    def admit(self, hold: int, answered: Quota) -> Short | None:
+        """Begin a call, and have it answered."""
+        charge, of, begun = self.begin(hold)
+        assert isinstance(begun, Fits)
+        return self.answer(charge, of, answered)
+
+
+def test_calls_are_admitted_as_long_as_their_holds_fit() -> None:
+    """Three of 30 fit into 99, and the fourth not: without asking the platform."""
+    counter = Counter()
+    assert [counter.admit(30, quota(n)) for n in (99, 98, 97)] == [None] * 3
+    charge, _, begun = counter.begin(30)
+    assert begun == Short(Quota(RESOURCE, 100, 3, 7, "month", RESET_AT))
+    assert counter.desk.holds.state(charge.key) is HoldState.ABSENT
+
+
+def test_of_calls_at_once_none_counts_on_units_of_another() -> None:
+    """All were begun before any answer; the answers admit as many as fit."""
+    counter = Counter()
+    begun = [counter.begin(30) for _ in range(6)]
+    answers = [counter.answer(c, of, quota(99 - n)) for n, (c, of, _) in enumerate(begun)]
+    assert [answer is None for answer in answers] == [True, True, True, False, False, False]
+    assert counter.desk.holds.held(SLOT).units == 90
+
+
+def test_an_answer_that_was_overtaken_counts_as_the_later_one() -> None:
+    """95 were said to be left before 35."""
+    counter = Counter()
+    first, second = counter.begin(40), counter.begin(40)
+    assert isinstance(counter.answer(*second[:2], quota(35)), Short)
+    assert isinstance(counter.answer(*first[:2], quota(95)), Short)
+
+
+def test_what_is_known_for_long_refuses_no_call_by_itself() -> None:
+    """The platform is asked, whatever was paid before."""
+    counter = Counter()
+    counter.admit(0, quota(20))
+    counter.desk.clock.advance(FRESH_SECONDS)
+    _, _, begun = counter.begin(30)
+    assert begun == Fits(ask=True, reserved=30)
+
+
+def test_credits_and_leases_count_as_free() -> None:
+    """They were paid, and pay for what the call will owe."""
+    counter = Counter()
+    counter.admit(0, quota(20))
+    counter.desk.books.credits.add(SLOT, 11, RESET_AT, counter.desk.clock.time())
+    _, _, begun = counter.begin(30)
+    assert isinstance(begun, Fits)
+
+
+def test_without_an_answer_all_calls_begin() -> None:
+    """Nothing is known of the org."""
+    assert isinstance(Counter().begin(10**6)[2], Fits)
+
+
+def test_a_period_that_has_ended_refuses_nothing() -> None:
+    """What was left of it says nothing."""
+    counter = Counter()
+    counter.admit(0, quota(0, reset_at=counter.desk.clock.time() + 1))
+    counter.desk.clock.advance(2.0)
+    assert isinstance(counter.begin(30)[2], Fits)
+
+
+def test_an_unlimited_org_is_never_held() -> None:
+    """Neither before the answer nor after it."""
+    counter = Counter()
+    assert counter.admit(30, quota(-1, limit=-1)) is None
+    assert counter.desk.holds.held(SLOT).units == 0
+    assert isinstance(counter.begin(10**9)[2], Fits)
+
+
+def test_holds_that_have_no_consequence_deny_nothing() -> None:
+    """In shadow, and with `on_over_quota: allow`."""
+    counter = Counter()
+    counter.admit(0, quota(5))
+    charge, of, begun = counter.begin(30, forgive=True)
+    assert begun == Fits(ask=False, reserved=0)
+    assert counter.answer(charge, of, quota(4)) is None
+    assert counter.desk.holds.held(SLOT).units == 0
+
+
+def test_a_call_without_a_hold_is_not_checked() -> None:
+    """The platform's answer to its deposit is enough."""
+    counter = Counter()
+    counter.admit(15, quota(20))
+    assert counter.admit(0, quota(1)) is None
+
+
+def test_a_denied_and_an_abandoned_call_hold_nothing() -> None:
+    """However they ended."""
+    counter = Counter()
+    counter.reservations.refused(counter.begin(30)[0])
+    counter.reservations.abandoned(counter.begin(30)[0])
+    assert len(counter.desk.holds) == 0
+
+
+def test_answers_of_other_orgs_do_not_fill_the_memory() -> None:
+    """The one used longest ago is asked about again."""
+    counter = Counter(capacity=1)
+    counter.admit(0, quota(20))
+    other = Charge("other", "acme-notes", RESOURCE, 1, "other", True)
+    counter.reservations.begin(other, terms(), counter.desk.now)
+    counter.reservations.confirm(other, terms(), quota(20), counter.desk.now)
+    assert counter.begin(30)[2] == Fits(ask=True, reserved=30)
