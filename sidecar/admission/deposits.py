@@ -117,16 +117,15 @@ class Deposits:
         Cancelled, it holds nothing.
         """
         now = Moment.of(self._clock)
-        forgive = (
-            meter.enforcement is Enforcement.SHADOW or meter.on_over_quota is OnOverQuota.ALLOW
-        )
+        shadow = meter.enforcement is Enforcement.SHADOW
         witness = Witness.of(identity, charge.resource, now.unix)
         terms = Terms(
             usage,
             estimate,
             hold_of(usage, estimate, charge.amount),
-            forgive,
+            forgive=shadow or meter.on_over_quota is OnOverQuota.ALLOW,
             limited=witness is not None and witness.limited,
+            shadow=shadow,
         )
         problem = self._books.journal.problem
         if problem and meter.enforcement is Enforcement.ENFORCE:

@@ -146,7 +146,7 @@ class Terms:
 
     `hold`: units beyond the deposit that it may cost at most, 0 without a hold. `forgive`: what the
     quota does not cover has no consequence. `limited`: the caller's token names a limit, so that a
-    bare "unlimited" is not believed.
+    bare "unlimited" is not believed. `shadow`: no byte of request or answer may change.
     """
 
     rule: UsageRule
@@ -154,3 +154,4 @@ class Terms:
     hold: int
     forgive: bool
     limited: bool = False
+    shadow: bool = False

@@ -23,6 +23,7 @@ from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, Reason, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.domain.trace import trace_fields
+from sidecar.domain.usage import Usage
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.pool import Pool
@@ -33,6 +34,7 @@ from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.relay import Relay
+from sidecar.proxy.settling import Settling
 from sidecar.proxy.untrusted import UntrustedProxies
 
 log = logging.getLogger("sidecar.proxy")
@@ -62,8 +64,8 @@ class Admission(Protocol):
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
 
-    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
-        """Record the result of the attempt; once for each permit."""
+    def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None) -> None:
+        """Record the result of the attempt, and what its answer says it cost; once a permit."""
 
 
 class _NoBody:
@@ -181,6 +183,7 @@ class Gateway:
         """
         upstream: ClientConnection | None = None
         relay: Relay | None = None
+        settling = None if permit.terms is None else Settling(permit.terms)
         try:
             if exchange.head.last_hop:
                 self._answer(exchange, last_hop(decision, self._clock.time()))
@@ -189,10 +192,10 @@ class Gateway:
             upstream = self._upstream.take(reserved=free) or await self._upstream.connect(
                 reserved=free
             )
-            relay = self._relay(exchange, upstream, decision)
+            relay = self._relay(exchange, upstream, decision, settling)
             # No name for the request here: it would keep a large body until the answer has ended.
             relay.start(
-                self._request(exchange, decision, relay),
+                self._request(exchange, decision, relay, settling),
                 complete=exchange.body is None or exchange.body.done,
             )
             self._observer.forwarded(decision.route, self._clock.monotonic() - started)
@@ -201,7 +204,7 @@ class Gateway:
                 again = relay.resend
                 upstream = relay = None
                 upstream = await self._upstream.connect(reserved=free)
-                relay = self._relay(exchange, upstream, decision)
+                relay = self._relay(exchange, upstream, decision, settling)
                 relay.start(again, complete=True)
                 again = b""  # it would be kept until the answer has ended
                 ended = await relay.finished
@@ -217,11 +220,19 @@ class Gateway:
                 upstream.put_back()
             raise
         finally:
-            self._engine.attempt_ended(
-                permit, AttemptEnd.UNREACHED if relay is None else relay.attempt_end
-            )
+            end = AttemptEnd.UNREACHED if relay is None else relay.attempt_end
+            usage = None
+            if settling is not None:
+                end, usage = settling.ended(end)
+            self._engine.attempt_ended(permit, end, usage)
 
-    def _relay(self, exchange: Exchange, upstream: ClientConnection, decision: Decision) -> Relay:
+    def _relay(
+        self,
+        exchange: Exchange,
+        upstream: ClientConnection,
+        decision: Decision,
+        settling: Settling | None,
+    ) -> Relay:
         marks = quota_headers(decision, self._clock.time())
         added = b"X-Request-ID: %b\r\n" % decision.request_id.encode("ascii")
         for mark in marks:
@@ -233,13 +244,22 @@ class Gateway:
             tells_quota=len(marks) > 1,
             first_byte_timeout=self._first_byte_timeout,
             finished=self._new_future(),
+            settling=settling,
         )
         exchange.relay = relay
         return relay
 
-    def _request(self, exchange: Exchange, decision: Decision, relay: Relay) -> bytes:
+    def _request(
+        self,
+        exchange: Exchange,
+        decision: Decision,
+        relay: Relay,
+        settling: Settling | None,
+    ) -> bytes:
         """Return the head for the upstream with the part of the body that has arrived."""
         client, head, body = exchange.client, exchange.head, exchange.body
+        if settling is not None:
+            head = settling.request_head(head, body)
         if not client.trusted:
             self._untrusted.search(client.peer, head.fields)
         host = head.host or self._upstream.origin.authority.encode("ascii")

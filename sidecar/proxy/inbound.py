@@ -103,6 +103,18 @@ class InboundBody:
 
     # what the gateway does
 
+    @property
+    def whole(self) -> bytes | None:
+        """The whole content, where it is here and of a known length; None for any other body."""
+        held = self.done and self._chunked is None and self._sink is None and self.error is None
+        return bytes(self._held) if held else None
+
+    def replace(self, content: bytes) -> None:
+        """Forward `content` in place of a body that is `whole`."""
+        self._memory.add(len(content) - self._counted, self._holder)
+        self._counted = len(content)
+        self._held = content
+
     def attach(self, sink: Callable[[bytes, bool], None]) -> bytes:
         """Return what is held; from now on `sink(data, done)` gets what comes.
 

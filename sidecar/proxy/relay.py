@@ -15,6 +15,7 @@ from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.phases import Phase
+from sidecar.proxy.settling import Settling
 
 _SWITCHING_PROTOCOLS: Final = 101
 _EVENT_STREAM: Final = b"text/event-stream"
@@ -27,12 +28,13 @@ class Relay:
     write. `until_close`: the client can tell the whole answer only by the end of the connection.
     `unreached`: provably, not one byte of the request has arrived. `resend` is the whole request
     while it may have to be sent again, because the upstream may have closed its connection
-    meanwhile. `detail` says how the upstream failed, for the log.
+    meanwhile. `detail` says how the upstream failed, for the log. `settling` reads the answer of a
+    call that is settled by it.
     """
 
     __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_fields", "_first_byte",
-                 "_pending", "_started", "_tells_quota", "decode", "detail", "finished", "resend",
-                 "unreached", "until_close", "upstream")  # fmt: skip
+                 "_pending", "_settling", "_started", "_tells_quota", "decode", "detail",
+                 "finished", "resend", "unreached", "until_close", "upstream")  # fmt: skip
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Relay:
         tells_quota: bool,
         first_byte_timeout: float | None,
         finished: asyncio.Future[PeerFailure | ProtocolError | None],
+        settling: Settling | None = None,
     ) -> None:
         """Relay one answer; `added` are our own header lines for it, with their CRLFs."""
         self._exchange = exchange
@@ -55,7 +58,9 @@ class Relay:
         self._chunk = False
         self._started = False
         self._ending = b""
-        self.decode = exchange.head.minor == 0  # HTTP/1.0 knows no chunks
+        self._settling = settling
+        # HTTP/1.0 knows no chunks; usage is read from what is in them, which is framed again.
+        self.decode = exchange.head.minor == 0 or settling is not None
         self.detail = ""
         self.unreached = False
         self.resend = b""
@@ -187,6 +192,8 @@ class Relay:
         added = self._client.listener.via[head.minor] + self._added
         if not (head.dated or switches):
             added += date_line(int(time.time()))
+        if self._settling is not None:
+            self._settling.begin(head)
         self._pending = headers.response_head(
             head,
             added,
@@ -209,7 +216,7 @@ class Relay:
                 exchange.keep = False
                 self.until_close = True
             else:
-                self._chunk = head.length == UNTIL_CLOSE
+                self._chunk = head.length == UNTIL_CLOSE or self.decode
                 self._ending = b"0\r\n\r\n"
         if not (exchange.keep and (exchange.body is None or exchange.body.done)):
             # Also where the answer came before the whole request (RFC 9112, 9.6): what is left of
@@ -228,6 +235,8 @@ class Relay:
 
     def on_body(self, data: bytes) -> None:
         """Pass a part of the answer on."""
+        if self._settling is not None:
+            data = self._settling.feed(data)
         if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._send(data)
@@ -235,6 +244,8 @@ class Relay:
 
     def on_end(self, data: bytes, body: BodyFraming) -> None:
         """Pass the last part on."""
+        if self._settling is not None:
+            data = self._settling.end(data)
         if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._ending:

@@ -9,6 +9,7 @@ from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.cors import Cors
 from sidecar.domain.model import AttemptEnd, Call, Decision, Identity, Permit, Quota, Reason
 from sidecar.domain.ports import BodySource
+from sidecar.domain.usage import Terms, Usage
 
 ACME = Identity("org_acme", "user_1", "org_owner", "pro", frozenset(), {}, None, 4_000_000_000.0)
 QUOTA = Quota("ai_calls", 25, 12, 13, "month", 4_000_000_000.0)
@@ -24,6 +25,7 @@ class AllowingEngine:
         self.calls: list[Call] = []
         self.permits: list[Permit] = []
         self.settled: list[tuple[Permit, AttemptEnd]] = []
+        self.usages: list[Usage | None] = []
 
     def meters(self, call: Call) -> bool:
         return True
@@ -32,8 +34,9 @@ class AllowingEngine:
         self.calls.append(call)
         return self.allow(call)
 
-    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
+    def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None = None) -> None:
         self.settled.append((permit, end))
+        self.usages.append(usage)
 
     def allow(self, call: Call, reason: Reason = Reason.WITHIN_QUOTA) -> Decision:
         """Give a permit of its own to one call."""
@@ -132,9 +135,27 @@ class FaultyEngine(AllowingEngine):
 class UnsettlingEngine(AllowingEngine):
     """Allows everything, and raises at every settlement."""
 
-    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
-        super().attempt_ended(permit, end)
+    def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None = None) -> None:
+        super().attempt_ended(permit, end, usage)
         raise RuntimeError("the books are broken")
+
+
+class SettlingEngine(AllowingEngine):
+    """Reads each body, and settles each call by its answer."""
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        self.calls.append(call)
+        await body.read(1 << 20)
+        permit = Permit(
+            call.request_id, "route", None, paid=False, refund=Refund.NEVER, claim=None,
+            terms=self._terms,
+        )  # fmt: skip
+        self.permits.append(permit)
+        return Decision(Reason.WITHIN_QUOTA, "route", call.request_id, permit, identity=ACME)
 
 
 class RememberingRequests:

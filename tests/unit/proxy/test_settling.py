@@ -1,0 +1,197 @@
+"""Calls that are settled by their answers, on the data plane: what is read, and what is changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+import pytest
+
+from sidecar.domain.model import AttemptEnd
+from sidecar.domain.usage import (
+    Estimate,
+    MissingCause,
+    OnMissing,
+    OnOverrun,
+    Terms,
+    Tokens,
+    Usage,
+    UsageFormat,
+    UsageRule,
+)
+from tests.fakes.engines import SettlingEngine
+from tests.fakes.upstreams import Ending, ScriptedUpstream
+from tests.plane import eventually, staged
+
+ONE = Decimal(1)
+RULE = UsageRule(
+    format=UsageFormat.OPENAI,
+    per=ONE,
+    weights=(ONE, ONE, ONE, ONE),
+    models=(),
+    hold=None,
+    missing=OnMissing.ESTIMATE,
+    request_usage=True,
+    overrun=OnOverrun.BLOCK,
+)
+TERMS = Terms(RULE, Estimate(0, None, None), 0, forgive=False)
+SHADOW = dataclasses.replace(TERMS, shadow=True)
+
+STREAM = b'{"stream":true,"messages":[]}'
+PATH = b"/v1/chat/completions"
+DELTA = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+DONE = b"data: [DONE]\n\n"
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+JSON = b'{"model":"small","usage":{"prompt_tokens":7,"completion_tokens":3}}'
+
+
+def chunked(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    """Frame each part as a chunk."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + end
+
+
+def stream(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    """Answer with a chunked stream of events."""
+    return EVENTS + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(*parts, end=end)
+
+
+def post(body: bytes = STREAM, fields: bytes = b"", version: bytes = b"1.1") -> bytes:
+    """Ask for a completion."""
+    return (
+        b"POST %b HTTP/%b\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (
+            PATH, version, len(body), fields,
+        )
+        + body
+    )  # fmt: skip
+
+
+async def test_a_json_answer_is_read_and_passes_as_it_came() -> None:
+    """Its usage reaches the engine with the end of the attempt."""
+    engine = SettlingEngine(TERMS)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    async with (
+        ScriptedUpstream(answer % (len(JSON), JSON)) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert (await stage.ask(post(b"{}"), method="POST")).body == JSON
+    (usage,) = engine.usages
+    assert usage == Usage(Tokens(7, 0, 0, 3), None, "small", 0, None)
+    assert engine.executions == [AttemptEnd.DONE]
+
+
+async def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it() -> None:
+    """The request gets the option and its new length, the answer loses that one chunk."""
+    engine = SettlingEngine(TERMS)
+    async with (
+        ScriptedUpstream(stream(DELTA, USAGE, DONE)) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert (await stage.ask(post(), method="POST")).body == DELTA + DONE
+        (request,) = upstream.requests
+    assert request.body == b'{"stream_options":{"include_usage":true},' + STREAM[1:]
+    assert request.values(b"content-length") == [b"%d" % len(request.body)]
+    (usage,) = engine.usages
+    assert usage is not None
+    assert (usage.tokens, usage.missing) == (Tokens(7, 0, 0, 3), None)
+
+
+async def test_a_client_that_asked_gets_the_chunk() -> None:
+    """And the request is what it sent."""
+    asking = b'{"stream":true,"stream_options":{"include_usage":true}}'
+    engine = SettlingEngine(TERMS)
+    async with (
+        ScriptedUpstream(stream(DELTA, USAGE, DONE)) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert (await stage.ask(post(asking), method="POST")).body == DELTA + USAGE + DONE
+        assert upstream.requests[0].body == asking
+
+
+async def test_the_product_is_asked_for_a_plain_answer() -> None:
+    """A compressed one could be read too, but not without work."""
+    async with ScriptedUpstream() as upstream, staged(SettlingEngine(TERMS), upstream) as stage:
+        await stage.ask(post(b"{}", b"Accept-Encoding: gzip\r\n"), method="POST")
+        assert upstream.requests[0].values(b"accept-encoding") == [b"identity"]
+
+
+async def test_in_shadow_no_byte_changes() -> None:
+    """Neither of the request nor of the answer; it is read all the same."""
+    engine = SettlingEngine(SHADOW)
+    async with (
+        ScriptedUpstream(stream(DELTA, USAGE, DONE)) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        answer = await stage.ask(post(fields=b"Accept-Encoding: gzip\r\n"), method="POST")
+        (request,) = upstream.requests
+    assert (bytes(request.body), request.values(b"accept-encoding")) == (STREAM, [b"gzip"])
+    assert answer.body == DELTA + USAGE + DONE
+    assert engine.usages[0] is not None
+    assert engine.usages[0].tokens == Tokens(7, 0, 0, 3)
+
+
+async def test_trailers_pass_behind_a_stream_that_is_framed_again() -> None:
+    """As behind one that is not."""
+    answer = stream(DELTA, end=b"0\r\nX-Checksum: 42\r\n\r\n")
+    async with (
+        ScriptedUpstream(answer) as upstream,
+        staged(SettlingEngine(TERMS), upstream) as stage,
+    ):
+        got = await stage.ask(post(), method="POST")
+    assert (got.body, got.trailers) == (DELTA, [(b"x-checksum", b"42")])
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_stream_that_ends_with_its_connection_is_read(version: bytes) -> None:
+    """To each version of client."""
+    engine = SettlingEngine(TERMS)
+    steps: list[bytes | Ending] = [EVENTS + b"\r\n" + DELTA, USAGE + DONE, Ending.CLOSE]
+    async with (
+        ScriptedUpstream(lambda _: steps) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert (await stage.ask(post(version=version), method="POST")).body == DELTA + DONE
+    assert engine.usages[0] is not None
+    assert engine.usages[0].missing is None
+
+
+async def test_an_answer_that_is_cut_counts_as_missing() -> None:
+    """With the text that went to the client."""
+    engine = SettlingEngine(TERMS)
+    steps: list[bytes | Ending] = [stream(DELTA, end=b""), Ending.RESET]
+    async with (
+        ScriptedUpstream(lambda _: steps) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert DELTA in await stage.talk(post())
+    (usage,) = engine.usages
+    assert usage is not None
+    assert (usage.tokens, usage.missing, usage.text_bytes) == (None, MissingCause.CUT, 2)
+
+
+async def test_a_client_that_leaves_in_the_middle_settles_by_what_it_got() -> None:
+    """The product's call is cancelled at once."""
+    engine = SettlingEngine(TERMS)
+    steps: list[bytes | Ending] = [stream(DELTA, end=b""), Ending.HOLD]
+    async with (
+        ScriptedUpstream(lambda _: steps) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        async with stage.client() as client:
+            await client.send(post())
+            await client.reader.readuntil(DELTA)
+        await eventually(lambda: bool(engine.usages))
+    (usage,) = engine.usages
+    assert usage is not None
+    assert (usage.missing, usage.text_bytes) == (MissingCause.CUT, 2)
+
+
+async def test_a_product_that_gives_no_answer_names_nothing() -> None:
+    """The attempt has ended, and nothing was begun to be read."""
+    engine = SettlingEngine(TERMS)
+    async with (
+        ScriptedUpstream(lambda _: [Ending.CLOSE]) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert (await stage.ask(post(), method="POST")).status == 502
+    assert engine.usages == [None]
