@@ -8,8 +8,8 @@ from typing import Final
 from sidecar.usage.events import MAX_EVENT, take_document
 from sidecar.usage.tally import UsageTally, names_usage
 
-_NEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
-_REST_OF_STRING: Final = re.compile(rb"(?:[^\"\\]|\\.)*+", re.DOTALL)
+_NEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
+_REST_OF_STRING: Final = re.compile(rb"[^\"\\]*(?:\\.[^\"\\]*)*", re.DOTALL)
 _MOST_STEPS: Final = 2000
 """Strings and brackets in one piece of the array: up to 1 ms."""
 

@@ -25,7 +25,8 @@ SHORTEST_BLOB: Final = 256
 _LONGEST_HEADER: Final = 160
 """Bytes of a data: URL before its data."""
 
-_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/=_-]|\\[nr/])*+")
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
+_ESCAPED: Final = re.compile(rb"\\[nr/]")
 _DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
 _MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
 _MODEL: Final = JsonPointer("/model", ("model",))
@@ -113,7 +114,7 @@ class RequestText:
         if self._fresh:
             part = _DATA_URL.sub(b"", part, count=1)
             self._fresh = False
-        self._blob = self._blob and _BASE64.fullmatch(part) is not None
+        self._blob = self._blob and not _ESCAPED.sub(b"", part).translate(None, _BASE64)
 
     def _close(self) -> None:
         self._inside = False

@@ -25,7 +25,7 @@ _MOST_EVENTS: Final = 128
 _SURELY_FEW: Final = 64 * 1024
 """Bytes of a document that is parsed without a count of them."""
 
-_BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?:\r\n?|\n)")
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n?|\n)")
 
 
 class EventReader:

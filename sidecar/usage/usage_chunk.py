@@ -16,10 +16,10 @@ from sidecar.usage.tally import OBJECT_FOLLOWS, names_usage
 LONGEST: Final = 16 * 1024
 """Bytes of a line that can be the chunk."""
 
-_LINE: Final = re.compile(rb"([^\r\n]*+)(\r\n|\n|\r|\Z)")
+_LINE: Final = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _NEEDLE: Final = b'"usage"'
 _BEGINNINGS: Final = (b"data: {", b"data:{")
-_HAS_CHOICES: Final = re.compile(rb'"choices"[ \t]*+:[ \t]*+(?:[^\[ \t]|\[[ \t]*+[^\] \t])')
+_HAS_CHOICES: Final = re.compile(rb'"choices"[ \t]*:[ \t]*(?:[^\[ \t]|\[[ \t]*[^\] \t])')
 _NEW_LINE: Final = 0x0A
 
 
