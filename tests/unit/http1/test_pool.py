@@ -395,7 +395,10 @@ async def test_a_handler_that_breaks_loses_no_place() -> None:
 
 async def test_a_thousand_exchanges_in_a_small_pool_lose_no_place() -> None:
     """A third of the callers are cancelled in every phase there is."""
-    async with serving(answering(*[OK] * 1000)) as server, pool_of(server, 4) as pool:
+    async with (
+        serving(answering(*[OK] * 1000)) as server,
+        pool_of(server, 4, connect_timeout=60.0) as pool,
+    ):
 
         async def exchange() -> None:
             connection = pool.take() or await pool.connect()
