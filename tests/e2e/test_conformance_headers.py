@@ -59,7 +59,8 @@ async def test_hop_by_hop_fields_end_here() -> None:
 async def test_hop_by_hop_fields_of_an_answer_end_here() -> None:
     """19: neither they nor what Connection names reach the client."""
     answer = await came(*HOP_BY_HOP)
-    assert {name for name, _ in answer.headers} & DROPPED == set()
+    ours = {b"connection": b"keep-alive", b"keep-alive": b"timeout=620"}
+    assert {field for field in answer.headers if field[0] in DROPPED} == set(ours.items())
 
 
 @pytest.mark.parametrize(
