@@ -17,8 +17,6 @@ from sidecar.usage.reader import AnswerReader, reader_of
 from sidecar.usage.stream_options import may_be_asked, with_usage
 from sidecar.usage.usage_chunk import UsageChunkFilter
 
-_OK: Final = 200
-_REDIRECT: Final = 300
 _EVENT_STREAM: Final = b"text/event-stream"
 _ACCEPT_ENCODING: Final = b"accept-encoding"
 
@@ -67,7 +65,7 @@ class Settling:
     def begin(self, head: ResponseHead) -> None:
         """Choose how to read the answer by its head."""
         self._answered = True
-        if not _OK <= head.status < _REDIRECT:
+        if not 200 <= head.status <= 299:
             return
         self._reader = reader_of(self._terms.rule, head.status, head.fields)
         if self._asks and head.length in {CHUNKED, UNTIL_CLOSE} and _is_plain_stream(head):
