@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,8 +76,11 @@ def here(capsys: pytest.CaptureFixture[str]) -> Here:
     """Run a command in this process, with `environ` alone: a mistake is found before it starts."""
 
     def run_here(*args: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-        with mock.patch.dict(os.environ, environ or {}, clear=True):
-            status, out, err = command_line.run(capsys, *args)
+        try:
+            with mock.patch.dict(os.environ, environ or {}, clear=True):
+                status, out, err = command_line.run(capsys, *args)
+        finally:
+            gc.enable()  # `run` leaves it off where it does not start: its process ends
         return status, out, err.removesuffix("\n")
 
     return run_here
