@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from signal import SIGHUP, SIGTERM
 from unittest import mock
 
 import pytest
@@ -75,8 +78,15 @@ def here(capsys: pytest.CaptureFixture[str]) -> Here:
     """Run a command in this process, with `environ` alone: a mistake is found before it starts."""
 
     def run_here(*args: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-        with mock.patch.dict(os.environ, environ or {}, clear=True):
-            status, out, err = command_line.run(capsys, *args)
+        handlers = {number: signal.getsignal(number) for number in (SIGTERM, SIGHUP)}
+        try:
+            with mock.patch.dict(os.environ, environ or {}, clear=True):
+                status, out, err = command_line.run(capsys, *args)
+        finally:
+            # What `run` changes where it does not start, as its process ends.
+            gc.enable()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         return status, out, err.removesuffix("\n")
 
     return run_here

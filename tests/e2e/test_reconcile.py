@@ -33,7 +33,7 @@ from tests.e2e.raw_client import RawClient, post
 REQUESTS = 10_000
 CONNECTIONS = 64
 FAULT_SECONDS = 1.0
-TIGHT = 150
+TIGHT = 75
 LIMITS = {
     **{f"org_ample_{n:02}": 1_000_000 for n in range(20)},
     **{f"org_free_{n:02}": -1 for n in range(10)},
