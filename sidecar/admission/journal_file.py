@@ -55,6 +55,10 @@ _MISTAKES: Final = frozenset(
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+class JournalHeldError(UserError):
+    """Another process holds the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """Bytes of a file that could not be read, and the file that holds them now."""
@@ -178,7 +182,7 @@ class JournalFile:
         try:
             opened = open_journal(self._path, create=True)
         except HeldError as error:
-            raise UserError(
+            raise JournalHeldError(
                 f"journal {self._path}: another process holds it; give each process its own file"
             ) from error
         except OSError as error:

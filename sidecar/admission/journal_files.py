@@ -1,9 +1,10 @@
 """The journals of one sidecar: a file for each worker, and those that no process holds any more.
 
-The files are `FILE`, `FILE.1`, `FILE.2`, ... A process that takes one over renames it first, to
-`FILE.taken-...`: then a new worker can have the old name. Entries stay in the file that they are
-in and are marked there, so that at no moment an entry is in no file or in two. The lock decides
-between two processes. An emptied file that was taken over is deleted.
+The files are `FILE`, `FILE.1`, `FILE.2`, ... A process that has no number takes the first that no
+other one holds. A process that takes one over renames it first, to `FILE.taken-...`: then a new
+worker can have the old name. Entries stay in the file that they are in and are marked there, so
+that at no moment an entry is in no file or in two. The lock decides between two processes. An
+emptied file that was taken over is deleted.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from sidecar.admission.journal import Entry, Gone, Kept, Record, Sent, Turned
 from sidecar.admission.journal_contents import open_journal
-from sidecar.admission.journal_file import Damage, JournalFile
-from sidecar.admission.journal_lock import HeldError
+from sidecar.admission.journal_file import Damage, JournalFile, JournalHeldError
+from sidecar.admission.journal_lock import HeldError, is_held
 from sidecar.domain.errors import UserError
+
+MOST_PROCESSES: Final = 64
+"""As many as `--workers` may have."""
 
 _SUFFIX: Final = re.compile(r"\.(?:[0-9]+|taken-[0-9a-f]{8})")
 _TAKEN: Final = re.compile(r".*\.taken-[0-9a-f]{8}")
@@ -45,11 +49,30 @@ class JournalFiles:
         """Open the file of this worker, counted from 0. UserError as for `JournalFile`."""
         real = Path(os.path.realpath(path))
         self._names = (real, *({path.absolute()} - {real}))
-        self._own = JournalFile(real.with_name(f"{real.name}.{worker}") if worker else real)
+        self._own = JournalFile(_name(real, worker))
         self._taken: list[JournalFile] = []
         self._holders: dict[str, JournalFile] = {}
         self._damage: dict[Damage, None] = {}
         self._note_damage(self._own)
+
+    @classmethod
+    def first_free(cls, path: Path) -> Self:
+        """Open the first file of this name that no process holds: for processes without a number.
+
+        UserError as for `JournalFile`, and where too many processes hold one.
+        """
+        real = Path(os.path.realpath(path))
+        for worker in range(MOST_PROCESSES):
+            if is_held(_name(real, worker)):
+                continue
+            try:
+                return cls(path, worker)
+            except JournalHeldError:
+                continue  # another process was quicker
+        raise UserError(
+            f"journal {path}: {MOST_PROCESSES} processes hold the files of this name;"
+            " give each product its own path"
+        )
 
     @property
     def problem(self) -> str:
@@ -171,6 +194,10 @@ class JournalFiles:
     def _name_for_taken(self) -> Path:
         real = self._names[0]
         return real.with_name(f"{real.name}.taken-{secrets.token_hex(4)}")
+
+
+def _name(path: Path, worker: int) -> Path:
+    return path.with_name(f"{path.name}.{worker}") if worker else path
 
 
 def _drained(kept: list[Kept]) -> list[Kept]:

@@ -75,6 +75,21 @@ def refuse_if_held_by_version1(path: Path) -> None:
         os.close(fd)
 
 
+def is_held(path: Path) -> bool:
+    """Say whether a process holds the file now, without a wait."""
+    try:
+        fd = os.open(path, _READ)
+    except OSError:
+        return False  # not there; or what opening it will say
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(fd)
+    return False
+
+
 def is_at(fd: int, path: Path) -> bool:
     """Say whether the open file is the one that has this name now."""
     try:

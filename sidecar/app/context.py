@@ -11,7 +11,7 @@ from sidecar.domain.ports import Clock
 from sidecar.domain.share import Share
 from sidecar.identity.session_secret import secret_problem
 from sidecar.policy.compiled import Policy
-from sidecar.settings.run import Settings
+from sidecar.settings.run import EngineSettings
 from sidecar.settings.secret import Secret
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
@@ -25,15 +25,17 @@ class Context:
 
     `clock` is for tokens, quotas and their books; timeouts use the event loop's. `share` is this
     process's part of the limits that are set for all workers together, and names its journal.
+    `embedded`: in a product's process, which does not know how many others of its kind there are.
     """
 
-    settings: Settings
+    settings: EngineSettings
     clock: Clock
     observer: Observer
     redactor: Redactor
     share: Share
     worker: bool
     owned: contextlib.AsyncExitStack
+    embedded: bool = False
 
     def hide(self, secret: Secret) -> None:
         """Mask a credential in every log line from now on."""

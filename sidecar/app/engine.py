@@ -125,7 +125,12 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
 def _open_books(context: Context, nonce: bytes) -> tuple[Books, Settlements]:
     """Open the journal, where there is one, and take over what it holds."""
     path, owned = context.settings.state.journal, context.owned
-    files = None if path is None else JournalFiles(path, context.share.index)
+    files = None
+    if path is not None:
+        numbered = not context.embedded
+        files = (
+            JournalFiles(path, context.share.index) if numbered else JournalFiles.first_free(path)
+        )
     if files is not None:
         owned.callback(files.close)
     books = Books(context.observer, files)

@@ -23,17 +23,18 @@ from sidecar.policy.store import PolicyStore
 from sidecar.proxy.event_door import EventDoor
 from sidecar.proxy.gateway import Gateway
 from sidecar.settings.secret import BBK_KEY, WEBHOOK_SECRET, KeySource, Secret
+from sidecar.settings.sections import OrgSettings
 from sidecar.settings.values import WebhookUrl
 
 log = logging.getLogger("sidecar.app")
 
 
 async def open_side_jobs(
-    context: Context, policies: PolicyStore, parts: EngineParts
+    context: Context, org: OrgSettings, policies: PolicyStore, parts: EngineParts
 ) -> WebhookJob | None:
     """Start the notices and make the webhook, where they are asked for."""
-    org, owned = context.settings.org, context.owned
-    client = _client(context, parts.key.current)
+    owned = context.owned
+    client = _client(context, org, parts.key.current)
     await owned.enter_async_context(client)
     if org.api_key is not None:
         own_task(owned, _publisher(context, client, policies).run(), "notices")
@@ -42,9 +43,9 @@ async def open_side_jobs(
     return WebhookJob(org.webhook_url, org.webhook_secret, client, context, parts.books)
 
 
-def _client(context: Context, internal_key: Callable[[], str]) -> PlatformClient:
+def _client(context: Context, org: OrgSettings, internal_key: Callable[[], str]) -> PlatformClient:
     """Return a client for the side jobs; its keys are read again when their files change."""
-    api_key, platform = context.settings.org.api_key, context.settings.platform
+    api_key, platform = org.api_key, context.settings.platform
     source = None if api_key is None else KeySource(api_key, what=BBK_KEY, on_change=context.hide)
     return PlatformClient(
         internal_key=internal_key,

@@ -138,7 +138,7 @@ class App:
             # Imported only here: most sidecars have none, and it is a fiftieth of the start.
             from sidecar.app.side_jobs import open_side_jobs  # noqa: PLC0415
 
-            webhook = await open_side_jobs(context, policies, parts)
+            webhook = await open_side_jobs(context, settings.org, policies, parts)
         if policies.current.notices and settings.org.api_key is None:
             hint = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
             log.warning("notices_off", extra={"hint": hint})

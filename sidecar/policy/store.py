@@ -56,8 +56,8 @@ class PolicyStore:
         """Begin with `content`, which `path` held. Raises PolicyError with every problem.
 
         `environ` has the secrets that policies name. `before_use` is called with each policy before
-        it is in force: its secrets are hidden first. `found` is called after each reload, with the
-        content in force or with what is wrong.
+        it is in force: its secrets are hidden first, and it may raise PolicyError too. `found` is
+        called after each reload, with the content in force or with what is wrong.
         """
         self.path: Final = path
         self._environ = environ
@@ -162,6 +162,8 @@ class PolicyStore:
             return ReloadOutcome.UNCHANGED
         try:
             policy = await self._load(content)
+            if self._before_use is not None:
+                self._before_use(policy)
         except PolicyError as error:
             return self._reject(error)
         self._content = content
@@ -185,8 +187,6 @@ class PolicyStore:
 
     def _swap(self, policy: Policy) -> ReloadOutcome:
         before = self.current.hash
-        if self._before_use is not None:
-            self._before_use(policy)
         self.current = policy
         self._error = None
         _LOG.info(

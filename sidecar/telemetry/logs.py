@@ -90,11 +90,10 @@ class _Fields(logging.Formatter):
         }
         if not ours:
             fields["message"] = message
-        for name, value in record.__dict__.items():
-            if name not in _STANDARD:
-                # An extra never replaces what the record itself says.
-                free = f"{name}_" if name in fields else name
-                fields[free] = self._redactor.value(name, value)
+        for name in self.extras(record):
+            # An extra never replaces what the record itself says.
+            free = f"{name}_" if name in fields else name
+            fields[free] = self._redactor.value(name, record.__dict__[name])
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             fields["exception"] = self._redactor.text(f"{type(error).__name__}: {error}")
@@ -102,6 +101,10 @@ class _Fields(logging.Formatter):
                 lines = "".join(traceback.format_exception(error))
                 fields["traceback"] = self._redactor.text(lines)
         return {name: _cut(value) for name, value in fields.items()}
+
+    def extras(self, record: logging.LogRecord) -> list[str]:
+        """Return the names of the fields that a record adds to those of every record."""
+        return [name for name in record.__dict__ if name not in _STANDARD]
 
 
 class JsonFormatter(_Fields):
@@ -123,12 +126,24 @@ class TextFormatter(_Fields):
     def format(self, record: logging.LogRecord) -> str:
         fields = self.fields(record)
         time, level, event, logger = (str(fields.pop(name)) for name in _COLUMNS)
-        more = " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
+        more = _pairs(fields)
         head = f"{time} {level.upper():<7} {_line(event):<{_EVENT_WIDTH}}"
         return f"{head} {more + ' ' if more else ''}({logger})"
 
+    def message(self, record: logging.LogRecord) -> str:
+        """Write the event and its fields alone, for a line of another formatter."""
+        fields = self.fields(record)
+        event = str(fields["event"])
+        more = _pairs({name: fields[name] for name in fields if name not in _APART})
+        return f"{_line(event)} {more}".rstrip()
+
 
 _COLUMNS: Final = ("timestamp", "level", "event", "logger")
+_APART: Final = frozenset({*_COLUMNS, "exception", "traceback"})
+
+
+def _pairs(fields: dict[str, object]) -> str:
+    return " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
 
 
 def _message(record: logging.LogRecord) -> str:

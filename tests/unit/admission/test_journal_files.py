@@ -283,3 +283,26 @@ def test_damage_of_every_file_is_counted(tmp_path: Path) -> None:
     assert files.damaged_bytes == 12
     assert files.problem == ""
     files.close()
+
+
+def test_a_process_without_a_number_takes_the_first_free_file(tmp_path: Path) -> None:
+    """One that ended leaves its name to the next."""
+    path = tmp_path / "journal"
+    first, second = JournalFiles.first_free(path), JournalFiles.first_free(path)
+    assert _names(tmp_path) == ["journal", "journal.1"]
+    first.close()
+    third = JournalFiles.first_free(path)
+    assert _names(tmp_path) == ["journal", "journal.1"]
+    third.close()
+    second.close()
+
+
+def test_too_many_processes_on_one_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most likely products share a path."""
+    monkeypatch.setattr("sidecar.admission.journal_files.MOST_PROCESSES", 1)
+    held = JournalFiles.first_free(tmp_path / "journal")
+    with pytest.raises(UserError, match="give each product its own path"):
+        JournalFiles.first_free(tmp_path / "journal")
+    held.close()

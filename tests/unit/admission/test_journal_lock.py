@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.admission.journal_lock import HeldError, is_at, open_fresh, open_locked
+from sidecar.admission.journal_lock import HeldError, is_at, is_held, open_fresh, open_locked
 
 
 def test_a_held_file_is_refused_under_each_name(tmp_path: Path) -> None:
@@ -107,3 +107,14 @@ def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "journal")
     with pytest.raises(OSError, match="symbolic"):
         open_locked(tmp_path / "link", create=True)
+
+
+def test_a_file_is_held_while_a_process_has_its_lock(tmp_path: Path) -> None:
+    """A look takes nothing, and makes no file."""
+    path = tmp_path / "journal"
+    assert not is_held(path)
+    assert not path.exists()
+    fd, _ = open_locked(path, create=True)
+    assert is_held(path)
+    os.close(fd)
+    assert not is_held(path)

@@ -48,6 +48,20 @@ async def test_a_policy_is_told_before_it_is_in_force(file: Path) -> None:
     assert told == [("first", ""), ("second", "first")]
 
 
+async def test_a_policy_that_is_refused_before_its_use_changes_nothing(file: Path) -> None:
+    """A valid policy may ask for what the store's owner cannot keep."""
+
+    def refuse(policy: Policy) -> None:
+        if policy.product == "second":
+            raise PolicyError([PolicyProblem(str(file), 0, 0, "not here")])
+
+    found = opened(file, before_use=refuse)
+    put(file, text("second"))
+    assert await found.reload() is ReloadOutcome.REJECTED
+    assert found.current.product == "first"
+    assert found.last_error is not None
+
+
 async def test_reload_takes_a_good_file(
     file: Path, store: PolicyStore, observer: NotingPolicyObserver
 ) -> None:

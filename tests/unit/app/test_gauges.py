@@ -1,22 +1,20 @@
-"""The gauges that the status works out: what an alert goes by must not cry wolf, nor be late."""
+"""The gauges of an engine: what an alert goes by must not cry wolf, nor be late."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.moment import Moment
 from sidecar.admission.settlements import Settlements
-from sidecar.app.status import Status
+from sidecar.app.gauges import EngineGauges
 from sidecar.domain.model import Charge, FailureKind
+from sidecar.domain.share import ALONE
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker
 from sidecar.policy.store import PolicyStore
-from sidecar.proxy.gateway import Gateway
-from sidecar.proxy.server import Server
 from sidecar.telemetry.observer import Observer
 from tests.fakes.clock import TurnedClock
 from tests.unit.identity.auth_host import pool_for
@@ -39,7 +37,7 @@ routes:
 
 
 class Scene:
-    """A status over real books, a real policy file and a clock that is turned by hand."""
+    """Gauges over real books, a real policy file and a clock that is turned by hand."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = TurnedClock()
@@ -50,17 +48,15 @@ class Scene:
         self.books = Books(self.metrics)
         self.settlements = Settlements(books=self.books, observer=self.metrics, nonce=bytes(32))
         self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
-        self.status = Status(
+        self.gauges = EngineGauges(
             policies=self.policies,
             keys=self.keys,
             breaker=Breaker(jitter=lambda: 1.0),
             books=self.books,
             settlements=self.settlements,
-            server=cast("Server", None),  # neither is asked for what is tested here
-            gateway=cast("Gateway", None),
+            attempts=None,
             clock=self.clock,
-            orgs=10,
-            observer=self.metrics,
+            share=ALONE,
         )
 
     def let_through(self, org: str, units: int, resource: str = "ai_calls") -> None:
@@ -74,7 +70,7 @@ class Scene:
     @property
     def spent(self) -> float:
         """The gauge of the budget."""
-        return self.status._budget_spent()
+        return self.gauges._budget_spent()
 
 
 @pytest.fixture
@@ -117,12 +113,12 @@ async def test_what_no_route_may_fail_open_has_no_budget(scene: Scene) -> None:
 
 async def test_a_key_set_that_never_came_has_no_age(scene: Scene) -> None:
     """Nought would say that it is fresh."""
-    assert scene.status._keys_age() == {}
+    assert scene.gauges._keys_age() == {}
 
 
 async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
     """A counter of rejections would fall silent while the bad file is still there."""
-    successful = scene.status._policy_successful
+    successful = scene.gauges._policy_successful
     assert successful() == 1.0
     scene.file.write_text("version: 2\n", encoding="utf-8")
     await scene.policies.reload()
