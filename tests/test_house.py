@@ -46,12 +46,18 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "admin": frozenset({"domain", "http1", "settings"}),
     # the typed client of the whole platform, for products and commands
     "client": frozenset({"domain", "http1", "settings"}),
+    # doors beside the proxy, for servers that are not ours; proxy: its bodies' memory, its drain
+    "frontends": frozenset({"domain", "answers", "http1", "policy", "proxy"}),
     # a process of its own: the admission webhook
     "inject": frozenset({"domain", "http1"}),
     # for development and tests alone
     "local_platform": frozenset({"domain", "policy"}),  # policy: YAML with its lines
 }
-EDGES["app"] = frozenset(EDGES) - {"inject", "local_platform"}  # wires all of them together
+EDGES["app"] = frozenset(EDGES) - {
+    "frontends",
+    "inject",
+    "local_platform",
+}  # wires all of them together
 EDGES["workers"] = frozenset(
     {"admin", "app", "domain", "http1", "policy", "processes", "settings", "telemetry"}
 )
@@ -60,6 +66,7 @@ EDGES["commands"] = frozenset(
     | {"settings", "telemetry", "usage", "workers"}
 )
 EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings", "telemetry"})
+EDGES["middleware"] = frozenset({"app", "domain", "frontends", "settings", "telemetry"})
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
 
@@ -78,6 +85,8 @@ UNTESTED: Final = {
     "domain/errors.py": "classes without behaviour",
     "domain/ports.py": "protocols without behaviour",
     "domain/usage.py": "values without behaviour",
+    "frontends/asgi_types.py": "names without behaviour",
+    "frontends/opening.py": "protocols without behaviour",
     "proxy/ports.py": "protocols without behaviour",
     "client/results.py": "values without behaviour",
     "commands/uses.py": "a table without behaviour",
@@ -89,6 +98,8 @@ TESTED_WITH: Final = {
     "commands/sections.py": "unit/commands/test_access.py",
     "commands/inject.py": "kubernetes/test_webhook.py",
     # Wiring shows what it does only when it runs.
+    "app/embedded.py": "unit/middleware/test_doors.py",
+    "frontends/handle.py": "doors/test_frameworks.py",
     "app/side_jobs.py": "e2e/test_webhooks.py",
     "app/context.py": "unit/app/test_wiring.py",
     "app/engine.py": "unit/app/test_wiring.py",

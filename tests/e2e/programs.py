@@ -103,9 +103,12 @@ class ProcessStack(Stack):
 
 
 async def start(
-    *args: str, environ: Mapping[str, str] | None = None, kind: type[Program] = Program
+    *args: str,
+    environ: Mapping[str, str] | None = None,
+    kind: type[Program] = Program,
+    folder: Path | None = None,
 ) -> Program:
-    """Start a process with little of this one's environment, and `environ`."""
+    """Start a process with little of this one's environment, and `environ`, in a folder."""
     inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *args,
@@ -113,6 +116,7 @@ async def start(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**inherited, **(environ or {})},
+        cwd=folder,
         limit=1 << 23,
     )
     return kind(process)

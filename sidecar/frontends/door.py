@@ -1,0 +1,174 @@
+"""The door of a product's own process: decides on a call, and closes the attempt once.
+
+What it knows of servers and frameworks is nothing: an adapter makes the `Call`, sends the answer or
+calls the product, and ends the `Visit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from sidecar.answers import early
+from sidecar.answers.cors import show_to_page
+from sidecar.answers.failures import fault
+from sidecar.answers.refusals import quota_headers, refuse
+from sidecar.answers.writer import OwnAnswer
+from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.cors import Cors
+from sidecar.domain.model import AttemptEnd, Call, Decision, Headers, Permit, RequestIdOrigin
+from sidecar.domain.ports import BodySource, Clock, RequestObserver
+from sidecar.frontends.bodies import BodyTooSlowError, ClientLeftError
+from sidecar.policy.compiled import Policy
+from sidecar.proxy.body_memory import BodyMemory
+from sidecar.proxy.drain import Drain
+
+log = logging.getLogger("sidecar.frontends")
+
+TOO_SLOW: Final = "The request's body did not arrive in time."
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
+_ID_FIELD: Final = b"x-request-id"
+_OURS: Final = frozenset({_ID_FIELD, b"x-quota-decision"})
+_QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
+_SERVER_ERROR: Final = 500
+
+
+class Decider(Protocol):
+    """The engine, as a door needs it."""
+
+    @property
+    def errors(self) -> ErrorFormat:
+        """The error format of what is refused before it has a route."""
+
+    @property
+    def cors(self) -> Cors | None:
+        """Which pages may read the answers that are not the product's."""
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        """Decide what is to happen to a call."""
+
+    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
+        """Record the result of the attempt; once for each permit."""
+
+
+class Visit:
+    """One decided call: with an `answer` of ours, or for the product to answer; then `end`."""
+
+    __slots__ = ("_door", "_ended", "_headers", "_started", "answer", "decision")
+
+    def __init__(self, door: Door, headers: Headers, started: float) -> None:
+        self._door = door
+        self._headers = headers
+        self._started = started
+        self._ended = False
+        self.decision: Decision
+        self.answer: OwnAnswer | None = None
+
+    def decided(self, decision: Decision) -> None:
+        """Take the decision; without a permit there is an answer."""
+        self.decision = decision
+        if decision.permit is None:
+            self.refuse_with(refuse(decision, self._door.clock.time()))
+
+    def refuse_with(self, answer: OwnAnswer) -> None:
+        """Answer in place of the product."""
+        self.answer = show_to_page(answer, self._door.engine.cors, self._headers)
+
+    def mark(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """Return the fields of the product's answer with ours, names in lower case."""
+        marks = quota_headers(self.decision, self._door.clock.time())
+        dropped = _OURS | _QUOTA_FIELDS if len(marks) > 1 else _OURS
+        fields = [(name, value) for name, value in headers if name.lower() not in dropped]
+        fields.append((_ID_FIELD, self.decision.request_id.encode("ascii")))
+        fields += [(name.lower(), value) for name, value in marks]
+        return fields
+
+    def begin(self) -> None:
+        """Count the time that was added: the product is called now."""
+        self._door.observer.forwarded(
+            self.decision.route, self._door.clock.monotonic() - self._started
+        )
+
+    def end(self, status: int, end: AttemptEnd | None = None) -> None:
+        """Close the attempt; what comes after the first time changes nothing.
+
+        `status` is that of the answer, 0 where none was given. Without an `end` it follows from it.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        door = self._door
+        if end is None:
+            end = AttemptEnd.FAILED if status >= _SERVER_ERROR else AttemptEnd.DONE
+        try:
+            if self.decision.permit is not None:
+                door.engine.attempt_ended(self.decision.permit, end)
+        except Exception:
+            log.exception("fault", extra={"request_id": self.decision.request_id})
+        finally:
+            door.drain.leave()
+            seconds = door.clock.monotonic() - self._started
+            door.observer.request_finished(self.decision, status, seconds)
+
+
+class Door:
+    """Decides on calls for one process and one event loop."""
+
+    def __init__(
+        self,
+        *,
+        engine: Decider,
+        policy: Callable[[], Policy],
+        clock: Clock,
+        observer: RequestObserver,
+        memory: BodyMemory,
+        nonce: str,
+    ) -> None:
+        """Ask `engine`; `nonce` begins the request IDs that are made here."""
+        self.engine: Final = engine
+        self.policy: Final = policy
+        self.clock: Final = clock
+        self.observer: Final = observer
+        self.memory: Final = memory
+        self.drain: Final = Drain()
+        self._nonce = nonce
+        self._serial = 0
+
+    async def enter(self, call: Call, body: BodySource) -> Visit:
+        """Decide on a call. The caller ends the visit, however the attempt goes.
+
+        Raises ClientLeftError where the client goes away first; the visit has ended then.
+        """
+        drain = self.drain
+        drain.inflight += 1
+        visit = Visit(self, call.headers, self.clock.monotonic())
+        visit.decision = early.unreadable(call.request_id, self.engine.errors)
+        try:
+            if drain.draining:
+                visit.decided(early.draining(call.request_id, self.engine.errors))
+            else:
+                visit.decided(await self.engine.decide(call, body))
+        except BodyTooSlowError:
+            visit.decided(early.unreadable(call.request_id, self.engine.errors, 408, TOO_SLOW))
+        except ClientLeftError:
+            visit.end(0)
+            raise
+        except Exception:
+            log.exception("fault", extra={"request_id": call.request_id})
+            visit.refuse_with(fault(visit.decision))
+        except BaseException:
+            visit.end(0, AttemptEnd.UNREACHED)
+            raise
+        return visit
+
+    def request_id(self, headers: Headers, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
+        """Return the call's request ID, and who chose it."""
+        given = [value for name, value in headers if name == _ID_FIELD]
+        if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+            origin = RequestIdOrigin.TRUSTED if trusted else RequestIdOrigin.CLIENT
+            return given[0].decode("ascii"), origin
+        self._serial += 1
+        return f"{self._nonce}-{self._serial:x}", RequestIdOrigin.GENERATED

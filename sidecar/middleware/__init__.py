@@ -1,0 +1,47 @@
+"""Middleware for a product's own application: `from sidecar.middleware import QuotaMiddleware`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from sidecar.frontends.asgi import AsgiGuard
+from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
+from sidecar.middleware.doors import Doors
+
+__all__ = ["QuotaMiddleware"]
+
+
+class QuotaMiddleware:
+    """Meters an ASGI application: `app.add_middleware(QuotaMiddleware, policy="policy.yaml")`.
+
+    Where a framework has no such call, wrap the application: `app = QuotaMiddleware(app, ...)`.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        registry: CollectorRegistry | None = None,
+        trust_request_ids: bool = False,
+        **settings: Any,  # noqa: ANN401 - the settings of `run` by name; anything that can be written
+    ) -> None:
+        """Take the settings of `run` as keywords; what is not given comes from its variable.
+
+        `registry` gets the metrics; prometheus_client's default one where none is given.
+        `trust_request_ids`: a proxy before this process sets X-Request-ID on every call. Raises
+        UserError with every problem of the settings.
+        """
+        self._doors = Doors(settings, registry)
+        self._guard = AsgiGuard(
+            app, self._doors, self._doors.deadlines, trust_request_ids=trust_request_ids
+        )
+
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        """Answer one connection scope."""
+        await self._guard(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """Close the door of this event loop, where no lifespan does: later calls are refused."""
+        await self._doors.aclose()

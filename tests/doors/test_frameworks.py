@@ -1,0 +1,65 @@
+"""The same calls to each framework under each server: the same decisions, refusals and books."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from tests.doors.serving import PRODUCTS, SERVERS, served
+
+EVERY = [(product, server) for product in PRODUCTS for server in SERVERS]
+WITH_SOCKETS = [pair for pair in EVERY if pair[0] != "django"]
+"""Django itself has no websockets."""
+
+
+@pytest.mark.parametrize(("product", "server"), EVERY)
+async def test_a_framework_is_metered(product: str, server: str) -> None:
+    """Allowed, over quota, unauthenticated, free, priced by body, failed and given back."""
+    async with served(product, server, orgs={"org_acme": 6, "org_bolt": 0}) as s:
+        forged = {"x-bb-org-id": "evil", "X_BB_Plan": "evil", "x-request-id": "mine-1"}
+        first = await s.call(headers=forged, content=b"hello")
+        assert first.status_code == 200
+        assert first.headers["ratelimit"].startswith('"ai_calls";r=5;t=')
+        assert first.headers["x-request-id"] == "mine-1"
+        said = first.json()
+        assert said == said | {
+            "org": "org_acme", "reason": "within_quota", "remaining": 5, "forged": [],
+            "request_id": "mine-1", "body": 5,
+        }  # fmt: skip
+        batch = await s.call("/api/v1/batch", content=b'{"n": 3, "text": "' + b"x" * 3000 + b'"}')
+        assert (batch.status_code, batch.json()["body"]) == (200, 3020)
+        assert (await s.call("/api/v1/fail")).status_code == 500
+        again = await s.call()
+        assert (again.status_code, again.json()["reason"]) == (200, "credited")
+        assert s.charges() == 1 + 3 + 1
+        over = await s.call(org="org_bolt")
+        assert (over.status_code, over.json()["reason"]) == (429, "over_quota")
+        assert over.headers["content-type"] == "application/problem+json"
+        assert over.headers["x-should-retry"] == "false"
+        assert int(over.headers["retry-after"]) > 0
+        nobody = await s.call(org=None)
+        assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
+        assert (await s.call("/api/v1/closed")).status_code == 403
+        free = await s.call("/free", "GET", None)
+        assert (free.status_code, free.json()["reason"]) == (200, "unmetered")
+        ran = await s.ran()
+        assert (ran["chat"], ran["batch"], ran["closed"]) == (2, 1, 0)
+
+
+@pytest.mark.parametrize(("product", "server"), WITH_SOCKETS)
+async def test_a_websocket_is_metered(product: str, server: str) -> None:
+    """Its handler knows who calls; one over quota is refused before it is accepted."""
+    async with served(product, server, orgs={"org_acme": 1}) as s:
+        url = s.url.replace("http", "ws") + "/api/v1/ws"
+        async with connect(url, additional_headers=s.cookie()) as socket:
+            assert await socket.recv() == "org_acme"
+            response = socket.response
+        assert response is not None
+        if server != "granian":  # which sends no header of an application with its 101
+            assert response.headers["ratelimit"].startswith('"ai_calls";r=0;t=')
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(url, additional_headers=s.cookie()):
+                pass
+        assert refused.value.response.status_code == 429
+        assert s.charges() == 1

@@ -1,0 +1,83 @@
+"""A door: each visit ends once, and its request IDs are its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from sidecar.domain.model import AttemptEnd, Call, Decision, RequestIdOrigin
+from sidecar.domain.ports import BodySource
+from sidecar.frontends.bodies import BodyTooSlowError
+from tests.fakes.doors import OneDoor
+from tests.fakes.engines import AllowingEngine, HeldEngine, UnsettlingEngine
+
+CALL = Call("POST", "/chat", "", [], "id", RequestIdOrigin.GENERATED)
+
+
+class NoBody:
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
+        return b""
+
+
+class LateEngine(AllowingEngine):
+    """Waits for a body that does not come."""
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        raise BodyTooSlowError("late")
+
+
+async def test_a_visit_ends_once() -> None:
+    """Its adapter may say so on several ways out."""
+    doors = OneDoor(engine := AllowingEngine())
+    visit = await doors.one.enter(CALL, NoBody())
+    visit.begin()
+    assert doors.one.drain.inflight == 1
+    visit.end(200)
+    visit.end(500, AttemptEnd.FAILED)
+    assert (engine.executions, doors.one.drain.inflight) == ([AttemptEnd.DONE], 0)
+    assert doors.observer.told == [("forwarded", "route"), ("finished", "within_quota", 200)]
+
+
+async def test_a_late_body_is_408() -> None:
+    """Nothing was charged."""
+    visit = await OneDoor(LateEngine()).one.enter(CALL, NoBody())
+    assert visit.answer is not None
+    assert visit.answer.status == 408
+
+
+async def test_a_call_that_is_cancelled_meanwhile_is_under_way_no_longer() -> None:
+    """No answer was given."""
+    doors = OneDoor(engine := HeldEngine())
+    task = asyncio.ensure_future(doors.one.enter(CALL, NoBody()))
+    await engine.asked.wait()
+    task.cancel()
+    await asyncio.wait((task,))
+    assert doors.one.drain.inflight == 0
+    assert doors.observer.of("finished") == [("bad_request", 0)]
+
+
+async def test_books_that_fail_do_not_break_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """The product has answered; the fault is logged."""
+    doors = OneDoor(UnsettlingEngine())
+    visit = await doors.one.enter(CALL, NoBody())
+    with caplog.at_level(logging.ERROR):
+        visit.end(200)
+    assert [record.message for record in caplog.records] == ["fault"]
+    assert doors.one.drain.inflight == 0
+
+
+@pytest.mark.parametrize(
+    "given", [[], [b""], [b"two words"], [b"x" * 129], [b"one", b"two"], [b"\xff"]]
+)
+def test_a_request_id_that_is_none_is_made(given: list[bytes]) -> None:
+    """Each call gets another one."""
+
+    async def made() -> tuple[str, RequestIdOrigin]:
+        door = OneDoor(AllowingEngine()).one
+        headers = [(b"x-request-id", value) for value in given]
+        door.request_id(headers, trusted=True)
+        return door.request_id(headers, trusted=True)
+
+    assert asyncio.run(made()) == ("nonce-2", RequestIdOrigin.GENERATED)
