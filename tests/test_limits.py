@@ -40,6 +40,7 @@ NO_LIMITS: Final = {
         "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "proxy.relay._SWITCHING_PROTOCOLS",
+        "frontends.aiohttp._FAULT", "frontends.aiohttp._SWITCHING_PROTOCOLS",
         "frontends.asgi._FORBIDDEN", "frontends.asgi._POLICY_VIOLATION",
         "frontends.asgi_answer._FAULT", "frontends.asgi_answer._FORBIDDEN",
         "frontends.asgi_answer._SWITCHING_PROTOCOLS", "frontends.door._SERVER_ERROR",

@@ -9,11 +9,12 @@ from typing import Final
 
 from sidecar.domain.model import Call
 from sidecar.frontends.asgi_answer import AsgiAnswer
-from sidecar.frontends.asgi_call import calls_of, clean_headers, field_of
+from sidecar.frontends.asgi_call import calls_of
 from sidecar.frontends.asgi_lifespan import serve_lifespan
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
 from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
 from sidecar.frontends.door import Door, Visit
+from sidecar.frontends.fields import field_of, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import BodyDeadlines, DoorSource
 from sidecar.frontends.paths import strictest
@@ -74,7 +75,7 @@ class AsgiGuard:
 
     def _call(self, door: Door, scope: AsgiScope) -> Call:
         """Describe the call, and clean the scope's headers of what only we may set."""
-        headers = clean_headers(scope)
+        headers = without_ours(scope["headers"])
         request_id, origin = door.request_id(headers, trusted=self._trusted)
         call = strictest(door.policy(), calls_of(scope, headers, request_id, origin))
         scope["headers"] = [

@@ -7,25 +7,8 @@ from typing import Any, Final
 
 from sidecar.domain.model import Call, Headers, RequestIdOrigin
 from sidecar.frontends.paths import paths_of, raw_path
-from sidecar.http1.heads import FOLDED
 
 _UPGRADE: Final = b"upgrade"
-
-
-def clean_headers(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """Return the headers without those that only we may set, in every spelling of their names."""
-    fields = ((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
-    return [
-        (name, value.strip(b" \t"))
-        for name, value in fields
-        if not name.translate(FOLDED).startswith(b"x-bb-")
-    ]
-
-
-def field_of(headers: Headers, wanted: bytes) -> bytes | None:
-    """Return the value of a field that is there once; None otherwise."""
-    found = [value for name, value in headers if name == wanted]
-    return found[0] if len(found) == 1 else None
 
 
 def calls_of(

@@ -79,12 +79,15 @@ class Visit:
 
     def mark(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """Return the fields of the product's answer with ours, names in lower case."""
+        marks, dropped = self.marks()
+        return [*((name, value) for name, value in headers if name.lower() not in dropped), *marks]
+
+    def marks(self) -> tuple[list[tuple[bytes, bytes]], frozenset[bytes]]:
+        """Return our fields for the answer, and the names of the product's that they replace."""
         marks = quota_headers(self.decision, self._door.clock.time())
-        dropped = _OURS | _QUOTA_FIELDS if len(marks) > 1 else _OURS
-        fields = [(name, value) for name, value in headers if name.lower() not in dropped]
-        fields.append((_ID_FIELD, self.decision.request_id.encode("ascii")))
+        fields = [(_ID_FIELD, self.decision.request_id.encode("ascii"))]
         fields += [(name.lower(), value) for name, value in marks]
-        return fields
+        return fields, _OURS | _QUOTA_FIELDS if len(marks) > 1 else _OURS
 
     def begin(self) -> None:
         """Count the time that was added: the product is called now."""

@@ -143,13 +143,13 @@ def environ_of(place: Place) -> dict[str, str]:
     }
 
 
-async def answering(process: Program, url: str) -> None:
-    """Wait until a process answers."""
+async def answering(process: Program, url: str, status: int = 200) -> None:
+    """Wait until a process answers with a status."""
 
     async def answers() -> bool:
         assert process.running, process.err
         with contextlib.suppress(httpx.TransportError):
-            return (await client.get(url)).status_code == 200
+            return (await client.get(url)).status_code == status
         return False
 
     async with httpx.AsyncClient() as client:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.doors.serving import answering, environ_of
 from tests.e2e.harness import ORG, policy, surroundings
@@ -23,25 +24,37 @@ def block(language: str, holds: str) -> str:
     return next(found for found in blocks if holds in found)
 
 
-async def test_two_lines_meter_a_fastapi_product(tmp_path: Path) -> None:
-    """The product of the page, served by the command of the page."""
-    (tmp_path / "product.py").write_text(block("python", "FastAPI()"))
-    (tmp_path / "policy.yaml").write_text(policy())
+SERVE = """
+import sys
+from aiohttp import web
+from product import app
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
+"""
+
+
+def test_the_page_names_the_command() -> None:
+    """The one that the next test runs, on another port."""
     words = block("bash", "uvicorn product:app").split()
     assert words == ["PLATFORM_INTERNAL_KEY=bbas_local_only", "uvicorn", "product:app"]
+
+
+@pytest.mark.parametrize("framework", ["FastAPI()", "web.Application()"])
+async def test_two_lines_meter_a_product(framework: str, tmp_path: Path) -> None:
+    """The product of the page, served on a real socket."""
+    (tmp_path / "product.py").write_text(block("python", framework))
+    (tmp_path / "policy.yaml").write_text(policy())
     port = free_port()
+    serve = [sys.executable, "-c", SERVE, str(port)]
+    if framework == "FastAPI()":
+        uvicorn = str(Path(sys.executable).with_name("uvicorn"))
+        serve = [uvicorn, "product:app", "--app-dir", str(tmp_path), "--port", str(port)]
     async with surroundings(policy(), {ORG: 1}, None, None, "http://x") as (place, platform, _):
         environ = environ_of(place)
         del environ["SIDECAR_POLICY"]  # the page names the file
-        process = await start(
-            str(Path(sys.executable).with_name("uvicorn")),
-            *("product:app", "--app-dir", str(tmp_path), "--port", str(port)),
-            environ=environ,
-            folder=tmp_path,
-        )
+        process = await start(*serve, environ=environ, folder=tmp_path)
         url = f"http://127.0.0.1:{port}"
         try:
-            await answering(process, f"{url}/docs")
+            await answering(process, f"{url}/nowhere", 404)
             cookie = {"cookie": f"bb_at={platform.mint_token(ORG)}"}
             async with httpx.AsyncClient(base_url=url, headers=cookie) as client:
                 first = await client.post("/api/v1/chat")

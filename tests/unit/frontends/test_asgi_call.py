@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from sidecar.domain.model import RequestIdOrigin
-from sidecar.frontends.asgi_call import calls_of, clean_headers, field_of
+from sidecar.frontends.asgi_call import calls_of
+from sidecar.frontends.fields import without_ours
 from tests.fakes.doors import http_scope
 
 
 def calls(scope: dict[str, Any]) -> list[Any]:
     """Describe the calls of a scope."""
-    return calls_of(scope, clean_headers(scope), "id", RequestIdOrigin.GENERATED)
+    return calls_of(scope, without_ours(scope["headers"]), "id", RequestIdOrigin.GENERATED)
 
 
 def test_a_call_is_the_scopes() -> None:
@@ -37,9 +38,3 @@ def test_a_prefix_makes_two_calls() -> None:
     """A framework may route by either path."""
     scope = http_scope("/api/chat", root_path="/api")
     assert [call.path for call in calls(scope)] == ["/chat", "/api/chat"]
-
-
-def test_a_field_that_comes_twice_has_no_value() -> None:
-    """Which one counts is not known."""
-    assert field_of([(b"a", b"1"), (b"b", b"2")], b"a") == b"1"
-    assert field_of([(b"a", b"1"), (b"a", b"2")], b"a") is None

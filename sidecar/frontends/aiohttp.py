@@ -1,0 +1,171 @@
+"""The door of aiohttp.web applications: a middleware, and a signal that marks each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler, Middleware
+from multidict import CIMultiDict
+
+from sidecar.domain.model import AttemptEnd, Call
+from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
+from sidecar.frontends.door import Door, Visit
+from sidecar.frontends.fields import field_of, without_ours
+from sidecar.frontends.handle import QuotaHandle
+from sidecar.frontends.opening import BodyDeadlines, DoorSource
+
+QUOTA: Final = "quota"
+
+_SWITCHING_PROTOCOLS: Final = 101
+_FAULT: Final = 500
+_DECODED: Final = frozenset({b"gzip", b"deflate", b"br", b"zstd"})
+"""Content codings that aiohttp takes off a body before any handler reads it."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """An admitted call, and the status of its answer once that begins."""
+
+    visit: Visit
+    status: int = 0
+
+
+_ATTEMPT: Final = web.RequestKey("attempt", _Attempt)
+
+
+class AiohttpGuard:
+    """Decides on each call of an application. `middleware` and `mark` are put into it."""
+
+    def __init__(
+        self, doors: DoorSource, deadlines: BodyDeadlines, *, trust_request_ids: bool
+    ) -> None:
+        """Ask `doors`; `trust_request_ids`: a proxy sets X-Request-ID on every call."""
+        self._doors = doors
+        self._deadlines = deadlines
+        self._trusted = trust_request_ids
+
+    @property
+    def middleware(self) -> Middleware:
+        """The middleware: it calls the handler of an admitted call, or answers in its place."""
+
+        @web.middleware
+        async def meter(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._answer(request, handler)
+
+        return meter
+
+    async def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Put our fields into the head of an admitted call's answer, just before it is sent."""
+        attempt = request.get(_ATTEMPT)
+        if attempt is None:
+            return
+        attempt.status = response.status
+        marks, dropped = attempt.visit.marks()
+        for name in dropped:
+            response.headers.popall(name.decode("ascii"), None)
+        for name, value in marks:
+            response.headers[name.decode("ascii")] = value.decode("ascii")
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        door = await self._doors.door()
+        body = self._body(door, request)
+        try:
+            visit = await door.enter(self._call(door, request), body)
+        except ClientLeftError:
+            return web.Response(status=400)
+        refusal = visit.answer
+        if refusal is not None:
+            body.let_go()
+            visit.end(refusal.status)
+            fields = CIMultiDict((n.decode(), v.decode("latin-1")) for n, v in refusal.headers)
+            return web.Response(status=refusal.status, headers=fields, body=refusal.body)
+        forged = _forged(request)
+        given = request if forged is None else request.clone(headers=forged)
+        _put_back(given, body)
+        attempt = _Attempt(visit)
+        request[_ATTEMPT] = given[_ATTEMPT] = attempt
+        with warnings.catch_warnings():
+            # aiohttp recommends its own kind of keys; a text is what users can write.
+            warnings.simplefilter("ignore", web.NotAppKeyWarning)
+            given[QUOTA] = QuotaHandle(visit.decision)
+        visit.begin()
+        try:
+            response = await handler(given)
+        except web.HTTPException as answer:
+            visit.end(answer.status)
+            raise
+        except asyncio.CancelledError:
+            visit.end(attempt.status)  # the client has left, and the handler has run
+            raise
+        except Exception:
+            left = request.transport is None or request.transport.is_closing()
+            if left or attempt.status == _SWITCHING_PROTOCOLS:
+                visit.end(attempt.status)
+            else:
+                visit.end(attempt.status or _FAULT, AttemptEnd.FAILED)
+            raise
+        visit.end(response.status)
+        return response
+
+    def _call(self, door: Door, request: web.Request) -> Call:
+        headers = without_ours(request.raw_headers)
+        request_id, origin = door.request_id(headers, trusted=self._trusted)
+        url = request.rel_url
+        return Call(
+            request.method,
+            url.raw_path,
+            url.raw_query_string,
+            [field for field in headers if not _is_decoded(field)],
+            request_id,
+            origin,
+        )
+
+    def _body(self, door: Door, request: web.Request) -> HeldBody:
+        async def pull() -> tuple[bytes, bool]:
+            try:
+                piece = await request.content.readany()
+            except (ClientError, HttpProcessingError, OSError, web.RequestPayloadError) as error:
+                raise ClientLeftError("the body broke off") from error
+            return piece, bool(piece)
+
+        length = announced_length(field_of(without_ours(request.raw_headers), b"content-length"))
+        return HeldBody(
+            pull,
+            door.memory,
+            length=length,
+            whole=not request.can_read_body,
+            idle_timeout=self._deadlines.body_idle_timeout,
+            total_timeout=self._deadlines.request_timeout,
+        )
+
+
+def _is_decoded(field: tuple[bytes, bytes]) -> bool:
+    return field[0] == b"content-encoding" and field[1].lower() in _DECODED
+
+
+def _forged(request: web.Request) -> CIMultiDict[str] | None:
+    """Return the headers without those that only we may set; None where there are none of them."""
+    kept = without_ours(request.raw_headers)
+    if len(kept) == len(request.raw_headers):
+        return None
+    names = {name.decode("latin-1") for name, _ in kept}
+    return CIMultiDict(
+        (name, value) for name, value in request.headers.items() if name.lower() in names
+    )
+
+
+def _put_back(request: web.Request, body: HeldBody) -> None:
+    """Let the handler read what was read for the amount, by whatever method it reads."""
+    pieces = []
+    while (piece := body.take()) is not None:
+        pieces.append(piece)
+    if pieces:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there is no other way
+            request.content.unread_data(b"".join(pieces))
+    body.let_go()

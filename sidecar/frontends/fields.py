@@ -1,0 +1,27 @@
+"""Header fields as the engine sees them: what only we may set is taken out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.domain.model import Headers
+from sidecar.http1.heads import FOLDED
+
+
+def without_ours(fields: Iterable[Iterable[bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the fields without identities that a client made up, in every spelling of their names.
+
+    Names are in lower case; some servers give lists where others give tuples.
+    """
+    named = ((bytes(name).lower(), bytes(value)) for name, value in fields)
+    return [
+        (name, value.strip(b" \t"))
+        for name, value in named
+        if not name.translate(FOLDED).startswith(b"x-bb-")
+    ]
+
+
+def field_of(headers: Headers, wanted: bytes) -> bytes | None:
+    """Return the value of a field that is there once; None otherwise."""
+    found = [value for name, value in headers if name == wanted]
+    return found[0] if len(found) == 1 else None

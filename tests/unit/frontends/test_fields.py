@@ -1,0 +1,19 @@
+"""Header fields: forged identities are gone, and a field that comes twice has no value."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.frontends.fields import field_of, without_ours
+
+
+@pytest.mark.parametrize("name", [b"x-bb-org-id", b"X-BB-Plan", b"x_bb_role", b"x.bb-user-id"])
+def test_an_identity_that_a_client_made_up_is_gone(name: bytes) -> None:
+    """In every spelling that a product may take for ours."""
+    assert without_ours([[name, b"evil"], [b"X-Bbq", b" yes "]]) == [(b"x-bbq", b"yes")]
+
+
+def test_a_field_that_comes_twice_has_no_value() -> None:
+    """Which one counts is not known."""
+    assert field_of([(b"a", b"1"), (b"b", b"2")], b"a") == b"1"
+    assert field_of([(b"a", b"1"), (b"a", b"2")], b"a") is None
