@@ -126,7 +126,7 @@ clean: ## remove environments, caches and build results
 
 # Programs that the tests run: installed where that is possible, and named where it is not.
 packages:
-	@.ci/install-programs redis-server curl prometheus prometheus-alertmanager
+	@.ci/install-programs redis-server curl nginx prometheus prometheus-alertmanager
 	@! grep -qs '^12' /etc/debian_version || .ci/install-programs /usr/bin/python3.11
 
 # Frameworks that are not on PyPI, for the differential test.

@@ -28,6 +28,7 @@ from sidecar.commands.sections import (
 )
 from sidecar.commands.standard_output import guarded_output
 from sidecar.domain.errors import UserError
+from sidecar.settings.authz import add_authz_arguments
 from sidecar.settings.fields import add_flags
 from sidecar.settings.ranges import whole
 from sidecar.settings.run import add_run_arguments
@@ -98,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     add_run_arguments(command("run", "commands.serve.run", "the sidecar"))
+    add_authz_arguments(command(
+        "authz", "commands.authz.authz",
+        "decides for nginx, Traefik, Caddy and Envoy, which forward by themselves",
+    ))  # fmt: skip
     _add_demo(command(
         "demo", "demo.run.demo",
         "local platform, a small AI-like product and the sidecar, all in one",
@@ -107,10 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     add_init_arguments(command(
         "init", "commands.init.init", "write a commented policy to start from"
     ))  # fmt: skip
-    command(
+    _add_check(command(
         "check", "commands.check.check",
         "validate a policy: every problem as file:line:column: message",
-    ).add_argument("file", type=Path, metavar="FILE")  # fmt: skip
+    ))  # fmt: skip
     _add_explain(command(
         "explain", "commands.explain.explain_command",
         "which route matches, what it would cost, under which key, and why",
@@ -130,6 +135,15 @@ def _parser() -> argparse.ArgumentParser:
     ))  # fmt: skip
     add_platform_commands(commands)
     return parser
+
+
+def _add_check(parser: _Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE")
+    doors = ("proxy", "asgi", "aiohttp", "authz")
+    parser.add_argument(
+        "--door", choices=doors, default="proxy",
+        help=f"what will ask: {', '.join(doors)} (default: proxy)",
+    )  # fmt: skip
 
 
 def _add_demo(parser: _Parser) -> None:

@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).parent.parent
 COMMANDS: Final = frozenset(
     {
         "run", "demo", "platform", "token", "check", "explain", "health", "drain", "inject",
-        "quota", "records", "catalog", "search", "webhooks", "requests", "doctor", "init",
+        "quota", "records", "catalog", "search", "webhooks", "requests", "doctor", "init", "authz",
     }
 )  # fmt: skip
 GROUPS: Final = frozenset({"quota", "records", "webhooks"})

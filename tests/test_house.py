@@ -62,11 +62,11 @@ EDGES["workers"] = frozenset(
     {"admin", "app", "domain", "http1", "policy", "processes", "settings", "telemetry"}
 )
 EDGES["commands"] = frozenset(
-    {"admission", "app", "client", "domain", "events", "http1", "identity", "inject", "policy"}
-    | {"settings", "telemetry", "usage", "workers"}
+    {"admission", "app", "client", "domain", "events", "frontends", "http1", "identity", "inject"}
+    | {"policy", "proxy", "settings", "telemetry", "usage", "workers"}
 )
 EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings", "telemetry"})
-EDGES["middleware"] = frozenset({"app", "domain", "frontends", "settings", "telemetry"})
+EDGES["middleware"] = frozenset({"app", "domain", "frontends", "policy", "settings", "telemetry"})
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
 
@@ -99,6 +99,7 @@ TESTED_WITH: Final = {
     "commands/inject.py": "kubernetes/test_webhook.py",
     # Wiring shows what it does only when it runs.
     "app/embedded.py": "unit/middleware/test_doors.py",
+    "commands/authz.py": "doors/test_forward_auth.py",
     "frontends/handle.py": "doors/test_frameworks.py",
     "app/side_jobs.py": "e2e/test_webhooks.py",
     "app/context.py": "unit/app/test_wiring.py",

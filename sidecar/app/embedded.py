@@ -17,8 +17,8 @@ from sidecar.app.memory_limit import body_memory
 from sidecar.domain.ports import Clock
 from sidecar.domain.share import ALONE
 from sidecar.policy.compiled import Policy
+from sidecar.policy.doors import DoorKind, refuse_at
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.problems import PolicyError, PolicyProblem
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.settings.embedded import EmbeddedSettings
@@ -42,7 +42,7 @@ class EmbeddedParts:
 
 
 async def open_embedded(
-    settings: EmbeddedSettings, environ: Mapping[str, str], clock: Clock = time
+    door: DoorKind, settings: EmbeddedSettings, environ: Mapping[str, str], clock: Clock = time
 ) -> EmbeddedParts:
     """Start an engine on the running event loop. Raises UserError for what a user can fix."""
     async with contextlib.AsyncExitStack() as owned:
@@ -61,7 +61,7 @@ async def open_embedded(
         path = settings.policy.file
 
         def before_use(policy: Policy) -> None:
-            _refuse_usage(policy, str(path))
+            refuse_at(door, policy, str(path))
             context.hide_of_policy(policy)
 
         policies = PolicyStore(
@@ -72,8 +72,8 @@ async def open_embedded(
             log.warning("notices_off", extra={"hint": hint})
         parts = await open_engine(context, policies)
         EngineGauges(
-            policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books, settlements=parts.settlements,
-            attempts=parts.attempts, clock=clock, share=ALONE,
+            policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,
+            settlements=parts.settlements, attempts=parts.attempts, clock=clock, share=ALONE,
         ).publish(observer)  # fmt: skip
         parts.keys.start()
         own_task(owned, policies.watch(), "policy watch")
@@ -89,16 +89,3 @@ async def open_embedded(
         memory = BodyMemory(body_memory(settings.hosted.body_memory, ALONE))
         return EmbeddedParts(parts.engine, policies, observer, memory, clock, owned.pop_all())
     raise AssertionError("the stack suppresses nothing")
-
-
-def _refuse_usage(policy: Policy, file: str) -> None:
-    """Refuse what would be charged too little here: answers are not read for their usage."""
-    problems = [
-        PolicyProblem(
-            file, 0, 0, f"route {route.name!r}: a middleware settles no `usage`; use the proxy"
-        )
-        for route in policy.routes
-        if route.meter is not None and route.meter.usage is not None
-    ]
-    if problems:
-        raise PolicyError(problems)

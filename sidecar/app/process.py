@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import uvloop
 
 from sidecar.app.startup_warnings import log_startup_warnings
-from sidecar.app.wiring import App
+from sidecar.app.wiring import App, OtherPlane
 from sidecar.policy.file import read_policy_file
 from sidecar.settings.run import Settings
 from sidecar.settings.sections import LogFormat, ProcessSettings
@@ -28,16 +28,17 @@ _CUT_SHORT_SECONDS: Final = 5.0
 """Time for a start that is cut short to end what it has begun."""
 
 
-def run(settings: Settings, environ: Mapping[str, str]) -> int:
+def run(settings: Settings, environ: Mapping[str, str], *, other: OtherPlane | None = None) -> int:
     """Run the sidecar until SIGTERM or SIGINT; return the exit status. Raises UserError.
 
-    SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
+    `other` serves in place of the proxy. SIGHUP reads the policy again. A second SIGTERM or SIGINT
+    ends the drain at once.
     """
     redactor = start_logging(settings.process)
     log_startup_warnings(settings)
     # Before the loop, whose signal handlers could not end the wait for a pipe.
     content = read_policy_file(settings.policy.file)
-    app = App(settings, environ, redactor, policy=content)
+    app = App(settings, environ, redactor, policy=content, other=other)
     return uvloop.run(run_until_asked(app, spare_what_stays))
 
 

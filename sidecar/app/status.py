@@ -19,8 +19,7 @@ from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker, BreakerState
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
-from sidecar.proxy.gateway import Gateway
-from sidecar.proxy.server import Server
+from sidecar.proxy.server import Plane, Server
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.observer import Observer
 
@@ -37,7 +36,7 @@ class Status:
         books: Books,
         settlements: Settlements,
         server: Server,
-        gateway: Gateway,
+        gateway: Plane,
         clock: Clock,
         observer: Observer,
         orgs: int,

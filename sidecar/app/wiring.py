@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from sidecar import __version__
 from sidecar.admin.server import AdminServer
@@ -24,16 +24,18 @@ from sidecar.app.engine import open_engine
 from sidecar.app.memory_limit import body_memory
 from sidecar.app.open_files import room_for
 from sidecar.app.status import Status
+from sidecar.domain.errors import UserError
 from sidecar.domain.ports import Clock
 from sidecar.domain.share import ALONE, Share
 from sidecar.http1.listening import refusal
 from sidecar.http1.pool import Pool, PoolLimits
+from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.store import PolicyStore
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.gateway import PROBES, Gateway
-from sidecar.proxy.server import Server
+from sidecar.proxy.server import Plane, Server
 from sidecar.settings.run import Settings
 from sidecar.settings.sections import Limits
 from sidecar.settings.values import Address
@@ -46,6 +48,18 @@ from sidecar.telemetry.snapshot import Snapshot
 log = logging.getLogger("sidecar.app")
 
 _UPSTREAM_IDLE_SECONDS: Final = 4.0
+
+
+class OtherPlane(Protocol):
+    """What an app serves in place of the proxy."""
+
+    def open(
+        self, engine: Engine, policies: PolicyStore, context: Context, memory: BodyMemory
+    ) -> Plane:
+        """Make it."""
+
+    def check(self, policy: Policy, file: str) -> None:
+        """Refuse a policy that it cannot keep. Raises PolicyError."""
 
 
 class App:
@@ -61,16 +75,19 @@ class App:
         clock: Clock = time,
         worker: bool = False,
         share: Share = ALONE,
+        other: OtherPlane | None = None,
     ) -> None:
         """Take the settings; `redactor` receives every credential before it is used.
 
         `policy` is what the policy's file holds; None: `start` reads the file. A `worker` shares
         its port with others, has no admin port of its own and does not watch the policy's file: it
-        receives what was found (`take_policy`). For `clock` and `share`, see `Context`.
+        receives what was found (`take_policy`). For `clock` and `share`, see `Context`. `other`
+        serves in place of the proxy.
         """
         self._settings = settings
         self._environ = environ
         self._policy = policy
+        self._other = other
         self._owned = contextlib.AsyncExitStack()
         self._context = Context(
             settings=settings,
@@ -132,7 +149,13 @@ class App:
         context.hide_given()
         self._policies = policies = self._open_policies(observer)
         parts = await open_engine(context, policies)
-        gateway = self._open_gateway(parts.engine, limits)
+        memory = BodyMemory(body_memory(limits.body_memory, context.share))
+        gateway: Gateway | None = None
+        plane: Plane
+        if self._other is None:
+            plane = gateway = self._open_gateway(parts.engine, limits, memory)
+        else:
+            plane = self._other.open(parts.engine, policies, context, memory)
         webhook = None
         if settings.org.webhook_url is not None or settings.org.api_key is not None:
             # Imported only here: most sidecars have none, and it is a fiftieth of the start.
@@ -143,18 +166,18 @@ class App:
             hint = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
             log.warning("notices_off", extra={"hint": hint})
         server = Server(
-            gateway,
+            plane,
             limits=limits,
             trusted=settings.listen.trusted_proxies,
             observer=observer,
-            serve=None if webhook is None else webhook.door(gateway).serve,
+            serve=None if webhook is None or gateway is None else webhook.door(gateway).serve,
             backlog=backlog,
             upgrades=settings.listen.upgrades,
             via=settings.listen.via,
         )
         self._status = status = Status(
             policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,
-            settlements=parts.settlements, server=server, gateway=gateway,
+            settlements=parts.settlements, server=server, gateway=plane,
             clock=context.clock, observer=observer,
             orgs=settings.admin.metrics_orgs, attempts=parts.attempts, share=context.share,
         )  # fmt: skip
@@ -177,7 +200,7 @@ class App:
             extra={
                 "listen": Address(settings.listen.host, self._port).url,
                 **addresses,
-                "upstream": settings.upstream.origin.url,
+                "upstream": "" if settings.upstream is None else settings.upstream.origin.url,
                 "platform": settings.platform.api.url,
                 "proxy": parts.proxy,
                 "product": settings.policy.product or policies.current.product,
@@ -217,10 +240,16 @@ class App:
 
     def _open_policies(self, observer: Observer) -> PolicyStore:
         """Put the policy in force. Raises UserError where there is none that can be used."""
-        path, hide = self._settings.policy.file, self._context.hide_of_policy
+        path = self._settings.policy.file
+
+        def before_use(policy: Policy) -> None:
+            if self._other is not None:
+                self._other.check(policy, str(path))
+            self._context.hide_of_policy(policy)
+
         content = read_policy_file(path) if self._policy is None else self._policy
         self._owned.push_async_callback(self._end_reloads)
-        return PolicyStore(path, content, self._environ, observer, before_use=hide)
+        return PolicyStore(path, content, self._environ, observer, before_use=before_use)
 
     async def _end_reloads(self) -> None:
         for task in self._reloads:
@@ -228,9 +257,11 @@ class App:
         if self._reloads:
             await asyncio.wait(self._reloads, timeout=2.0)
 
-    def _open_gateway(self, engine: Engine, limits: Limits) -> Gateway:
+    def _open_gateway(self, engine: Engine, limits: Limits, memory: BodyMemory) -> Gateway:
         """Put the gateway between the engine and the product."""
-        context = self._context
+        context, product = self._context, self._settings.upstream
+        if product is None:
+            raise UserError("--upstream: a proxy needs the product's URL")
         pool_limits = PoolLimits(
             connections=limits.upstream_connections or limits.max_inflight,
             reserve=PROBES,
@@ -239,7 +270,7 @@ class App:
             max_head_bytes=limits.max_head_bytes,
             max_fields=limits.max_fields,
         )
-        upstream = Pool(self._settings.upstream.origin, pool_limits)
+        upstream = Pool(product.origin, pool_limits)
         self._owned.push_async_callback(upstream.close)
         return Gateway(
             engine=engine,
@@ -249,7 +280,7 @@ class App:
             max_inflight=limits.max_inflight,
             first_byte_timeout=limits.first_byte_timeout,
             nonce=secrets.token_hex(6),
-            memory=BodyMemory(body_memory(limits.body_memory, context.share)),
+            memory=memory,
         )
 
     async def _listen(self, server: Server) -> None:

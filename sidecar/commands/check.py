@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from sidecar.policy.check import check_file
+from sidecar.policy.doors import DoorKind
 from sidecar.policy.problems import Severity
 from sidecar.policy.risks import Deployment
 
@@ -17,7 +18,7 @@ def check(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         trusted_proxies=bool(environ.get("SIDECAR_TRUSTED_PROXIES")),
         shared_attempts=bool(environ.get("REDIS_URL")),
     )
-    problems = check_file(args.file, deployment)
+    problems = check_file(args.file, deployment, DoorKind(args.door))
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     if any(problem.severity is Severity.ERROR for problem in problems):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -129,14 +130,19 @@ class Door:
         observer: RequestObserver,
         memory: BodyMemory,
         nonce: str,
+        max_inflight: int | None = None,
     ) -> None:
-        """Ask `engine`; `nonce` begins the request IDs that are made here."""
+        """Ask `engine`; `nonce` begins the request IDs that are made here.
+
+        Over `max_inflight` calls under way a new one is refused, where nothing else bounds them.
+        """
         self.engine: Final = engine
         self.policy: Final = policy
         self.clock: Final = clock
         self.observer: Final = observer
         self.memory: Final = memory
         self.drain: Final = Drain()
+        self._max_inflight = max_inflight or sys.maxsize
         self._nonce = nonce
         self._serial = 0
 
@@ -152,6 +158,9 @@ class Door:
         try:
             if drain.draining:
                 visit.decided(early.draining(call.request_id, self.engine.errors))
+            elif drain.inflight > self._max_inflight:
+                busy = early.TOO_MANY_REQUESTS
+                visit.decided(early.overloaded(call.request_id, self.engine.errors, busy))
             else:
                 visit.decided(await self.engine.decide(call, body))
         except BodyTooSlowError:

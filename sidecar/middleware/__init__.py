@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from sidecar.frontends.asgi import AsgiGuard
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
 from sidecar.middleware.doors import Doors
+from sidecar.policy.doors import DoorKind
 
 __all__ = ["QuotaMiddleware"]
 
@@ -33,7 +34,7 @@ class QuotaMiddleware:
         `trust_request_ids`: a proxy before this process sets X-Request-ID on every call. Raises
         UserError with every problem of the settings.
         """
-        self._doors = Doors(settings, registry)
+        self._doors = Doors(DoorKind.ASGI, settings, registry)
         self._guard = AsgiGuard(
             app, self._doors, self._doors.deadlines, trust_request_ids=trust_request_ids
         )

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.frontends.aiohttp import AiohttpGuard
 from sidecar.middleware.doors import Doors
+from sidecar.policy.doors import DoorKind
 
 __all__ = ["setup"]
 
@@ -26,7 +27,7 @@ def setup(
     It takes what `QuotaMiddleware` takes. Middlewares that are added before stand outside of it.
     Raises UserError with every problem of the settings.
     """
-    doors = Doors(settings, registry)
+    doors = Doors(DoorKind.AIOHTTP, settings, registry)
     guard = AiohttpGuard(doors, doors.deadlines, trust_request_ids=trust_request_ids)
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:

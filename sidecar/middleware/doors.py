@@ -15,6 +15,7 @@ from sidecar.app.embedded import EmbeddedParts, open_embedded
 from sidecar.domain.errors import UserError
 from sidecar.frontends.door import Door
 from sidecar.frontends.opening import BodyDeadlines
+from sidecar.policy.doors import DoorKind
 from sidecar.settings.embedded import EmbeddedSettings
 from sidecar.telemetry.registry import add_to
 
@@ -35,12 +36,14 @@ class Doors:
 
     def __init__(
         self,
+        kind: DoorKind,
         keywords: Mapping[str, object],
         registry: CollectorRegistry | None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Read the settings, and open nothing yet. Raises UserError."""
         self._settings = EmbeddedSettings.from_keywords(keywords, environ)
+        self._kind = kind
         self._environ = environ
         self._registry = REGISTRY if registry is None else registry
         self._openings: dict[asyncio.AbstractEventLoop, asyncio.Task[_Opened]] = {}
@@ -88,7 +91,7 @@ class Doors:
             self._openings.pop(opening.get_loop(), None)
 
     async def _open(self) -> _Opened:
-        parts = await open_embedded(self._settings, self._environ)
+        parts = await open_embedded(self._kind, self._settings, self._environ)
         door = Door(
             engine=parts.engine,
             policy=lambda: parts.policies.current,

@@ -21,6 +21,7 @@ from sidecar.policy.amounts import (
     Scale,
 )
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy, Route
+from sidecar.policy.doors import DoorKind, problems_at
 from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.problems import PolicyError, PolicyProblem
 from sidecar.policy.risks import Deployment, warn_of_risks
@@ -78,17 +79,20 @@ def find_problems(
     file: str,
     environ: Mapping[str, str] | None,
     deployment: Deployment | None = None,
+    door: DoorKind = DoorKind.PROXY,
 ) -> list[PolicyProblem]:
     """Return every problem of a file's bytes, warnings included, in the file's order.
 
     With `environ` None the secrets that the file names are not looked for. `deployment` is how the
-    policy will run, as far as that is known: some warnings depend on it.
+    policy will run, as far as that is known: some warnings depend on it. `door` is what will ask.
     """
     document, spec = _validate(data, file, environ)
+    kept: list[PolicyProblem] = []
     if spec is not None and not document.problems:
         policy = _compile(spec, digest="", environ=AnySecret())
         warn_of_risks(document, policy, deployment)
-    return sorted(document.problems)
+        kept = problems_at(door, policy, file)
+    return sorted([*document.problems, *kept])
 
 
 def _validate(

@@ -8,17 +8,18 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from sidecar.domain.ports import RequestObserver
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import WEBSOCKET, RequestHead
 from sidecar.http1.listening import listen
 from sidecar.http1.shared_lines import kept_for, via_lines
+from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
+from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.expiry import expire
-from sidecar.proxy.gateway import Gateway
 from sidecar.proxy.inbound import InboundBody
 from sidecar.settings.sections import Limits
 from sidecar.settings.values import Network
@@ -37,12 +38,33 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT"
 """Seconds, seconds and times: a client whose machine has vanished is noticed in two minutes."""
 
 
+class Plane(Protocol):
+    """What answers requests: the gateway, or a door that decides for others."""
+
+    @property
+    def drain(self) -> Drain:
+        """What counts requests, and ends."""
+
+    @property
+    def memory(self) -> BodyMemory:
+        """What bodies are held in."""
+
+    def serve(self, exchange: Exchange) -> Coroutine[None, None, None]:
+        """Answer one request, and end its exchange whatever happens."""
+
+    def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
+        """Answer what never became a request."""
+
+    def refuse_overloaded(self, client: ServerConnection) -> None:
+        """Answer a connection that there is no room for."""
+
+
 class Server:
-    """Accepts connections for one gateway and ends them in time."""
+    """Accepts connections for one plane and ends them in time."""
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: Plane,
         *,
         limits: Limits,
         trusted: Sequence[Network],
@@ -52,7 +74,7 @@ class Server:
         upgrades: Iterable[str] = (),
         via: str | None = None,
     ) -> None:
-        """Serve with the gateway, or with `serve`, which stands before it.
+        """Serve with the plane, or with `serve`, which stands before it.
 
         At most `backlog` connections wait to be accepted, and may be so all at once. Clients may
         switch to `upgrades` beside WebSocket; `via` is this proxy's name in the Via field.

@@ -42,10 +42,13 @@ class EngineSettings(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of `run`. A key is a value, or the file that it is read from."""
+    """All settings of `run`. A key is a value, or the file that it is read from.
+
+    `upstream` is None for `authz`, which forwards nothing.
+    """
 
     policy: PolicySettings
-    upstream: UpstreamSettings
+    upstream: UpstreamSettings | None
     listen: ListenSettings
     admin: AdminSettings
     platform: PlatformSettings

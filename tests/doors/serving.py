@@ -82,9 +82,7 @@ class Served:
 
     async def end(self) -> None:
         """Stop the server as its operator would; its workers end with it."""
-        if self.process.running:
-            self.process.send(SIGTERM)
-            await self.process.ended(20.0)
+        await stopped(self.process)
 
     async def ran(self) -> Counter[str]:
         """Return how often each handler has run."""
@@ -125,10 +123,7 @@ async def _running(
         yield running
     finally:
         await running.client.aclose()
-        try:
-            await running.end()
-        finally:
-            await process.close()
+        await stopped(process)
 
 
 def environ_of(place: Place) -> dict[str, str]:
@@ -141,6 +136,16 @@ def environ_of(place: Place) -> dict[str, str]:
         "AUTH_SERVICE_URL": place.platform_url,
         "SIDECAR_ISSUER": place.issuer,
     }
+
+
+async def stopped(process: Program) -> None:
+    """End a process as its operator would, so that its workers end too; at once if it hangs."""
+    try:
+        if process.running:
+            process.send(SIGTERM)
+            await process.ended(20.0)
+    finally:
+        await process.close()
 
 
 async def answering(process: Program, url: str, status: int = 200) -> None:

@@ -131,7 +131,7 @@ async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
 async def test_held_units_are_summed_by_resource(tmp_path: Path) -> None:
     """Of all orgs; nothing where no call is under way."""
     scene = Scene(tmp_path)
-    assert scene.status._held_units() == {}
+    assert scene.gauges._held_units() == {}
     scene.settlements.holds.take("a", ("org_a", "ai_calls"), 3, deposit=1)
     scene.settlements.holds.take("b", ("org_b", "ai_calls"), 5, deposit=1)
-    assert scene.status._held_units() == {("ai_calls",): 10}
+    assert scene.gauges._held_units() == {("ai_calls",): 10}

@@ -43,3 +43,13 @@ def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_
     status, out, err = run(capsys, "check", str(tmp_path))
     assert (status, out) == (2, "")
     assert str(tmp_path) in err
+
+
+def test_check_for_a_door(capsys: pytest.CaptureFixture[str], policy: str) -> None:
+    """What the door cannot keep is an error, with the route and the fix."""
+    text = Path(policy).read_text().replace("meter: {", "meter: {refund: failed, ")
+    Path(policy).write_text(text)
+    assert run(capsys, "check", policy, "--door", "asgi")[0] == 0
+    status, out, _ = run(capsys, "check", policy, "--door", "authz")
+    assert status == 1
+    assert "route 'chat': the door authz never sees an answer" in out

@@ -122,7 +122,7 @@ async def test_a_policy_with_usage_is_refused(m: Metered) -> None:
     chat = {"path": "/api/v1/chat"}
     route = {"name": "u", "match": chat, "meter": {"usage": {"format": "openai"}}}
     m.write_policy(policy(routes=[route]))
-    with pytest.raises(UserError, match="route 'u': a middleware settles no `usage`"):
+    with pytest.raises(UserError, match="route 'u': the door asgi settles no `usage`"):
         await m.call()
 
 

@@ -1,0 +1,174 @@
+"""`bb-sidecar authz` behind the real programs, with the configurations that the docs print."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sidecar.demo.upstream import DemoUpstream
+from sidecar.local_platform.server import LocalPlatform
+from tests.doors.serving import answering, stopped
+from tests.e2e.harness import ORG, policy, surroundings
+from tests.e2e.programs import SIDECAR, Program, start
+from tests.free_ports import free_port
+
+PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
+PROGRAMS = ("nginx", "traefik", "caddy", "envoy")
+FORGED = {
+    "x-bb-org-id": "evil",
+    "x-bb-plan": "evil",
+    "x-request-id": "mine",
+    "x-original-uri": "/free",
+    "x-forwarded-uri": "/free",
+    "x-forwarded-method": "GET",
+}
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
+events {{}}
+http {{ access_log off;
+  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder};
+{server}
+}}
+"""
+TRAEFIK = """
+entryPoints: {{web: {{address: "127.0.0.1:{port}"}}}}
+providers: {{file: {{filename: {folder}/dynamic.yaml}}}}
+global: {{checkNewVersion: false, sendAnonymousUsage: false}}
+"""
+
+
+def block(language: str, heading: str) -> str:
+    """Return the configuration under a heading."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    found = re.search(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert found is not None, heading
+    return found[1]
+
+
+def command(program: str, folder: Path, ports: dict[str, int]) -> list[str]:
+    """Write the configuration of a program with other ports; return what runs it."""
+
+    def put(name: str, text: str) -> str:
+        for told, port in ports.items():
+            text = re.sub(rf"\b{told}\b", str(port), text)
+        (folder / name).write_text(text)
+        return str(folder / name)
+
+    beside = Path(sys.executable)
+    match program:
+        case "nginx":
+            text = NGINX.format(folder=folder, server=block("nginx", "nginx"))
+            found = shutil.which("nginx", path="/usr/sbin:/usr/bin:/opt/homebrew/bin")
+            assert found, "nginx is not installed: `make` installs it, or apt install nginx"
+            return [found, "-p", str(folder), "-e", "stderr", "-c", put("nginx.conf", text)]
+        case "traefik":
+            put("dynamic.yaml", block("yaml", "Traefik"))
+            text = TRAEFIK.format(folder=folder, port=8080)
+            return [str(beside.with_name("traefik")), f"--configFile={put('t.yaml', text)}"]
+        case "caddy":
+            text = "{\n admin off\n auto_https off\n}\n" + block("caddy", "Caddy")
+            return [
+                str(beside.with_name("caddy")),
+                *("run", "--adapter", "caddyfile", "--config", put("Caddyfile", text)),
+            ]
+        case _:
+            return [
+                str(beside.with_name("envoy")),
+                *("-c", put("envoy.yaml", block("yaml", "Envoy")), "--log-level", "error"),
+                *("--use-dynamic-base-id", "--concurrency", "1"),
+            ]
+
+
+@dataclass
+class Asked:
+    """A program before a product, with an authz beside it."""
+
+    platform: LocalPlatform
+    product: DemoUpstream
+    authz: Program
+    client: httpx.AsyncClient
+
+    def cookie(self, org: str = ORG) -> dict[str, str]:
+        """Return the header that carries a `bb_at`."""
+        return {"cookie": f"bb_at={self.platform.mint_token(org)}"}
+
+    def charges(self) -> int:
+        """Return what the platform has counted."""
+        return sum(each.amount for each in self.platform.consumes(ORG))
+
+
+@contextlib.asynccontextmanager
+async def asked(program: str, folder: Path) -> AsyncIterator[Asked]:
+    """Run all of it."""
+    port, authz_port = free_port(), free_port()
+    async with contextlib.AsyncExitStack() as owned:
+        place, platform, product = await owned.enter_async_context(
+            surroundings(policy(), {ORG: 2}, None, None, None)
+        )
+        flags = {
+            "policy": place.policy_file, "http": f"127.0.0.1:{authz_port}",
+            "admin": "127.0.0.1:0", "platform-url": place.platform_url,
+            "auth-url": place.platform_url, "issuer": place.issuer,
+        }  # fmt: skip
+        words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+        authz = await start(*SIDECAR, "authz", *words, environ=place.environ)
+        owned.push_async_callback(authz.close)
+        await answering(authz, f"http://127.0.0.1:{authz_port}/nothing", 404)
+        told = {"8080": port, "8093": authz_port, "3000": int(product.url.rpartition(":")[2])}
+        running = await start(*command(program, folder, told), environ={"HOME": str(folder)})
+        owned.push_async_callback(stopped, running)
+        url = f"http://127.0.0.1:{port}"
+        await answering(running, f"{url}/api/v1/chat", 401)
+        client = httpx.AsyncClient(base_url=url, timeout=20.0)
+        owned.push_async_callback(client.aclose)
+        yield Asked(platform, product, authz, client)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_program_forwards_what_is_allowed_and_nothing_else(
+    program: str, tmp_path: Path
+) -> None:
+    """Allowed twice with the true identity, then 429; forged fields change nothing."""
+    async with asked(program, tmp_path) as a:
+        answers = [
+            await a.client.post(
+                "/api/v1/chat", headers={**a.cookie(), **FORGED}, json={"message": "hello"}
+            )
+            for _ in range(3)
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert a.charges() == 2
+        assert [each.org_id for each in a.product.executions] == [ORG, ORG]
+        assert "mine" not in {each.request_id for each in a.product.executions}
+        assert int(answers[2].headers["retry-after"]) > 0
+        if program != "nginx":
+            assert answers[2].json()["reason"] == "over_quota"
+        if program in {"nginx", "envoy"}:
+            assert answers[0].headers["ratelimit"].startswith('"ai_calls";r=1;t=')
+        nobody = await a.client.post("/api/v1/chat", headers=FORGED)
+        assert nobody.status_code == 401
+        free = await a.client.get("/api/echo", headers=FORGED)
+        assert free.status_code == 200
+        last = a.product.executions[-1]
+        assert (last.path, last.org_id, last.header("x-bb-plan")) == ("/api/echo", "", "")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_program_refuses_while_authz_is_down(program: str, tmp_path: Path) -> None:
+    """Nothing is let through undecided."""
+    async with asked(program, tmp_path) as a:
+        before = len(a.product.executions)
+        await a.authz.close()
+        answer = await a.client.post("/api/v1/chat", headers=a.cookie(), json={})
+        assert answer.status_code in {403, 500, 502, 503}
+        assert len(a.product.executions) == before
