@@ -16,12 +16,15 @@ import pytest
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.server import LocalPlatform
 from tests.doors.serving import answering, stopped
-from tests.e2e.harness import ORG, policy, surroundings
+from tests.e2e.harness import ORG, policy, soon, surroundings
 from tests.e2e.programs import SIDECAR, Program, start
 from tests.free_ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
-PROGRAMS = ("nginx", "traefik", "caddy", "envoy")
+WITHOUT_AUTHZ = {"nginx": 500, "traefik": 500, "caddy": 502, "envoy": 403}
+"""What each of them answers while nothing decides, as the page says."""
+
+PROGRAMS = tuple(WITHOUT_AUTHZ)
 FORGED = {
     "x-bb-org-id": "evil",
     "x-bb-plan": "evil",
@@ -59,8 +62,8 @@ def command(program: str, folder: Path, ports: dict[str, int]) -> list[str]:
     """Write the configuration of a program with other ports; return what runs it."""
 
     def put(name: str, text: str) -> str:
-        for told, port in ports.items():
-            text = re.sub(rf"\b{told}\b", str(port), text)
+        for replaced, port in ports.items():
+            text = re.sub(rf"\b{replaced}\b", str(port), text)
         (folder / name).write_text(text)
         return str(folder / name)
 
@@ -124,8 +127,8 @@ async def asked(program: str, folder: Path) -> AsyncIterator[Asked]:
         authz = await start(*SIDECAR, "authz", *words, environ=place.environ)
         owned.push_async_callback(authz.close)
         await answering(authz, f"http://127.0.0.1:{authz_port}/nothing", 404)
-        told = {"8080": port, "8093": authz_port, "3000": int(product.url.rpartition(":")[2])}
-        running = await start(*command(program, folder, told), environ={"HOME": str(folder)})
+        replaced = {"8080": port, "8093": authz_port, "3000": int(product.url.rpartition(":")[2])}
+        running = await start(*command(program, folder, replaced), environ={"HOME": str(folder)})
         owned.push_async_callback(stopped, running)
         url = f"http://127.0.0.1:{port}"
         await answering(running, f"{url}/api/v1/chat", 401)
@@ -155,8 +158,8 @@ async def test_a_program_forwards_what_is_allowed_and_nothing_else(
             assert answers[2].json()["reason"] == "over_quota"
         if program in {"nginx", "envoy"}:
             assert answers[0].headers["ratelimit"].startswith('"ai_calls";r=1;t=')
-        nobody = await a.client.post("/api/v1/chat", headers=FORGED)
-        assert nobody.status_code == 401
+        anonymous = await a.client.post("/api/v1/chat", headers=FORGED)
+        assert anonymous.status_code == 401
         free = await a.client.get("/api/echo", headers=FORGED)
         assert free.status_code == 200
         last = a.product.executions[-1]
@@ -170,5 +173,23 @@ async def test_a_program_refuses_while_authz_is_down(program: str, tmp_path: Pat
         before = len(a.product.executions)
         await a.authz.close()
         answer = await a.client.post("/api/v1/chat", headers=a.cookie(), json={})
-        assert answer.status_code in {403, 500, 502, 503}
+        assert answer.status_code == WITHOUT_AUTHZ[program]
         assert len(a.product.executions) == before
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_platform_that_is_down_fails_open(program: str, tmp_path: Path) -> None:
+    """The check has time for it, and what passed is reported once the platform answers."""
+    async with asked(program, tmp_path) as a:
+        await fault(a, status=500, error_rate=1.0)
+        answer = await a.client.post("/api/v1/chat", headers=a.cookie(), json={"message": "hello"})
+        assert answer.status_code == 200
+        assert a.charges() == 0
+        await fault(a)
+        await soon(a.charges, lambda charges: charges == 1)
+
+
+async def fault(a: Asked, **faults: object) -> None:
+    """Replace the platform's faults."""
+    async with httpx.AsyncClient(base_url=a.platform.url) as client:
+        (await client.put("/_control/faults", json=faults)).raise_for_status()

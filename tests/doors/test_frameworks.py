@@ -38,8 +38,8 @@ async def test_a_framework_is_metered(product: str, server: str) -> None:
         assert over.headers["content-type"] == "application/problem+json"
         assert over.headers["x-should-retry"] == "false"
         assert int(over.headers["retry-after"]) > 0
-        nobody = await s.call(org=None)
-        assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
+        anonymous = await s.call(org=None)
+        assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, "Bearer")
         assert (await s.call("/api/v1/closed")).status_code == 403
         free = await s.call("/free", "GET", None)
         assert (free.status_code, free.json()["reason"]) == (200, "unmetered")

@@ -56,7 +56,7 @@ async def says_no(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> Non
 
 @pytest.mark.parametrize("app", [lives, knows_none, returns])
 async def test_a_door_opens_and_closes_with_its_application(app: Any) -> None:
-    """The server sees one lifespan, whoever serves it."""
+    """The server sees one lifespan, ours or the application's."""
     doors = OneDoor(AllowingEngine())
     assert await span(app, doors) == ["startup.complete", "shutdown.complete"]
     assert (doors.opened, doors.closed) == (1, 1)
