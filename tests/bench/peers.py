@@ -85,8 +85,12 @@ def _lacks(program: str, package: str) -> str | None:
 
 
 def policy(mode: str) -> str:
-    """Return the policy of a sidecar peer."""
-    action = "action: allow" if mode == "unmetered" else "meter: {accuracy: " + mode + "}"
+    """Return the policy of a sidecar peer; the product's answer names 18 tokens."""
+    action = {
+        "unmetered": "action: allow",
+        "settled": "meter: {usage: {format: openai, per: 18}}",  # the deposit covers it
+        "owed": "meter: {usage: {format: openai, per: 9}}",
+    }.get(mode, "meter: {accuracy: " + mode + "}")
     return f"""version: 1
 product: acme-notes
 identity:
