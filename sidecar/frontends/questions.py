@@ -6,6 +6,7 @@ ext_authz over HTTP (`path_prefix`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -17,6 +18,11 @@ PATH: Final = b"/forward-auth"
 ENVOY_PREFIX: Final = b"/envoy/"
 
 _NGINX: Final = b"for=nginx"
+_METHOD: Final = re.compile(rb"[A-Z][A-Z-]*")
+_TARGET: Final = re.compile(rb"/[!\"$-~]*|\*")
+"""As our own data plane takes them. Products read `post` as POST, which no route would match."""
+
+_TWO_CALLS: Final = "X-Forwarded-* and X-Original-* name two calls: let your proxy set one of them."
 _OF_THE_CHECK: Final = frozenset(
     {
         b"content-length", b"transfer-encoding", b"connection", b"host", b"expect", b"te",
@@ -56,15 +62,34 @@ def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
         return "Ask /forward-auth, or /envoy/ with the call's own path behind it."
     asker = Asker.NGINX if query == _NGINX else Asker.FORWARDED
     prefix = b"x-original-" if asker is Asker.NGINX else b"x-forwarded-"
-    method, uri = _once(head.fields, prefix + b"method"), _once(head.fields, prefix + b"uri")
-    if method is None or uri is None:
+    if asker is Asker.FORWARDED:
+        original = _call_of(head.fields, b"x-original-")
+        if not _any_of(head.fields, prefix) and original is not None:
+            prefix = b"x-original-"  # nginx, whose client did not forge the others
+        elif original not in {None, _call_of(head.fields, prefix)}:
+            return _TWO_CALLS
+    call = _call_of(head.fields, prefix)
+    if call is None:
         names = f"{prefix.decode()}method and {prefix.decode()}uri"
         return f"The fields {names} must each be there once: let your proxy set them."
+    method, uri = call
+    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(uri):
+        return "The method or the target of the call cannot be read."
     headers = _but(head.fields, _OF_THE_CHECK)
     host = _once(head.fields, prefix + b"host")
     if host is not None:
         headers = [*headers, (b"host", host)]
-    return CallQuestion(asker, method.decode("latin-1"), uri.decode("latin-1"), headers)
+    return CallQuestion(asker, method.decode("ascii"), uri.decode("ascii"), headers)
+
+
+def _call_of(fields: Headers, prefix: bytes) -> tuple[bytes, bytes] | None:
+    """Return method and target, where each is there once."""
+    method, uri = _once(fields, prefix + b"method"), _once(fields, prefix + b"uri")
+    return None if method is None or uri is None else (method, uri)
+
+
+def _any_of(fields: Headers, prefix: bytes) -> bool:
+    return any(name in {prefix + b"method", prefix + b"uri"} for name, _ in fields)
 
 
 def _once(fields: Headers, wanted: bytes) -> bytes | None:

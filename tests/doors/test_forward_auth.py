@@ -111,12 +111,12 @@ class Asked:
 
 
 @contextlib.asynccontextmanager
-async def asked(program: str, folder: Path) -> AsyncIterator[Asked]:
+async def asked(program: str, folder: Path, text: str = policy()) -> AsyncIterator[Asked]:
     """Run all of it."""
     port, authz_port = free_port(), free_port()
     async with contextlib.AsyncExitStack() as owned:
         place, platform, product = await owned.enter_async_context(
-            surroundings(policy(), {ORG: 2}, None, None, None)
+            surroundings(text, {ORG: 2}, None, None, None)
         )
         flags = {
             "policy": place.policy_file, "http": f"127.0.0.1:{authz_port}",
@@ -164,6 +164,32 @@ async def test_a_program_forwards_what_is_allowed_and_nothing_else(
         assert free.status_code == 200
         last = a.product.executions[-1]
         assert (last.path, last.org_id, last.header("x-bb-plan")) == ("/api/echo", "", "")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_no_spelling_of_an_identity_reaches_the_product(program: str, tmp_path: Path) -> None:
+    """`X_BB_Org_Id` is `X-BB-Org-Id` behind WSGI; the Envoy configuration refuses the call."""
+    async with asked(program, tmp_path) as a:
+        forged = {"X_BB_Org_Id": "evil", "X_BB-Plan": "evil", "X-BB_Role": "evil"}
+        answer = await a.client.get("/api/echo", headers=forged)
+        assert answer.status_code == (400 if program == "envoy" else 200)
+        assert "evil" not in str(a.product.executions)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("method", "fields"), [("post", {}), ("GET", {"X-HTTP-Method-Override": "POST"})]
+)
+async def test_no_spelling_of_a_method_is_free(
+    program: str, tmp_path: Path, method: str, fields: dict[str, str]
+) -> None:
+    """Products read both as POST, which is metered: without a caller it is refused."""
+    metered = [{"name": "posts", "match": {"path": "/x/**", "methods": ["POST"]}, "meter": {}}]
+    async with asked(program, tmp_path, policy(routes=metered)) as a:
+        answer = await a.client.request(method, "/x/y", headers=fields)
+        assert 400 <= answer.status_code < 500
+        assert answer.status_code != 404
+        assert a.product.executions[-1:] == [] or a.product.executions[-1].path != "/x/y"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

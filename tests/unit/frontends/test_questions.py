@@ -40,6 +40,12 @@ def test_nginx_asks_by_x_original() -> None:
     assert (found.asker, found.target) == (Asker.NGINX, "/chat")
 
 
+def test_nginx_may_ask_without_a_name() -> None:
+    """Its fields count where none of the others is there."""
+    found = asked("x-original-method: PUT", "x-original-uri: /chat")
+    assert (found.method, found.target) == ("PUT", "/chat")
+
+
 @pytest.mark.parametrize("body", [True, False])
 def test_envoy_asks_with_the_calls_own_path(body: bool) -> None:  # noqa: FBT001 - a parameter
     """Its length says something only where the body comes too."""
@@ -56,7 +62,20 @@ def test_envoy_asks_with_the_calls_own_path(body: bool) -> None:  # noqa: FBT001
         ("/envoy", []),
         ("/forward-auth", ["x-forwarded-method: GET"]),
         ("/forward-auth", ["x-forwarded-uri: /"]),
-        ("/forward-auth", ["x-original-method: GET", "x-original-uri: /"]),
+        ("/forward-auth", ["x-forwarded-method: post", "x-forwarded-uri: /chat"]),
+        ("/forward-auth", ["x-forwarded-method: GET", "x-forwarded-uri: chat"]),
+        ("/forward-auth", ["x-forwarded-method: GET", "x-forwarded-uri: http://a/chat"]),
+        ("/forward-auth", ["x-forwarded-method: GET", "x-forwarded-uri: /a b"]),
+        ("/forward-auth", ["x-original-method: GET", "x-original-uri: /", "x-forwarded-uri: /b"]),
+        (
+            "/forward-auth",
+            [
+                "x-original-method: POST",
+                "x-original-uri: /chat",
+                "x-forwarded-method: GET",
+                "x-forwarded-uri: /free",
+            ],
+        ),
         ("/forward-auth?for=nginx", ["x-forwarded-method: GET", "x-forwarded-uri: /"]),
         (
             "/forward-auth",
