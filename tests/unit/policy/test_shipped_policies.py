@@ -182,7 +182,7 @@ def test_a_policy_by_tokens_reads_its_own_format(name: str, path: str, form: Usa
     meter = route(name, "POST", path).meter
     assert meter is not None
     assert meter.usage is not None
-    assert (meter.usage.format, meter.usage.per) == (form, 1000)
+    assert (meter.usage.format, int(meter.usage.per)) == (form, 1000)
     assert (meter.usage.missing, meter.usage.overrun) == (OnMissing.ESTIMATE, OnOverrun.BLOCK)
 
 
