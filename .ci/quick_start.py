@@ -1,9 +1,10 @@
 """Do what the README says: `make demo` with the lines that it prints, then the path by hand.
 
-Fails unless one answer of the demo carries RateLimit headers, one is a stream of events, one is a
-429 problem with its reset time, the metrics agree with what the platform counted, and the demo ends
-on an interrupt. Fails also unless the commands of "In front of your own product", pasted into a
-shell in an empty folder, end in one 401, three answers of the product and one 429.
+Fails unless one answer of the demo carries RateLimit headers, one is charged by its tokens, one is
+a stream of events, one is a 429 problem with its reset time, the metrics agree with what the
+platform counted, and the demo ends on an interrupt. Fails also unless the commands of "In front of
+your own product", pasted into a shell in an empty folder, end in one 401, three answers of the
+product and one 429.
 """
 # ruff: noqa: INP001, S603, S607 - a script, which runs what the README tells its readers to run
 
@@ -24,12 +25,14 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PATIENCE: Final = 120.0  # seconds until the demo has printed its lines, installing included
-PASTED: Final = 5  # three calls, the metrics, what the platform counted
+PASTED: Final = 6  # four calls, the metrics, what the platform counted
 EXPORT: Final = re.compile(r"^ *(export \w+=\S+)$", re.MULTILINE)
 CURL: Final = re.compile(r"^[ \t$]*(curl .*?(?:\\\n.*?)*)[ \t]*$", re.MULTILINE)
 WANTED: Final = {
     "an allowed call with RateLimit headers": r"HTTP/1\.1 200.*?\nRateLimit: ",
     "a stream of events": r"\ndata: .*?\ndata: ",
+    "a call that named its tokens": r"\"completion_tokens\": ?9",
+    "units that it cost beyond its deposit": r"settled_units_total\{.*\"counted\".*\} 3",
     "a 429 problem": r"HTTP/1\.1 429.*?\"reason\": ?\"over_quota\"",
     "the time when the quota is reset": r"\"reset_at\": ?\"\d{4}-",
 }
@@ -71,8 +74,12 @@ def paste(line: str) -> str:
 
 
 def units(answers: str) -> tuple[int, int]:
-    """Return the units that were let through, by the metrics, and those that were counted."""
-    let_through = re.findall(r"^bb_sidecar_units_total\{.*\} (\d+)", answers, re.MULTILINE)
+    """Return the units that calls cost, by the metrics, and those that were counted."""
+    let_through = re.findall(
+        r"^bb_sidecar_(?:units_total\{|settled_units_total\{.*outcome=\"counted\").*\} (\d+)",
+        answers,
+        re.MULTILINE,
+    )
     counted = re.findall(r"\"amount\": ?(\d+)[^{}]*\"at\"", answers)
     return sum(map(int, let_through)), sum(map(int, counted))
 

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
-from tests.e2e.harness import ORG, PRODUCT, Stack, stack
+from tests.e2e.harness import ORG, PRODUCT, Stack, soon, stack
 
 FOLDER: Final = Path(__file__).parents[2] / "policies"
 ANSWERED: Final = "an expensive answer"
@@ -24,6 +24,9 @@ PATHS: Final = {
         "/v1/chat/completions", "/v1/models", "/v1/models/x", "/v1/batches", "/v1/threads/runs",
         "/realtime", "/openai/realtime", "/",
     ],
+    "openai-tokens": ["/v1/realtime", "/v1/responses", "/v1/models", "/"],
+    "anthropic-tokens": ["/v1/messages", "/v1/messages/count_tokens", "/"],
+    "gemini-tokens": ["/ws/google.ai.generativelanguage", "/v1beta/models/x", "/"],
 }  # fmt: skip
 FIELDS: Final = [{}, {"Connection": "X-Other"}, {"X-HTTP-Method-Override": "PATCH"}]
 
@@ -90,3 +93,34 @@ async def test_strict_opens_no_other_socket() -> None:
             await connect(address(s, "/ws"), additional_headers=s.cookie())
         assert refused.value.response.status_code == 403
         assert served == []
+
+
+WORDS: Final = 600
+"""Of a question. The demo's product takes each for a token, and answers with three more."""
+COST: Final = 2 * (WORDS + 4 * (WORDS + 3)) // 1000
+QUESTION: Final = {"role": "user", "content": "word " * WORDS}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "body"),
+    [
+        ("openai-tokens", "/v1/chat/completions", {"messages": [QUESTION]}),
+        ("openai-tokens", "/v1/chat/completions", {"messages": [QUESTION], "stream": True}),
+        ("anthropic-tokens", "/v1/messages", {"messages": [QUESTION], "max_tokens": 1000}),
+        (
+            "gemini-tokens",
+            "/v1beta/models/small:generateContent",
+            {"contents": [{"parts": [{"text": QUESTION["content"]}]}]},
+        ),
+    ],
+)
+async def test_two_calls_cost_their_tokens(name: str, path: str, body: dict[str, object]) -> None:
+    """Input once, output four times, a thousand for a unit: 3.012 units each, 6 together."""
+    text = (FOLDER / f"{name}.yaml").read_text().replace("my-product", PRODUCT)
+    async with stack(policy=text, orgs={ORG: 1000}) as s:
+        for _ in range(2):
+            assert (await s.call(path, json=body)).status_code == 200
+        await soon(s.charges, lambda found: found >= COST)
+        assert s.charges() == COST == 6
+        page = await s.metrics()
+        assert (page.sum("held_units"), page.sum("usage_missing_total")) == (0, 0)

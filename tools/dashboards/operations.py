@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from tools.dashboards import queries as q
 from tools.dashboards.page import OPERATIONS, page, routes
 from tools.dashboards.panels import Column, Query, series_panel, stat_panel, table_panel
+from tools.dashboards.usage import charged_by_usage
 
 ROUTE: Final = 'route=~"$route"'
 
@@ -20,7 +21,16 @@ def operations() -> Dashboard:
         "For operators: each part of the sidecar by itself.",
         time_from="now-3h",
     ).with_variable(routes())
-    for part in (_data_plane, _product, _platform, _leases, _identity, _policy, _process):
+    for part in (
+        _data_plane,
+        _product,
+        _platform,
+        _leases,
+        charged_by_usage,
+        _identity,
+        _policy,
+        _process,
+    ):
         part(dashboard)
     return dashboard
 

@@ -108,6 +108,27 @@ def target(instance: str, value: str) -> dict[str, str]:
     return {f"up{{{labels}}}": value}
 
 
+def settled(named: str, missing: str, cause: str = "absent") -> dict[str, str]:
+    """Write a route's calls that succeeded, and its answers without usage."""
+    allowed = ('verdict="allow"', 'reason="within_quota"')
+    return {
+        **counted("requests_total", named, 'route="chat"', *allowed, 'code="200"'),
+        **counted("requests_total", "0+500x90", 'route="free"', *allowed, 'code="200"'),
+        **counted("usage_missing_total", missing, 'route="chat"', f'cause="{cause}"'),
+    }
+
+
+def owed(covered: str, beyond: str, outcome: str = "overrun") -> dict[str, str]:
+    """Write the units owed that were consumed, and those that a quota did not cover."""
+    unit = 'resource="ai_calls"'
+    return {
+        **counted("settled_units_total", covered, unit, 'outcome="counted"'),
+        **counted("settled_units_total", "0+9000x90", unit, 'outcome="returned"'),
+        **counted("settled_units_total", beyond, unit, f'outcome="{outcome}"'),
+        **counted("settled_units_total", "0+9000x90", 'resource="bytes"', 'outcome="counted"'),
+    }
+
+
 def consumes(outcome: str, value: str) -> dict[str, str]:
     """Write the platform's answers of one kind."""
     return counted("consume_requests_total", value, f'outcome="{outcome}"')
@@ -117,6 +138,7 @@ REFUSED, TRUST = "BbSidecarCredentialRefused", "BbSidecarFailingOpen"
 BUDGET, CLOSED = "BbSidecarFailOpenBudgetLow", "BbSidecarFailingClosed"
 BREAKER, DISGUISED = "BbSidecarBreakerOpen", "BbSidecarPlatformDisguised"
 OLD, DROPPING = "BbSidecarJournalOld", "BbSidecarJournalDropping"
+UNNAMED, OVERRUN = "BbSidecarUsageMissing", "BbSidecarOverrun"
 SHARED = "BbSidecarSharedCountingLost"
 KEYS, POLICY = "BbSidecarKeySetStale", "BbSidecarPolicyReloadFailed"
 NEAR, AT, OUT = "BbSidecarOrgNearLimit", "BbSidecarOrgAtLimit", "BbSidecarOrgRunningOut"
@@ -169,6 +191,20 @@ CASES: Final[Sequence[Case]] = (
          [LASTING]),
     Case("five units given up yesterday", DROPPING,
          counted("journal_dropped_units_total", "5x60"), "50m"),
+
+    Case("one answer of ten names no usage", UNNAMED, settled("0+100x90", "0+10x90"), "60m",
+         [severe("warning", {**JOB, "route": "chat"})]),
+    Case("one answer of ten cannot be read", UNNAMED,
+         settled("0+100x90", "0+10x90", "unreadable"), "60m",
+         [severe("warning", {**JOB, "route": "chat"})]),
+    Case("one answer of fifty names no usage", UNNAMED, settled("0+100x90", "0+2x90"), "60m"),
+    Case("every second client leaves early", UNNAMED, settled("0+100x90", "0+50x90", "cut"), "60m"),
+
+    Case("a tenth of what is owed is beyond the quota", OVERRUN, owed("0+90x90", "0+10x90"), "60m",
+         [severe("warning", {**JOB, "resource": "ai_calls"})]),
+    Case("a hundredth is, of an org's last calls", OVERRUN, owed("0+99x90", "0+1x90"), "60m"),
+    Case("a tenth is forgiven, as the policy says", OVERRUN,
+         owed("0+90x90", "0+10x90", "forgiven"), "60m"),
 
     Case("Redis cannot be used", SHARED, counted("attempts_shared", "1 0x20"), "10m",
          [severe("warning", POD)]),

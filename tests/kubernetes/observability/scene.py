@@ -33,6 +33,7 @@ ORGS: Final[Orgs] = {
     "org_initech": 400,
     "org_soylent": 100,
     "org_umbrella": -1,
+    "org_wonka": 100,
 }
 """Limits, made so that at the traffic below one org ends at its limit and others on the way."""
 
@@ -59,6 +60,26 @@ ROUTES: Final[Sequence[dict[str, Any]]] = (
         "match": {"path": "/api/files/*"},
         "meter": {"resource": "storage_bytes", "amount": {"header": "content-length"}},
     },
+    {
+        "name": "gemini",
+        "match": {"path": "/v1beta/models/*"},
+        "meter": {
+            "usage": {
+                "format": "gemini",
+                "hold": {"json": "/generationConfig/maxOutputTokens", "default": 20, "max": 100},
+            }
+        },
+    },
+    {
+        "name": "unnamed",
+        "match": {"path": "/api/status/200"},
+        "meter": {"usage": {"format": "openai", "per": 10}},
+    },
+    {
+        "name": "dear",
+        "match": {"path": "/api/v1/messages"},
+        "meter": {"usage": {"format": "anthropic", "weights": {"output": 50}}},
+    },
     {"name": "admin", "match": {"path": "/api/admin/**"}, "action": "deny"},
 )
 POLICY: Final = policy(
@@ -70,6 +91,7 @@ POLICY: Final = policy(
     routes=ROUTES,
 )
 ASKED: Final = {"model": "demo-small", "messages": [{"role": "user", "content": "hello there"}]}
+ASKED_GEMINI: Final = {"contents": [{"parts": [{"text": "hello there"}]}]}
 _ROOM: Final = 20
 """Requests at once that a pod has room for."""
 _DAYS: Final = 3 * 86400
@@ -155,10 +177,13 @@ HABITS: Final[Sequence[tuple[float, str, str | None, dict[str, Any]]]] = (
     (0.20, "/api/v1/complete", "org_initech", {}),
     (0.50, "/v1/chat/completions", "org_globex", {}),
     (0.30, "/api/files/notes.txt", "org_acme", {"method": "PUT", "content": b"a note" * 50}),
+    (0.40, "/v1beta/models/demo:streamGenerateContent?alt=sse&interval_ms=80", "org_acme",
+     {"json": ASKED_GEMINI}),
+    (0.30, "/api/status/200", "org_umbrella", {}),
     (0.10, "/health", None, {"method": "GET"}),
     (0.10, "/api/v1/stream?n=12&pause_ms=60", "org_hooli", {"method": "GET"}),
     (0.10, "/api/v1/stream?n=12&pause_ms=60", "org_globex", {"method": "GET"}),
-)
+)  # fmt: skip
 """Who calls what, how often, all the time."""
 
 
@@ -182,6 +207,7 @@ class Scene:
         """Go through the day, step by step."""
         with _calling(self.crowd):
             await asyncio.sleep(7.0)  # a calm morning: what is usual
+            await self._calls_beyond_a_quota()
             await self._mistakes_of_callers()
             await self._a_bad_policy()
             await self._a_product_that_is_away()
@@ -194,6 +220,21 @@ class Scene:
             await self._an_outage()
             await self._the_journal_grows_old()
             await self._all_is_well_again()
+
+    async def _calls_beyond_a_quota(self) -> None:
+        """Begin calls at once, without a hold, which end one after the other and cost too much."""
+        stream = {**ASKED, "stream": True}
+        await asyncio.gather(
+            *(
+                self.crowd.call(
+                    f"/api/v1/messages?interval_ms={pause}",
+                    "org_wonka",
+                    pod=turn % 2,
+                    json=stream,
+                )
+                for turn, pause in enumerate(range(20, 260, 20))
+            )
+        )
 
     async def _mistakes_of_callers(self) -> None:
         async def wrong() -> None:

@@ -21,6 +21,7 @@ from sidecar.demo.run import DemoPorts, _demo
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.domain.errors import UserError
 from sidecar.policy.load import load_policy
+from tests.e2e.harness import eventually
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ class Printed:
         variables = "; ".join(re.findall(r"^export .*$", self.text, re.MULTILINE))
         lines = re.findall(r"^curl .*$", self.text, re.MULTILINE)
         return [f"{variables}; {line}" for line in lines]
+
+    @property
+    def quota(self) -> str:
+        """The line that shows what is left."""
+        found = re.search(r"curl -s \S+/quota$", self.text, re.MULTILINE)
+        assert found
+        return found[0]
 
 
 @pytest.fixture
@@ -72,17 +80,29 @@ async def test_first_line_is_allowed_and_tells_the_quota(printed: Printed) -> No
     assert json.loads(body)["choices"][0]["message"]["content"] == "You said: hello"
 
 
-async def test_second_line_streams_to_its_end(printed: Printed) -> None:
+async def test_second_line_is_charged_by_its_tokens(printed: Printed) -> None:
+    """One unit before it runs, and three when its answer has named 7 tokens and 9."""
+    head, _, body = (await paste(printed.curl[1])).partition("\n\n")
+    assert head.startswith("HTTP/1.1 200 ")
+    assert 'RateLimit: "ai_calls";r=24;t=' in head
+    usage = json.loads(body)["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 9)
+    await eventually(
+        lambda: paste(printed.quota), lambda found: '"used":4' in found.replace(" ", "")
+    )
+
+
+async def test_third_line_streams_to_its_end(printed: Printed) -> None:
     """Several events, the last one `[DONE]`."""
-    events = (await paste(printed.curl[1])).strip().split("\n\n")
+    events = (await paste(printed.curl[2])).strip().split("\n\n")
     assert len(events) > 3
     assert all(event.startswith("data: ") for event in events)
     assert events[-1] == "data: [DONE]"
 
 
-async def test_third_line_is_over_quota(printed: Printed) -> None:
+async def test_fourth_line_is_over_quota(printed: Printed) -> None:
     """429, and a problem with the time when the quota is reset."""
-    head, _, body = (await paste(printed.curl[2])).partition("\n\n")
+    head, _, body = (await paste(printed.curl[3])).partition("\n\n")
     problem = json.loads(body)
     assert head.startswith("HTTP/1.1 429 ")
     assert "application/problem+json" in head
@@ -92,11 +112,11 @@ async def test_third_line_is_over_quota(printed: Printed) -> None:
 
 async def test_metrics_agree_with_what_was_counted(printed: Printed) -> None:
     """The last two lines agree on the calls before them."""
-    for line in printed.curl[:3]:
+    for line in printed.curl[:4]:
         await paste(line)
-    metrics, counted = await paste(printed.curl[3]), await paste(printed.curl[4])
-    let_through = [int(units) for units in re.findall(r"within_quota.*} (\d+)", metrics)]
-    assert sum(let_through) == sum(one["amount"] for one in json.loads(counted)) == 5
+    metrics, counted = await paste(printed.curl[4]), await paste(printed.curl[5])
+    charged = [int(units) for units in re.findall(r'(?:within_quota|"counted").*} (\d+)', metrics)]
+    assert sum(charged) == sum(one["amount"] for one in json.loads(counted)) == 9
 
 
 async def test_taken_port_is_told_in_one_line(upstream: DemoUpstream) -> None:

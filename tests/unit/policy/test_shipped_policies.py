@@ -9,12 +9,15 @@ from typing import Final
 import pytest
 
 from sidecar.domain.choices import Action, Enforcement, ErrorFormat, OnPlatformError, OnReplay
+from sidecar.domain.usage import OnMissing, OnOverrun, UsageFormat
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Policy, Route
 from sidecar.policy.load import load_policy
+from sidecar.usage.estimate import Estimator
 
 FOLDER: Final = Path(__file__).parents[3] / "policies"
 NAMES: Final = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+TOKENS: Final = ("anthropic-tokens", "gemini-tokens", "openai-tokens")
 
 
 @cache
@@ -39,8 +42,8 @@ def cost(name: str, path: str, body: bytes) -> int | UnreadableAmount:
 
 
 def test_names() -> None:
-    """The four that the documents speak of."""
-    assert NAMES == ["default", "openai", "shadow", "strict"]
+    """Those that the documents speak of."""
+    assert set(NAMES) == {"default", "openai", "shadow", "strict", *TOKENS}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,6 +69,12 @@ def test_says_when_to_use_it(name: str) -> None:
         ("strict", "DELETE", "/api/v1/notes", Action.DENY),
         ("strict", "POST", "/health", Action.DENY),
         ("shadow", "GET", "/api/v1/notes", Action.ALLOW),
+        ("openai-tokens", "GET", "/v1/models", Action.ALLOW),
+        ("openai-tokens", "POST", "/v1/batches", Action.DENY),
+        ("anthropic-tokens", "POST", "/v1/messages/count_tokens", Action.ALLOW),
+        ("anthropic-tokens", "POST", "/v1/messages/batches", Action.DENY),
+        ("anthropic-tokens", "GET", "/v1/models", Action.ALLOW),
+        ("gemini-tokens", "GET", "/v1beta/models", Action.ALLOW),
     ],
 )
 def test_unmetered_calls(name: str, method: str, path: str, action: Action) -> None:
@@ -98,6 +107,10 @@ def test_ai_calls_are_metered(name: str) -> None:
         ("openai", "/v1/responses"),
         ("openai", "/v1/models"),
         ("openai", "/realtime"),
+        ("openai-tokens", "/v1/realtime"),
+        ("openai-tokens", "/v1/models"),
+        ("anthropic-tokens", "/v1/messages"),
+        ("gemini-tokens", "/ws/google.ai.generativelanguage"),
     ],
 )
 def test_a_websocket_is_metered(name: str, path: str, upgrade: bytes) -> None:
@@ -111,6 +124,76 @@ def test_a_websocket_is_metered(name: str, path: str, upgrade: bytes) -> None:
 def test_every_post_of_an_openai_server_is_metered(path: str) -> None:
     """Compatible servers have ways to a model beside /v1."""
     assert route("openai", "POST", path).meter is not None
+
+
+@pytest.mark.parametrize("path", ["/", "/other", "/v1/files", "/prefix/v1/messages"])
+@pytest.mark.parametrize("name", TOKENS)
+def test_every_post_of_a_policy_by_tokens_is_metered(name: str, path: str) -> None:
+    """No way to a model is free because it is not listed."""
+    assert route(name, "POST", path).meter is not None
+
+
+GPT: Final = "/v1/chat/completions"
+RESPONSES: Final = "/v1/responses"
+CLAUDE: Final = "/v1/messages"
+GEMINI: Final = "/v1beta/models/gemini-small:streamGenerateContent"
+VERTEX: Final = "/v1/projects/p/locations/l/publishers/google/models/gemini-small:generateContent"
+A_QUESTION: Final = b'{"contents":[],"generationConfig":{"maxOutputTokens":1000}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "body", "held"),
+    [
+        ("openai-tokens", GPT, b'{"max_completion_tokens":1000}', 1000),
+        ("openai-tokens", GPT, b'{"max_tokens":1000}', 1000),
+        ("openai-tokens", GPT, b"{}", 4096),
+        ("openai-tokens", "/v1/completions", b'{"max_tokens":1000}', 1000),
+        ("openai-tokens", RESPONSES, b'{"max_output_tokens":1000}', 1000),
+        ("anthropic-tokens", CLAUDE, b'{"max_tokens":1000}', 1000),
+        ("gemini-tokens", GEMINI, A_QUESTION, 1000),
+        ("gemini-tokens", VERTEX, A_QUESTION, 1000),
+    ],
+)
+def test_a_call_of_a_model_is_held_and_settled(
+    name: str, path: str, body: bytes, held: int
+) -> None:
+    """One unit as a deposit, and the output that the call announces is held."""
+    meter = route(name, "POST", path).meter
+    assert meter is not None
+    assert meter.usage is not None
+    assert (meter.resource, cost(name, path, body)) == ("ai_calls", 1)
+    assert meter.usage.hold is not None
+    announced = Estimator(meter.usage.hold).read(body).output
+    assert (meter.usage.hold.default if announced is None else announced) == held
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "form"),
+    [
+        ("openai-tokens", GPT, UsageFormat.OPENAI),
+        ("openai-tokens", RESPONSES, UsageFormat.OPENAI),
+        ("openai-tokens", "/v1/embeddings", UsageFormat.OPENAI),
+        ("anthropic-tokens", CLAUDE, UsageFormat.ANTHROPIC),
+        ("gemini-tokens", GEMINI, UsageFormat.GEMINI),
+    ],
+)
+def test_a_policy_by_tokens_reads_its_own_format(name: str, path: str, form: UsageFormat) -> None:
+    """A thousand weighted tokens for a unit; no answer without usage is free."""
+    meter = route(name, "POST", path).meter
+    assert meter is not None
+    assert meter.usage is not None
+    assert (meter.usage.format, int(meter.usage.per)) == (form, 1000)
+    assert (meter.usage.missing, meter.usage.overrun) == (OnMissing.ESTIMATE, OnOverrun.BLOCK)
+
+
+def test_openai_streams_are_asked_for_their_usage() -> None:
+    """Where the API knows the option; a response names its usage by itself."""
+    asked = {
+        each.name
+        for each in shipped("openai-tokens").routes
+        if each.meter and each.meter.usage and each.meter.usage.request_usage
+    }
+    assert asked == {"chat", "completions"}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +245,7 @@ def test_shadow_enforces_nothing() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_preflight_of_a_pages_call_passes(name: str) -> None:
     """Either OPTIONS is free, or the route of the POST lets its preflight pass."""
-    path = "/v1/chat/completions" if name == "openai" else "/api/v1/chat"
+    path = "/v1/chat/completions" if name.startswith("openai") else "/api/v1/chat"
     fields = [(b"origin", b"https://a.example"), (b"access-control-request-method", b"POST")]
     by = shipped(name).preflight_route("OPTIONS", path, fields)
     usual = shipped(name).route_for("OPTIONS", path, fields)
