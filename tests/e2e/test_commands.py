@@ -165,12 +165,12 @@ async def paste(line: str) -> tuple[str, Program]:
 
 
 async def test_the_demo_shows_the_main_job() -> None:
-    """The three lines it prints show an allowed call, a stream and a refusal; the books agree."""
+    """The first lines show an allowed call, a stream and a refusal; the books agree."""
     async with running("demo") as demo:
         await demo.line(lambda line: line.startswith("Ctrl-C"))
         tokens = "\n".join(line for line in demo.out if line.startswith("export"))
         lines = [f"{tokens}\n{line}" for line in demo.out if line.startswith("curl")]
-        allowed, stream, refused, metrics, consumes = lines
+        allowed, stream, refused, metrics, consumes, _ = lines
 
         answer, _ = await paste(allowed)
         head, _, body = answer.replace("\r", "").partition("\n\n")

@@ -80,9 +80,27 @@ async def test_first_line_is_allowed_and_tells_the_quota(printed: Printed) -> No
     assert json.loads(body)["choices"][0]["message"]["content"] == "You said: hello"
 
 
-async def test_second_line_is_charged_by_its_tokens(printed: Printed) -> None:
+async def test_second_line_streams_to_its_end(printed: Printed) -> None:
+    """Several events, the last one `[DONE]`."""
+    events = (await paste(printed.curl[1])).strip().split("\n\n")
+    assert len(events) > 3
+    assert all(event.startswith("data: ") for event in events)
+    assert events[-1] == "data: [DONE]"
+
+
+async def test_third_line_is_over_quota(printed: Printed) -> None:
+    """429, and a problem with the time when the quota is reset."""
+    head, _, body = (await paste(printed.curl[2])).partition("\n\n")
+    problem = json.loads(body)
+    assert head.startswith("HTTP/1.1 429 ")
+    assert "application/problem+json" in head
+    assert (problem["reason"], problem["limit"], problem["remaining"]) == ("over_quota", 3, 0)
+    assert re.fullmatch(r"\d{4}-\d{2}-01T00:00:00Z", problem["reset_at"])
+
+
+async def test_last_line_is_charged_by_its_tokens(printed: Printed) -> None:
     """One unit before it runs, and three when its answer has named 7 tokens and 9."""
-    head, _, body = (await paste(printed.curl[1])).partition("\n\n")
+    head, _, body = (await paste(printed.curl[5])).partition("\n\n")
     assert head.startswith("HTTP/1.1 200 ")
     assert 'RateLimit: "ai_calls";r=24;t=' in head
     usage = json.loads(body)["usage"]
@@ -92,31 +110,20 @@ async def test_second_line_is_charged_by_its_tokens(printed: Printed) -> None:
     )
 
 
-async def test_third_line_streams_to_its_end(printed: Printed) -> None:
-    """Several events, the last one `[DONE]`."""
-    events = (await paste(printed.curl[2])).strip().split("\n\n")
-    assert len(events) > 3
-    assert all(event.startswith("data: ") for event in events)
-    assert events[-1] == "data: [DONE]"
-
-
-async def test_fourth_line_is_over_quota(printed: Printed) -> None:
-    """429, and a problem with the time when the quota is reset."""
-    head, _, body = (await paste(printed.curl[3])).partition("\n\n")
-    problem = json.loads(body)
-    assert head.startswith("HTTP/1.1 429 ")
-    assert "application/problem+json" in head
-    assert (problem["reason"], problem["limit"], problem["remaining"]) == ("over_quota", 3, 0)
-    assert re.fullmatch(r"\d{4}-\d{2}-01T00:00:00Z", problem["reset_at"])
+async def charged(printed: Printed) -> tuple[int, int]:
+    """Return what calls cost by the metrics, and what the platform counted, in units."""
+    metrics, counted = await paste(printed.curl[3]), await paste(printed.curl[4])
+    units = re.findall(r'(?:"within_quota"|"counted").*} (\d+)', metrics)
+    return sum(map(int, units)), sum(one["amount"] for one in json.loads(counted))
 
 
 async def test_metrics_agree_with_what_was_counted(printed: Printed) -> None:
-    """The last two lines agree on the calls before them."""
-    for line in printed.curl[:4]:
+    """Two lines agree on the calls before them, and on one that is charged by its tokens."""
+    for line in printed.curl[:3]:
         await paste(line)
-    metrics, counted = await paste(printed.curl[4]), await paste(printed.curl[5])
-    charged = [int(units) for units in re.findall(r'(?:within_quota|"counted").*} (\d+)', metrics)]
-    assert sum(charged) == sum(one["amount"] for one in json.loads(counted)) == 9
+    assert await charged(printed) == (5, 5)
+    await paste(printed.curl[5])
+    await eventually(lambda: charged(printed), lambda found: found == (9, 9))
 
 
 async def test_taken_port_is_told_in_one_line(upstream: DemoUpstream) -> None:
