@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import dataclasses
 import itertools
 import random
@@ -25,7 +24,7 @@ import orjson
 import uvloop
 
 from sidecar.admission.journal_file import JournalFile
-from tests.e2e.harness import Page, eventually, policy, scrape
+from tests.e2e.harness import Page, eventually, policy, scrape, soon
 from tests.e2e.programs import ProcessStack, SidecarProgram, process_stack
 from tests.e2e.raw_client import post
 from tests.soak.settled_books import PER, Sent, Settled, row_of
@@ -192,19 +191,17 @@ async def settled(calls: int, kills: int, number: int) -> Settled:
         load = Load(s, found)
         journal = s.place.policy_file.with_name("journal")
         await _steady(s, load, calls // 2, journal, found)
-        credits = _credits(journal, found, EXACT, ROUGH)  # a later kill loses them
+        in_hand = _credits(journal, found, EXACT, ROUGH)  # a later kill loses them
         for _ in range(kills):
             await _killed(s, load, max(1, (calls - calls // 2) // kills), journal, found)
         await s.fault()
         await _end(s, journal, found)
-        credits.update(_credits(journal, found, KILLED))
-        _balance(s, load, product, credits, found)
+        in_hand.update(_credits(journal, found, KILLED))
+        _balance(s, load, product, in_hand, found)
     return found
 
 
-async def _steady(
-    s: ProcessStack, load: Load, calls: int, journal: Path, found: Settled
-) -> None:
+async def _steady(s: ProcessStack, load: Load, calls: int, journal: Path, found: Settled) -> None:
     """Make calls while the platform fails in turns; stop as Kubernetes does."""
     program = await s.restart(journal=journal)
     try:
@@ -223,17 +220,14 @@ async def _steady(
         await program.close()
 
 
-async def _killed(
-    s: ProcessStack, load: Load, calls: int, journal: Path, found: Settled
-) -> None:
+async def _killed(s: ProcessStack, load: Load, calls: int, journal: Path, found: Settled) -> None:
     """Kill the sidecar somewhere in the middle of so many calls."""
     program = await s.restart(journal=journal)
     try:
         await s.fault(**random.choice(FAULTS[:-1]))
         running = asyncio.create_task(load.run(program.url, (KILLED,), calls))
-        seen = len(load.calls[KILLED])
-        while len(load.calls[KILLED]) - seen < calls * random.uniform(0.5, 1) and not running.done():
-            await asyncio.sleep(0.002)
+        target = len(load.calls[KILLED]) + int(calls * random.uniform(0.5, 0.9))
+        await soon(lambda: len(load.calls[KILLED]), lambda made: made >= target, seconds=120.0)
         program.send(SIGKILL)
         at = time.monotonic()
         await program.ended()
@@ -287,22 +281,22 @@ def _check_log(program: SidecarProgram, found: Settled) -> None:
 
 def _credits(journal: Path, found: Settled, *orgs: str) -> Counter[str]:
     """Read what a sidecar that has stopped keeps for these orgs, and that it owes nothing."""
-    credits: Counter[str] = Counter()
+    in_hand: Counter[str] = Counter()
     with JournalFile(journal) as file:
         found.wrong += [f"the journal still holds {entry}" for entry in file.entries()]
         for kept in file.kept:
             if kept.lot.org_id in orgs:
-                credits[kept.lot.org_id] += kept.lot.units
-    return credits
+                in_hand[kept.lot.org_id] += kept.lot.units
+    return in_hand
 
 
 def _balance(
-    s: ProcessStack, load: Load, product: SettledProduct, credits: Counter[str], found: Settled
+    s: ProcessStack, load: Load, product: SettledProduct, in_hand: Counter[str], found: Settled
 ) -> None:
     for org in (EXACT, ROUGH, KILLED):
         consumes = [(each.key, each.amount) for each in s.platform.consumes(org)]
         kills = found.kills if org == KILLED else 0
-        row = row_of(org, load.calls[org], product.executions, consumes, credits[org], kills)
+        row = row_of(org, load.calls[org], product.executions, consumes, in_hand[org], kills=kills)
         found.rows.append(row)
         for name in ("free", "double"):
             if units := getattr(row, name):

@@ -138,7 +138,8 @@ def row_of(
     calls: list[Sent],
     executions: dict[str, Execution],
     charged: list[tuple[str | None, int]],
-    credits: int,
+    in_hand: int,
+    *,
     kills: int,
 ) -> Row:
     """Balance one org: a kill may lose what was carried, less than one unit."""
@@ -149,7 +150,7 @@ def row_of(
         least=math.floor(sum(cost.least for cost in costs)) - kills,
         most=math.floor(sum(cost.most for cost in costs)),
         charged=sum(units for _, units in charged),
-        credits=credits,
+        credits=in_hand,
         repeated=sum(count - 1 for count in keys.values()),
         calls=len(calls),
         executed=sum(call.plan.marker in executions for call in calls),

@@ -11,6 +11,7 @@ import contextlib
 import random
 import socket
 import struct
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -77,9 +78,10 @@ class Execution:
 
 
 class SettledProduct:
-    """Answers by plan; `executions` by marker."""
+    """Answers by plan; `executions` by marker, `requests` the last ones as they came."""
 
     def __init__(self) -> None:
+        self.requests: deque[bytes] = deque(maxlen=2)
         self.executions: dict[str, Execution] = {}
         self.url = ""
         self._server: asyncio.Server | None = None
@@ -91,7 +93,10 @@ class SettledProduct:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         assert self._server is not None
         self._server.close()
@@ -115,11 +120,11 @@ class SettledProduct:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; say whether the connection serves another."""
         head = await reader.readuntil(b"\r\n\r\n")
-        fields = dict(
-            (name.lower(), value.strip())
-            for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
-        )
-        body = orjson.loads(await reader.readexactly(int(fields[b"content-length"])))
+        lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+        fields = {name.lower(): value.strip() for name, _, value in lines}
+        content = await reader.readexactly(int(fields[b"content-length"]))
+        self.requests.append(head + content)
+        body = orjson.loads(content)
         plan = Plan.read(fields[b"x-plan"])
         execution = self.executions.get(plan.marker)
         if execution is not None:
@@ -150,7 +155,9 @@ class SettledProduct:
             pieces = [b"%x\r\n%b\r\n" % (len(part), part) for part in _cut_up(data)]
             wire = [head, *pieces, b"0\r\n\r\n"]
         else:
-            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            head = (
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            )
             wire = [head % len(data), *_cut_up(data)]
         if plan.ending in {Ending.CUT, Ending.RESET}:
             wire = _first(wire, random.randrange(sum(map(len, wire)) - 5))
@@ -214,7 +221,7 @@ def _openai(plan: Plan, *, named: bool) -> list[bytes]:
         body = {"model": "m", "choices": [{"index": 0, "message": message}]}
         return [orjson.dumps({**body, "usage": usage} if named else body)]
     deltas = [{"content": half} for half in _halves(plan)]
-    chunks = [
+    chunks: list[dict[str, object]] = [
         {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
         for delta in deltas
     ]

@@ -294,6 +294,26 @@ async def test_the_later_of_two_entries_of_a_call_replaces_the_other() -> None:
     assert after.at_rest()
 
 
+async def test_two_calls_of_one_shared_key_owe_each_for_itself() -> None:
+    """One before a restart and one after: what the first owes still waits."""
+    before = Desk()
+    permit, charge = before.admit(private=False)
+    before.settlements.settle(permit, charge, used(12), before.now)
+    after = Desk()
+    after.settlements.restore(before.books.journal.entries(), after.now)
+    assert after.settlements.name_of(charge) not in {"", after.settlements.name_of(charge)}
+    await after.call(used(8), terms(call=after.settlements.name_of(charge)), private=False)
+    await after.reporter.report()
+    assert after.used == 1 + 7 + 11
+    assert after.at_rest()
+
+
+def test_a_key_of_its_own_names_its_call() -> None:
+    """No other process and no earlier call has it."""
+    charge = Charge(ORG, "acme-notes", RESOURCE, 1, "k", True)
+    assert not Desk().settlements.name_of(charge)
+
+
 def test_entries_of_other_purposes_are_left_to_the_books() -> None:
     """They are no settlements."""
     desk = Desk()
