@@ -61,9 +61,11 @@ class Reservations:
             fresh = self._fresh(slot, now)
             known = self._books.ledger.quota(*slot) if fresh is None else fresh
             if known is not None and known.reset_at > now.unix:
-                left = self._left(slot, known, self._holds.held(slot).units, now)
+                held = self._holds.held(slot).units
+                left = self._left(slot, known, held, now)
                 if left is not None and left < charge.amount + hold:
-                    if fresh is not None and hold:
+                    # A deposit alone is the platform's to refuse, unless others hold its units.
+                    if fresh is not None and (hold or held):
                         return Short(replace(known, remaining=max(0, left)))
                     ask = True
         reserved = self._holds.held(slot).units + (hold or 0)

@@ -230,17 +230,27 @@ class Settlements:
         return owed - credited - leased
 
     def _refused(self, entry: Entry, of: Settlement, quota: Quota, now: Moment) -> str | None:
-        """Ask for what remains under a new key; the rest is overrun."""
+        """Ask for what remains under a new key; the rest is overrun.
+
+        First come credits: deposits of calls that were refused by their hold meanwhile are among
+        what the platform has counted, and are given back by now.
+        """
         books, charge = self._books, entry.charge
-        less = min(quota.remaining, charge.amount - 1) if of.tries < MAX_TRIES else 0
+        slot = (charge.org_id, charge.resource)
+        credited = books.credits.draw_part(slot, charge.amount, now.unix)
+        left = charge.amount - credited
+        less = min(quota.remaining, left, charge.amount - 1) if of.tries < MAX_TRIES else 0
         less = max(0, less)
-        overrun = Settled.FORGIVEN if of.forgive else Settled.OVERRUN
-        self._settled(entry, overrun, charge.amount - less)
-        if not of.forgive:
-            self._block(charge, quota, now)
+        if credited:
+            self._settled(entry, Settled.CREDITED, credited)
+        if left > less:
+            overrun = Settled.FORGIVEN if of.forgive else Settled.OVERRUN
+            self._settled(entry, overrun, left - less)
+            if not of.forgive:
+                self._block(charge, quota, now)
         if not less:
             books.journal.resolve(charge.key)
-            self.holds.end(of.call, HoldEvent.OVERRUN)
+            self.holds.end(of.call, HoldEvent.OVERRUN if left else HoldEvent.COUNT)
             return None
         following = replace(of, tries=of.tries + 1)
         key = self._enter(charge, less, following, now, limited=entry.limited)

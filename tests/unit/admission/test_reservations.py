@@ -147,7 +147,7 @@ def test_answers_of_other_orgs_do_not_fill_the_memory() -> None:
 
 
 def test_a_deposit_does_not_take_what_another_call_holds() -> None:
-    """Its own hold is 0: the platform is asked, and the call is refused."""
+    """Its own hold is 0: it is refused before the deposit and after it."""
     counter = Counter()
     held = terms(rule(hold=HOLD))
     late = Charge(ORG, "acme-notes", RESOURCE, 1, "late", True)
@@ -155,4 +155,13 @@ def test_a_deposit_does_not_take_what_another_call_holds() -> None:
     assert counter.admit(9, quota(9)) is None
     assert isinstance(counter.answer(late, held, quota(8)), Short)
     next_ = Charge(ORG, "acme-notes", RESOURCE, 1, "next", True)
-    assert counter.reservations.begin(next_, held, counter.desk.now) == Fits(ask=True, reserved=9)
+    assert isinstance(counter.reservations.begin(next_, held, counter.desk.now), Short)
+
+
+def test_a_deposit_alone_is_refused_by_the_platform_only() -> None:
+    """Nothing is held: a plan that was raised is found at once."""
+    counter = Counter()
+    held = terms(rule(hold=HOLD))
+    assert counter.admit(0, quota(0)) is None
+    charge = Charge(ORG, "acme-notes", RESOURCE, 1, "late", True)
+    assert isinstance(counter.reservations.begin(charge, held, counter.desk.now), Fits)

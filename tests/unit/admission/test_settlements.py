@@ -94,6 +94,19 @@ async def test_what_remains_is_consumed_and_the_rest_is_overrun() -> None:
     assert desk.at_rest()
 
 
+async def test_credits_of_that_moment_pay_before_the_rest_is_overrun() -> None:
+    """Deposits of calls that were refused by their hold come back after it was sent."""
+    desk = Desk(limit=10)
+    permit, charge = desk.admit()
+    key = desk.settlements.settle(permit, charge, used(15), desk.now)
+    desk.books.credits.add(SLOT, 5, RESET_AT, desk.clock.time())
+    desk.settler.send(str(key))
+    await desk.settler.close()
+    assert desk.settled() == {Settled.CREDITED: 5, Settled.COUNTED: 9}
+    assert (desk.used, desk.credits) == (10, 0)
+    assert desk.at_rest()
+
+
 async def test_an_overrun_blocks_the_orgs_calls_for_five_seconds() -> None:
     """Then the platform is asked again."""
     desk = Desk(limit=10)
