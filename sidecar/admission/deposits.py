@@ -126,6 +126,7 @@ class Deposits:
             forgive=shadow or meter.on_over_quota is OnOverQuota.ALLOW,
             limited=witness is not None and witness.limited,
             shadow=shadow,
+            call=self._settlements.name_of(charge),
         )
         problem = self._books.journal.problem
         if problem and meter.enforcement is Enforcement.ENFORCE:
@@ -139,10 +140,10 @@ class Deposits:
                 charge, meter, identity, ask=fits.ask, reserved=fits.reserved
             )
         except BaseException:
-            self._reservations.abandoned(charge)
+            self._reservations.abandoned(charge, terms)
             raise
         if ruling.reason.verdict is Verdict.DENY:
-            self._reservations.refused(charge)
+            self._reservations.refused(charge, terms)
             return Deposited(ruling)
         return self._admitted(ruling, charge, meter, terms, route)
 
@@ -172,7 +173,7 @@ class Deposits:
         try:
             noted = self._settlements.note(charge, terms, route, now)
         except JournalUnwritable as error:
-            self._settlements.holds.end(charge.key, HoldEvent.COVER)
+            self._settlements.holds.end(terms.name(charge.key), HoldEvent.COVER)
             self._give_back(ruling, charge, now)
             return self._ended(Unjournalled(str(error)), charge, meter, now)
         return Deposited(ruling, terms, noted)

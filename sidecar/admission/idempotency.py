@@ -13,6 +13,7 @@ _CALL: Final = b"bb call"
 _LEASE: Final = b"bb lease"
 _OWED: Final = b"bb owed"
 _KILLED: Final = b"bb killed"
+_NAME: Final = b"bb name"
 
 
 def scope_of(
@@ -63,10 +64,16 @@ def lease_key_of(serial: int, nonce: bytes) -> str:
     ).hexdigest()
 
 
+def call_name_of(key: str, serial: int, nonce: bytes) -> str:
+    """Return a name for this process's `serial`-th call whose key is not its own."""
+    return _derived(key, serial, nonce, _NAME)
+
+
 def owed_key_of(call: str, amount: int, nonce: bytes) -> str:
     """Return the key of `amount` units that a call has cost beyond its deposit.
 
-    `call` is the call's own key. A smaller amount, asked for after a refusal, is another charge.
+    `call` is the call's own key, or its name. A smaller amount, asked for after a refusal, is
+    another charge.
     """
     return _derived(call, amount, nonce, _OWED)
 

@@ -55,19 +55,21 @@ class Reservations:
     def begin(self, charge: Charge, terms: Terms, now: Moment) -> Short | Fits:
         """Take the hold of a call that is about to be charged, unless it cannot fit."""
         slot = (charge.org_id, charge.resource)
-        hold = 0 if terms.forgive else terms.hold
+        hold = _hold_of(terms)
         ask = False
-        if hold:
+        if hold is not None:
             fresh = self._fresh(slot, now)
             known = self._books.ledger.quota(*slot) if fresh is None else fresh
             if known is not None and known.reset_at > now.unix:
-                left = self._left(slot, known, self._holds.held(slot).units, now)
+                held = self._holds.held(slot).units
+                left = self._left(slot, known, held, now)
                 if left is not None and left < charge.amount + hold:
-                    if fresh is not None:
+                    # A deposit alone is the platform's to refuse, unless others hold its units.
+                    if fresh is not None and (hold or held):
                         return Short(replace(known, remaining=max(0, left)))
                     ask = True
-        reserved = self._holds.held(slot).units + hold
-        self._holds.take(charge.key, slot, hold, deposit=charge.amount)
+        reserved = self._holds.held(slot).units + (hold or 0)
+        self._holds.take(terms.name(charge.key), slot, hold or 0, deposit=charge.amount)
         return Fits(ask, 0 if terms.forgive else reserved)
 
     def confirm(
@@ -78,25 +80,26 @@ class Reservations:
         Where that leaves too little, the hold is ended, and the call is to be refused.
         """
         slot = (charge.org_id, charge.resource)
-        hold = 0 if terms.forgive else terms.hold
+        hold = _hold_of(terms)
         if answered is not None:
             answered = self._see(slot, answered, now)
             left = self._left(slot, answered, self._holds.held(slot).admitted, now)
             if left is None:
                 hold = 0
-            elif hold and left < hold:
-                self._holds.end(charge.key, HoldEvent.REFUSE)
+            elif hold is not None and left < hold:
+                # Also a hold of 0: its deposit may be what another call holds.
+                self._holds.end(terms.name(charge.key), HoldEvent.REFUSE)
                 return Short(replace(answered, remaining=max(0, left)))
-        self._holds.admit(charge.key, hold)
+        self._holds.admit(terms.name(charge.key), hold or 0)
         return None
 
-    def refused(self, charge: Charge) -> None:
+    def refused(self, charge: Charge, terms: Terms) -> None:
         """End the hold of a call that is denied."""
-        self._holds.end(charge.key, HoldEvent.REFUSE)
+        self._holds.end(terms.name(charge.key), HoldEvent.REFUSE)
 
-    def abandoned(self, charge: Charge) -> None:
+    def abandoned(self, charge: Charge, terms: Terms) -> None:
         """End the hold of a call whose decision was given up."""
-        self._holds.end(charge.key, HoldEvent.ABANDON)
+        self._holds.end(terms.name(charge.key), HoldEvent.ABANDON)
 
     def _left(self, slot: Slot, quota: Quota, held: int, now: Moment) -> int | None:
         """Return the units that are free, those that were paid before included; None: no limit."""
@@ -123,6 +126,12 @@ class Reservations:
         if len(self._seen) > self._capacity:
             self._seen.popitem(last=False)
         return answered
+
+
+def _hold_of(terms: Terms) -> int | None:
+    """Return the units to hold, None for a call that no hold refuses."""
+    holds = terms.hold or terms.rule.hold is not None
+    return terms.hold if holds and not terms.forgive else None
 
 
 def _later(one: Quota, other: Quota) -> Quota:

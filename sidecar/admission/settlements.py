@@ -19,7 +19,7 @@ from typing import Final, assert_never
 from sidecar.admission.books import Books
 from sidecar.admission.cost import CarryBook, cost_if_killed, cost_of
 from sidecar.admission.holds import HoldBook, HoldEvent, HoldState
-from sidecar.admission.idempotency import killed_key_of, owed_key_of
+from sidecar.admission.idempotency import call_name_of, killed_key_of, owed_key_of
 from sidecar.admission.journal import Entry, Purpose, Settlement
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment, good_until
@@ -50,8 +50,20 @@ class Settlements:
         self._carries = CarryBook()
         self._observer = observer
         self._nonce = nonce
+        self._named = 0
 
     # while the call runs
+
+    def name_of(self, charge: Charge) -> str:
+        """Name a call, where its key may be that of another; "" where the key is its own.
+
+        A trusted proxy's request ID has the same key after a restart, and at every replica, while
+        what an earlier call owes still waits in the journal. Each owes for itself.
+        """
+        if charge.private and self.holds.state(charge.key) is HoldState.ABSENT:
+            return ""
+        self._named += 1
+        return call_name_of(charge.key, self._named, self._nonce)
 
     def note(self, charge: Charge, terms: Terms, route: str, now: Moment) -> str:
         """Write down what an admitted call owes if this process ends before its answer does.
@@ -62,8 +74,9 @@ class Settlements:
         units = cost_if_killed(terms, charge.amount) - charge.amount
         if units <= 0:
             return ""
-        key = killed_key_of(charge.key, units, self._nonce)
-        of = Settlement(charge.key, route, _forgives(terms), 1)
+        call = terms.name(charge.key)
+        key = killed_key_of(call, units, self._nonce)
+        of = Settlement(call, route, _forgives(terms), 1)
         entry = self._entry(charge, units, key, of, Purpose.RUNNING, now, limited=terms.limited)
         self._books.journal.note(entry, now)
         return key
@@ -71,7 +84,9 @@ class Settlements:
     def void(self, permit: Permit, charge: Charge) -> None:
         """End what was noted and held for a call that owes nothing beyond its deposit."""
         self._forget(permit)
-        self.holds.end(charge.key, HoldEvent.COVER)
+        key = charge.key
+        call = key if permit.terms is None else permit.terms.name(key)
+        self.holds.end(call, HoldEvent.COVER)
 
     # when its answer has ended
 
@@ -103,8 +118,9 @@ class Settlements:
             self.void(permit, charge)
             return None
         unlimited = quota is not None and quota.unlimited
-        self.holds.owe(charge.key, 0 if unlimited else owed)
-        of = Settlement(charge.key, permit.route, _forgives(terms), 1)
+        call = terms.name(charge.key)
+        self.holds.owe(call, 0 if unlimited else owed)
+        of = Settlement(call, permit.route, _forgives(terms), 1)
         key = self._enter(charge, owed, of, now, limited=terms.limited)
         self._forget(permit)  # after what replaces it: a kill between the two loses nothing
         return key
@@ -214,17 +230,27 @@ class Settlements:
         return owed - credited - leased
 
     def _refused(self, entry: Entry, of: Settlement, quota: Quota, now: Moment) -> str | None:
-        """Ask for what remains under a new key; the rest is overrun."""
+        """Ask for what remains under a new key; the rest is overrun.
+
+        First come credits: deposits of calls that were refused by their hold meanwhile are among
+        what the platform has counted, and are given back by now.
+        """
         books, charge = self._books, entry.charge
-        less = min(quota.remaining, charge.amount - 1) if of.tries < MAX_TRIES else 0
+        slot = (charge.org_id, charge.resource)
+        credited = books.credits.draw_part(slot, charge.amount, now.unix)
+        left = charge.amount - credited
+        less = min(quota.remaining, left, charge.amount - 1) if of.tries < MAX_TRIES else 0
         less = max(0, less)
-        overrun = Settled.FORGIVEN if of.forgive else Settled.OVERRUN
-        self._settled(entry, overrun, charge.amount - less)
-        if not of.forgive:
-            self._block(charge, quota, now)
+        if credited:
+            self._settled(entry, Settled.CREDITED, credited)
+        if left > less:
+            overrun = Settled.FORGIVEN if of.forgive else Settled.OVERRUN
+            self._settled(entry, overrun, left - less)
+            if not of.forgive:
+                self._block(charge, quota, now)
         if not less:
             books.journal.resolve(charge.key)
-            self.holds.end(of.call, HoldEvent.OVERRUN)
+            self.holds.end(of.call, HoldEvent.OVERRUN if left else HoldEvent.COUNT)
             return None
         following = replace(of, tries=of.tries + 1)
         key = self._enter(charge, less, following, now, limited=entry.limited)

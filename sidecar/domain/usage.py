@@ -146,7 +146,8 @@ class Terms:
 
     `hold`: units beyond the deposit that it may cost at most, 0 without a hold. `forgive`: what the
     quota does not cover has no consequence. `limited`: the caller's token names a limit, so that a
-    bare "unlimited" is not believed. `shadow`: no byte of request or answer may change.
+    bare "unlimited" is not believed. `shadow`: no byte of request or answer may change. `call`:
+    the name of its hold and of what it owes, where the key of its charge names another call too.
     """
 
     rule: UsageRule
@@ -155,3 +156,8 @@ class Terms:
     forgive: bool
     limited: bool = False
     shadow: bool = False
+    call: str = ""
+
+    def name(self, key: str) -> str:
+        """Return the name of the call that is charged under `key`."""
+        return self.call or key

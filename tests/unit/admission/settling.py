@@ -77,8 +77,8 @@ class Desk:
         assert isinstance(outcome, Granted)
         self.books.learn(charge, outcome, self.now, None)
         of = terms() if of is None else of
-        self.holds.take(charge.key, SLOT, of.hold, deposit=deposit)
-        self.holds.admit(charge.key, of.hold)
+        self.holds.take(of.name(charge.key), SLOT, of.hold, deposit=deposit)
+        self.holds.admit(of.name(charge.key), of.hold)
         noted = self.settlements.note(charge, of, "chat", self.now)
         permit = Permit(
             "r", "chat", charge, True, Refund.UNREACHED, None, RESET_AT, terms=of, noted=noted

@@ -8,7 +8,7 @@ from sidecar.domain.model import Charge, Granted, Quota
 from sidecar.domain.usage import Terms
 from tests.fakes.quotas import RESET_AT
 from tests.unit.admission.settling import ORG, RESOURCE, SLOT, Desk
-from tests.unit.admission.usage_rules import terms
+from tests.unit.admission.usage_rules import HOLD, rule, terms
 
 
 def quota(remaining: int, *, limit: int = 100, reset_at: float = RESET_AT) -> Quota:
@@ -131,8 +131,8 @@ def test_a_call_without_a_hold_is_not_checked() -> None:
 def test_a_denied_and_an_abandoned_call_hold_nothing() -> None:
     """However they ended."""
     counter = Counter()
-    counter.reservations.refused(counter.begin(30)[0])
-    counter.reservations.abandoned(counter.begin(30)[0])
+    counter.reservations.refused(*counter.begin(30)[:2])
+    counter.reservations.abandoned(*counter.begin(30)[:2])
     assert len(counter.desk.holds) == 0
 
 
@@ -144,3 +144,24 @@ def test_answers_of_other_orgs_do_not_fill_the_memory() -> None:
     counter.reservations.begin(other, terms(), counter.desk.now)
     counter.reservations.confirm(other, terms(), quota(20), counter.desk.now)
     assert counter.begin(30)[2] == Fits(ask=True, reserved=30)
+
+
+def test_a_deposit_does_not_take_what_another_call_holds() -> None:
+    """Its own hold is 0: it is refused before the deposit and after it."""
+    counter = Counter()
+    held = terms(rule(hold=HOLD))
+    late = Charge(ORG, "acme-notes", RESOURCE, 1, "late", True)
+    counter.reservations.begin(late, held, counter.desk.now)
+    assert counter.admit(9, quota(9)) is None
+    assert isinstance(counter.answer(late, held, quota(8)), Short)
+    next_ = Charge(ORG, "acme-notes", RESOURCE, 1, "next", True)
+    assert isinstance(counter.reservations.begin(next_, held, counter.desk.now), Short)
+
+
+def test_a_deposit_alone_is_refused_by_the_platform_only() -> None:
+    """Nothing is held: a plan that was raised is found at once."""
+    counter = Counter()
+    held = terms(rule(hold=HOLD))
+    assert counter.admit(0, quota(0)) is None
+    charge = Charge(ORG, "acme-notes", RESOURCE, 1, "late", True)
+    assert isinstance(counter.reservations.begin(charge, held, counter.desk.now), Fits)

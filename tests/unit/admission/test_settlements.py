@@ -94,6 +94,19 @@ async def test_what_remains_is_consumed_and_the_rest_is_overrun() -> None:
     assert desk.at_rest()
 
 
+async def test_credits_of_that_moment_pay_before_the_rest_is_overrun() -> None:
+    """Deposits of calls that were refused by their hold come back after it was sent."""
+    desk = Desk(limit=10)
+    permit, charge = desk.admit()
+    key = desk.settlements.settle(permit, charge, used(15), desk.now)
+    desk.books.credits.add(SLOT, 5, RESET_AT, desk.clock.time())
+    desk.settler.send(str(key))
+    await desk.settler.close()
+    assert desk.settled() == {Settled.CREDITED: 5, Settled.COUNTED: 9}
+    assert (desk.used, desk.credits) == (10, 0)
+    assert desk.at_rest()
+
+
 async def test_an_overrun_blocks_the_orgs_calls_for_five_seconds() -> None:
     """Then the platform is asked again."""
     desk = Desk(limit=10)
@@ -292,6 +305,26 @@ async def test_the_later_of_two_entries_of_a_call_replaces_the_other() -> None:
     await after.reporter.report()
     assert after.used == 11
     assert after.at_rest()
+
+
+async def test_two_calls_of_one_shared_key_owe_each_for_itself() -> None:
+    """One before a restart and one after: what the first owes still waits."""
+    before = Desk()
+    permit, charge = before.admit(private=False)
+    before.settlements.settle(permit, charge, used(12), before.now)
+    after = Desk()
+    after.settlements.restore(before.books.journal.entries(), after.now)
+    assert after.settlements.name_of(charge) not in {"", after.settlements.name_of(charge)}
+    await after.call(used(8), terms(call=after.settlements.name_of(charge)), private=False)
+    await after.reporter.report()
+    assert after.used == 1 + 7 + 11
+    assert after.at_rest()
+
+
+def test_a_key_of_its_own_names_its_call() -> None:
+    """No other process and no earlier call has it."""
+    charge = Charge(ORG, "acme-notes", RESOURCE, 1, "k", True)
+    assert not Desk().settlements.name_of(charge)
 
 
 def test_entries_of_other_purposes_are_left_to_the_books() -> None:

@@ -45,9 +45,10 @@ def terms(
     *,
     hold: int = 0,
     forgive: bool = False,
+    call: str = "",
 ) -> Terms:
     """Make the terms of a call."""
-    return Terms(of, estimate, hold, forgive)
+    return Terms(of, estimate, hold, forgive, call=call)
 
 
 def used(input_: int = 0, output: int = 0, *, model: str | None = None, **more: int) -> Usage:

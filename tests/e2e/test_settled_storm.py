@@ -1,0 +1,114 @@
+"""Settled calls in trouble: aborts, faults, kills, retries after a kill, and many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from signal import SIGKILL
+from typing import Final
+
+import httpx
+import orjson
+import pytest
+
+from tests.e2e.harness import LOCAL, ORG, Stack, eventually, policy, scrape, stack
+from tests.e2e.programs import SidecarProgram, process_stack
+from tests.soak.settled import settled
+from tests.soak.settled_product import Ending, Plan, SettledProduct, Shape
+
+PATH: Final = "/v1/chat/completions"
+LIMIT: Final = 100
+
+
+def plan_of(marker: str, tokens: int) -> str:
+    """Plan an answer of so many tokens."""
+    plan = Plan(marker, Shape.OPENAI, False, Ending.WHOLE, 0, 0, tokens, 3)
+    return orjson.dumps(dataclasses.asdict(plan)).decode()
+
+
+def metered(default: int = 1) -> str:
+    """Write a policy in which a token is a unit, and calls announce their tokens."""
+    hold = {"json": "/max_tokens", "default": default, "max": 1000}
+    usage = {"format": "openai", "per": 1, "weights": {"input": 0}, "hold": hold}
+    meter = {"platform_timeout": "1s", "usage": usage}
+    return policy(routes=[{"name": "chat", "match": {"path": PATH}, "meter": meter}])
+
+
+async def ask(url: str, s: Stack, marker: str, tokens: int, **fields: str) -> int:
+    """Make a call that announces just what it will cost."""
+    headers = {**s.cookie(), **fields, "x-plan": plan_of(marker, tokens)}
+    body = {"model": "m", "max_tokens": tokens}
+    async with httpx.AsyncClient(timeout=20.0) as client:
+        return (await client.post(f"{url}{PATH}", json=body, headers=headers)).status_code
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_each_org_has_paid_what_its_calls_cost(number: int) -> None:
+    """To the unit where nothing was cut or killed; nothing is free, and nothing is held."""
+    found = await settled(320, 2, number)
+    assert found.wrong == [], found.table()
+    assert found.mute > 5
+
+
+@pytest.mark.parametrize("most", [5, 30])
+async def test_calls_at_once_do_not_overshoot_where_they_announce_their_most(most: int) -> None:
+    """Limit 100, 64 at once, again and again until nothing passes: no unit is overrun."""
+    async with (
+        SettledProduct() as product,
+        stack(policy=metered(), orgs={ORG: LIMIT}, upstream_url=product.url) as s,
+    ):
+        answers: Counter[int] = Counter()
+        for turn in range(4):
+            statuses = await asyncio.gather(
+                *(ask(s.url, s, f"{turn}-{n}", 1 + (7 * n + turn) % most) for n in range(64))
+            )
+            answers.update(statuses)
+        page = await eventually(
+            s.metrics, lambda p: not p.sum("held_units") + p.sum("journal_pending_units")
+        )
+        spent = sum(each.plan.output for each in product.executions.values())
+        assert set(answers) == {200, 429}
+        assert answers[200] == len(product.executions)
+        assert page.sum("settled_units_total", outcome="overrun") == 0
+        assert s.charges() - page.sum("credits_units") == spent
+        assert LIMIT - most <= spent <= LIMIT
+
+
+async def pending(program: SidecarProgram, units: int) -> None:
+    """Wait until so many units are in the journal, and what is owed of them is held."""
+
+    async def read() -> tuple[float, float]:
+        page = await scrape(program.admin_url)
+        return page.sum("journal_pending_units"), page.sum("held_units")
+
+    await eventually(read, lambda found: found == (units, max(0, units - 1)))
+
+
+async def test_a_request_id_that_comes_again_after_a_kill_is_settled_for_itself() -> None:
+    """What the first call of it owes still waits: two executions owe, each its own."""
+    async with (
+        SettledProduct() as product,
+        process_stack(policy=metered(), orgs={ORG: 1000}, upstream_url=product.url) as s,
+    ):
+        await s.program.close()
+        journal = s.place.policy_file.with_name("journal")
+        await s.fault(status=500)
+        for n in range(3):
+            program = await s.restart(journal=journal, trusted_proxies=LOCAL)
+            try:
+                request = {"x-request-id": "one"}
+                assert await ask(program.url, s, f"c{n}", 11, **request) == 200
+                await pending(program, 1 + (n + 1) * 10)
+                program.send(SIGKILL)
+                await program.ended()
+            finally:
+                await program.close()
+        await s.fault()
+        last = await s.restart(journal=journal, trusted_proxies=LOCAL)
+        try:
+            await pending(last, 0)
+        finally:
+            await last.close()
+        # One deposit: without Redis all have one key, and the platform takes them for retries.
+        assert s.charges() == 1 + 3 * 10
