@@ -36,7 +36,7 @@ APART: Final = ("local_platform", "demo", "commands", "inject", "cli.py")
 NO_LIMITS: Final = {
     "a value's meaning": (
         "domain.model.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE",
-        "platform.answers._OK", "proxy.settling._OK", "proxy.settling._REDIRECT",
+        "platform.answers._OK",
         "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "proxy.relay._SWITCHING_PROTOCOLS",
