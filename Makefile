@@ -29,7 +29,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak settled kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ wire: $(VENV)/.dev ## reset a connection at every byte of an exchange: `make tes
 
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
+
+settled: $(VENV)/.dev ## make CALLS (1000000) settled calls in three dialects with aborts, faults and KILLS (500)
+	$(VENV)/bin/python -m tests.soak.settled --calls $(CALLS) --kills $(KILLS)
 
 kill-storm: $(VENV)/.dev ## kill the sidecar KILLS (500) times under load with faults, then balance the books
 	$(VENV)/bin/python -m tests.soak.kill_storm --kills $(KILLS)
