@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
+from sidecar.proxy.ports import TunnelEnd
 from sidecar.usage.realtime.commands import (
     CloseSocket,
     SendToClient,
@@ -47,16 +48,6 @@ class TunnelClient(Protocol):
 
     def resume_body(self) -> None:
         """Read from the client again."""
-
-
-class TunnelEnd(Protocol):
-    """The product's connection, as a client's bytes need it."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-
-    def is_closing(self) -> bool:
-        """Whether nothing can be sent any more."""
 
 
 class MeteredTunnel:
