@@ -86,6 +86,11 @@ class MeteredTunnel:
         if self._socket.client_behind:
             self._loop.call_soon(self.write, b"")
 
+    @property
+    def idle(self) -> bool:
+        """Whether the product has done nothing for the client yet."""
+        return self._socket.idle
+
     def is_closing(self) -> bool:
         """Whether nothing can be sent to the product any more."""
         return self._product.is_closing()

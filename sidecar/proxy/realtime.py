@@ -100,11 +100,15 @@ class ResponsePayer:
             self._refused.discard(settled.turn)
             self._charges.owe(settled.turn, settled.usage)
 
-    def end(self) -> None:
-        """Give the handshake's permit back where no response came."""
+    def end(self, *, idle: bool) -> None:
+        """Close the handshake's permit where no response came: by its deposit.
+
+        It comes back where the product was `idle`; a transcription has no response, and has cost.
+        """
         first, self._first = self._first, None
         if first is not None:
-            self._engine.attempt_ended(first, AttemptEnd.UNREACHED, None)
+            end = AttemptEnd.UNREACHED if idle else AttemptEnd.DONE
+            self._engine.attempt_ended(first, end, None)
 
 
 class RealtimeSettling(Settling):
@@ -172,7 +176,7 @@ class RealtimeSettling(Settling):
         if self._tunnel is None:
             return super().ended(end)
         self._tunnel.lost()
-        self._payer.end()
+        self._payer.end(idle=self._tunnel.idle)
         return None
 
 
@@ -192,7 +196,7 @@ def settling_of(
     if (
         terms.rule.format is not UsageFormat.OPENAI_REALTIME
         or upgrade is None
-        or upgrade.lower() != _WEBSOCKET
+        or upgrade.lower().partition(b"/")[0] != _WEBSOCKET  # with a version, it is one too
     ):
         return Settling(terms)
     payer = ResponsePayer(engine, decision, permit, drain=drain, clock=clock, observer=observer)

@@ -26,6 +26,9 @@ DONE_WORDS: Final = (b'"response.done"',)
 """What ends a response, in an event that is too long to be read."""
 
 _CREATE: Final = "response.create"
+_IDLE: Final = frozenset(
+    {"session.created", "session.updated", "transcription_session.updated", "error"}
+)
 _BUSY: Final = "conversation_already_has_active_response"
 
 
@@ -134,6 +137,16 @@ def server_event(payload: bytes) -> ServerEvent | None:
             return None if kind.endswith("audio.delta") else _text(event)
         case _:
             return None
+
+
+def is_idle(payload: bytes) -> bool:
+    """Whether a server's event says that nothing was done: it is about the session alone."""
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return False
+    kind = event.get("type") if isinstance(event, dict) else None
+    return isinstance(kind, str) and kind in _IDLE
 
 
 def _done(event: Mapping[str, object]) -> ResponseDone:

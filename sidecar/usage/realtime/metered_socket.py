@@ -29,6 +29,7 @@ from sidecar.usage.realtime.events import (
     ResponseDone,
     ResponseText,
     create_event,
+    is_idle,
     server_event,
 )
 from sidecar.usage.realtime.frame_parts import (
@@ -114,6 +115,12 @@ class MeteredSocket:
         self._refusal: Refusal | None = None
         self._caused_by: str | None = None
         self._commands: list[SocketCommand] = []
+        self._idle = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether the product has done nothing yet: it spoke of the session alone."""
+        return self._idle and self._product.between_messages
 
     @property
     def client_waits(self) -> bool:
@@ -241,6 +248,8 @@ class MeteredSocket:
             case PassedOn(raw) | LongPiece(raw):
                 self._to_client(raw)
             case WholeMessage(payload=payload):
+                if self._idle:
+                    self._idle = payload is not None and is_idle(payload)
                 if payload is not None:
                     self._take_event(payload)
                 elif part.named:

@@ -121,16 +121,19 @@ async def test_the_handshakes_permit_pays_for_the_first_response() -> None:
     it.payer.settle(done(2))
     it.payer.settle(done(1))
     assert [permit.request_id for permit, _ in it.desk.settled] == ["a.2", "a"]
-    it.payer.end()
+    it.payer.end(idle=False)
     assert it.desk.settled_once()
 
 
-async def test_without_a_response_the_handshakes_permit_reached_nothing() -> None:
-    """So its deposit comes back as the policy says."""
+@pytest.mark.parametrize(("idle", "end"), [(True, AttemptEnd.UNREACHED), (False, AttemptEnd.DONE)])
+async def test_without_a_response_the_handshakes_deposit_is_the_cost(
+    *, idle: bool, end: AttemptEnd
+) -> None:
+    """It comes back, as the policy says, where the product did nothing."""
     it = Paying()
-    it.payer.end()
-    it.payer.end()
-    assert it.desk.executions == [AttemptEnd.UNREACHED]
+    it.payer.end(idle=idle)
+    it.payer.end(idle=idle)
+    assert (it.desk.executions, it.desk.usages) == ([end], [None])
 
 
 async def test_a_refused_response_is_counted_and_named_in_the_words_of_the_api() -> None:
@@ -216,6 +219,14 @@ async def test_what_is_no_websocket_of_a_client_ends_the_connection() -> None:
     got, _ = await run(desk, SWITCH + b"\r\n", Ending.HOLD, sent=(b"\xff" * 20,))
     assert got[got.index(b"\r\n\r\n") + 4 :][:1] == b"\x88"
     assert desk.executions == [AttemptEnd.UNREACHED]
+
+
+async def test_a_connection_without_responses_whose_product_works_costs_its_deposit() -> None:
+    """Such as a transcription, or messages that are not read."""
+    desk = RealtimeDesk()
+    message = Frame(Opcode.BINARY, b"sound").serialize(mask=False)
+    await run(desk, SWITCH + b"\r\n", message, 0.05, Ending.CLOSE, sent=())
+    assert (desk.executions, desk.usages) == ([AttemptEnd.DONE], [None])
 
 
 async def test_a_product_that_is_lost_in_a_response_leaves_its_usage_missing() -> None:

@@ -16,6 +16,7 @@ from sidecar.usage.realtime.events import (
     ResponseText,
     ServerEvent,
     create_event,
+    is_idle,
     server_event,
 )
 
@@ -125,3 +126,19 @@ def test_an_event_of_the_server_says_what_is_metered(
 def test_what_is_no_json_is_no_event() -> None:
     """The product's text is data, never an error."""
     assert server_event(b"{") is None
+
+
+@pytest.mark.parametrize(
+    ("event", "idle"),
+    [
+        (b'{"type":"session.created","session":{}}', True),
+        (b'{"type":"error"}', True),
+        (b'{"type":"conversation.item.input_audio_transcription.completed"}', False),
+        (b'{"type":["error"]}', False),
+        (b"[]", False),
+        (b"text", False),
+    ],
+)
+def test_only_events_of_the_session_say_that_nothing_was_done(event: bytes, *, idle: bool) -> None:
+    """What is not known may have cost something."""
+    assert is_idle(event) is idle
