@@ -88,6 +88,8 @@ UNTESTED: Final = {
     "frontends/asgi_types.py": "names without behaviour",
     "frontends/opening.py": "protocols without behaviour",
     "proxy/ports.py": "protocols without behaviour",
+    "usage/realtime/commands.py": "values without behaviour",
+    "usage/realtime/frame_parts.py": "values without behaviour",
     "client/results.py": "values without behaviour",
     "commands/uses.py": "a table without behaviour",
 }

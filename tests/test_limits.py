@@ -68,6 +68,12 @@ NO_LIMITS: Final = {
         "usage.decoding._DEFLATE_METHOD", "usage.elements._IN_ARRAY", "usage.elements._QUOTE",
         "usage.estimate._LONGEST_HEADER", "usage.formats.openai._HEAD",
         "usage.usage_chunk._NEW_LINE",
+        "usage.realtime.deflate._WIDEST", "usage.realtime.deflate._NARROWEST",
+        "usage.realtime.frame_writer.POLICY_VIOLATION",
+        "usage.realtime.frame_writer.PROTOCOL_ERROR", "usage.realtime.frame_writer._FINAL",
+        "usage.realtime.frame_writer._LONGEST_REASON", "usage.realtime.frames._LONGEST_CONTROL",
+        "usage.realtime.frames._LONGEST_HEADER", "usage.realtime.frames._START",
+        "usage.realtime.frames._TWO_BYTES",
     ),
     "a way to reckon": (
         "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",

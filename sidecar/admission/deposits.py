@@ -6,7 +6,7 @@ process ended is written down, and what its answer says is settled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sidecar.admission.books import Books
@@ -20,12 +20,12 @@ from sidecar.admission.payments import Payments
 from sidecar.admission.reservations import Reservations, Short
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
-from sidecar.admission.verdict import Ruling, rule
+from sidecar.admission.verdict import Ruling, permit_of_running, rule
 from sidecar.domain.choices import Enforcement, OnOverQuota
-from sidecar.domain.model import Call, Charge, Identity, Permit, Reason, Verdict
+from sidecar.domain.model import Call, Charge, Headers, Identity, Permit, Reason, Verdict
 from sidecar.domain.ports import BodySource, Clock, Estimates
 from sidecar.domain.turns import turns
-from sidecar.domain.usage import Estimate, Terms, Usage, UsageRule
+from sidecar.domain.usage import Estimate, OnMissing, Terms, Usage, UsageRule
 from sidecar.policy.compiled import Meter
 
 _ANSWERED: Final = frozenset({Reason.WITHIN_QUOTA, Reason.UNLIMITED})
@@ -98,9 +98,15 @@ class Deposits:
             return NOTHING_KNOWN
         compressed = any(name == b"content-encoding" for name, _ in call.headers)
         content = await body.read(meter.body_limit, org, meter.body_limit if compressed else 0)
-        if not content:
+        return await self.estimate_of(content, call.headers, meter, usage, org)
+
+    async def estimate_of(
+        self, content: bytes | None, headers: Headers, meter: Meter, usage: UsageRule, org: str
+    ) -> Estimate:
+        """Read what a call may cost from the content of its body, None where that is not known."""
+        if self._estimates is None or not content:
             return NOTHING_KNOWN
-        reading = self._estimates.reading(usage, call.headers, content, meter.body_limit)
+        reading = self._estimates.reading(usage, headers, content, meter.body_limit)
         return await turns().run(reading, org)
 
     async def pay(  # noqa: PLR0917 - all that a call is charged by
@@ -117,17 +123,7 @@ class Deposits:
         Cancelled, it holds nothing.
         """
         now = Moment.of(self._clock)
-        shadow = meter.enforcement is Enforcement.SHADOW
-        witness = Witness.of(identity, charge.resource, now.unix)
-        terms = Terms(
-            usage,
-            estimate,
-            hold_of(usage, estimate, charge.amount),
-            forgive=shadow or meter.on_over_quota is OnOverQuota.ALLOW,
-            limited=witness is not None and witness.limited,
-            shadow=shadow,
-            call=self._settlements.name_of(charge),
-        )
+        terms = self._terms(charge, meter, usage, estimate, identity, now)
         problem = self._books.journal.problem
         if problem and meter.enforcement is Enforcement.ENFORCE:
             # What the answer costs could not be remembered.
@@ -147,6 +143,30 @@ class Deposits:
             return Deposited(ruling)
         return self._admitted(ruling, charge, meter, terms, route)
 
+    def owe(  # noqa: PLR0917 - all that a call is charged by
+        self,
+        charge: Charge,
+        meter: Meter,
+        usage: UsageRule,
+        route: str,
+        identity: Identity,
+        found: Usage,
+    ) -> None:
+        """Settle a response that ran although its deposit was refused: all of its cost is owed.
+
+        `charge` has a key of its own, and as its amount the deposit that was refused.
+        """
+        now = Moment.of(self._clock)
+        if usage.missing is OnMissing.AMOUNT:  # the least that it costs; nothing is paid of it
+            usage = replace(usage, missing=OnMissing.HOLD, hold=None)
+        unpaid = Charge(charge.org_id, charge.product, charge.resource, 0, charge.key, private=True)
+        terms = self._terms(unpaid, meter, usage, NOTHING_KNOWN, identity, now)
+        terms = replace(terms, hold=max(terms.hold, charge.amount))
+        call, holds = terms.name(unpaid.key), self._settlements.holds
+        holds.take(call, (unpaid.org_id, unpaid.resource), 0, deposit=0)
+        holds.admit(call, 0)
+        self.finish(permit_of_running(unpaid, route, terms), unpaid, found)
+
     def finish(self, permit: Permit, charge: Charge, usage: Usage | None) -> bool:
         """Settle a call whose attempt has ended; say whether its deposit was settled with it.
 
@@ -159,6 +179,27 @@ class Deposits:
         if key is not None:
             self._settler.send(key)
         return True
+
+    def _terms(  # noqa: PLR0917 - all that a call is charged by
+        self,
+        charge: Charge,
+        meter: Meter,
+        usage: UsageRule,
+        estimate: Estimate,
+        identity: Identity,
+        now: Moment,
+    ) -> Terms:
+        shadow = meter.enforcement is Enforcement.SHADOW
+        witness = Witness.of(identity, charge.resource, now.unix)
+        return Terms(
+            usage,
+            estimate,
+            hold_of(usage, estimate, charge.amount),
+            forgive=shadow or meter.on_over_quota is OnOverQuota.ALLOW,
+            limited=witness is not None and witness.limited,
+            shadow=shadow,
+            call=self._settlements.name_of(charge),
+        )
 
     def _admitted(
         self, ruling: Ruling, charge: Charge, meter: Meter, terms: Terms, route: str

@@ -29,6 +29,7 @@ from sidecar.admission.findings import (
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
+from sidecar.admission.realtime import RealtimeCharges
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
 from sidecar.admission.verdict import (
@@ -284,6 +285,11 @@ class Engine:
                 self._books.journal.withdraw(charge.key)
             else:
                 self._books.journal.close(charge.key)
+
+    def realtime(self, decision: Decision) -> RealtimeCharges:
+        """Charge each further response of an admitted realtime connection by itself."""
+        current = self._policies.current
+        return RealtimeCharges(decision, current, self._deposits, self._observer, self._nonce)
 
     async def _claim(self, call: Call, meter: Meter, scope: bytes) -> _Claimed | Replayed:
         """Claim the request ID that a client or a trusted proxy has given."""

@@ -14,6 +14,8 @@ _LEASE: Final = b"bb lease"
 _OWED: Final = b"bb owed"
 _KILLED: Final = b"bb killed"
 _NAME: Final = b"bb name"
+_TURN: Final = b"bb turn"
+_UNPAID: Final = b"bb unpaid"
 
 
 def scope_of(
@@ -83,7 +85,17 @@ def killed_key_of(call: str, amount: int, nonce: bytes) -> str:
     return _derived(call, amount, nonce, _KILLED)
 
 
-def _derived(call: str, amount: int, nonce: bytes, person: bytes) -> str:
+def turn_key_of(connection: str, turn: int, nonce: bytes) -> str:
+    """Return the key of the deposit for a realtime connection's `turn`-th response."""
+    return _derived(connection, turn, nonce, _TURN)
+
+
+def unpaid_key_of(connection: str, turn: int, nonce: bytes) -> str:
+    """Return the key that such a response has where its deposit was refused, and it ran."""
+    return _derived(connection, turn, nonce, _UNPAID)
+
+
+def _derived(call: str, number: int, nonce: bytes, person: bytes) -> str:
     return blake2b(
-        amount.to_bytes(8, "big") + call.encode(), digest_size=_KEY_BYTES, key=nonce, person=person
+        number.to_bytes(8, "big") + call.encode(), digest_size=_KEY_BYTES, key=nonce, person=person
     ).hexdigest()

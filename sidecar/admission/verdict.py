@@ -309,3 +309,11 @@ def conclude(
         identity_failure,
         ruling.passing,
     )
+
+
+def permit_of_running(charge: Charge, route: str, terms: Terms) -> Permit:
+    """Make the permit of a response that the product gives though its deposit was refused.
+
+    It lets nothing more pass: what is charged for is under way already.
+    """
+    return Permit(charge.key, route, charge, False, Refund.NEVER, None, 0.0, terms)

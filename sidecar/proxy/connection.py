@@ -15,7 +15,7 @@ from sidecar.http1.heads import RequestHead, find_end, parse_request
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.phases import STEPS, Phase, Step
-from sidecar.proxy.ports import OpenExchange
+from sidecar.proxy.ports import OpenExchange, TunnelEnd
 from sidecar.settings.sections import Limits
 
 _NEVER: Final = float("inf")
@@ -88,7 +88,7 @@ class ServerConnection:
         self.body_full = self._behind = self.moved = self.writing_paused = self.trusted = False
         self.ended = False  # the client will send nothing more
         self._reading = True
-        self._tunnel: asyncio.WriteTransport | None = None
+        self._tunnel: TunnelEnd | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.phase = Phase.IDLE
         self.peer = b""
@@ -208,7 +208,7 @@ class ServerConnection:
             self._regulate()
             self.watch()
 
-    def open_tunnel(self, upstream: asyncio.WriteTransport) -> None:
+    def open_tunnel(self, upstream: TunnelEnd) -> None:
         """From now on pass bytes to the upstream as they come, those that wait first."""
         self.phase = STEPS[self.phase][Step.UPGRADED]
         self._tunnel = upstream

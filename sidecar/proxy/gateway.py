@@ -23,7 +23,6 @@ from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, Reason, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.domain.trace import trace_fields
-from sidecar.domain.usage import Usage
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.pool import Pool
@@ -33,6 +32,7 @@ from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
+from sidecar.proxy.realtime import RealtimeEngine, settling_of
 from sidecar.proxy.relay import Relay
 from sidecar.proxy.settling import Settling
 from sidecar.proxy.untrusted import UntrustedProxies
@@ -47,7 +47,7 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
-class Admission(Protocol):
+class Admission(RealtimeEngine, Protocol):
     """The engine, as the data plane needs it."""
 
     @property
@@ -63,9 +63,6 @@ class Admission(Protocol):
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
-
-    def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None) -> None:
-        """Record the result of the attempt, and what its answer says it cost; once a permit."""
 
 
 class _NoBody:
@@ -183,8 +180,14 @@ class Gateway:
         """
         upstream: ClientConnection | None = None
         relay: Relay | None = None
-        settling = None if permit.terms is None else Settling(permit.terms)
+        settling: Settling | None = None
         try:
+            if permit.terms is not None:
+                settling = settling_of(
+                    exchange, decision, permit, permit.terms,
+                    engine=self._engine, drain=self.drain,
+                    clock=self._clock, observer=self._observer,
+                )  # fmt: skip
             if exchange.head.last_hop:
                 self._answer(exchange, last_hop(decision, self._clock.time()))
                 return
@@ -221,10 +224,9 @@ class Gateway:
             raise
         finally:
             end = AttemptEnd.UNREACHED if relay is None else relay.attempt_end
-            usage = None
-            if settling is not None:
-                end, usage = settling.ended(end)
-            self._engine.attempt_ended(permit, end, usage)
+            ended_as = (end, None) if settling is None else settling.ended(end)
+            if ended_as is not None:
+                self._engine.attempt_ended(permit, *ended_as)
 
     def _relay(
         self,

@@ -62,3 +62,13 @@ class Answering(Protocol):
 
     def resume(self) -> None:
         """Read the product again."""
+
+
+class TunnelEnd(Protocol):
+    """What a client's bytes go to once its connection is a tunnel."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""

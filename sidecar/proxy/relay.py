@@ -14,8 +14,10 @@ from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields, ResponseHead
 from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
+from sidecar.proxy.metered_tunnel import MeteredTunnel
 from sidecar.proxy.phases import Phase
 from sidecar.proxy.settling import Settling
+from sidecar.usage.realtime.deflate import UnknownExtensionError
 
 _SWITCHING_PROTOCOLS: Final = 101
 _EVENT_STREAM: Final = b"text/event-stream"
@@ -33,7 +35,7 @@ class Relay:
     """
 
     __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_fields", "_first_byte",
-                 "_pending", "_settling", "_started", "_tells_quota", "decode", "detail",
+                 "_pending", "_settling", "_started", "_tells_quota", "_tunnel", "decode", "detail",
                  "finished", "resend", "unreached", "until_close", "upstream")  # fmt: skip
 
     def __init__(
@@ -59,6 +61,7 @@ class Relay:
         self._started = False
         self._ending = b""
         self._settling = settling
+        self._tunnel: MeteredTunnel | None = None
         # HTTP/1.0 knows no chunks; usage is read from what is in them, which is framed again.
         self.decode = exchange.head.minor == 0 or settling is not None
         self.detail = ""
@@ -111,6 +114,12 @@ class Relay:
         else:
             self.upstream.abort(self)
 
+    def leave(self) -> None:
+        """End a tunnel, when what was written to both sides is out."""
+        self.upstream.leave(self)
+        if not self.finished.done():
+            self.finished.set_result(None)
+
     @property
     def attempt_end(self) -> AttemptEnd:
         """How the attempt went so far; a client that broke its own request is charged."""
@@ -157,7 +166,9 @@ class Relay:
         """Let the client send only as fast as the upstream takes it."""
         if not self.resend:
             self._count_unsent()
-        if writable:
+        if self._tunnel is not None:
+            self._tunnel.on_writable(writable=writable)
+        elif writable:
             self._client.resume_body()
         else:
             self._client.pause_body()
@@ -176,15 +187,10 @@ class Relay:
             self.resend = b""
             if exchange.body is not None:
                 exchange.body.count_unsent(self.upstream.transport.get_write_buffer_size())
-        upgrade = exchange.head.upgrade
         switches = head.status == _SWITCHING_PROTOCOLS
-        if not switches:
-            connection = self._frame(head)
-        elif upgrade is not None and _same_protocol(head, upgrade):
-            connection = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
-        else:
+        connection = self._switch(head) if switches else self._frame(head)
+        if connection is None:
             self.upstream.abort(self)
-            self.detail = "its 101 switches to another protocol than was asked for"
             self.finished.set_result(PeerFailure.PROTOCOL)
             return
         exchange.status = head.status
@@ -205,7 +211,22 @@ class Relay:
             self.pause()
         if switches:
             self._send(b"")
-            self._client.open_tunnel(self.upstream.transport)
+            tunnel = self._tunnel
+            self._client.open_tunnel(self.upstream.transport if tunnel is None else tunnel)
+
+    def _switch(self, head: ResponseHead) -> bytes | None:
+        """Return the Connection lines of a 101; None where the client must not get it."""
+        upgrade = self._exchange.head.upgrade
+        if upgrade is None or not _same_protocol(head, upgrade):
+            self.detail = "its 101 switches to another protocol than was asked for"
+            return None
+        try:
+            if self._settling is not None:
+                self._tunnel = self._settling.switch(head, self)
+        except UnknownExtensionError as error:
+            self.detail = str(error)
+            return None
+        return b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
 
     def _frame(self, head: ResponseHead) -> bytes:
         """Choose the framing towards the client; return the Connection line."""

@@ -7,12 +7,14 @@ The answer passes as it comes. What of it is read, and the one chunk that may be
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import MissingCause, Terms, Usage
+from sidecar.http1.client import ClientConnection
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.metered_tunnel import MeteredTunnel
 from sidecar.usage.reader import AnswerReader, reader_of
 from sidecar.usage.stream_options import may_be_asked, with_usage
 from sidecar.usage.usage_chunk import UsageChunkFilter
@@ -21,6 +23,15 @@ _EVENT_STREAM: Final = b"text/event-stream"
 _ACCEPT_ENCODING: Final = b"accept-encoding"
 
 _GIVEN_UP: Final = Usage(None, None, None, 0, MissingCause.CUT)
+
+
+class SwitchedRelay(Protocol):
+    """The relay of an answer that switches protocols."""
+
+    upstream: ClientConnection
+
+    def leave(self) -> None:
+        """End both connections, when what was written to them is out."""
 
 
 class Settling:
@@ -71,6 +82,17 @@ class Settling:
         if self._asks and head.length in {CHUNKED, UNTIL_CLOSE} and _is_plain_stream(head):
             self._filter = UsageChunkFilter()
 
+    def switch(
+        self,
+        head: ResponseHead,  # noqa: ARG002 - the shape of a settling
+        relay: SwitchedRelay,  # noqa: ARG002
+    ) -> MeteredTunnel | None:
+        """Return what meters the messages of a tunnel; None where they pass as they come.
+
+        Raises UnknownExtensionError where they must be metered and cannot be.
+        """
+        return None
+
     def feed(self, data: bytes) -> bytes:
         """Take a part of the answer; return what goes to the client."""
         if self._reader is not None:
@@ -84,9 +106,10 @@ class Settling:
             self._reader.feed(data)
         return data if self._filter is None else self._filter.feed(data) + self._filter.end()
 
-    def ended(self, end: AttemptEnd) -> tuple[AttemptEnd, Usage | None]:
-        """Say what a call has come to whose attempt has ended so; to be asked once.
+    def ended(self, end: AttemptEnd) -> tuple[AttemptEnd, Usage | None] | None:
+        """Say what a call has come to whose attempt has ended so; None: it is settled already.
 
+        To be asked once.
         What has begun to answer with 2xx is settled and never refunded, however it ended. What is
         given up before any head may have been executed. Any other answer costs its deposit.
         """

@@ -87,7 +87,7 @@ class OnePagePolicy(Policy):
             version=1,
             hash="",
             identity=(),
-            routes=(),
+            routes=tuple(page for page in pages.values() if isinstance(page, Route)),
             matches=(),
             unmatched=Action.DENY,
             errors=ErrorFormat.PROBLEM,

@@ -10,6 +10,7 @@ from sidecar.domain.cors import Cors
 from sidecar.domain.model import AttemptEnd, Call, Decision, Identity, Permit, Quota, Reason
 from sidecar.domain.ports import BodySource
 from sidecar.domain.usage import Terms, Usage
+from sidecar.proxy.realtime import ResponseCharges
 
 ACME = Identity("org_acme", "user_1", "org_owner", "pro", frozenset(), {}, None, 4_000_000_000.0)
 QUOTA = Quota("ai_calls", 25, 12, 13, "month", 4_000_000_000.0)
@@ -37,6 +38,10 @@ class AllowingEngine:
     def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None = None) -> None:
         self.settled.append((permit, end))
         self.usages.append(usage)
+
+    def realtime(self, decision: Decision) -> ResponseCharges:
+        """Charge no response by itself: a test of realtime has an engine of its own."""
+        raise NotImplementedError(decision.request_id)
 
     def allow(self, call: Call, reason: Reason = Reason.WITHIN_QUOTA) -> Decision:
         """Give a permit of its own to one call."""

@@ -12,6 +12,8 @@ from sidecar.admission.idempotency import (
     lease_key_of,
     owed_key_of,
     scope_of,
+    turn_key_of,
+    unpaid_key_of,
 )
 from sidecar.domain.model import AttemptEnd, RequestIdOrigin
 from tests.unit.admission.scene import NONCE, Scene
@@ -142,3 +144,15 @@ def test_what_a_call_owes_has_a_key_of_its_own() -> None:
     }
     assert len(keys) == 5
     assert owed_key_of("call", 5, NONCE) in keys
+
+
+def test_no_two_keys_of_a_realtime_connection_are_the_same() -> None:
+    """Each response has one, another where its deposit was refused, and another process others."""
+    keys = {
+        of(connection, turn, nonce)
+        for of in (turn_key_of, unpaid_key_of, owed_key_of, killed_key_of)
+        for connection in ("a", "b")
+        for turn in (1, 2)
+        for nonce in (NONCE, b"other")
+    }
+    assert len(keys) == 32

@@ -186,6 +186,20 @@ def test_a_policy_by_tokens_reads_its_own_format(name: str, path: str, form: Usa
     assert (meter.usage.missing, meter.usage.overrun) == (OnMissing.ESTIMATE, OnOverrun.BLOCK)
 
 
+def test_each_response_of_a_realtime_session_is_charged() -> None:
+    """One that is cut costs its hold: no estimate of text sees its audio."""
+    upgrade = [(b"upgrade", b"websocket")]
+    found = shipped("openai-tokens").route_for("GET", "/v1/realtime", upgrade)
+    assert isinstance(found, Route)
+    assert found.meter is not None
+    usage = found.meter.usage
+    assert usage is not None
+    assert (usage.format, usage.missing) == (UsageFormat.OPENAI_REALTIME, OnMissing.HOLD)
+    assert usage.hold is not None
+    asked = b'{"type":"response.create","response":{"max_output_tokens":100}}'
+    assert Estimator(usage.hold).read(asked).output == 100
+
+
 def test_openai_streams_are_asked_for_their_usage() -> None:
     """Where the API knows the option; a response names its usage by itself."""
     asked = {

@@ -1,0 +1,43 @@
+"""What follows for a metered realtime connection, for its owner to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.usage.realtime.turns import SettleTurn
+
+
+@dataclass(frozen=True, slots=True)
+class TakeDeposit:
+    """Ask for a turn's deposit, and bring the answer to `paid` or `refused`, whatever happens.
+
+    `request`: the client's event, for an estimate; None where it is too long, and where the server
+    started the response.
+    """
+
+    turn: int
+    request: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendToProduct:
+    """Pass bytes on to the product."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendToClient:
+    """Pass bytes on to the client, or send it our own."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSocket:
+    """Close both connections, when what was sent to the client is out; `why` for the log."""
+
+    why: str
+
+
+SocketCommand = TakeDeposit | SettleTurn | SendToProduct | SendToClient | CloseSocket

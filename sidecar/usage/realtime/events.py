@@ -1,0 +1,182 @@
+"""Reads the events of the OpenAI Realtime API that its metering needs; all others are None.
+
+Sources: developers.openai.com/api/reference/resources/realtime, client and server events, and the
+types of the `openai` SDK.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from sidecar.domain.usage import Tokens
+from sidecar.usage.answer_format import MAX_MODEL
+from sidecar.usage.events import is_dense
+from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
+from sidecar.usage.tally import TokenTally
+
+CREATE_WORDS: Final = (b"response.create", b"\\u")
+"""A client's event has one of these, plain or escaped, if it asks for a response."""
+
+DONE_WORDS: Final = (b'"response.done"',)
+"""What ends a response, in an event that is too long to be read."""
+
+_CREATE: Final = "response.create"
+_IDLE: Final = frozenset(
+    {"session.created", "session.updated", "transcription_session.updated", "error"}
+)
+_BUSY: Final = "conversation_already_has_active_response"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEvent:
+    """The client asks for a response; its ID of the event, where it gives one."""
+
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreated:
+    """A response has begun: `response.created`."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseText:
+    """Text of a response goes to the client, in bytes."""
+
+    response_id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """A response has ended: `response.done`, whatever its status is.
+
+    `tokens`: its usage, None where it names none. `failed`: by the server's fault.
+    """
+
+    response_id: str
+    tokens: Tokens | None
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorNamed:
+    """The server refuses an event of the client: `error`.
+
+    `event_id`: which; None where the event had no ID. `of_create`: it was one that asks for a
+    response, by the error's code. `failed`: by the server's fault.
+    """
+
+    event_id: str | None
+    of_create: bool
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNamed:
+    """The session names its model, which its responses do not."""
+
+    model: str
+
+
+ServerEvent = ResponseCreated | ResponseText | ResponseDone | ErrorNamed | ModelNamed
+
+
+class _Members(list[tuple[str, object]]):
+    """The members of a JSON object, also those of one name."""
+
+
+def create_event(payload: bytes) -> CreateEvent | None:
+    """Return what a client's event asks for, None where it asks for no response.
+
+    What another parser could read as such an event is one: names that occur twice, text that is no
+    JSON, and what would take too long to parse.
+    """
+    if not any(word in payload for word in CREATE_WORDS):
+        return None
+    if is_dense(payload):
+        return CreateEvent(None)
+    try:
+        event = json.loads(payload, object_pairs_hook=_Members)
+    except (ValueError, RecursionError):
+        return CreateEvent(None) if _CREATE.encode() in payload else None
+    if not isinstance(event, _Members):
+        return None
+    if not any(name == "type" and value == _CREATE for name, value in event):
+        return None
+    return CreateEvent(_name(dict(event).get("event_id")))
+
+
+def server_event(payload: bytes) -> ServerEvent | None:
+    """Return what a server's event says."""
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(event, dict):
+        return None
+    match event.get("type"):
+        case "response.created":
+            return ResponseCreated(_response_id(event.get("response")))
+        case "response.done":
+            return _done(event)
+        case "error":
+            return _error(event.get("error"))
+        case "session.created" | "session.updated":
+            session = event.get("session")
+            model = _name(session.get("model")) if isinstance(session, dict) else None
+            return None if model is None else ModelNamed(model)
+        case str(kind) if kind.startswith("response.") and kind.endswith(".delta"):
+            return None if kind.endswith("audio.delta") else _text(event)
+        case _:
+            return None
+
+
+def is_idle(payload: bytes) -> bool:
+    """Whether a server's event says that nothing was done: it is about the session alone."""
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return False
+    kind = event.get("type") if isinstance(event, dict) else None
+    return isinstance(kind, str) and kind in _IDLE
+
+
+def _done(event: Mapping[str, object]) -> ResponseDone:
+    tally = TokenTally(OPENAI_REALTIME)
+    tally.take(event)
+    response = event.get("response")
+    failed = isinstance(response, dict) and response.get("status") == "failed"
+    return ResponseDone(_response_id(response), tally.result(0, whole=True).tokens, failed)
+
+
+def _error(error: object) -> ErrorNamed | None:
+    if not isinstance(error, dict):
+        return None
+    return ErrorNamed(
+        _name(error.get("event_id")),
+        of_create=error.get("code") == _BUSY,
+        failed=error.get("type") == "server_error",
+    )
+
+
+def _text(event: Mapping[str, object]) -> ResponseText | None:
+    delta = event.get("delta")
+    if not isinstance(delta, str):
+        return None
+    return ResponseText(_name(event.get("response_id")) or "", len(delta.encode()))
+
+
+def _response_id(response: object) -> str:
+    return (_name(response.get("id")) or "") if isinstance(response, dict) else ""
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_MODEL else None

@@ -1,0 +1,235 @@
+"""A metered realtime connection, event by event."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from websockets.frames import Frame, Opcode
+
+from sidecar.usage.realtime.commands import (
+    CloseSocket,
+    SendToClient,
+    SendToProduct,
+    SocketCommand,
+    TakeDeposit,
+)
+from sidecar.usage.realtime.frame_writer import Refusal, close_frame, error_event
+from sidecar.usage.realtime.frames import LONGEST_MESSAGE
+from sidecar.usage.realtime.metered_socket import SOCKET_STEPS, MeteredSocket, SocketPhase
+from sidecar.usage.realtime.turns import MAX_TURNS, SettleTurn
+
+REFUSAL = Refusal("insufficient_quota", "insufficient_quota", "The quota is spent.")
+PING = Frame(Opcode.PING, b"").serialize(mask=True)
+CREATE = {"type": "response.create", "event_id": "e1"}
+APPEND = {"type": "input_audio_buffer.append", "audio": "AAAA"}
+
+
+def up(event: object) -> bytes:
+    """Write an event of the client."""
+    return Frame(Opcode.TEXT, json.dumps(event).encode()).serialize(mask=True)
+
+
+def down(kind: str, response_id: str) -> bytes:
+    """Write an event of the product."""
+    event = {"type": f"response.{kind}", "response": {"id": response_id}}
+    return Frame(Opcode.TEXT, json.dumps(event).encode()).serialize(mask=False)
+
+
+def connection(*, enforced: bool = True) -> MeteredSocket:
+    """Open a connection without compression."""
+    return MeteredSocket(agreed=None, model=None, enforced=enforced)
+
+
+def refusal(caused_by: str | None) -> list[SocketCommand]:
+    """Return how a connection is ended over quota."""
+    return [
+        SendToClient(error_event(REFUSAL, number=1, caused_by=caused_by)),
+        SendToClient(close_frame(1008, REFUSAL.message)),
+        CloseSocket("insufficient_quota"),
+    ]
+
+
+def test_every_step_is_in_the_table() -> None:
+    """None raises."""
+    assert set(SOCKET_STEPS) == set(SocketPhase)
+    assert len({frozenset(steps) for steps in SOCKET_STEPS.values()}) == 1
+
+
+def test_a_create_is_held_until_it_is_paid_and_all_behind_it() -> None:
+    """In order."""
+    socket = connection()
+    create, append = up(CREATE), up(APPEND)
+    request = json.dumps(CREATE).encode()
+    commands = socket.from_client(append + create + append)
+    assert commands == [SendToProduct(append), TakeDeposit(1, request)]
+    assert socket.client_waits
+    assert socket.from_client(PING) == []
+    expected = [SendToProduct(create), SendToProduct(append), SendToProduct(PING)]
+    assert socket.paid(1) == expected
+    assert not socket.client_waits
+
+
+def test_a_refused_create_ends_a_quiet_connection_at_once() -> None:
+    """The error names the client's event."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    assert socket.refused(1, REFUSAL) == refusal("e1")
+    assert socket.from_client(up(APPEND)) == []
+    assert socket.from_product(down("created", "r1")) == []
+    assert socket.unsettled == 0
+
+
+def test_a_refused_create_waits_for_the_response_that_runs() -> None:
+    """What follows that response is not passed on."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    socket.paid(1)
+    socket.from_product(down("created", "r1"))
+    socket.from_client(up(CREATE) + up(APPEND) + PING)
+    assert socket.refused(2, REFUSAL) == [SendToProduct(PING)]
+    done = down("done", "r1")
+    first, settled, *rest = socket.from_product(done + down("created", "r2"))
+    assert first == SendToClient(done)
+    assert isinstance(settled, SettleTurn)
+    assert rest == refusal("e1")
+
+
+def test_a_refusal_waits_for_the_end_of_a_message() -> None:
+    """A frame of ours in the middle of another's would break both."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    text = down("output_text", "r1")
+    socket.from_product(text[:5])
+    assert socket.refused(1, REFUSAL) == []
+    assert socket.from_product(text[5:]) == [SendToClient(text[5:]), *refusal("e1")]
+
+
+def test_a_response_that_the_server_starts_passes_while_it_is_charged() -> None:
+    """A refusal waits for its end."""
+    socket = connection()
+    created, done = down("created", "r1"), down("done", "r1")
+    assert socket.from_product(created) == [SendToClient(created), TakeDeposit(1, None)]
+    assert socket.refused(1, REFUSAL) == []
+    passed, settled, *rest = socket.from_product(done)
+    assert passed == SendToClient(done)
+    assert isinstance(settled, SettleTurn)
+    assert not settled.paid
+    assert rest == refusal(None)
+
+
+def test_a_response_whose_beginning_was_not_seen_is_charged_at_its_end() -> None:
+    """None is free."""
+    socket = connection()
+    _, deposit = socket.from_product(down("done", "r1"))
+    assert deposit == TakeDeposit(1, None)
+    (settled,) = socket.paid(1)
+    assert isinstance(settled, SettleTurn)
+
+
+def test_a_create_that_is_too_long_to_be_read_is_held_by_its_end() -> None:
+    """Refused, it is never completed: no control frame may follow the bytes that have left."""
+    socket = connection()
+    create = up(CREATE | {"pad": "x" * LONGEST_MESSAGE})
+    passed = b""
+    deposits = []
+    for at in range(0, len(create), 65536):
+        for command in socket.from_client(create[at : at + 65536]):
+            if isinstance(command, SendToProduct):
+                passed += command.data
+            else:
+                deposits.append(command)
+    assert deposits == [TakeDeposit(1, None)]
+    assert create.startswith(passed)
+    assert len(passed) < len(create)
+    socket.from_product(down("created", "r1"))
+    assert socket.refused(1, REFUSAL) == []
+    assert socket.from_client(PING) == []
+
+
+def test_control_frames_pass_again_behind_a_long_create_that_was_paid() -> None:
+    """It is whole at the product, so a ping completes nothing."""
+    socket = connection()
+    create = up(CREATE | {"pad": "x" * LONGEST_MESSAGE})
+    socket.from_client(create)
+    socket.paid(1)
+    socket.from_product(down("created", "r1"))
+    socket.from_client(up(CREATE))
+    assert socket.refused(2, REFUSAL) == []
+    assert socket.from_client(PING) == [SendToProduct(PING)]
+
+
+def test_creates_that_get_no_response_are_bounded() -> None:
+    """Each of them was paid for."""
+    socket = connection()
+    settled = 0
+    for turn in range(1, MAX_TURNS + 3):
+        socket.from_client(up(CREATE))
+        settled += sum(isinstance(command, SettleTurn) for command in socket.paid(turn))
+    assert (settled, socket.unsettled) == (2, MAX_TURNS)
+
+
+def test_a_create_that_is_held_when_a_response_is_refused_is_given_back() -> None:
+    """Its deposit comes too late."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    socket.from_product(down("created", "r1"))
+    assert socket.refused(2, REFUSAL) == []
+    (given_back,) = socket.paid(1)
+    assert isinstance(given_back, SettleTurn)
+    assert given_back.attempt == "unreached"
+
+
+def test_nothing_is_sent_behind_the_products_close() -> None:
+    """Only the connection is closed."""
+    socket = connection()
+    socket.from_product(close_frame(1000, ""))
+    socket.from_client(up(CREATE))
+    assert socket.refused(1, REFUSAL) == [CloseSocket("insufficient_quota")]
+
+
+def test_a_close_of_the_client_passes() -> None:
+    """What it sends behind that does not."""
+    socket = connection()
+    close = Frame(Opcode.CLOSE, b"").serialize(mask=True)
+    assert socket.from_client(close + up(CREATE)) == [SendToProduct(close)]
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_a_client_that_sends_no_websocket_is_closed_where_rules_are_enforced(
+    *, enforced: bool
+) -> None:
+    """In shadow it passes, byte for byte."""
+    socket = connection(enforced=enforced)
+    commands = socket.from_client(b"\x7f\x7fhello") + socket.from_client(b"more")
+    if enforced:
+        answer, closed = commands
+        assert isinstance(answer, SendToClient)
+        assert answer.data[2:4] == (1002).to_bytes(2, "big")
+        assert isinstance(closed, CloseSocket)
+    else:
+        sent = [command.data for command in commands if isinstance(command, SendToProduct)]
+        assert b"".join(sent) == b"\x7f\x7fhellomore"
+        assert len(sent) == len(commands)
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_a_product_that_sends_no_websocket_is_closed_where_rules_are_enforced(
+    *, enforced: bool
+) -> None:
+    """Its responses could not be seen."""
+    commands = connection(enforced=enforced).from_product(b"\x7f\x7fhello")
+    assert isinstance(commands[-1], CloseSocket) is enforced
+    if not enforced:
+        assert commands == [SendToClient(b"\x7f\x7fhello")]
+
+
+def test_a_lost_connection_settles_what_runs() -> None:
+    """And again nothing."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    socket.paid(1)
+    (settled,) = socket.lost()
+    assert isinstance(settled, SettleTurn)
+    assert socket.lost() == []
+    assert socket.unsettled == 0
