@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from decimal import Decimal
 
 import pytest
 
@@ -11,30 +10,16 @@ from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import (
     Estimate,
     MissingCause,
-    OnMissing,
-    OnOverrun,
     Terms,
     Tokens,
     Usage,
-    UsageFormat,
-    UsageRule,
 )
 from tests.fakes.engines import SettlingEngine
 from tests.fakes.upstreams import Ending, ScriptedUpstream
 from tests.plane import eventually, staged
+from tests.unit.admission.usage_rules import rule
 
-ONE = Decimal(1)
-RULE = UsageRule(
-    format=UsageFormat.OPENAI,
-    per=ONE,
-    weights=(ONE, ONE, ONE, ONE),
-    models=(),
-    hold=None,
-    missing=OnMissing.ESTIMATE,
-    request_usage=True,
-    overrun=OnOverrun.BLOCK,
-)
-TERMS = Terms(RULE, Estimate(0, None, None), 0, forgive=False)
+TERMS = Terms(rule(request_usage=True), Estimate(0, None, None), 0, forgive=False)
 SHADOW = dataclasses.replace(TERMS, shadow=True)
 
 STREAM = b'{"stream":true,"messages":[]}'
