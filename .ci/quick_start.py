@@ -84,12 +84,13 @@ def units(answers: str) -> tuple[int, int]:
 
 
 def pasted_by_hand() -> str:
-    """Return the README's commands for a product of one's own, without the container's."""
+    """Return the README's commands for a product of one's own, without those of containers."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("## In front of your own product")[2].partition("**As a container**")[
         0
     ]
-    return "".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    blocks = "".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    return re.sub(r"^docker .*\n", "", blocks, flags=re.MULTILINE)
 
 
 def free_ports(count: int) -> list[int]:
@@ -110,8 +111,8 @@ def by_hand() -> None:
         "bb-sidecar platform": f"bb-sidecar platform --listen 127.0.0.1:{platform}",
         "bb-sidecar token": f"bb-sidecar token --platform http://127.0.0.1:{platform}",
         "127.0.0.1:8092": f"127.0.0.1:{platform}",
-        "http.server 3000": f"http.server {product}",
-        "127.0.0.1:3000": f"127.0.0.1:{product}",
+        "--port 8000": f"--port {product}",
+        "127.0.0.1:8000": f"127.0.0.1:{product}",
         "127.0.0.1:8080": f"127.0.0.1:{sidecar}",
         "127.0.0.1:9901": f"127.0.0.1:{admin}",
     }
