@@ -20,10 +20,10 @@ from sidecar.usage.realtime.turns import SettleTurn
 from tests.fakes.engines import ACME, AllowingEngine, RememberingRequests
 from tests.fakes.upstreams import Ending, ScriptedUpstream
 from tests.plane import eventually, staged
-from tests.unit.proxy.test_settling import RULE, TERMS
+from tests.unit.proxy.test_settling import TERMS
 
 REALTIME = dataclasses.replace(
-    TERMS, rule=dataclasses.replace(RULE, format=UsageFormat.OPENAI_REALTIME)
+    TERMS, rule=dataclasses.replace(TERMS.rule, format=UsageFormat.OPENAI_REALTIME)
 )
 SHADOW = dataclasses.replace(REALTIME, shadow=True)
 ASK = (
