@@ -15,7 +15,7 @@ from tests.e2e.raw_client import RawClient, post
 CALLERS = 80
 LIMIT = 3
 PRICED = policy(
-    defaults={"platform_timeout": "1s"},
+    defaults={"platform_timeout": "5s"},  # read at once, the bodies would hold the loop for 16 s
     routes=[
         {
             "name": "priced",
