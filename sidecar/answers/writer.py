@@ -144,4 +144,6 @@ def _json(document: dict[str, object]) -> bytes:
 def _encodable(value: object) -> object:
     if isinstance(value, dict):
         return {key: _encodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

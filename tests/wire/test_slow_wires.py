@@ -37,7 +37,7 @@ async def w() -> AsyncIterator[World]:
         {ORG: 1_000_000},
         policy_text=POLICY,
         threshold=10_000,
-        head_timeout="1s",
+        head_timeout="4s",
         idle_timeout="1s",
         connect_timeout="15s",
         first_byte_timeout="1500ms",

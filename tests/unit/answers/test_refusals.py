@@ -240,6 +240,13 @@ def test_a_lone_surrogate_is_written_as_a_question_mark() -> None:
     assert orjson.loads(refusal.body)["detail"] == "bad ? byte"
 
 
+def test_a_resource_that_is_no_text_is_written_so_too() -> None:
+    """Also where it stands in a list: the policy that is violated."""
+    quota = dataclasses.replace(SPENT, resource="\udc80")
+    refusal = refuse(denied(Reason.OVER_QUOTA, 429, quota=quota), NOW)
+    assert orjson.loads(refusal.body)["violated-policies"] == ["?"]
+
+
 def test_a_reset_beyond_the_calendar_is_left_out() -> None:
     """A number no date can hold is not worth a fault."""
     quota = dataclasses.replace(SPENT, reset_at=1e20)

@@ -170,7 +170,7 @@ async def test_a_key_in_the_environment_never_reaches_the_log(
     m: Metered, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Our lines go to the product's handlers, masked."""
-    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="sidecar")
     await m.call()
     assert KEY not in caplog.text
     assert any(message.startswith("embedded_started ") for message in caplog.messages)
