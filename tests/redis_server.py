@@ -11,6 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 
+import pytest
+
+from sidecar.storage import redis_client
+from sidecar.storage.redis_attempts import RedisAttempts
 from tests.free_ports import free_port
 
 _PATIENCE = 30.0
@@ -89,3 +93,13 @@ async def redis_server(folder: Path, *words: str, tls: bool = False) -> AsyncIte
         yield server
     finally:
         await server.stop()
+
+
+def wait_for_redis(patch: pytest.MonkeyPatch) -> None:
+    """Let sidecars of this process wait for their numbers: without one, each counts for itself.
+
+    A busy machine is later than a call would wait, and is not what is tried.
+    """
+    at = RedisAttempts.at
+    patch.setattr(RedisAttempts, "at", lambda url: at(url, timeout=_PATIENCE))
+    patch.setattr(redis_client, "ANSWER_SECONDS", _PATIENCE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,14 +38,19 @@ def git(*arguments: str) -> bytes:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
 
 
-def base_of_head() -> str:
-    """Return the commit to compare with: the merge base with the origin, else the parent."""
+def base_of_head() -> str | None:
+    """Return the commit to compare with: the merge base with the origin, else the parent.
+
+    None in a clone that has neither.
+    """
     head = git("rev-parse", "HEAD").decode().strip()
     with contextlib.suppress(subprocess.CalledProcessError):
         base = git("merge-base", "HEAD", "origin/HEAD").decode().strip()
         if base != head:
             return base
-    return git("rev-parse", "HEAD~1").decode().strip()
+    with contextlib.suppress(subprocess.CalledProcessError):
+        return git("rev-parse", "--verify", "--quiet", "HEAD~1").decode().strip()
+    return None
 
 
 def call(client: socket.socket, request: bytes) -> None:
@@ -105,6 +111,13 @@ def _count(pid: int, state: str) -> None:
 def main() -> int:
     """Compare, print a line for each kind of call, and return 1 where one has grown too much."""
     base = sys.argv[1] if len(sys.argv) > 1 else base_of_head()
+    missing = [each for each in ("valgrind", "nginx", "taskset") if shutil.which(each) is None]
+    if base is None or missing:
+        why = (
+            f"{', '.join(missing)} not installed" if missing else "no earlier commit in this clone"
+        )
+        print(f"nothing was compared: {why}")
+        return 0
     grown = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

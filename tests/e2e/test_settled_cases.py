@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.harness import LOCAL, ORG, Stack, eventually, policy, stack
 from tests.e2e.programs import redis
+from tests.redis_server import wait_for_redis
 from tests.soak.settled_product import Ending, Plan, SettledProduct, Shape
 
 PATH: Final = "/v1/chat/completions"
@@ -234,8 +235,11 @@ async def test_a_case_is_settled_as_documented(case: Case) -> None:
         await case.happens(c)
 
 
-async def test_a_trusted_request_id_with_redis_is_settled_to_the_unit(tmp_path: Path) -> None:
+async def test_a_trusted_request_id_with_redis_is_settled_to_the_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same as without, but for the credit."""
+    wait_for_redis(monkeypatch)
     async with redis(tmp_path, "secret") as path:
         url = f"unix://:secret@{path}"
         async with chain({"amount": 20}, 1000, trusted_proxies=LOCAL, redis=url) as c:
