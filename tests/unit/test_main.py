@@ -48,7 +48,9 @@ raise SystemExit(main())
 """
 
 
-def interrupted(before: str = "") -> subprocess.CompletedProcess[str]:
+def interrupted(
+    before: str = "signal.signal(signal.SIGINT, signal.default_int_handler)",
+) -> subprocess.CompletedProcess[str]:
     """Run the command, with Ctrl-C while its modules are imported."""
     code = INTERRUPTED_IMPORT.format(before=before)
     return subprocess.run(  # noqa: S603 - the code above
