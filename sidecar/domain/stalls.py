@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Final
 
 LONGEST_SECONDS: Final = 5.0
@@ -61,3 +62,36 @@ async def ends_within(allowance: Allowance, task: asyncio.Future[Any]) -> bool:
             return False
         await asyncio.wait((task,), timeout=left)
     return True
+
+
+class Patience:
+    """`asyncio.timeout` for a peer: TimeoutError after so many seconds of a loop that runs.
+
+    Where the deadline itself fires late there is as much time again, once: what the loop was too
+    late to read is read first.
+    """
+
+    __slots__ = ("_due", "_loop", "_timeout", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + seconds
+        self._timeout = asyncio.timeout(None)
+        self._timer = self._loop.call_at(self._due, self._fire)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, traceback)
+
+    def _fire(self) -> None:
+        now = self._loop.time()
+        late = min(now - self._due, LONGEST_SECONDS)
+        self._timeout.reschedule(now + late)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
+import pytest
+
 from sidecar.app.loop_watch import LoopWatch
-from sidecar.domain.stalls import LONGEST_SECONDS, Allowance, ends_within
+from sidecar.domain.stalls import LONGEST_SECONDS, Allowance, Patience, ends_within
 
 
 class TurnedLoop:
@@ -93,3 +96,43 @@ async def test_a_wait_goes_on_for_as_long_as_the_loop_was_held() -> None:
     )
     assert await ends_within(Allowance(0.2, now, watch.lost), task)
     watch.close()
+
+
+async def test_patience_ends_in_time() -> None:
+    """A peer that does not answer is given up."""
+    with pytest.raises(TimeoutError):
+        async with Patience(0.01):
+            await asyncio.Event().wait()
+
+
+async def test_patience_reads_what_came_while_the_loop_was_held() -> None:
+    """The deadline has passed when the loop runs again, and the answer is there."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    def hold() -> None:
+        theirs.send(b"here")
+        time.sleep(0.2)
+
+    loop.call_soon(hold)
+    async with Patience(0.05):
+        assert await loop.sock_recv(ours, 4) == b"here"
+    ours.close()
+    theirs.close()
+
+
+async def test_patience_does_not_hide_a_cancellation() -> None:
+    """A task that waits can still be cancelled from outside."""
+    waiting = asyncio.Event()
+
+    async def wait() -> None:
+        async with Patience(60.0):
+            waiting.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(wait())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

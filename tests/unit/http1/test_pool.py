@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, cast
 
@@ -149,6 +150,13 @@ async def test_waiting_for_a_place_ends_in_time() -> None:
         await pool.connect()
         kinds = [await failure_of(pool.connect()) for _ in range(3)]
         assert (kinds, len(pool._waiters)) == ([PeerFailure.POOL_EXHAUSTED] * 3, 0)
+
+
+async def test_a_connection_made_while_the_loop_was_held_is_used() -> None:
+    """The time to connect is over when the loop runs again; the server did connect in time."""
+    async with serving(silent) as server, pool_of(server, 1, connect_timeout=0.1) as pool:
+        asyncio.get_running_loop().call_later(0.0, time.sleep, 0.3)
+        assert not (await pool.connect()).closing
 
 
 async def test_a_cancelled_wait_leaves_nothing() -> None:
