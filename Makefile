@@ -29,7 +29,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak settled kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test compiled test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak settled kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test wheels test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -83,8 +83,8 @@ leaving-clients: $(VENV)/.dev ## make CALLS (1000000) calls beside clients that 
 resources: $(VENV)/.dev ## measure memory with 2,000 streams and slow readers, 10,000 aborts, 200 reloads
 	BB_RESOURCES=full $(VENV)/bin/python -m pytest tests/resources -s
 
-compiled: ## build the wheel whose hot modules are compiled with mypyc, into dist
-	@.ci/compiled wheel "$(or $(PYTHON),$$(.ci/find-python --newest))"
+wheels: ## build a wheel for each Python here, its hot modules compiled with mypyc, and a pure one, into dist
+	@.ci/compiled wheels $(or $(PYTHON),$$(.ci/find-python --every))
 
 test-compiled: packages ## run the tests of behaviour against the compiled build
 	@WORKERS=$(WORKERS) .ci/compiled test "$(or $(PYTHON),$$(.ci/find-python --oldest))"

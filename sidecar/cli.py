@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         "inject", "commands.inject.inject",
         "the admission webhook that puts the sidecar into labelled pods",
     ))  # fmt: skip
+    command("version", "commands.version.version", "the version, and which build of it runs")
     add_platform_commands(commands)
     return parser
 

@@ -64,7 +64,7 @@ async def ends_within(allowance: Allowance, task: asyncio.Future[Any]) -> bool:
     return True
 
 
-class Patience:
+class RunningTime:
     """`asyncio.timeout` for a peer: TimeoutError after so many seconds of a loop that runs.
 
     Where the deadline itself fires late there is as much time again, once: what the loop was too

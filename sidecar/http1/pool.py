@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, cast
 
-from sidecar.domain.stalls import Patience
+from sidecar.domain.stalls import RunningTime
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.dialling import Dialler, DialOrigin
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
@@ -91,7 +91,7 @@ class Pool:
         Raises ConnectFailedError: not one byte of a request has left then.
         """
         try:
-            async with Patience(self._limits.connect_timeout):
+            async with RunningTime(self._limits.connect_timeout):
                 while self._is_full(reserved=reserved):
                     connection = await self._next_free()
                     if connection is not None and not connection.closing:

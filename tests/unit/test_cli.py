@@ -177,7 +177,7 @@ def test_every_command_has_what_runs_it() -> None:
             yield parser.get_default("handler")
 
     names = list(handlers(cli._parser()))
-    assert len(names) == 23
+    assert len(names) == 24
     assert all(callable(cli.handler_of(name)) for name in names)
 
 

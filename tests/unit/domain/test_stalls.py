@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sidecar.app.loop_watch import LoopWatch
-from sidecar.domain.stalls import LONGEST_SECONDS, Allowance, Patience, ends_within
+from sidecar.domain.stalls import LONGEST_SECONDS, Allowance, RunningTime, ends_within
 
 
 class TurnedLoop:
@@ -98,14 +98,14 @@ async def test_a_wait_goes_on_for_as_long_as_the_loop_was_held() -> None:
     watch.close()
 
 
-async def test_patience_ends_in_time() -> None:
+async def test_running_time_ends_in_time() -> None:
     """A peer that does not answer is given up."""
     with pytest.raises(TimeoutError):
-        async with Patience(0.01):
+        async with RunningTime(0.01):
             await asyncio.Event().wait()
 
 
-async def test_patience_reads_what_came_while_the_loop_was_held() -> None:
+async def test_running_time_reads_what_came_while_the_loop_was_held() -> None:
     """The deadline has passed when the loop runs again, and the answer is there."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -116,18 +116,18 @@ async def test_patience_reads_what_came_while_the_loop_was_held() -> None:
         time.sleep(0.2)
 
     loop.call_soon(hold)
-    async with Patience(0.05):
+    async with RunningTime(0.05):
         assert await loop.sock_recv(ours, 4) == b"here"
     ours.close()
     theirs.close()
 
 
-async def test_patience_does_not_hide_a_cancellation() -> None:
+async def test_running_time_does_not_hide_a_cancellation() -> None:
     """A task that waits can still be cancelled from outside."""
     waiting = asyncio.Event()
 
     async def wait() -> None:
-        async with Patience(60.0):
+        async with RunningTime(60.0):
             waiting.set()
             await asyncio.Event().wait()
 
