@@ -21,10 +21,12 @@ from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.cors import Cors
 from sidecar.domain.model import AttemptEnd, Call, Decision, Headers, Permit, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
+from sidecar.domain.usage import Usage
 from sidecar.frontends.bodies import BodyTooSlowError, ClientLeftError
 from sidecar.policy.compiled import Policy
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.drain import Drain
+from sidecar.usage.settled_answer import SettledAnswer
 
 log = logging.getLogger("sidecar.frontends")
 
@@ -51,14 +53,19 @@ class Decider(Protocol):
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
 
-    def attempt_ended(self, permit: Permit, end: AttemptEnd) -> None:
-        """Record the result of the attempt; once for each permit."""
+    def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None) -> None:
+        """Record the result of the attempt, and what its answer says it cost; once a permit."""
 
 
 class Visit:
-    """One decided call: with an `answer` of ours, or for the product to answer; then `end`."""
+    """One decided call: with an `answer` of ours, or for the product to answer; then `end`.
 
-    __slots__ = ("_door", "_ended", "_headers", "_started", "answer", "decision")
+    `settled` is there where the call is settled by its answer. A door that sees answers gives it
+    the request (`asking_body`, `request_fields`), the head of the answer (`began`), its parts
+    (`feed`, and `end` with the last); what these return is passed on. Then it ends the visit.
+    """
+
+    __slots__ = ("_door", "_ended", "_headers", "_started", "answer", "decision", "settled")
 
     def __init__(self, door: Door, headers: Headers, started: float) -> None:
         self._door = door
@@ -67,12 +74,16 @@ class Visit:
         self._ended = False
         self.decision: Decision
         self.answer: OwnAnswer | None = None
+        self.settled: SettledAnswer | None = None
 
     def decided(self, decision: Decision) -> None:
         """Take the decision; without a permit there is an answer."""
         self.decision = decision
-        if decision.permit is None:
+        permit = decision.permit
+        if permit is None:
             self.refuse_with(refuse(decision, self._door.clock.time()))
+        elif permit.terms is not None:
+            self.settled = SettledAnswer(permit.terms)
 
     def refuse_with(self, answer: OwnAnswer) -> None:
         """Answer in place of the product."""
@@ -97,7 +108,7 @@ class Visit:
         )
 
     def end(self, status: int, end: AttemptEnd | None = None) -> None:
-        """Close the attempt; what comes after the first time changes nothing.
+        """Close the attempt, and settle it; what comes after the first time changes nothing.
 
         `status` is that of the answer, 0 where none was given. Without an `end` it follows from it.
         """
@@ -108,8 +119,10 @@ class Visit:
         if end is None:
             end = AttemptEnd.FAILED if status >= _SERVER_ERROR else AttemptEnd.DONE
         try:
-            if self.decision.permit is not None:
-                door.engine.attempt_ended(self.decision.permit, end)
+            permit, settled = self.decision.permit, self.settled
+            if permit is not None:
+                ended_as = (end, None) if settled is None else settled.result(end)
+                door.engine.attempt_ended(permit, *ended_as)
         except Exception:
             log.exception("fault", extra={"request_id": self.decision.request_id})
         finally:

@@ -9,10 +9,13 @@ import pytest
 
 from sidecar.domain.model import AttemptEnd, Call, Decision, RequestIdOrigin
 from sidecar.domain.ports import BodySource
+from sidecar.domain.usage import Tokens, Usage
 from sidecar.frontends.bodies import BodyTooSlowError
 from tests.fakes.doors import OneDoor
-from tests.fakes.engines import AllowingEngine, HeldEngine, UnsettlingEngine
+from tests.fakes.engines import AllowingEngine, HeldEngine, SettlingEngine, UnsettlingEngine
+from tests.unit.admission.usage_rules import terms
 
+TERMS = terms()
 CALL = Call("POST", "/chat", "", [], "id", RequestIdOrigin.GENERATED)
 
 
@@ -81,3 +84,23 @@ def test_a_request_id_that_is_none_is_made(given: list[bytes]) -> None:
         return door.request_id(headers, trusted=True)
 
     assert asyncio.run(made()) == ("nonce-2", RequestIdOrigin.GENERATED)
+
+
+async def test_a_visit_settles_by_what_it_is_given_of_the_answer() -> None:
+    """The usage reaches the engine with the end of the attempt."""
+    doors = OneDoor(engine := SettlingEngine(TERMS))
+    visit = await doors.one.enter(CALL, NoBody())
+    assert visit.settled is not None
+    visit.settled.began(200, [], open_ended=False)
+    visit.settled.end(b'{"usage":{"prompt_tokens":7,"completion_tokens":3}}')
+    visit.end(200)
+    assert engine.usages == [Usage(Tokens(7, 0, 0, 3), None, None, 0, None)]
+
+
+async def test_a_visit_without_usage_has_nothing_to_settle() -> None:
+    """Its deposit is its cost."""
+    doors = OneDoor(engine := AllowingEngine())
+    visit = await doors.one.enter(CALL, NoBody())
+    assert visit.settled is None
+    visit.end(200)
+    assert engine.usages == [None]
