@@ -1,13 +1,18 @@
 {{/*
-The sidecar's container, shared by the library, the injector and the gateway.
+The sidecar's container, shared by the library, the injector, the gateway and authz.
 Takes a dict: root (the chart's context), facts (product, secret, upstream, port as strings).
 */}}
 {{- define "bizbasics-sidecar.containerBody" -}}
 {{- $v := include "bizbasics-sidecar.values" .root | fromJson -}}
 {{- $facts := .facts -}}
+{{- $authz := eq $v.mode "authz" -}}
+{{- $grpc := and $authz $v.authz.grpc.enabled -}}
 {{- $ports := list (int $v.ports.http) (int $v.ports.product) (int $v.ports.admin) (int $v.ports.metrics) -}}
 {{- if ne (len (uniq $ports)) 4 -}}
 {{- fail (printf "ports: http, product, admin and metrics are %v: give four numbers that differ" $ports) -}}
+{{- end -}}
+{{- if $authz -}}
+{{- include "bizbasics-sidecar.checkAuthz" $v -}}
 {{- end -}}
 {{- if and $v.settings.webhookUrl (not $v.secretKeys.webhookSecret) -}}
 {{- fail "settings.webhookUrl: every pod would register the URL again: register it once with `bb-sidecar webhooks register`, put the secret into the Secret and its key into secretKeys.webhookSecret" -}}
@@ -18,7 +23,7 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- fail (printf "extraEnv: %s: the chart has a value of its own for it: see README.md under settings, platform, ports and secretKeys" .name) -}}
 {{- end -}}
 {{- end -}}
-{{- $flags := list "--policy" "--upstream" "--host" "--port" "--admin" "--admin-socket" "--metrics" "--platform-url" "--auth-url" "--issuer" "--key-file" "--api-key-file" "--webhook-secret-file" "--product" "--journal" "--redis" "--drain-seconds" -}}
+{{- $flags := list "--policy" "--upstream" "--host" "--port" "--http" "--grpc" "--admin" "--admin-socket" "--metrics" "--platform-url" "--auth-url" "--issuer" "--key-file" "--api-key-file" "--webhook-secret-file" "--product" "--journal" "--redis" "--drain-seconds" -}}
 {{- range $v.extraArgs -}}
 {{- $flag := regexFind "^[^=]*" . -}}
 {{- if has $flag $flags -}}
@@ -34,30 +39,45 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 name: bb-sidecar
 image: {{ include "bizbasics-sidecar.image" .root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
-args: {{ concat (list "run") $v.extraArgs | toJson }}
+args: {{ concat (list (ternary "authz" "run" $authz)) $v.extraArgs | toJson }}
 ports:
   - name: bb-http
     containerPort: {{ int $v.ports.http }}
     protocol: TCP
+  {{- if $grpc }}
+  - name: bb-grpc
+    containerPort: {{ int $v.authz.grpc.port }}
+    protocol: TCP
+  {{- end }}
   - name: bb-metrics
     containerPort: {{ int $v.ports.metrics }}
     protocol: TCP
 env:
+  {{- $host := ternary "[::]" $v.listenAddress (eq $v.listenAddress "::") }}
+  {{- if $authz }}
+  - name: SIDECAR_HTTP
+    value: {{ printf "%s:%d" $host (int $v.ports.http) | quote }}
+  {{- if $grpc }}
+  - name: SIDECAR_GRPC
+    value: {{ printf "%s:%d" $host (int $v.authz.grpc.port) | quote }}
+  {{- end }}
+  {{- else }}
   - name: PORT
     value: {{ $facts.port | quote }}
   - name: SIDECAR_UPSTREAM
     value: {{ $facts.upstream | quote }}
-  - name: PRODUCT_SLUG
-    value: {{ $facts.product | quote }}
   - name: SIDECAR_HOST
     value: {{ $v.listenAddress | quote }}
+  {{- end }}
+  - name: PRODUCT_SLUG
+    value: {{ $facts.product | quote }}
   - name: SIDECAR_ADMIN
     value: {{ printf "%s:%d" (ternary "[::1]" "127.0.0.1" (eq $v.listenAddress "::")) (int $v.ports.admin) | quote }}
   # In a mesh, calls of other pods also arrive from loopback: only a container with this file may drain.
   - name: SIDECAR_ADMIN_SOCKET
     value: /run/bb-sidecar/admin.sock
   - name: SIDECAR_METRICS
-    value: {{ printf "%s:%d" (ternary "[::]" $v.listenAddress (eq $v.listenAddress "::")) (int $v.ports.metrics) | quote }}
+    value: {{ printf "%s:%d" $host (int $v.ports.metrics) | quote }}
   - name: SIDECAR_POLICY
     value: /etc/bb-sidecar/policy/policy.yaml
   - name: SIDECAR_KEY_FILE
@@ -159,6 +179,24 @@ lifecycle:
 {{- end }}
 {{- end -}}
 
+{{/* Refuses what `authz` has no place for. Takes the values. */}}
+{{- define "bizbasics-sidecar.checkAuthz" -}}
+{{- range list "workers" "upgrades" "via" "webhookUrl" -}}
+{{- if hasKey $.settings . -}}
+{{- fail (printf "settings.%s: mode authz has no such setting: it is one process that only answers questions" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range list "apiKey" "webhookSecret" -}}
+{{- if get $.secretKeys . -}}
+{{- fail (printf "secretKeys.%s: mode authz publishes no notices and takes no webhook: leave it empty" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $port := int .authz.grpc.port -}}
+{{- if and .authz.grpc.enabled (has $port (list (int .ports.http) (int .ports.admin) (int .ports.metrics) (int .authz.service.port))) -}}
+{{- fail (printf "authz.grpc.port: %d is taken by another port: choose one of its own" $port) -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
 Refuses a memory limit that is too small for the workers. Takes the values. The same numbers as
 sidecar/app/memory_limit.py: 64Mi for each process, and twice the minimum of 8Mi for request bodies.
@@ -253,7 +291,8 @@ on a low port. Takes a dict: root, port.
 - name: bb-run
   emptyDir:
     sizeLimit: 1Mi
-{{- if $v.journal.enabled }}
+{{- /* In mode authz each pod's is of the volumeClaimTemplates. */}}
+{{- if and $v.journal.enabled (ne $v.mode "authz") }}
 - name: bb-journal
   {{- if .claim }}
   persistentVolumeClaim:

@@ -101,7 +101,8 @@
  "journal": {
   "enabled": false,
   "sizeLimit": "256Mi",
-  "existingClaim": ""
+  "existingClaim": "",
+  "storageClass": ""
  },
  "resources": {
   "requests": {
@@ -180,6 +181,33 @@
     "/"
    ],
    "timeouts": {}
+  },
+  "podLabels": {},
+  "podAnnotations": {},
+  "nodeSelector": {},
+  "tolerations": [],
+  "affinity": {},
+  "priorityClassName": ""
+ },
+ "authz": {
+  "replicas": 2,
+  "service": {
+   "port": 8093,
+   "annotations": {}
+  },
+  "grpc": {
+   "enabled": false,
+   "port": 8094
+  },
+  "autoscaling": {
+   "enabled": false,
+   "minReplicas": 2,
+   "maxReplicas": 10,
+   "cpuPercent": 70
+  },
+  "podDisruptionBudget": {
+   "enabled": true,
+   "maxUnavailable": 1
   },
   "podLabels": {},
   "podAnnotations": {},

@@ -106,7 +106,7 @@ app.kubernetes.io/component: {{ $v.mode | quote }}
 {{/* The labels by which the pods that hold a sidecar are found. */}}
 {{- define "bizbasics-sidecar.podSelector" -}}
 {{- $v := include "bizbasics-sidecar.values" . | fromJson -}}
-{{- if eq $v.mode "gateway" -}}
+{{- if has $v.mode (list "gateway" "authz") -}}
 {{- include "bizbasics-sidecar.selectorLabels" . -}}
 {{- else if eq $v.mode "injector" -}}
 sidecar.bizbasics.ai/inject: "true"

@@ -14,6 +14,7 @@ _GATEWAY: Final[Values] = {
     "mode": "gateway",
     "gateway": {"upstream": "http://notes.acme.svc:8080"},
 }
+_AUTHZ: Final[Values] = {**_PRODUCT, "mode": "authz"}
 _EVERYTHING: Final[Values] = {
     "commonLabels": {"team": "notes", "app.kubernetes.io/name": "not-this"},
     "image": {
@@ -123,6 +124,31 @@ GOOD: Final[dict[str, Values]] = {
         "ports": {"http": 80},
         "monitoring": {"serviceMonitor": {"enabled": True}},
     },
+    "authz": _AUTHZ,
+    "authz-everything": {
+        **_AUTHZ,
+        **_EVERYTHING,
+        "secretKeys": {"sessionSecret": "SESSION"},
+        "settings": {"maxInflight": 1000000, "trustedProxies": "private"},
+        "journal": {"enabled": True, "sizeLimit": "1Gi", "storageClass": "fast"},
+        "authz": {
+            "service": {"port": 80, "annotations": {"a": "b"}},
+            "grpc": {"enabled": True},
+            "autoscaling": {"enabled": True},
+            "podLabels": {"team": "notes"},
+            "podAnnotations": {"a": "b"},
+            "nodeSelector": {"kubernetes.io/arch": "arm64"},
+            "tolerations": [{"key": "spot", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "high",
+        },
+    },
+    "authz-ipv6": {
+        **_AUTHZ,
+        "listenAddress": "::",
+        "authz": {"replicas": 1, "grpc": {"enabled": True, "port": 9000}},
+        "monitoring": {"serviceMonitor": {"enabled": True}},
+    },
     "injector": {"mode": "injector"},
     "injector-everything": {
         **_EVERYTHING,
@@ -216,6 +242,26 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
     "one journal for injected pods": (
         {"mode": "injector", "journal": {"enabled": True, "existingClaim": "j"}},
         "existingClaim",
+    ),
+    "one journal for several doors": (
+        {**_AUTHZ, "journal": {"enabled": True, "existingClaim": "j"}},
+        "existingClaim: in mode authz each pod has a claim of its own",
+    ),
+    "workers that authz has not": (
+        {**_AUTHZ, "settings": {"workers": 2}},
+        "settings.workers: mode authz has no such setting",
+    ),
+    "a key for notices that authz does not publish": (
+        {**_AUTHZ, "secretKeys": {"apiKey": "BIZBASICS_API_KEY"}},
+        "secretKeys.apiKey: mode authz",
+    ),
+    "one port for HTTP and gRPC": (
+        {**_AUTHZ, "authz": {"grpc": {"enabled": True, "port": 8080}}},
+        "authz.grpc.port: 8080 is taken",
+    ),
+    "an authz that scales down to more than most": (
+        {**_AUTHZ, "authz": {"autoscaling": {"enabled": True, "minReplicas": 12}}},
+        "authz.autoscaling: minReplicas 12 is over maxReplicas 10",
     ),
     "an issuer without a name": (
         {"mode": "injector", "injector": {"certificate": {"source": "certManager"}}},

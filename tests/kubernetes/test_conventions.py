@@ -22,7 +22,7 @@ CI = sorted((CHART / "ci").glob("*-values.yaml"))
 SECTIONS = sorted(
     name for name, one in chart_schema()["properties"].items() if one.get("properties")
 )
-MODES = ("sidecar", "gateway", "injector")
+MODES = ("sidecar", "gateway", "injector", "authz")
 
 
 def container(values: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
     if mode == "injector":
         text = only(render(values), "ConfigMap")["data"]["injector.yaml"]
         found = InjectorConfig.model_validate(yaml.safe_load(text)).container
-    elif mode == "gateway":
+    elif mode in {"gateway", "authz"}:
         found = only(render(values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     else:
         made = render_product({"bizbasics-sidecar": {**values, "kubeVersion": "1.34.0"}})
@@ -194,7 +194,7 @@ def test_every_word_for_proxies_is_explained() -> None:
         assert f"| `{word}` | {', '.join(f'`{cidr}`' for cidr in cidrs)} |" in readme
 
 
-@pytest.mark.parametrize("mode", ["gateway", "injector"])
+@pytest.mark.parametrize("mode", ["gateway", "injector", "authz"])
 def test_the_pod_of_helm_test_is_a_hook_and_no_target(mode: str) -> None:
     """No Service leads to it; its program is one; where few are let in, it is."""
     made = render({**GOOD[f"{mode}-everything"]})
@@ -214,7 +214,7 @@ def test_more_arguments_come_after_run() -> None:
     assert container(GOOD["gateway-everything"])["args"] == ["run", "--log-format=text"]
 
 
-@pytest.mark.parametrize("name", ["gateway-everything", "injector-everything"])
+@pytest.mark.parametrize("name", ["gateway-everything", "injector-everything", "authz-everything"])
 def test_common_labels_are_everywhere_and_replace_nothing(name: str) -> None:
     """On each object; the chart's own labels, and so its selectors, stay."""
     for each in documents(render(GOOD[name])):

@@ -89,7 +89,7 @@ def test_the_guide_names_the_releases_that_were_tried() -> None:
     assert f"{releases()[0]} to {releases()[-1]}" in text
 
 
-GUIDES: Final = (ROOT / "docs" / "kubernetes.md", README)
+GUIDES: Final = (ROOT / "docs" / "kubernetes.md", README, ROOT / "docs" / "kubernetes-doors.md")
 
 
 def _blocks(path: Path, language: str) -> list[str]:
@@ -139,6 +139,8 @@ def test_the_guides_commands_install_what_they_say() -> None:
         ("kubernetes.md", "injector"),
         ("README.md", "injector"),
         ("README.md", "gateway"),
+        ("README.md", "authz"),
+        ("kubernetes-doors.md", "authz"),
     ]
 
 

@@ -24,7 +24,7 @@ def _injected(document: Object) -> Object | None:
 
 def _pods(name: str) -> Iterator[Object]:
     for document in documents(render(GOOD[name])):
-        if document["kind"] == "Deployment":
+        if document["kind"] in {"Deployment", "StatefulSet"}:
             yield document["spec"]["template"]["spec"]
 
 

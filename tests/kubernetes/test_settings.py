@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from helm_python import HelmError
 
+from sidecar.settings.authz import AUTHZ_SECTIONS
 from sidecar.settings.fields import Option, options
 from sidecar.settings.ranges import Ranged
 from sidecar.settings.run import SECTIONS
@@ -34,6 +36,33 @@ def test_every_variable_that_the_chart_sets_is_read() -> None:
     named = {each["name"] for each in container["env"]}
     assert "SIDECAR_MAX_INFLIGHT" in named
     assert named - set(SETTINGS) - OTHER == set()
+
+
+def test_every_variable_of_a_door_is_read() -> None:
+    """As for the proxy; the one for gRPC only while that is on."""
+    for name, kind in (("authz", "Deployment"), ("authz-everything", "StatefulSet")):
+        made = only(render({**GOOD[name], "extraEnv": []}), kind)
+        (container,) = made["spec"]["template"]["spec"]["containers"]
+        named = {each["name"] for each in container["env"]}
+        read = {option.env for option in options(*AUTHZ_SECTIONS.values())}
+        assert ("SIDECAR_GRPC" in named) == (name == "authz-everything")
+        assert named - read - OTHER - {"SIDECAR_GRPC"} == set()
+
+
+def test_a_setting_that_a_door_has_not_is_refused() -> None:
+    """It would be ignored without a word."""
+    read = {option.env for option in options(*AUTHZ_SECTIONS.values())}
+    for name, schema in SCHEMA.items():
+        if option_of(name).env not in read:
+            with pytest.raises(HelmError, match=f"settings.{name}: mode authz has no such"):
+                render({**GOOD["authz"], "settings": {name: _a_value(schema)}})
+
+
+def _a_value(schema: dict[str, Any]) -> Any:
+    """Return a value that a schema takes."""
+    if schema["type"] == "integer":
+        return schema["minimum"]
+    return "https://notes.example.com/hook" if "https?" in schema["pattern"] else "name"
 
 
 def test_the_chart_has_the_defaults_of_the_sidecar() -> None:
