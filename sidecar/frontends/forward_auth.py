@@ -7,9 +7,12 @@ is answered with its refusal. What happens to the call afterwards is not seen he
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
-from sidecar.answers.early import unreadable
+import orjson
+
+from sidecar.answers.early import TOO_MANY_CONNECTIONS, overloaded, unreadable
 from sidecar.answers.refusals import refuse
 from sidecar.answers.writer import Fields, OwnAnswer, serialise
 from sidecar.domain.model import AttemptEnd, Call, Decision
@@ -25,7 +28,8 @@ from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.inbound import InboundBody
 
 STATUS_FIELD: Final = b"X-Quota-Status"
-"""The status of a refusal, where a program passes 401 and 403 alone."""
+PROBLEM_FIELD: Final = b"X-Quota-Problem"
+"""The status and the body of a refusal, for a program that passes 401 and 403 and no body."""
 
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
@@ -56,7 +60,8 @@ class ForwardAuth:
 
     def refuse_overloaded(self, client: ServerConnection) -> None:
         """Answer a connection that there is no room for."""
-        self._turn_away(client, unreadable(self._new_id(), self._door.engine.errors, 503))
+        full = overloaded(self._new_id(), self._door.engine.errors, TOO_MANY_CONNECTIONS)
+        self._turn_away(client, full)
 
     async def _serve(self, exchange: Exchange) -> None:
         head, body = exchange.head, exchange.body
@@ -141,8 +146,16 @@ def _allowing(visit: Visit) -> Fields:
 
 
 def _for_asker(answer: OwnAnswer, asker: Asker) -> OwnAnswer:
-    """Give a refusal the status that the program passes on."""
+    """Give a refusal the status that the program passes on; nginx gets the rest in fields."""
     if asker is not Asker.NGINX:
         return answer
     shown = _UNAUTHORIZED if answer.status == _UNAUTHORIZED else _FORBIDDEN
-    return OwnAnswer(shown, (*answer.headers, (STATUS_FIELD, b"%d" % answer.status)), answer.body)
+    whole = ((STATUS_FIELD, b"%d" % answer.status), (PROBLEM_FIELD, _in_a_field(answer.body)))
+    return OwnAnswer(shown, (*answer.headers, *whole), answer.body)
+
+
+def _in_a_field(body: bytes) -> bytes:
+    """Write JSON as a field's value: nothing but printable ASCII."""
+    text = body.decode()
+    plain = text.isascii() and text.isprintable()
+    return body if plain else json.dumps(orjson.loads(body)).encode("ascii")

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sidecar.domain.choices import Refund
+from sidecar.policy.amounts import HeaderAmount
 from sidecar.policy.compiled import Meter, Policy
-from sidecar.policy.problems import PolicyError, PolicyProblem
+from sidecar.policy.problems import PolicyError, PolicyProblem, Severity
+from sidecar.policy.source import Where
+
+_NOT_ASKED_WITH: Final = frozenset(
+    {
+        b"connection", b"content-length", b"expect", b"keep-alive", b"proxy-connection", b"te",
+        b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+"""Fields of a call that its proxy does not send with a question: they are of its connection."""
 
 
 class DoorKind(StrEnum):
@@ -19,27 +31,63 @@ class DoorKind(StrEnum):
     AUTHZ = "authz"
 
 
+@dataclass(frozen=True, slots=True)
+class Unkept:
+    """A part of a policy that a door cannot keep, or with a warning sees only at times."""
+
+    where: Where
+    route: str
+    what: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"route {self.route!r}: {self.what}"
+
+
 def refuse_at(door: DoorKind, policy: Policy, file: str) -> None:
     """Refuse a policy whose calls this door would charge wrongly. Raises PolicyError."""
-    problems = problems_at(door, policy, file)
+    problems = [
+        PolicyProblem(file, 0, 0, str(part))
+        for part in unkept_by(door, policy)
+        if part.severity is Severity.ERROR
+    ]
     if problems:
         raise PolicyError(problems)
 
 
-def problems_at(door: DoorKind, policy: Policy, file: str) -> list[PolicyProblem]:
-    """Return what this door cannot keep of a policy."""
-    return [
-        PolicyProblem(file, 0, 0, f"route {route.name!r}: {what}")
-        for route in policy.routes
-        if route.meter is not None
-        for what in _cannot(door, route.meter)
-    ]
+def unkept_by(door: DoorKind, policy: Policy) -> Iterator[Unkept]:
+    """Give what this door cannot keep of a policy."""
+    for number, route in enumerate(policy.routes):
+        where = ("routes", number)
+        if door is DoorKind.AUTHZ:
+            for name, _ in policy.router.matches[number].headers:
+                if name in _NOT_ASKED_WITH:
+                    what = (
+                        f"the door authz is not asked with the field `{name.decode('ascii')}`, so "
+                        "its calls would fall to a later route: match them by path"
+                    )
+                    yield Unkept((*where, "match", "headers"), route.name, what)
+        if route.meter is not None:
+            yield from _unkept_of(door, route.meter, route.name, (*where, "meter"))
 
 
-def _cannot(door: DoorKind, meter: Meter) -> Iterator[str]:
+def _unkept_of(door: DoorKind, meter: Meter, route: str, where: Where) -> Iterator[Unkept]:
     if door is DoorKind.PROXY:
         return
     if meter.usage is not None:
-        yield f"the door {door.value} settles no `usage`: use the proxy, or take it out"
-    if door is DoorKind.AUTHZ and meter.refund is Refund.FAILED:
-        yield "the door authz never sees an answer: `refund` must be `unreached` or `never`"
+        what = f"the door {door.value} settles no `usage`: use the proxy, or take it out"
+        yield Unkept((*where, "usage"), route, what)
+    if door is not DoorKind.AUTHZ:
+        return
+    if meter.refund is Refund.FAILED:
+        what = "the door authz never sees an answer: `refund` must be `unreached` or `never`"
+        yield Unkept((*where, "refund"), route, what)
+    amount = meter.amount
+    in_field = isinstance(amount, HeaderAmount) and amount.name in _NOT_ASKED_WITH
+    if amount.needs_body or in_field:
+        place = "a field of the connection" if in_field else "the body"
+        what = (
+            f"the amount is in {place}, which Envoy alone can send with its question: elsewhere a "
+            "call costs the `default`, and without one it gets 422"
+        )
+        yield Unkept((*where, "amount"), route, what, Severity.WARNING)

@@ -21,9 +21,9 @@ from sidecar.policy.amounts import (
     Scale,
 )
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy, Route
-from sidecar.policy.doors import DoorKind, problems_at
+from sidecar.policy.doors import DoorKind, unkept_by
 from sidecar.policy.json_pointer import JsonPointer
-from sidecar.policy.problems import PolicyError, PolicyProblem
+from sidecar.policy.problems import PolicyError, PolicyProblem, Severity
 from sidecar.policy.risks import Deployment, warn_of_risks
 from sidecar.policy.rules import check_rules, match_of
 from sidecar.policy.schema import (
@@ -87,12 +87,15 @@ def find_problems(
     policy will run, as far as that is known: some warnings depend on it. `door` is what will ask.
     """
     document, spec = _validate(data, file, environ)
-    kept: list[PolicyProblem] = []
     if spec is not None and not document.problems:
         policy = _compile(spec, digest="", environ=AnySecret())
         warn_of_risks(document, policy, deployment)
-        kept = problems_at(door, policy, file)
-    return sorted([*document.problems, *kept])
+        for part in unkept_by(door, policy):
+            if part.severity is Severity.ERROR:
+                document.problem(part.where, str(part))
+            else:
+                document.warn(part.where, str(part))
+    return sorted(document.problems)
 
 
 def _validate(

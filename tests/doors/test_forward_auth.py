@@ -15,13 +15,14 @@ import pytest
 
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.server import LocalPlatform
+from sidecar.policy.fields import DENY_STATUSES
 from tests.doors.serving import answering, stopped
 from tests.e2e.harness import ORG, policy, soon, surroundings
 from tests.e2e.programs import SIDECAR, Program, start
 from tests.free_ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
-WITHOUT_AUTHZ = {"nginx": 500, "traefik": 500, "caddy": 502, "envoy": 403}
+WITHOUT_AUTHZ = {"nginx": 503, "traefik": 500, "caddy": 502, "envoy": 403}
 """What each of them answers while nothing decides, as the page says."""
 
 PROGRAMS = tuple(WITHOUT_AUTHZ)
@@ -154,12 +155,15 @@ async def test_a_program_forwards_what_is_allowed_and_nothing_else(
         assert [each.org_id for each in a.product.executions] == [ORG, ORG]
         assert "mine" not in {each.request_id for each in a.product.executions}
         assert int(answers[2].headers["retry-after"]) > 0
-        if program != "nginx":
-            assert answers[2].json()["reason"] == "over_quota"
+        assert answers[2].headers["content-type"] == "application/problem+json"
+        assert answers[2].headers["x-should-retry"] == "false"
+        assert answers[2].json()["reason"] == "over_quota"
+        assert answers[2].json()["instance"] == answers[2].headers["x-request-id"]
         if program in {"nginx", "envoy"}:
             assert answers[0].headers["ratelimit"].startswith('"ai_calls";r=1;t=')
         anonymous = await a.client.post("/api/v1/chat", headers=FORGED)
-        assert anonymous.status_code == 401
+        assert anonymous.status_code == anonymous.json()["status"] == 401
+        assert anonymous.headers["www-authenticate"] == "Bearer"
         free = await a.client.get("/api/echo", headers=FORGED)
         assert free.status_code == 200
         last = a.product.executions[-1]
@@ -219,3 +223,11 @@ async def fault(a: Asked, **faults: object) -> None:
     """Replace the platform's faults."""
     async with httpx.AsyncClient(base_url=a.platform.url) as client:
         (await client.put("/_control/faults", json=faults)).raise_for_status()
+
+
+def test_the_nginx_configuration_has_every_status_of_a_refusal() -> None:
+    """`return` takes no variable: a status without a line would become 403."""
+    statuses = {*DENY_STATUSES, 401, 408, 413, 415, 431, 500}
+    lines = re.findall(r"\$quota_status = (\d+)\) \{ return (\d+) ", block("nginx", "nginx"))
+    assert {int(status) for status, _ in lines} | {403} == statuses
+    assert all(status == returned for status, returned in lines)

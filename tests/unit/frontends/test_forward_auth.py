@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -30,13 +31,23 @@ class FreeEngine(AllowingEngine):
         return Decision(Reason.UNMETERED, "route", call.request_id, permit)
 
 
+class ForeignEngine(AllowingEngine):
+    """Refuses every call, in words that are not ASCII."""
+
+    async def decide(self, call: Call, body: BodySource) -> Decision:
+        detail = "zu viel für \U0001f600\x7f"
+        return Decision(Reason.OVER_QUOTA, "route", call.request_id, None, 429, detail)
+
+
 @contextlib.asynccontextmanager
-async def asking(engine: AllowingEngine) -> AsyncIterator[tuple[httpx.AsyncClient, OneDoor]]:
+async def asking(
+    engine: AllowingEngine, **limits: int
+) -> AsyncIterator[tuple[httpx.AsyncClient, OneDoor]]:
     """Serve questions, with a client that asks."""
     doors = OneDoor(engine)
     server = Server(
         ForwardAuth(doors.one),
-        limits=Limits(),
+        limits=Limits(**limits),
         trusted=[ipaddress.ip_network("127.0.0.0/8")],
         observer=doors.observer,
     )
@@ -94,6 +105,7 @@ async def test_a_refusal_is_what_the_program_passes_on(
     assert answer.status_code == status
     assert answer.json()["reason"] == "over_quota"
     assert answer.headers.get("x-quota-status") == ("429" if status == 403 else None)
+    assert answer.headers.get("x-quota-problem") == (answer.text if status == 403 else None)
     assert doors.observer.of("finished") == [("over_quota", 429)]
 
 
@@ -124,3 +136,25 @@ async def test_a_program_that_left_before_the_answer_is_not_charged() -> None:
         await asyncio.wait((task,))
         await eventually(lambda: engine.abandoned == 1)
     assert engine.executions == []
+
+
+async def test_a_problem_in_a_field_is_printable() -> None:
+    """What is not ASCII is escaped as JSON does it, and means the same."""
+    nginx = {"x-original-method": "GET", "x-original-uri": "/deny"}
+    async with asking(ForeignEngine()) as (client, _):
+        answer = await client.get("/forward-auth?for=nginx", headers=nginx)
+    written = answer.headers["x-quota-problem"]
+    assert written.isascii()
+    assert written.isprintable()
+    assert json.loads(written) == answer.json()
+    assert answer.json()["detail"] == "zu viel für \U0001f600\x7f"
+
+
+async def test_a_connection_that_there_is_no_room_for_is_told_so() -> None:
+    """As at the proxy: 503 and `overloaded`, which says to come again."""
+    async with asking(AllowingEngine(), max_connections=1) as (client, _):
+        await client.get("/forward-auth", headers=FORWARDED)
+        async with httpx.AsyncClient(base_url=client.base_url) as another:
+            answer = await another.get("/forward-auth", headers=FORWARDED)
+    assert (answer.status_code, answer.json()["reason"]) == (503, "overloaded")
+    assert answer.headers["retry-after"] == "1"

@@ -5,17 +5,21 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy.doors import DoorKind, refuse_at
-from sidecar.policy.load import load_policy
-from sidecar.policy.problems import PolicyError
+from sidecar.policy.load import find_problems, load_policy
+from sidecar.policy.problems import PolicyError, Severity
 from tests.e2e.harness import policy
 
 
-def refused(door: DoorKind, meter: dict[str, object]) -> str:
+def file(meter: dict[str, object], **match: object) -> bytes:
+    """Return a policy with one more route."""
+    route = {"name": "u", "match": {"path": "/chat", **match}, "meter": meter}
+    return policy(routes=[route]).encode()
+
+
+def refused(door: DoorKind, meter: dict[str, object], **match: object) -> str:
     """Return why a door refuses a meter; empty where it does not."""
-    route = {"name": "u", "match": {"path": "/chat"}, "meter": meter}
-    found = load_policy(policy(routes=[route]).encode(), file="p.yaml", environ={
-        "APP_SESSION_SECRET": "x" * 40,
-    })  # fmt: skip
+    environ = {"APP_SESSION_SECRET": "x" * 40}
+    found = load_policy(file(meter, **match), file="p.yaml", environ=environ)
     try:
         refuse_at(door, found, "p.yaml")
     except PolicyError as error:
@@ -37,3 +41,33 @@ def test_a_door_that_sees_no_answer_refunds_no_failure() -> None:
     assert "`refund` must be" in refused(DoorKind.AUTHZ, meter)
     assert refused(DoorKind.ASGI, meter) == ""
     assert refused(DoorKind.AUTHZ, {"refund": "unreached"}) == ""
+
+
+def test_a_route_by_a_field_that_no_question_carries_is_refused() -> None:
+    """Its calls would fall to a later route, which may be free."""
+    websocket = {"headers": {"Upgrade": "websocket"}}
+    assert "with the field `upgrade`" in refused(DoorKind.AUTHZ, {}, **websocket)
+    assert refused(DoorKind.AUTHZ, {}, headers={"x-tier": "gold"}) == ""
+    assert refused(DoorKind.ASGI, {}, **websocket) == ""
+
+
+@pytest.mark.parametrize(
+    ("amount", "place"),
+    [({"json": "/n", "default": 1}, "the body"), ({"header": "content-length"}, "a field of")],
+)
+def test_an_amount_that_most_programs_do_not_send_is_a_warning(
+    amount: dict[str, object], place: str
+) -> None:
+    """At its line: Envoy can send the body, and then its length."""
+    data = file({"amount": amount})
+    (found,) = find_problems(data, file="p.yaml", environ=None, door=DoorKind.AUTHZ)
+    assert (found.severity, found.line > 1) == (Severity.WARNING, True)
+    assert f"the amount is in {place}" in found.message
+    assert refused(DoorKind.AUTHZ, {"amount": amount}) == ""
+    assert find_problems(data, file="p.yaml", environ=None, door=DoorKind.ASGI) == []
+
+
+def test_an_amount_in_any_other_field_is_seen() -> None:
+    """Nothing is said of it."""
+    data = file({"amount": {"header": "x-units", "default": 1}})
+    assert find_problems(data, file="p.yaml", environ=None, door=DoorKind.AUTHZ) == []
