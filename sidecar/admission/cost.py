@@ -39,6 +39,8 @@ _EXACT: Final = Context(prec=60)
 
 def cost_of(terms: Terms, usage: Usage, deposit: int) -> Fraction:
     """Return the units of an answer with a status of 2xx, before what is carried."""
+    if usage.units is not None:
+        return Fraction(usage.units)
     rule = terms.rule
     price = _price_of(rule, usage.model or terms.estimate.model)
     seen = _seen(usage, price)

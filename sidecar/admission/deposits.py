@@ -7,6 +7,7 @@ process ended is written down, and what its answer says is settled.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final
 
 from sidecar.admission.books import Books
@@ -20,13 +21,30 @@ from sidecar.admission.payments import Payments
 from sidecar.admission.reservations import Reservations, Short
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
-from sidecar.admission.verdict import Ruling, permit_of_running, rule
+from sidecar.admission.verdict import Ruling, permit_of_running, permit_with_terms, rule
 from sidecar.domain.choices import Enforcement, OnOverQuota
-from sidecar.domain.model import Call, Charge, Headers, Identity, Permit, Reason, Verdict
+from sidecar.domain.model import (
+    Call,
+    Charge,
+    Decision,
+    Headers,
+    Identity,
+    Permit,
+    Reason,
+    Verdict,
+)
 from sidecar.domain.ports import BodySource, Clock, Estimates
 from sidecar.domain.turns import turns
-from sidecar.domain.usage import Estimate, OnMissing, Terms, Usage, UsageRule
-from sidecar.policy.compiled import Meter
+from sidecar.domain.usage import (
+    Estimate,
+    OnMissing,
+    OnOverrun,
+    Terms,
+    Usage,
+    UsageFormat,
+    UsageRule,
+)
+from sidecar.policy.compiled import Meter, Policy
 
 _ANSWERED: Final = frozenset({Reason.WITHIN_QUOTA, Reason.UNLIMITED})
 """Reasons that come with the platform's answer to this very deposit."""
@@ -34,6 +52,20 @@ _ANSWERED: Final = frozenset({Reason.WITHIN_QUOTA, Reason.UNLIMITED})
 
 NOTHING_KNOWN: Final = Estimate(0, None, None)
 """What is known of a call whose body cannot be read."""
+
+
+_ONE: Final = Decimal(1)
+PRICED_BY_PRODUCT: Final = UsageRule(
+    format=UsageFormat.OPENAI,
+    per=_ONE,
+    weights=(_ONE, _ONE, _ONE, _ONE),
+    models=(),
+    hold=None,
+    missing=OnMissing.AMOUNT,
+    request_usage=False,
+    overrun=OnOverrun.BLOCK,
+)
+"""The rule of a route without one: the product names units, and nothing is read of its answer."""
 
 
 class ReadOnce:
@@ -167,6 +199,29 @@ class Deposits:
         holds.admit(call, 0)
         self.finish(permit_of_running(unpaid, route, terms), unpaid, found)
 
+    def priced_by_product(self, decision: Decision, policy: Policy) -> Permit:
+        """Return the permit of a call whose product names its cost, with terms to settle it by.
+
+        Of a route that a reload has taken away, what the quota does not cover blocks.
+        """
+        routes = policy.routes
+        meter = next((each.meter for each in routes if each.name == decision.route), None)
+        permit, charge, identity = decision.permit, decision.charge, decision.identity
+        if permit is None or charge is None or identity is None:
+            raise ValueError(f"request {decision.request_id}: {decision.reason} charges nothing")
+        terms = Terms(
+            PRICED_BY_PRODUCT,
+            NOTHING_KNOWN,
+            0,
+            forgive=meter is not None and _forgives(meter),
+            limited=_is_limited(identity, charge.resource, Moment.of(self._clock)),
+            call=self._settlements.name_of(charge),
+        )
+        call, holds = terms.name(charge.key), self._settlements.holds
+        holds.take(call, (charge.org_id, charge.resource), 0, deposit=0)
+        holds.admit(call, 0)
+        return permit_with_terms(permit, terms)
+
     def finish(self, permit: Permit, charge: Charge, usage: Usage | None) -> bool:
         """Settle a call whose attempt has ended; say whether its deposit was settled with it.
 
@@ -189,15 +244,13 @@ class Deposits:
         identity: Identity,
         now: Moment,
     ) -> Terms:
-        shadow = meter.enforcement is Enforcement.SHADOW
-        witness = Witness.of(identity, charge.resource, now.unix)
         return Terms(
             usage,
             estimate,
             hold_of(usage, estimate, charge.amount),
-            forgive=shadow or meter.on_over_quota is OnOverQuota.ALLOW,
-            limited=witness is not None and witness.limited,
-            shadow=shadow,
+            forgive=_forgives(meter),
+            limited=_is_limited(identity, charge.resource, now),
+            shadow=meter.enforcement is Enforcement.SHADOW,
             call=self._settlements.name_of(charge),
         )
 
@@ -229,3 +282,15 @@ class Deposits:
     @staticmethod
     def _ended(finding: MeteredFinding, charge: Charge, meter: Meter, now: Moment) -> Deposited:
         return Deposited(rule(finding, meter, charge.amount, now.unix))
+
+
+def _forgives(meter: Meter) -> bool:
+    """Say whether what the quota does not cover of a cost has no consequence."""
+    shadow = meter.enforcement is Enforcement.SHADOW
+    return shadow or meter.on_over_quota is OnOverQuota.ALLOW
+
+
+def _is_limited(identity: Identity, resource: str, now: Moment) -> bool:
+    """Say whether the caller's token names a limit."""
+    witness = Witness.of(identity, resource, now.unix)
+    return witness is not None and witness.limited

@@ -260,7 +260,8 @@ class Engine:
         """Close a permit, once, after its attempt upstream ended or was given up.
 
         `usage` is what was read of an answer with a status of 2xx, or of one that was given up
-        before its status was known. None for any other answer: its deposit is its cost.
+        before its status was known. None for any other answer: its deposit is its cost. With
+        `units` it is settled by these, however the attempt ended.
         """
         if permit.claim is not None:
             now = self._clock.monotonic()
@@ -272,9 +273,9 @@ class Engine:
         if charge is None:
             return
         refunded = end is not AttemptEnd.DONE and _refunds(permit.refund, end)
-        if permit.terms is not None and self._deposits.finish(
-            permit, charge, usage if end is AttemptEnd.DONE else None
-        ):
+        if usage is not None and end is not AttemptEnd.DONE and usage.units is None:
+            usage = None
+        if permit.terms is not None and self._deposits.finish(permit, charge, usage):
             return
         if permit.paid:
             if refunded:
@@ -290,6 +291,10 @@ class Engine:
         """Charge each further response of an admitted realtime connection by itself."""
         current = self._policies.current
         return RealtimeCharges(decision, current, self._deposits, self._observer, self._nonce)
+
+    def priced_by_product(self, decision: Decision) -> Permit:
+        """Return the permit of an admitted call without `usage`, to be settled by units."""
+        return self._deposits.priced_by_product(decision, self._policies.current)
 
     async def _claim(self, call: Call, meter: Meter, scope: bytes) -> _Claimed | Replayed:
         """Claim the request ID that a client or a trusted proxy has given."""

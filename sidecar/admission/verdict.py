@@ -317,3 +317,14 @@ def permit_of_running(charge: Charge, route: str, terms: Terms) -> Permit:
     It lets nothing more pass: what is charged for is under way already.
     """
     return Permit(charge.key, route, charge, False, Refund.NEVER, None, 0.0, terms)
+
+
+def permit_with_terms(permit: Permit, terms: Terms) -> Permit:
+    """Make the permit of an admitted call whose product has named its cost.
+
+    It lets nothing more pass: the call is answered already.
+    """
+    return Permit(
+        permit.request_id, permit.route, permit.charge, permit.paid, permit.refund, permit.claim,
+        permit.good_until, terms, permit.noted,
+    )  # fmt: skip

@@ -130,7 +130,8 @@ class Usage:
     """What was read of one answer. With `missing`, `tokens` and `number` are a lower bound.
 
     `number` is that of a `JsonUsage` or `HeaderUsage`, `tokens` those of the other formats; None
-    where nothing was named. `text_bytes`: bytes of text that went to the client.
+    where nothing was named. `text_bytes`: bytes of text that went to the client. `units`: the whole
+    cost, where the product itself has named it.
     """
 
     tokens: Tokens | None
@@ -138,6 +139,7 @@ class Usage:
     model: str | None
     text_bytes: int
     missing: MissingCause | None
+    units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import ClientError, web
@@ -12,30 +11,22 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
-from sidecar.domain.model import AttemptEnd, Call
+from sidecar.domain.model import Call
+from sidecar.frontends.aiohttp_answer import AiohttpAttempt
 from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
-from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.fields import field_of, without_ours
+from sidecar.frontends.door import Door
+from sidecar.frontends.fields import field_of, with_length, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import BodyDeadlines, DoorSource
+from sidecar.usage.settled_answer import SettledAnswer
 
 QUOTA: Final = "quota"
 
-_SWITCHING_PROTOCOLS: Final = 101
-_FAULT: Final = 500
 _DECODED: Final = frozenset({b"gzip", b"deflate", b"br", b"zstd"})
 """Content codings that aiohttp takes off a body before any handler reads it."""
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """An admitted call, and the status of its answer once that begins."""
-
-    visit: Visit
-    status: int = 0
-
-
-_ATTEMPT: Final = web.RequestKey("attempt", _Attempt)
+_ATTEMPT: Final = web.RequestKey("attempt", AiohttpAttempt)
 
 
 class AiohttpGuard:
@@ -62,20 +53,15 @@ class AiohttpGuard:
     async def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Put our fields into the head of an admitted call's answer, just before it is sent."""
         attempt = request.get(_ATTEMPT)
-        if attempt is None:
-            return
-        attempt.status = response.status
-        marks, dropped = attempt.visit.marks()
-        for name in dropped:
-            response.headers.popall(name.decode("ascii"), None)
-        for name, value in marks:
-            response.headers[name.decode("ascii")] = value.decode("ascii")
+        if attempt is not None:
+            attempt.mark(response)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         door = await self._doors.door()
         body = self._body(door, request)
+        call = self._call(door, request)
         try:
-            visit = await door.enter(self._call(door, request), body)
+            visit = await door.enter(call, body)
         except ClientLeftError:
             return web.Response(status=400)
         refusal = visit.answer
@@ -84,32 +70,27 @@ class AiohttpGuard:
             visit.end(refusal.status)
             fields = CIMultiDict((n.decode(), v.decode("latin-1")) for n, v in refusal.headers)
             return web.Response(status=refusal.status, headers=fields, body=refusal.body)
-        forged = _forged(request)
-        given = request if forged is None else request.clone(headers=forged)
+        given = _given(request, call, body, visit.settled)
         _put_back(given, body)
-        attempt = _Attempt(visit)
+        attempt = AiohttpAttempt(visit, request)
         request[_ATTEMPT] = given[_ATTEMPT] = attempt
         with warnings.catch_warnings():
             # aiohttp recommends its own kind of keys; a text is what users can write.
             warnings.simplefilter("ignore", web.NotAppKeyWarning)
-            given[QUOTA] = QuotaHandle(visit.decision)
+            given[QUOTA] = QuotaHandle(visit)
         visit.begin()
         try:
             response = await handler(given)
         except web.HTTPException as answer:
-            visit.end(answer.status)
+            attempt.answered(answer, request)
             raise
         except asyncio.CancelledError:
-            visit.end(attempt.status)  # the client has left, and the handler has run
+            attempt.cut_off()  # the client has left, and the handler has run
             raise
         except Exception:
-            left = request.transport is None or request.transport.is_closing()
-            if left or attempt.status == _SWITCHING_PROTOCOLS:
-                visit.end(attempt.status)
-            else:
-                visit.end(attempt.status or _FAULT, AttemptEnd.FAILED)
+            attempt.failed(request)
             raise
-        visit.end(response.status)
+        attempt.answered(response, request)
         return response
 
     def _call(self, door: Door, request: web.Request) -> Call:
@@ -148,15 +129,35 @@ def _is_decoded(field: tuple[bytes, bytes]) -> bool:
     return field[0] == b"content-encoding" and field[1].lower() in _DECODED
 
 
-def _forged(request: web.Request) -> CIMultiDict[str] | None:
-    """Return the headers without those that only we may set; None where there are none of them."""
-    kept = without_ours(request.raw_headers)
-    if len(kept) == len(request.raw_headers):
-        return None
-    names = {name.decode("latin-1") for name, _ in kept}
-    return CIMultiDict(
-        (name, value) for name, value in request.headers.items() if name.lower() in names
-    )
+def _given(
+    request: web.Request, call: Call, body: HeldBody, settled: SettledAnswer | None
+) -> web.Request:
+    """Return the request for the handler.
+
+    Its headers are without those that only we may set. They ask for an answer that can be read, and
+    maybe for its usage, where the call is settled by it.
+    """
+    fields = kept = without_ours(request.raw_headers)
+    if settled is not None:
+        fields = settled.request_fields(kept)
+        content = body.content if settled.reads_request else None
+        if content is not None:
+            asking = settled.asking_body(call.path.encode("ascii"), kept, content)
+            if asking is not None:
+                body.replace(asking)
+                fields = with_length(fields, len(asking))
+    if fields == kept and len(kept) == len(request.raw_headers):
+        return request
+    headers = CIMultiDict((name.decode("latin-1"), _text(value)) for name, value in fields)
+    return request.clone(headers=headers)
+
+
+def _text(value: bytes) -> str:
+    """Read a field's value as aiohttp does; one that is no UTF-8 it could not put in a request."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _put_back(request: web.Request, body: HeldBody) -> None:

@@ -14,14 +14,17 @@ from sidecar.frontends.asgi_lifespan import serve_lifespan
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
 from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
 from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.fields import field_of, without_ours
+from sidecar.frontends.fields import field_of, with_length, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import BodyDeadlines, DoorSource
 from sidecar.frontends.paths import strictest
+from sidecar.usage.settled_answer import SettledAnswer
 
 _DENIAL: Final = "websocket.http.response"
 _POLICY_VIOLATION: Final = 1008
 _FORBIDDEN: Final = 403
+_UNSEEN: Final = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
+"""Extensions by which an answer would pass us by."""
 
 
 class AsgiGuard:
@@ -58,7 +61,9 @@ class AsgiGuard:
             body.let_go()
             await _refuse(visit, scope, send)
             return
-        scope.setdefault("state", {})["quota"] = QuotaHandle(visit.decision)
+        if visit.settled is not None and scope["type"] == "http":
+            _make_readable(visit.settled, call, body, scope)
+        scope.setdefault("state", {})["quota"] = QuotaHandle(visit)
         answer = AsgiAnswer(visit, body, receive, send)
         visit.begin()
         try:
@@ -100,6 +105,21 @@ class AsgiGuard:
             idle_timeout=self._deadlines.body_idle_timeout,
             total_timeout=self._deadlines.request_timeout,
         )
+
+
+def _make_readable(settled: SettledAnswer, call: Call, body: HeldBody, scope: AsgiScope) -> None:
+    """Ask the application for an answer that can be read, and maybe for its usage."""
+    fields = settled.request_fields(scope["headers"])
+    content = body.content if settled.reads_request else None
+    if content is not None:
+        asking = settled.asking_body(call.path.encode("ascii"), fields, content)
+        if asking is not None:
+            body.replace(asking)
+            fields = with_length(fields, len(asking))
+    scope["headers"] = fields
+    offered = scope.get("extensions") or {}
+    if not _UNSEEN.isdisjoint(offered):
+        scope["extensions"] = {name: of for name, of in offered.items() if name not in _UNSEEN}
 
 
 async def _refuse(visit: Visit, scope: AsgiScope, send: AsgiSend) -> None:

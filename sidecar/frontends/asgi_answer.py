@@ -15,9 +15,10 @@ _FAULT: Final = 500
 
 
 class AsgiAnswer:
-    """Marks the start of the answer, and closes the attempt with its last message.
+    """Marks the start of the answer, settles by its parts, and closes the attempt with the last.
 
-    Every message passes at once. The attempt has failed where the application raises or returns
+    Every message passes at once. What a middleware inside of ours has made of an answer is what is
+    read of it. The attempt has failed where the application raises or returns
     before its answer is whole, unless the client had left by then: the product ran for it.
     """
 
@@ -62,6 +63,13 @@ class AsgiAnswer:
                 message = self._marked(message)
             case "websocket.close" if not self._status:
                 self._status = _FORBIDDEN
+            case "http.response.body":
+                passed = self._settled(message)
+                if passed is None:
+                    return
+                message = passed
+            case _:
+                pass
         try:
             await self._send(message)
         except OSError:  # how a server says that the client has left
@@ -87,7 +95,23 @@ class AsgiAnswer:
 
     def _marked(self, message: AsgiMessage) -> AsgiMessage:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
+        settled = self._visit.settled
+        if settled is not None:
+            lower = [(name.lower(), value) for name, value in fields]
+            sized = any(name == b"content-length" for name, _ in lower)
+            settled.began(self._status, lower, open_ended=not sized)
         return {**message, "headers": self._visit.mark(fields)}
+
+    def _settled(self, message: AsgiMessage) -> AsgiMessage | None:
+        """Read a part of the answer; None where nothing of it is to be sent now."""
+        settled = self._visit.settled
+        if settled is None:
+            return message
+        data = message.get("body") or b""
+        if not message.get("more_body", False):
+            return {**message, "body": settled.end(data)}
+        passed = settled.feed(data)
+        return {**message, "body": passed} if passed or not data else None
 
 
 def _is_last(message: AsgiMessage) -> bool:

@@ -86,6 +86,17 @@ class HeldBody:
         return b"".join(self._held)
 
     @property
+    def content(self) -> bytes | None:
+        """All of it, where it was read whole; None for any other body."""
+        return b"".join(self._held) if self.whole and self._held else None
+
+    def replace(self, content: bytes) -> None:
+        """Hand out `content` in place of what was read."""
+        self._held = deque((content,))
+        self._memory.add(len(content) - self._counted, self._holder)
+        self._counted = len(content)
+
+    @property
     def held(self) -> bool:
         """Whether pieces are left that `take` hands out."""
         return bool(self._held)

@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from sidecar.answers import early
@@ -19,10 +20,12 @@ from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.cors import Cors
+from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Headers, Permit, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.domain.usage import Usage
 from sidecar.frontends.bodies import BodyTooSlowError, ClientLeftError
+from sidecar.policy.amounts import MAX_UNITS
 from sidecar.policy.compiled import Policy
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.drain import Drain
@@ -37,6 +40,13 @@ _ID_FIELD: Final = b"x-request-id"
 _OURS: Final = frozenset({_ID_FIELD, b"x-quota-decision"})
 _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 _SERVER_ERROR: Final = 500
+
+_NOTHING_READ: Final = Usage(None, None, None, 0, None)
+"""Of an answer that is not read, or that costs its deposit."""
+
+
+class SettleError(SidecarError, ValueError):
+    """The product has named a cost that cannot be one, or too late."""
 
 
 class Decider(Protocol):
@@ -53,6 +63,9 @@ class Decider(Protocol):
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
 
+    def priced_by_product(self, decision: Decision) -> Permit:
+        """Return the permit of a call whose product names its cost, where no answer does."""
+
     def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None) -> None:
         """Record the result of the attempt, and what its answer says it cost; once a permit."""
 
@@ -65,13 +78,15 @@ class Visit:
     (`feed`, and `end` with the last); what these return is passed on. Then it ends the visit.
     """
 
-    __slots__ = ("_door", "_ended", "_headers", "_started", "answer", "decision", "settled")
+    __slots__ = ("_door", "_ended", "_headers", "_started", "_units", "answer", "decision",
+                 "settled")  # fmt: skip
 
     def __init__(self, door: Door, headers: Headers, started: float) -> None:
         self._door = door
         self._headers = headers
         self._started = started
         self._ended = False
+        self._units: int | None = None
         self.decision: Decision
         self.answer: OwnAnswer | None = None
         self.settled: SettledAnswer | None = None
@@ -107,6 +122,20 @@ class Visit:
             self.decision.route, self._door.clock.monotonic() - self._started
         )
 
+    def settle(self, units: int) -> None:
+        """Take the whole cost of the call from its product. Raises SettleError."""
+        if type(units) is not int or not 0 <= units <= MAX_UNITS:
+            raise SettleError(
+                f"settle({units!r}): give the whole cost of the call as a whole number of units "
+                f"from 0 to {MAX_UNITS}"
+            )
+        if self._ended:
+            raise SettleError(
+                f"settle({units!r}): the answer to request {self.decision.request_id} has ended, "
+                "and was settled: call it before the last part of the answer is sent"
+            )
+        self._units = units
+
     def end(self, status: int, end: AttemptEnd | None = None) -> None:
         """Close the attempt, and settle it; what comes after the first time changes nothing.
 
@@ -119,16 +148,26 @@ class Visit:
         if end is None:
             end = AttemptEnd.FAILED if status >= _SERVER_ERROR else AttemptEnd.DONE
         try:
-            permit, settled = self.decision.permit, self.settled
-            if permit is not None:
-                ended_as = (end, None) if settled is None else settled.result(end)
-                door.engine.attempt_ended(permit, *ended_as)
+            self._close(end)
         except Exception:
             log.exception("fault", extra={"request_id": self.decision.request_id})
         finally:
             door.drain.leave()
             seconds = door.clock.monotonic() - self._started
             door.observer.request_finished(self.decision, status, seconds)
+
+    def _close(self, end: AttemptEnd) -> None:
+        permit, settled = self.decision.permit, self.settled
+        if permit is None:
+            return
+        usage = None
+        if settled is not None:
+            end, usage = settled.result(end)
+        if self._units is not None and permit.charge is not None:
+            usage = replace(usage or _NOTHING_READ, missing=None, units=self._units)
+            if settled is None:
+                permit = self._door.engine.priced_by_product(self.decision)
+        self._door.engine.attempt_ended(permit, end, usage)
 
 
 class Door:

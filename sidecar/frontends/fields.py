@@ -25,3 +25,9 @@ def field_of(headers: Headers, wanted: bytes) -> bytes | None:
     """Return the value of a field that is there once; None otherwise."""
     found = [value for name, value in headers if name == wanted]
     return found[0] if len(found) == 1 else None
+
+
+def with_length(fields: Headers, length: int) -> list[tuple[bytes, bytes]]:
+    """Return the fields with the length of a changed body, where they name one."""
+    said = b"%d" % length
+    return [(name, said if name == b"content-length" else value) for name, value in fields]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from sidecar.domain.choices import Refund
+from sidecar.domain.usage import UsageFormat
 from sidecar.policy.amounts import HeaderAmount
 from sidecar.policy.compiled import Meter, Policy
 from sidecar.policy.problems import PolicyError, PolicyProblem, Severity
@@ -72,13 +73,26 @@ def unkept_by(door: DoorKind, policy: Policy) -> Iterator[Unkept]:
 
 
 def _unkept_of(door: DoorKind, meter: Meter, route: str, where: Where) -> Iterator[Unkept]:
-    if door is DoorKind.PROXY:
-        return
+    match door:
+        case DoorKind.PROXY:
+            return
+        case DoorKind.ASGI | DoorKind.AIOHTTP:
+            if meter.usage is not None and meter.usage.format is UsageFormat.OPENAI_REALTIME:
+                what = (
+                    f"the door {door.value} does not read the messages of a websocket: charge "
+                    "`format: openai_realtime` at the proxy, or take `usage` out"
+                )
+                yield Unkept((*where, "usage", "format"), route, what)
+        case DoorKind.AUTHZ:
+            yield from _unkept_by_authz(meter, route, where)
+        case _:
+            assert_never(door)
+
+
+def _unkept_by_authz(meter: Meter, route: str, where: Where) -> Iterator[Unkept]:
     if meter.usage is not None:
-        what = f"the door {door.value} settles no `usage`: use the proxy, or take it out"
+        what = "the door authz never sees an answer: settle `usage` at another, or take it out"
         yield Unkept((*where, "usage"), route, what)
-    if door is not DoorKind.AUTHZ:
-        return
     if meter.refund is Refund.FAILED:
         what = "the door authz never sees an answer: `refund` must be `unreached` or `never`"
         yield Unkept((*where, "refund"), route, what)

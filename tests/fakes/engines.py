@@ -7,12 +7,13 @@ from typing import Any
 
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.cors import Cors
-from sidecar.domain.model import AttemptEnd, Call, Decision, Identity, Permit, Quota, Reason
+from sidecar.domain.model import AttemptEnd, Call, Charge, Decision, Identity, Permit, Quota, Reason
 from sidecar.domain.ports import BodySource
 from sidecar.domain.usage import Terms, Usage
 from sidecar.proxy.realtime import ResponseCharges
 
 ACME = Identity("org_acme", "user_1", "org_owner", "pro", frozenset(), {}, None, 4_000_000_000.0)
+CHARGE = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)
 QUOTA = Quota("ai_calls", 25, 12, 13, "month", 4_000_000_000.0)
 
 
@@ -38,6 +39,11 @@ class AllowingEngine:
     def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None = None) -> None:
         self.settled.append((permit, end))
         self.usages.append(usage)
+
+    def priced_by_product(self, decision: Decision) -> Permit:
+        """Return the permit as it is."""
+        assert decision.permit is not None
+        return decision.permit
 
     def realtime(self, decision: Decision) -> ResponseCharges:
         """Charge no response by itself: a test of realtime has an engine of its own."""
@@ -156,7 +162,7 @@ class SettlingEngine(AllowingEngine):
         self.calls.append(call)
         await body.read(1 << 20)
         permit = Permit(
-            call.request_id, "route", None, paid=False, refund=Refund.NEVER, claim=None,
+            call.request_id, "route", CHARGE, paid=True, refund=Refund.NEVER, claim=None,
             terms=self._terms,
         )  # fmt: skip
         self.permits.append(permit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from sidecar.domain.model import (
     Reason,
     RequestIdOrigin,
 )
-from sidecar.domain.usage import Estimate, HoldRule, Settled, UsageRule
+from sidecar.domain.usage import Estimate, HoldRule, Settled, Usage, UsageRule
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody
 from tests.fakes.quotas import HeldQuotas, UnreachableQuotas
@@ -379,3 +380,61 @@ async def _report(it: Scene) -> None:
         settlements=it.settlements,
     )
     assert await reporter.report()
+
+
+def _plain(**meter: Any) -> Scene:
+    """Make an engine whose route has no `usage`."""
+    return Scene(limit=100, **meter)
+
+
+async def _named(it: Scene, units: int, end: AttemptEnd = AttemptEnd.DONE) -> None:
+    """Make a call whose product names its cost."""
+    decision = await it.decide()
+    permit = it.engine.priced_by_product(decision)
+    it.engine.attempt_ended(permit, end, Usage(None, None, None, 0, None, units))
+    await it.settler.close()
+
+
+@pytest.mark.parametrize(("units", "used_units", "credit"), [(7, 7, 0), (1, 1, 0), (0, 1, 1)])
+async def test_a_product_may_name_the_cost_on_a_route_without_usage(
+    units: int, used_units: int, credit: int
+) -> None:
+    """All of it, the deposit included; what the deposit is over it is a credit."""
+    it = _plain()
+    await _named(it, units)
+    assert it.store.used[SLOT] == used_units
+    assert it.books.credits.units_of(SLOT, it.clock.time()) == credit
+    assert _at_rest(it)
+
+
+async def test_a_cost_that_the_product_names_stands_however_the_attempt_ended() -> None:
+    """A failed one is not given back besides."""
+    it = _plain(refund=Refund.FAILED)
+    await _named(it, 4, AttemptEnd.FAILED)
+    assert it.store.used[SLOT] == 4
+    assert it.books.credits.units_of(SLOT, it.clock.time()) == 0
+
+
+@pytest.mark.parametrize(
+    ("meter", "outcome"),
+    [({}, Settled.OVERRUN), ({"on_over_quota": OnOverQuota.ALLOW}, Settled.FORGIVEN)],
+)
+async def test_a_cost_over_the_quota_follows_the_route(
+    meter: dict[str, Any], outcome: Settled
+) -> None:
+    """It blocks, or it is forgiven."""
+    it = _plain(**meter)
+    await _named(it, 120)
+    assert it.store.used[SLOT] == 100
+    assert (outcome, 20) in [each[-2:] for each in it.observer.of("units_settled")]
+
+
+async def test_the_cost_that_a_product_names_replaces_its_answers() -> None:
+    """On a route with `usage`; no part of a unit is made of it."""
+    it = scene()
+    decision = await _decide(it)
+    assert decision.permit is not None
+    it.engine.attempt_ended(decision.permit, AttemptEnd.DONE, replace(used(output=50), units=3))
+    await it.settler.close()
+    assert it.store.used[SLOT] == 3
+    assert _at_rest(it)

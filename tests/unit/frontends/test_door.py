@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from sidecar.domain.model import AttemptEnd, Call, Decision, RequestIdOrigin
 from sidecar.domain.ports import BodySource
 from sidecar.domain.usage import Tokens, Usage
 from sidecar.frontends.bodies import BodyTooSlowError
+from sidecar.frontends.door import SettleError
 from tests.fakes.doors import OneDoor
 from tests.fakes.engines import AllowingEngine, HeldEngine, SettlingEngine, UnsettlingEngine
 from tests.unit.admission.usage_rules import terms
@@ -104,3 +107,22 @@ async def test_a_visit_without_usage_has_nothing_to_settle() -> None:
     assert visit.settled is None
     visit.end(200)
     assert engine.usages == [None]
+
+
+@pytest.mark.parametrize("units", [-1, 1.5, True, "3", None, 2**53])
+async def test_a_cost_that_cannot_be_one_is_an_error(units: Any) -> None:
+    """It names the value, and what to give."""
+    visit = await OneDoor(SettlingEngine(TERMS)).one.enter(CALL, NoBody())
+    said = f"settle({units!r}): give the whole cost of the call as a whole number"
+    with pytest.raises(SettleError, match=re.escape(said)):
+        visit.settle(units)
+
+
+async def test_a_cost_that_the_product_names_takes_the_place_of_what_was_read() -> None:
+    """What was read still counts in the metrics of tokens; nothing is missing."""
+    doors = OneDoor(engine := SettlingEngine(TERMS))
+    visit = await doors.one.enter(CALL, NoBody())
+    visit.settle(9)
+    visit.end(500)
+    assert engine.usages == [Usage(None, None, None, 0, None, 9)]
+    assert engine.executions == [AttemptEnd.FAILED]

@@ -117,12 +117,12 @@ async def test_a_door_that_could_not_open_is_tried_again(m: Metered) -> None:
     assert (await m.call()).status_code == 200
 
 
-async def test_a_policy_with_usage_is_refused(m: Metered) -> None:
-    """Its calls would be charged too little."""
+async def test_a_policy_that_the_door_cannot_keep_is_refused(m: Metered) -> None:
+    """Its sessions would be charged too little."""
     chat = {"path": "/api/v1/chat"}
-    route = {"name": "u", "match": chat, "meter": {"usage": {"format": "openai"}}}
+    route = {"name": "u", "match": chat, "meter": {"usage": {"format": "openai_realtime"}}}
     m.write_policy(policy(routes=[route]))
-    with pytest.raises(UserError, match="route 'u': the door asgi settles no `usage`"):
+    with pytest.raises(UserError, match="route 'u': the door asgi does not read the messages"):
         await m.call()
 
 

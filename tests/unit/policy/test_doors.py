@@ -27,11 +27,23 @@ def refused(door: DoorKind, meter: dict[str, object], **match: object) -> str:
     return ""
 
 
-@pytest.mark.parametrize("door", [DoorKind.ASGI, DoorKind.AIOHTTP, DoorKind.AUTHZ])
-def test_usage_is_for_the_proxy(door: DoorKind) -> None:
+@pytest.mark.parametrize("form", ["openai", "anthropic", {"header": "x-units"}])
+def test_a_door_that_sees_answers_settles_by_usage(form: object) -> None:
     """The others do not read answers."""
-    meter: dict[str, object] = {"usage": {"format": "openai"}}
-    assert f"route 'u': the door {door.value} settles no `usage`" in refused(door, meter)
+    meter: dict[str, object] = {"usage": {"format": form}}
+    assert refused(DoorKind.PROXY, meter) == ""
+    assert refused(DoorKind.ASGI, meter) == ""
+    assert refused(DoorKind.AIOHTTP, meter) == ""
+    assert "route 'u': the door authz never sees an answer" in refused(DoorKind.AUTHZ, meter)
+
+
+@pytest.mark.parametrize("door", [DoorKind.ASGI, DoorKind.AIOHTTP])
+def test_realtime_sessions_are_for_the_proxy(door: DoorKind) -> None:
+    """A middleware does not read the messages of a websocket."""
+    meter: dict[str, object] = {"usage": {"format": "openai_realtime"}}
+    assert f"the door {door.value} does not read the messages of a websocket" in refused(
+        door, meter
+    )
     assert refused(DoorKind.PROXY, meter) == ""
 
 
