@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.server import LocalPlatform
 from sidecar.policy.fields import DENY_STATUSES
 from tests.doors.serving import answering, stopped
-from tests.e2e.harness import ORG, policy, soon, surroundings
+from tests.e2e.harness import ORG, Orgs, policy, soon, surroundings
 from tests.e2e.programs import SIDECAR, Program, start
 from tests.free_ports import free_port
 
@@ -101,6 +101,7 @@ class Asked:
     product: DemoUpstream
     authz: Program
     client: httpx.AsyncClient
+    admin_url: str
 
     def cookie(self, org: str = ORG) -> dict[str, str]:
         """Return the header that carries a `bb_at`."""
@@ -112,30 +113,42 @@ class Asked:
 
 
 @contextlib.asynccontextmanager
-async def asked(program: str, folder: Path, text: str = policy()) -> AsyncIterator[Asked]:
-    """Run all of it."""
-    port, authz_port = free_port(), free_port()
+async def asked(
+    program: str,
+    folder: Path,
+    text: str = policy(),
+    *,
+    orgs: Orgs | None = None,
+    product_url: str | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> AsyncIterator[Asked]:
+    """Run all of it; without a `product_url`, before the demo's product."""
+    port, authz_port, admin_port = free_port(), free_port(), free_port()
     async with contextlib.AsyncExitStack() as owned:
         place, platform, product = await owned.enter_async_context(
-            surroundings(text, {ORG: 2}, None, None, None)
+            surroundings(text, orgs or {ORG: 2}, None, None, product_url)
         )
         flags = {
             "policy": place.policy_file, "http": f"127.0.0.1:{authz_port}",
-            "admin": "127.0.0.1:0", "platform-url": place.platform_url,
-            "auth-url": place.platform_url, "issuer": place.issuer,
+            "admin": f"127.0.0.1:{admin_port}", "platform-url": place.platform_url,
+            "auth-url": place.platform_url, "issuer": place.issuer, **(flags or {}),
         }  # fmt: skip
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
         authz = await start(*SIDECAR, "authz", *words, environ=place.environ)
         owned.push_async_callback(authz.close)
         await answering(authz, f"http://127.0.0.1:{authz_port}/nothing", 404)
-        replaced = {"8080": port, "8093": authz_port, "3000": int(product.url.rpartition(":")[2])}
+        replaced = {
+            "8080": port,
+            "8093": authz_port,
+            "3000": int(place.upstream_url.rpartition(":")[2]),
+        }
         running = await start(*command(program, folder, replaced), environ={"HOME": str(folder)})
         owned.push_async_callback(stopped, running)
         url = f"http://127.0.0.1:{port}"
         await answering(running, f"{url}/api/v1/chat", 401)
         client = httpx.AsyncClient(base_url=url, timeout=20.0)
         owned.push_async_callback(client.aclose)
-        yield Asked(platform, product, authz, client)
+        yield Asked(platform, product, authz, client, f"http://127.0.0.1:{admin_port}")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -124,21 +124,12 @@ class SettledProduct:
         fields = {name.lower(): value.strip() for name, _, value in lines}
         content = await reader.readexactly(int(fields[b"content-length"]))
         self.requests.append(head + content)
-        body = orjson.loads(content)
-        plan = Plan.read(fields[b"x-plan"])
-        execution = self.executions.get(plan.marker)
-        if execution is not None:
-            execution.times += 1
-        else:
-            execution = self.executions[plan.marker] = Execution(plan)
+        execution = executed(self.executions, fields[b"x-plan"], content)
+        plan = execution.plan
         if plan.ending is Ending.ERROR:
             writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy")
             await writer.drain()
             return True
-        asked = bool((body.get("stream_options") or {}).get("include_usage"))
-        execution.named = plan.ending is not Ending.MUTE and (
-            asked or not plan.stream or plan.shape is not Shape.OPENAI
-        )
         events = answer_of(plan, named=execution.named)
         return await self._answer(execution, events, writer)
 
@@ -171,6 +162,21 @@ class SettledProduct:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         execution.done = plan.ending in {Ending.WHOLE, Ending.MUTE}
         return execution.done
+
+
+def executed(executions: dict[str, Execution], plan_text: bytes, content: bytes) -> Execution:
+    """Note one more execution of a plan, and whether its answer is to name its usage."""
+    plan = Plan.read(plan_text)
+    execution = executions.get(plan.marker)
+    if execution is not None:
+        execution.times += 1
+    else:
+        execution = executions[plan.marker] = Execution(plan)
+    asked = bool((orjson.loads(content).get("stream_options") or {}).get("include_usage"))
+    execution.named = plan.ending is not Ending.MUTE and (
+        asked or not plan.stream or plan.shape is not Shape.OPENAI
+    )
+    return execution
 
 
 def _cut_up(data: bytes) -> list[bytes]:
