@@ -40,7 +40,7 @@ NO_LIMITS: Final = {
         "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "proxy.relay._SWITCHING_PROTOCOLS",
-        "frontends.aiohttp._FAULT", "frontends.aiohttp._SWITCHING_PROTOCOLS",
+        "frontends.aiohttp_answer._FAULT", "frontends.aiohttp_answer._SWITCHING_PROTOCOLS",
         "frontends.asgi._FORBIDDEN", "frontends.asgi._POLICY_VIOLATION",
         "frontends.forward_auth._BAD_REQUEST", "frontends.forward_auth._FORBIDDEN",
         "frontends.forward_auth._NOT_FOUND", "frontends.forward_auth._OK",
