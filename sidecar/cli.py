@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_check(parser: _Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
-    doors = ("proxy", "asgi", "aiohttp", "authz")
+    doors = ("proxy", "asgi", "aiohttp", "authz", "ext_authz", "ext_proc")
     parser.add_argument(
         "--door", choices=doors, default="proxy",
         help=f"what will ask: {', '.join(doors)} (default: proxy)",

@@ -61,6 +61,9 @@ class OtherPlane(Protocol):
     def check(self, policy: Policy, file: str) -> None:
         """Refuse a policy that it cannot keep. Raises PolicyError."""
 
+    async def listen(self) -> None:
+        """Listen on the ports that it has beside the data plane's. Raises UserError."""
+
 
 class App:
     """One sidecar: made from settings, started, drained, stopped."""
@@ -193,6 +196,8 @@ class App:
         if not context.worker:
             own_task(self._owned, policies.watch(), "policy watch")
         await self._listen(server)
+        if self._other is not None:
+            await self._other.listen()
         if webhook is not None:
             own_task(self._owned, webhook.run(), "webhook registration")
         log.info(

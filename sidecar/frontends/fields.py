@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-from sidecar.domain.model import Headers
+from sidecar.domain.model import Headers, Identity
 from sidecar.http1.heads import FOLDED
+
+_IDENTITY: Final = (b"x-bb-org-id", b"x-bb-user-id", b"x-bb-plan", b"x-bb-role")
 
 
 def without_ours(fields: Iterable[Iterable[bytes]]) -> list[tuple[bytes, bytes]]:
@@ -14,11 +17,21 @@ def without_ours(fields: Iterable[Iterable[bytes]]) -> list[tuple[bytes, bytes]]
     Names are in lower case; some servers give lists where others give tuples.
     """
     named = ((bytes(name).lower(), bytes(value)) for name, value in fields)
-    return [
-        (name, value.strip(b" \t"))
-        for name, value in named
-        if not name.translate(FOLDED).startswith(b"x-bb-")
-    ]
+    return [(name, value.strip(b" \t")) for name, value in named if not is_ours(name)]
+
+
+def is_ours(name: bytes) -> bool:
+    """Whether a product could read a field's name, in lower case, as that of an identity."""
+    return name.translate(FOLDED).startswith(b"x-bb-")
+
+
+def identity_fields(identity: Identity | None) -> list[tuple[bytes, bytes]]:
+    """Return who calls, for the product. Each field is there: an empty one overwrites too."""
+    values = ("", "", "", "")
+    if identity is not None:
+        values = (identity.org_id, identity.user_id, identity.plan, identity.role)
+    encoded = (value.encode("latin-1") for value in values)
+    return list(zip(_IDENTITY, encoded, strict=True))
 
 
 def field_of(headers: Headers, wanted: bytes) -> bytes | None:

@@ -16,8 +16,10 @@ from sidecar.answers.early import TOO_MANY_CONNECTIONS, overloaded, unreadable
 from sidecar.answers.refusals import refuse
 from sidecar.answers.writer import Fields, OwnAnswer, serialise
 from sidecar.domain.model import AttemptEnd, Call, Decision
+from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door, Visit
+from sidecar.frontends.fields import identity_fields
 from sidecar.frontends.questions import Asker, CallQuestion, read_question
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.shared_lines import CLOSE
@@ -78,10 +80,11 @@ class ForwardAuth:
             broken = unreadable(self._new_id(), self._door.engine.errors)
             self._send(exchange, refuse(broken, self._door.clock.time()))
             return
+        refuse_unkept(visit)
         refusal_answer = visit.answer
         if refusal_answer is not None:
             self._send(exchange, _for_asker(refusal_answer, question.asker))
-            visit.end(refusal_answer.status)
+            visit.end(refusal_answer.status, AttemptEnd.UNREACHED)
             return
         visit.begin()
         self._send(exchange, OwnAnswer(_OK, _allowing(visit), b""))
@@ -134,15 +137,9 @@ class _Body:
 
 
 def _allowing(visit: Visit) -> Fields:
-    """Return the fields of "allow". Each identity field is there: an empty one overwrites too."""
+    """Return the fields of "allow"."""
     marks, _ = visit.marks()
-    identity = visit.decision.identity
-    values = ("", "", "", "")
-    if identity is not None:
-        values = (identity.org_id, identity.user_id, identity.plan, identity.role)
-    names = (b"x-bb-org-id", b"x-bb-user-id", b"x-bb-plan", b"x-bb-role")
-    who = zip(names, (value.encode("latin-1") for value in values), strict=True)
-    return (*marks, *who)
+    return (*marks, *identity_fields(visit.decision.identity))
 
 
 def _for_asker(answer: OwnAnswer, asker: Asker) -> OwnAnswer:

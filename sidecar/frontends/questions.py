@@ -72,14 +72,20 @@ def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
     if call is None:
         names = f"{prefix.decode()}method and {prefix.decode()}uri"
         return f"The fields {names} must each be there once: let your proxy set them."
-    method, uri = call
-    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(uri):
-        return "The method or the target of the call cannot be read."
     headers = _but(head.fields, _OF_THE_CHECK)
     host = _once(head.fields, prefix + b"host")
     if host is not None:
         headers = [*headers, (b"host", host)]
-    return CallQuestion(asker, method.decode("ascii"), uri.decode("ascii"), headers)
+    return question_about(asker, *call, headers)
+
+
+def question_about(
+    asker: Asker, method: bytes, target: bytes, headers: Headers
+) -> CallQuestion | str:
+    """Ask about a call that was named; a text says why it cannot be read."""
+    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(target):
+        return "The method or the target of the call cannot be read."
+    return CallQuestion(asker, method.decode("ascii"), target.decode("ascii"), headers)
 
 
 def _call_of(fields: Headers, prefix: bytes) -> tuple[bytes, bytes] | None:

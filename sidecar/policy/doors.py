@@ -29,7 +29,9 @@ class DoorKind(StrEnum):
     PROXY = "proxy"
     ASGI = "asgi"
     AIOHTTP = "aiohttp"
-    AUTHZ = "authz"
+    AUTHZ = "authz"  # forward auth, and Envoy's ext_authz over HTTP
+    EXT_AUTHZ = "ext_authz"  # over gRPC: the question has every field, and the body
+    EXT_PROC = "ext_proc"  # shows the answer too
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,23 @@ class Unkept:
     route: str
     what: str
     severity: Severity = Severity.ERROR
+    of_answer: bool = False  # it depends on the answer, so ext_proc can keep it
 
     def __str__(self) -> str:
         return f"route {self.route!r}: {self.what}"
 
 
-def refuse_at(door: DoorKind, policy: Policy, file: str) -> None:
-    """Refuse a policy whose calls this door would charge wrongly. Raises PolicyError."""
+def refuse_at(
+    door: DoorKind, policy: Policy, file: str, *, beside_ext_proc: bool = False
+) -> None:
+    """Refuse a policy whose calls this door would charge wrongly. Raises PolicyError.
+
+    `beside_ext_proc`: the process has that door too, and this one refuses the calls that need it.
+    """
     problems = [
         PolicyProblem(file, 0, 0, str(part))
         for part in unkept_by(door, policy)
-        if part.severity is Severity.ERROR
+        if part.severity is Severity.ERROR and not (beside_ext_proc and part.of_answer)
     ]
     if problems:
         raise PolicyError(problems)
@@ -76,7 +84,7 @@ def _unkept_of(door: DoorKind, meter: Meter, route: str, where: Where) -> Iterat
     match door:
         case DoorKind.PROXY:
             return
-        case DoorKind.ASGI | DoorKind.AIOHTTP:
+        case DoorKind.ASGI | DoorKind.AIOHTTP | DoorKind.EXT_PROC:
             if meter.usage is not None and meter.usage.format is UsageFormat.OPENAI_REALTIME:
                 what = (
                     f"the door {door.value} does not read the messages of a websocket: charge "
@@ -84,18 +92,25 @@ def _unkept_of(door: DoorKind, meter: Meter, route: str, where: Where) -> Iterat
                 )
                 yield Unkept((*where, "usage", "format"), route, what)
         case DoorKind.AUTHZ:
-            yield from _unkept_by_authz(meter, route, where)
+            yield from _of_answer(door, meter, route, where)
+            yield from _seldom_sent(meter, route, where)
+        case DoorKind.EXT_AUTHZ:
+            yield from _of_answer(door, meter, route, where)
         case _:
             assert_never(door)
 
 
-def _unkept_by_authz(meter: Meter, route: str, where: Where) -> Iterator[Unkept]:
+def _of_answer(door: DoorKind, meter: Meter, route: str, where: Where) -> Iterator[Unkept]:
+    never = f"the door {door.value} never sees an answer"
     if meter.usage is not None:
-        what = "the door authz never sees an answer: settle `usage` at another, or take it out"
-        yield Unkept((*where, "usage"), route, what)
+        what = f"{never}: settle `usage` at another, or take it out"
+        yield Unkept((*where, "usage"), route, what, of_answer=True)
     if meter.refund is Refund.FAILED:
-        what = "the door authz never sees an answer: `refund` must be `unreached` or `never`"
-        yield Unkept((*where, "refund"), route, what)
+        what = f"{never}: `refund` must be `unreached` or `never`"
+        yield Unkept((*where, "refund"), route, what, of_answer=True)
+
+
+def _seldom_sent(meter: Meter, route: str, where: Where) -> Iterator[Unkept]:
     amount = meter.amount
     in_field = isinstance(amount, HeaderAmount) and amount.name in _NOT_ASKED_WITH
     if amount.needs_body or in_field:

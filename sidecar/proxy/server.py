@@ -102,7 +102,7 @@ class Server:
         self.room = max(_PIPELINED, limits.max_head_bytes)
         self.now = self._loop.time
         self.is_trusted: Callable[[str], bool] = lru_cache(maxsize=1024)(
-            lambda host: _is_in(host, trusted)
+            lambda host: is_in(host, trusted)
         )
 
     @property
@@ -236,7 +236,8 @@ def _keep_alive(listener: socket.socket) -> None:
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _is_in(host: str, networks: Sequence[Network]) -> bool:
+def is_in(host: str, networks: Sequence[Network]) -> bool:
+    """Whether an IP address is in one of these networks; an IPv4 address may be written as IPv6."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

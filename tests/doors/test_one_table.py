@@ -18,8 +18,8 @@ from sidecar.app.wiring import App
 from sidecar.commands.authz import AuthzPlane
 from sidecar.local_platform.server import LocalPlatform
 from sidecar.middleware.aiohttp import setup
-from sidecar.settings.authz import add_authz_arguments, authz_settings
-from sidecar.settings.run import Settings
+from sidecar.settings.authz import AuthzSettings, add_authz_arguments, authz_settings
+from tests.doors.envoys import behind_envoy
 from tests.doors.serving import served
 from tests.e2e.harness import ORG, Place, policy, stack, surroundings
 from tests.fakes.doors import leave_our_log
@@ -167,13 +167,14 @@ async def at_aiohttp(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asking]:
 async def at_forward_auth() -> AsyncIterator[Asking]:
     """Run `authz` in this process."""
     async with surroundings(POLICY, ORGS, None, None, "http://x") as (place, platform, _):
-        app = App(_authz_settings(place), place.environ, other=AuthzPlane(100))
+        settings = _authz_settings(place)
+        app = App(settings.shared, place.environ, other=AuthzPlane(settings))
         await app.start()
         yield Asking(platform, app.port, forward_auth=True)
         await app.stop(1.0)
 
 
-def _authz_settings(place: Place) -> Settings:
+def _authz_settings(place: Place) -> AuthzSettings:
     parser = argparse.ArgumentParser()
     add_authz_arguments(parser)
     words = [
@@ -215,3 +216,10 @@ async def test_forward_auth_decides_as_the_table_says() -> None:
     differ = {row.name: row.sees_no_body for row in ROWS if row.sees_no_body is not None}
     async with at_forward_auth() as asking:
         assert await _table(asking) == WANTED | differ
+
+
+@pytest.mark.parametrize("door", ["ext_authz"])
+async def test_envoy_decides_as_the_table_says(door: str, tmp_path: Path) -> None:
+    """Over gRPC."""
+    async with behind_envoy(door, tmp_path, text=POLICY, orgs=ORGS) as behind:
+        assert await _table(Asking(behind.platform, behind.port)) == WANTED
