@@ -101,7 +101,6 @@ TESTED_WITH: Final = {
     "commands/inject.py": "kubernetes/test_webhook.py",
     # Wiring shows what it does only when it runs.
     "app/embedded.py": "unit/middleware/test_doors.py",
-    "commands/authz.py": "doors/test_forward_auth.py",
     "frontends/handle.py": "doors/test_frameworks.py",
     "app/side_jobs.py": "e2e/test_webhooks.py",
     "app/context.py": "unit/app/test_wiring.py",

@@ -100,6 +100,7 @@ def _need_packages() -> None:
     try:
         import sidecar.frontends.envoy.grpc_server  # noqa: F401, PLC0415 - an extra
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise UserError(
-            f"--grpc: the package {error.name} is missing: pip install 'bizbasics-sidecar[envoy]'"
+            f"--grpc: the package {package} is missing: pip install 'bizbasics-sidecar[envoy]'"
         ) from error

@@ -1,7 +1,8 @@
-"""A real Envoy that asks `bb-sidecar authz` over gRPC, with the configurations that the docs print."""
+"""A real Envoy that asks `bb-sidecar authz` over gRPC, by the configurations of the docs."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -20,14 +21,15 @@ from tests.e2e.programs import SIDECAR, Program, SidecarProgram, start
 from tests.free_ports import free_port
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "envoy.md"
-DOORS: Final = ("ext_authz", "ext_proc")
+_CHECKED: Final = "      health_checks:\n"
+_ROUTER: Final = "- name: envoy.filters.http.router"
 
 
-def configuration(door: str) -> str:
-    """Return what the page prints for a door."""
-    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {door}\n")[2]
+def configuration(heading: str) -> str:
+    """Return what the page prints for a door, or for something else."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
     found = re.search(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    assert found is not None, door
+    assert found is not None, heading
     return found[1]
 
 
@@ -72,6 +74,10 @@ class BehindEnvoy:
         self.authz = started
         await started.event("started")
 
+    async def close_authz(self) -> None:
+        """End the one that runs now."""
+        await self.authz.close()
+
     def cookie(self, org: str = ORG) -> dict[str, str]:
         """Return the header that carries a `bb_at`."""
         return {"cookie": f"bb_at={self.platform.mint_token(org)}"}
@@ -84,6 +90,22 @@ class BehindEnvoy:
         """Send one request with the caller's token."""
         headers = {**self.cookie(), **more.pop("headers", {})}
         return await self.client.request(method, path, headers=headers, **more)
+
+    async def calls(self, count: int, at_once: int = 8) -> list[int]:
+        """Send many requests; return their statuses, 0 where a connection broke."""
+        statuses: list[int] = []
+
+        async def one_after_another(share: int) -> None:
+            for _ in range(share):
+                try:
+                    statuses.append((await self.call(json={"message": "hello"})).status_code)
+                except httpx.TransportError:
+                    statuses.append(0)
+
+        share, rest = divmod(count, at_once)
+        shares = [share + (number < rest) for number in range(at_once)]
+        await asyncio.gather(*(one_after_another(each) for each in shares))
+        return statuses
 
     async def logged(self, count: int) -> list[dict[str, Any]]:
         """Wait for so many lines of Envoy's access log; return them."""
@@ -104,9 +126,17 @@ async def behind_envoy(
     environ: Mapping[str, str] | None = None,
     flags: Sequence[str] = (),
     replaced: Mapping[str, str] | None = None,
+    duplicated: bool = False,
+    inserted: str = "",
+    ready: int = 401,
     product_port: int | None = None,
 ) -> AsyncIterator[BehindEnvoy]:
-    """Run all of it; `replaced`: what differs from the configuration that is printed."""
+    """Run all of it.
+
+    `replaced`: what differs from the configuration that is printed. `duplicated`: with the filter
+    that asks twice. `inserted`: more of the cluster that is asked.
+    `ready`: the status for an unknown caller, once all of it runs.
+    """
     async with contextlib.AsyncExitStack() as owned:
         place, platform, product = await owned.enter_async_context(
             surroundings(text, orgs or {ORG: 100}, environ, None, None)
@@ -114,11 +144,18 @@ async def behind_envoy(
         behind = BehindEnvoy(place, platform, product, flags)
         owned.push_async_callback(behind.client.aclose)
         await behind.start_authz()
-        owned.push_async_callback(lambda: behind.authz.close())
+        owned.push_async_callback(behind.close_authz)
         config = configuration(door)
         for old, new in (replaced or {}).items():
             assert old in config, old
             config = config.replace(old, new)
+        if inserted:
+            config = config.replace(_CHECKED, f"{inserted}{_CHECKED}")
+        if duplicated:
+            asking = config[
+                config.index(f"- name: envoy.filters.http.{door}") : config.index(_ROUTER)
+            ]
+            config = config.replace(_ROUTER, f"{asking}{_ROUTER}")
         config = with_ports(
             config,
             {
@@ -134,5 +171,11 @@ async def behind_envoy(
             environ={"HOME": str(folder)},
         )  # fmt: skip
         owned.push_async_callback(stopped, behind.envoy)
-        await answering(behind.envoy, f"http://127.0.0.1:{behind.port}/api/v1/chat", 401)
+        await answering(behind.envoy, f"http://127.0.0.1:{behind.port}/api/v1/chat", ready)
         yield behind
+
+
+async def fault(platform: LocalPlatform, **faults: object) -> None:
+    """Replace the platform's faults."""
+    async with httpx.AsyncClient(base_url=platform.url) as client:
+        (await client.put("/_control/faults", json=faults)).raise_for_status()

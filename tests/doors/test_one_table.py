@@ -220,6 +220,6 @@ async def test_forward_auth_decides_as_the_table_says() -> None:
 
 @pytest.mark.parametrize("door", ["ext_authz"])
 async def test_envoy_decides_as_the_table_says(door: str, tmp_path: Path) -> None:
-    """Over gRPC."""
+    """But for what Envoy refuses by itself, with an answer of its own: it asks about no NUL."""
     async with behind_envoy(door, tmp_path, text=POLICY, orgs=ORGS) as behind:
-        assert await _table(Asking(behind.platform, behind.port)) == WANTED
+        assert await _table(Asking(behind.platform, behind.port)) == WANTED | {"a NUL": 0}

@@ -47,6 +47,13 @@ def leave_our_log() -> None:
             logging.getLogger(name).filters.clear()
 
 
+class NoBody:
+    """The body of a call that has none."""
+
+    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
+        return b""
+
+
 class OneDoor:
     """A `DoorSource` with one door, which counts what is asked of it."""
 

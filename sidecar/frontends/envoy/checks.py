@@ -24,7 +24,7 @@ _PARTIAL: Final = b"x-envoy-auth-partial-body"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CallCheck:
     """A question. `name` is the same where Envoy asks about one request again; None without ID."""
 
     call: CallQuestion
@@ -34,7 +34,7 @@ class Check:
     """Whether the call has more of a body than came."""
 
 
-def read_check(request: CheckRequest, envoy: str) -> Check | str:
+def read_check(request: CheckRequest, envoy: str) -> CallCheck | str:
     """Read a question that came from `envoy`; a text says why it is none."""
     http = request.attributes.request.http
     pairs = pairs_of(http.header_map)
@@ -49,10 +49,10 @@ def read_check(request: CheckRequest, envoy: str) -> Check | str:
     announced = announced_length(field_of(fields, b"content-length")) or 0
     partial = field_of(fields, _PARTIAL) == b"true" or announced > len(content)
     name = (envoy, http.id, http.method, http.path) if http.id else None
-    return Check(call, name, content, partial)
+    return CallCheck(call, name, content, partial)
 
 
-def body_of(check: Check, memory: BodyMemory) -> HeldBody:
+def body_of(check: CallCheck, memory: BodyMemory) -> HeldBody:
     """Return the body for the engine; one that is not whole counts as too long for any amount."""
 
     async def pull() -> tuple[bytes, bool]:

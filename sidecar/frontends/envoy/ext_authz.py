@@ -1,8 +1,8 @@
 """envoy.service.auth.v3.Authorization: decides on a call that Envoy forwards.
 
-As every door that sees the request alone, it counts once "allow" is on the way, and gives back where
-that could not be written. A fault is an error of the RPC, which Envoy refuses the call for
-(`failure_mode_allow` is false unless it is set).
+A call counts once "allow" is on the way, as at every door that sees the request alone, and is given
+back where that could not be written. A fault is an error of the RPC, for which Envoy refuses the
+call (`failure_mode_allow` is false unless it is set).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sidecar.domain.model import Call
 from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.door import Door, Visit
 from sidecar.frontends.envoy.check_answers import allowing, refusing
-from sidecar.frontends.envoy.checks import Check, body_of, read_check
+from sidecar.frontends.envoy.checks import CallCheck, body_of, read_check
 from sidecar.frontends.envoy.peers import host_of
 from sidecar.frontends.envoy.shared_checks import SharedChecks
 
@@ -66,7 +66,7 @@ class ExtAuthz:
                 self._checks.leave(check.name, deciding)
         return answer
 
-    async def _visit(self, check: Check, envoy: str) -> Visit:
+    async def _visit(self, check: CallCheck, envoy: str) -> Visit:
         question = check.call
         request_id, origin = self._door.request_id(
             question.headers, trusted=self._is_trusted(envoy)
@@ -83,7 +83,7 @@ class ExtAuthz:
             visit.begin()
         return visit
 
-    def _answer(self, check: Check, visit: Visit) -> bytes:
+    def _answer(self, check: CallCheck, visit: Visit) -> bytes:
         if visit.answer is None:
             return _bytes(allowing(visit, check.call.headers))
         return _bytes(refusing(visit.answer, visit.decision))

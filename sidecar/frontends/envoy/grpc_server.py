@@ -13,7 +13,7 @@ from sidecar.domain.errors import UserError
 from sidecar.frontends.door import Door
 from sidecar.frontends.envoy import ext_authz
 from sidecar.frontends.envoy.health import Health
-from sidecar.frontends.envoy.tls import Certificate, TlsFiles
+from sidecar.frontends.envoy.tls import ServerCertificate, TlsFiles
 from sidecar.http1.listening import bound, refusal
 
 log = logging.getLogger("sidecar.frontends")
@@ -40,7 +40,7 @@ class GrpcServer:
         self, door: Door, is_trusted: Callable[[str], bool], files: TlsFiles | None
     ) -> None:
         """Serve in clear text where `files` is None. Raises UserError for files of no use."""
-        self._certificate = None if files is None else Certificate(files)
+        self._certificate = None if files is None else ServerCertificate(files)
         self._kind = "none" if files is None else "mtls" if files.client_ca else "tls"
         self._server: Any = grpc.aio.server(options=_OPTIONS)
         services = frozenset({ext_authz.SERVICE})

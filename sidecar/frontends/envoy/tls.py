@@ -29,7 +29,7 @@ class TlsFiles:
         return tuple(each for each in (self.cert, self.key, self.client_ca) if each is not None)
 
 
-class Certificate:
+class ServerCertificate:
     """The server's credentials. gRPC asks for them at each handshake, in a thread of its own."""
 
     def __init__(self, files: TlsFiles) -> None:

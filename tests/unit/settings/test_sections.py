@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.settings.authz import AuthzListenSettings
 from sidecar.settings.fields import options
 from sidecar.settings.run import SECTIONS, Settings, add_run_arguments
 
@@ -20,10 +21,10 @@ DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 HEAD = "| flag | environment | default | meaning |\n|---|---|---|---|\n"
 
 
-def table_of(name: str) -> str:
-    """Return a section's table, under the mark that the page has for it."""
+def table_of(name: str, section: type | None = None) -> str:
+    """Return a section's table, under the mark that a page has for it."""
     rows = ""
-    for each in options(SECTIONS[name]):
+    for each in options(section or SECTIONS[name]):
         default = each.default_text
         if not each.shown and not each.required and each.default is not None:
             default = f"`{default}`"
@@ -31,15 +32,25 @@ def table_of(name: str) -> str:
     return f"<!-- {name} -->\n\n{HEAD}{rows}"
 
 
+def compared(page: Path, name: str, table: str) -> None:
+    """Compare a table with the page that has it, or write it."""
+    text = page.read_text(encoding="utf-8")
+    if os.environ.get("SIDECAR_WRITE_GOLDEN"):
+        old = rf"<!-- {name} -->\n\n(?:\|.*\n)*"
+        text = re.sub(old, lambda _: table, text)
+        page.write_text(text, encoding="utf-8")
+    assert table in text
+
+
 @pytest.mark.parametrize("name", SECTIONS)
 def test_the_page_has_the_table_of_every_section(name: str) -> None:
     """Flag, variable, default, and meaning with limits, as the fields have them."""
-    page = DOCS.read_text(encoding="utf-8")
-    if os.environ.get("SIDECAR_WRITE_GOLDEN"):
-        old = rf"<!-- {name} -->\n\n(?:\|.*\n)*"
-        page = re.sub(old, lambda _: table_of(name), page)
-        DOCS.write_text(page, encoding="utf-8")
-    assert table_of(name) in page
+    compared(DOCS, name, table_of(name))
+
+
+def test_the_page_of_envoy_has_the_listening_of_authz() -> None:
+    """Its other settings are those of `run`."""
+    compared(DOCS.with_name("envoy.md"), "authz", table_of("authz", AuthzListenSettings))
 
 
 def test_the_page_lists_no_other_setting() -> None:

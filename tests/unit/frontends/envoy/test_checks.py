@@ -1,0 +1,77 @@
+"""What a check asks about."""
+
+from __future__ import annotations
+
+import pytest
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+
+from sidecar.frontends.envoy.checks import CallCheck, body_of, read_check
+from sidecar.proxy.body_memory import BodyMemory
+from tests.fakes.rpcs import check_request
+
+
+def read(request: CheckRequest) -> CallCheck:
+    """Read a check that is one."""
+    found = read_check(request, "10.0.0.7")
+    assert isinstance(found, CallCheck)
+    return found
+
+
+def test_a_check_names_the_call() -> None:
+    """Raw, with its query; its host is a field."""
+    check = read(check_request("/chat?x=1", cookie="a=1"))
+    assert (check.call.method, check.call.target) == ("POST", "/chat?x=1")
+    assert check.call.headers == [(b"cookie", b"a=1"), (b"host", b"acme")]
+
+
+def test_fields_may_come_as_texts() -> None:
+    """So they do without `encode_raw_headers`."""
+    request = check_request()
+    request.attributes.request.http.ClearField("header_map")
+    request.attributes.request.http.headers.update({":path": "/chat", "cookie": "a=1"})
+    assert read(request).call.headers == [(b"cookie", b"a=1"), (b"host", b"acme")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("post", "/chat"), ("", ""), ("GET", "chat"), ("GET", "/\x7f")]
+)
+def test_what_cannot_be_read_is_no_check(method: str, path: str) -> None:
+    """No route would match it."""
+    assert isinstance(read_check(check_request(path, method), ""), str)
+
+
+def test_a_request_has_one_name() -> None:
+    """Where Envoy gives it an ID; another path is another call."""
+    first, again, other = (
+        read(check_request(path, id="7")).name for path in ("/chat", "/chat", "/free")
+    )
+    assert first == again != other
+    assert read(check_request()).name is None
+
+
+async def test_a_body_is_read_within_the_limit() -> None:
+    """As bytes, or as the text that Envoy sends without `pack_as_bytes`."""
+    text = check_request()
+    text.attributes.request.http.body = '{"n": 3}'
+    for request in (check_request(content=b'{"n": 3}'), text):
+        body = body_of(read(request), BodyMemory())
+        assert await body.read(8) == b'{"n": 3}'
+        assert await body_of(read(request), BodyMemory()).read(7) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "content", "whole"),
+    [
+        ({"x_envoy_auth_partial_body": "true"}, b"{}", False),
+        ({"x_envoy_auth_partial_body": "false", "content_length": "2"}, b"{}", True),
+        ({"content_length": "3"}, b"{}", False),
+        ({"content_length": "3"}, b"", False),
+        ({}, b"", True),
+    ],
+)
+async def test_no_amount_is_read_from_a_part_of_a_body(
+    *, fields: dict[str, str], content: bytes, whole: bool
+) -> None:
+    """Nor from none, where the call has one that Envoy did not send."""
+    body = body_of(read(check_request(content=content, **fields)), BodyMemory())
+    assert await body.read(1000) == (content if whole else None)

@@ -1,0 +1,45 @@
+"""Whether Envoy should go on asking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from sidecar.frontends.envoy.health import Health
+from sidecar.proxy.drain import Drain
+
+
+class AbortedError(Exception):
+    """The RPC ended with an error."""
+
+
+class ProbeRpc:
+    async def abort(self, code: Any, text: str) -> None:
+        raise AbortedError(code)
+
+
+@pytest.mark.parametrize("service", ["", "envoy.service.auth.v3.Authorization"])
+async def test_it_serves_until_the_drain_begins(service: str) -> None:
+    """Then Envoy asks another replica, while calls under way finish."""
+    drain = Drain()
+    health = Health(drain, frozenset({"envoy.service.auth.v3.Authorization"}))
+    request = HealthCheckRequest(service=service)
+    assert (await health.check(request, ProbeRpc())).status == HealthCheckResponse.SERVING
+    drain.begin()
+    assert (await health.check(request, ProbeRpc())).status == HealthCheckResponse.NOT_SERVING
+
+
+async def test_an_unknown_service_is_not_found() -> None:
+    """As the protocol has it."""
+    with pytest.raises(AbortedError, match="NOT_FOUND"):
+        await Health(Drain(), frozenset()).check(HealthCheckRequest(service="x"), ProbeRpc())
+
+
+def test_the_handler_is_the_protocols() -> None:
+    """By its name."""
+    handler = Health(Drain(), frozenset()).handler
+    assert isinstance(handler, grpc.ServiceRpcHandler)
+    assert handler.service_name() == "grpc.health.v1.Health"
