@@ -48,9 +48,7 @@ class Unkept:
         return f"route {self.route!r}: {self.what}"
 
 
-def refuse_at(
-    door: DoorKind, policy: Policy, file: str, *, beside_ext_proc: bool = False
-) -> None:
+def refuse_at(door: DoorKind, policy: Policy, file: str, *, beside_ext_proc: bool = False) -> None:
     """Refuse a policy whose calls this door would charge wrongly. Raises PolicyError.
 
     `beside_ext_proc`: the process has that door too, and this one refuses the calls that need it.

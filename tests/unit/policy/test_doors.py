@@ -83,3 +83,27 @@ def test_an_amount_in_any_other_field_is_seen() -> None:
     """Nothing is said of it."""
     data = file({"amount": {"header": "x-units", "default": 1}})
     assert find_problems(data, file="p.yaml", environ=None, door=DoorKind.AUTHZ) == []
+
+
+@pytest.mark.parametrize(
+    ("meter", "refused_at"),
+    [({"usage": {"format": "openai"}}, "ext_authz"), ({"refund": "failed"}, "ext_authz"), ({}, "")],
+)
+def test_over_grpc_only_what_needs_the_answer_is_refused(
+    meter: dict[str, object], refused_at: str
+) -> None:
+    """Each field and the body are seen; ext_proc sees the answer too."""
+    websocket = {"headers": {"upgrade": "websocket"}}
+    assert refused_at in refused(DoorKind.EXT_AUTHZ, meter, **websocket)
+    assert bool(refused(DoorKind.EXT_AUTHZ, meter, **websocket)) == bool(refused_at)
+    assert refused(DoorKind.EXT_PROC, meter, **websocket) == ""
+
+
+def test_beside_ext_proc_a_door_takes_what_needs_the_answer() -> None:
+    """And refuses those calls by itself; what it would not see stays an error."""
+    environ = {"APP_SESSION_SECRET": "x" * 40}
+    found = load_policy(file({"refund": "failed"}), file="p.yaml", environ=environ)
+    refuse_at(DoorKind.AUTHZ, found, "p.yaml", beside_ext_proc=True)
+    by_field = load_policy(file({}, headers={"upgrade": "x"}), file="p.yaml", environ=environ)
+    with pytest.raises(PolicyError):
+        refuse_at(DoorKind.AUTHZ, by_field, "p.yaml", beside_ext_proc=True)
