@@ -5,17 +5,15 @@ Source: envoy/service/auth/v3/attribute_context.proto.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Final
 
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
-from sidecar.frontends.bodies import HeldBody, announced_length
+from sidecar.frontends.bodies import announced_length
 from sidecar.frontends.envoy.head_fields import pairs_of, split
 from sidecar.frontends.fields import field_of
 from sidecar.frontends.questions import Asker, CallQuestion, question_about
-from sidecar.proxy.body_memory import BodyMemory
 
 CheckName = tuple[str, str, str, str]
 """Where the question came from, Envoy's ID of the request, its method and its target."""
@@ -50,19 +48,3 @@ def read_check(request: CheckRequest, envoy: str) -> CallCheck | str:
     partial = field_of(fields, _PARTIAL) == b"true" or announced > len(content)
     name = (envoy, http.id, http.method, http.path) if http.id else None
     return CallCheck(call, name, content, partial)
-
-
-def body_of(check: CallCheck, memory: BodyMemory) -> HeldBody:
-    """Return the body for the engine; one that is not whole counts as too long for any amount."""
-
-    async def pull() -> tuple[bytes, bool]:
-        return check.content, False
-
-    return HeldBody(
-        pull,
-        memory,
-        length=sys.maxsize if check.partial else len(check.content),
-        whole=not check.content and not check.partial,
-        idle_timeout=None,
-        total_timeout=None,
-    )

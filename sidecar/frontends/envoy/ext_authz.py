@@ -20,8 +20,9 @@ from sidecar.domain.model import Call
 from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.door import Door, Visit
 from sidecar.frontends.envoy.check_answers import allowing, refusing
-from sidecar.frontends.envoy.checks import CallCheck, body_of, read_check
+from sidecar.frontends.envoy.checks import CallCheck, read_check
 from sidecar.frontends.envoy.peers import host_of
+from sidecar.frontends.envoy.sent_body import sent_body
 from sidecar.frontends.envoy.shared_checks import SharedChecks
 
 SERVICE: Final = "envoy.service.auth.v3.Authorization"
@@ -73,7 +74,7 @@ class ExtAuthz:
         )
         path, _, query = question.target.partition("?")
         call = Call(question.method, path, query, question.headers, request_id, origin)
-        body = body_of(check, self._door.memory)
+        body = sent_body(check.content, self._door.memory, partial=check.partial)
         try:
             visit = await self._door.enter(call, body)
         finally:

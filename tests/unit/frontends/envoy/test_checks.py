@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
-from sidecar.frontends.envoy.checks import CallCheck, body_of, read_check
+from sidecar.frontends.envoy.checks import CallCheck, read_check
 from sidecar.proxy.body_memory import BodyMemory
 from tests.fakes.rpcs import check_request
 
@@ -54,9 +54,9 @@ async def test_a_body_is_read_within_the_limit() -> None:
     text = check_request()
     text.attributes.request.http.body = '{"n": 3}'
     for request in (check_request(content=b'{"n": 3}'), text):
-        body = body_of(read(request), BodyMemory())
+        body = body(read(request))
         assert await body.read(8) == b'{"n": 3}'
-        assert await body_of(read(request), BodyMemory()).read(7) is None
+        assert await body(read(request)).read(7) is None
 
 
 @pytest.mark.parametrize(
@@ -73,5 +73,5 @@ async def test_no_amount_is_read_from_a_part_of_a_body(
     *, fields: dict[str, str], content: bytes, whole: bool
 ) -> None:
     """Nor from none, where the call has one that Envoy did not send."""
-    body = body_of(read(check_request(content=content, **fields)), BodyMemory())
+    body = body(read(check_request(content=content, **fields)))
     assert await body.read(1000) == (content if whole else None)
