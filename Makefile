@@ -13,6 +13,9 @@ soak: SECONDS ?= 300
 # How often to kill, and how many calls to make beside clients that leave.
 KILLS ?= 500
 CALLS ?= 1000000
+# Which doors to try, such as DOOR="asgi aiohttp"; empty: each.
+DOOR ?=
+doors: CALLS = 20000
 # How many calls the differential test makes, and from which seed.
 PROBES ?= 100000
 SEED ?= 1
@@ -29,7 +32,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak settled kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test wheels test-compiled format clean packages products
+.PHONY: help demo test check fuzz differential soak settled doors kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test wheels test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -73,6 +76,9 @@ soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS
 
 settled: $(VENV)/.dev ## make CALLS (1000000) settled calls in three dialects with aborts, faults and KILLS (500)
 	$(VENV)/bin/python -m tests.soak.settled --calls $(CALLS) --kills $(KILLS)
+
+doors: $(VENV)/.dev ## make CALLS (20000) calls for 50 orgs through each DOOR, and balance the books of each org
+	$(VENV)/bin/python -m tests.soak.doors --calls $(CALLS) $(DOOR)
 
 kill-storm: $(VENV)/.dev ## kill the sidecar KILLS (500) times under load with faults, then balance the books
 	$(VENV)/bin/python -m tests.soak.kill_storm --kills $(KILLS)
