@@ -3,7 +3,7 @@
 
 # The interpreter of .venv, such as PYTHON=python3.12; empty: the newest 3.11+ that is found.
 PYTHON ?=
-# Options for the demo, such as ARGS="--port 8080"; see `bb-sidecar demo --help`.
+# Options for the demo, such as ARGS="--port 8080" or ARGS="--door asgi"; see `bb-sidecar demo --help`.
 ARGS ?=
 # Parts and options of the benchmarks; see `python -m tests.bench --help`.
 BENCH ?=
@@ -37,7 +37,8 @@ NEWEST := .venv-newest
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.runtime ## run a platform, a small AI product and the sidecar, and print curl lines
+# FastAPI and uvicorn are the demo's for --door asgi alone.
+demo: $(VENV)/$(if $(findstring asgi,$(ARGS)),.dev,.runtime) ## run a platform, a small AI product and the sidecar, and print curl lines
 	@$(VENV)/bin/bb-sidecar demo $(ARGS)
 
 test: $(VENV)/.dev packages products ## run the tests

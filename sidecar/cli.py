@@ -149,12 +149,18 @@ def _add_check(parser: _Parser) -> None:
 
 def _add_demo(parser: _Parser) -> None:
     for name, what in (
-        ("--port", "port of the sidecar"),
+        ("--port", "port of the sidecar, or of the product with the middleware"),
         ("--admin-port", "port of its admin side"),
         ("--platform-port", "port of the local platform"),
         ("--upstream-port", "port of the product"),
     ):
         parser.add_argument(name, type=_PORT, default=0, help=f"{what} (default: a free one)")
+    doors = ("proxy", "asgi", "aiohttp")
+    parser.add_argument(
+        "--door", choices=doors, default="proxy",
+        help="where the quota is checked: in a sidecar before the product, or in the product "
+        "(default: proxy)",
+    )  # fmt: skip
 
 
 def _add_platform(parser: _Parser) -> None:

@@ -65,7 +65,9 @@ EDGES["commands"] = frozenset(
     {"admission", "app", "client", "domain", "events", "frontends", "http1", "identity", "inject"}
     | {"policy", "proxy", "settings", "telemetry", "usage", "workers"}
 )
-EDGES["demo"] = frozenset({"app", "domain", "local_platform", "settings", "telemetry"})
+EDGES["demo"] = frozenset(
+    {"app", "domain", "local_platform", "middleware", "settings", "telemetry"}
+)
 EDGES["middleware"] = frozenset({"app", "domain", "frontends", "policy", "settings", "telemetry"})
 EDGES["cli"] = frozenset(EDGES)
 EDGES["__main__"] = frozenset({"cli"})
@@ -103,6 +105,7 @@ TESTED_WITH: Final = {
     "app/embedded.py": "unit/middleware/test_doors.py",
     "frontends/handle.py": "doors/test_frameworks.py",
     "app/side_jobs.py": "e2e/test_webhooks.py",
+    "demo/fastapi_product.py": "unit/demo/test_metered.py",
     "app/context.py": "unit/app/test_wiring.py",
     "app/engine.py": "unit/app/test_wiring.py",
     # Phases and records of the engine have no behaviour apart from it.

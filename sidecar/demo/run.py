@@ -6,11 +6,12 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import aiohttp
@@ -18,6 +19,8 @@ import uvloop
 
 from sidecar.app.open_files import raise_limit
 from sidecar.app.wiring import App
+from sidecar.demo.introduction import ORG, SPENT_ORG, SPENT_UNITS, DemoPlace, introduction
+from sidecar.demo.metered import AiohttpProduct, FastApiProduct, InsideSettings
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.server import LocalPlatform
@@ -33,29 +36,26 @@ from sidecar.settings.sections import (
 from sidecar.settings.values import Address, parse_origin
 from sidecar.telemetry.logs import setup_logging
 
-_ORG: Final = "org_acme"
-_SPENT_ORG: Final = "org_globex"
 _KEY: Final = "bbas_demo_acme_notes"
 _HOUR: Final = 3600
-
-_SPENT_UNITS: Final = 3
-_AGREE: Final = f"the same, with the {_SPENT_UNITS} that {_SPENT_ORG} spent"
+_PACE: Final = 0.3
+"""Seconds between two events of a stream."""
 
 SEED: Final = {
     "products": [{"slug": "acme-notes", "key": _KEY}],
     "orgs": [
         {
-            "id": _ORG,
+            "id": ORG,
             "plan": "pro",
             "apps": ["acme-notes"],
             "quotas": {"ai_calls": 25, "api_calls": -1},
             "keys": [{"key": "bbk_demo_acme", "product": "acme-notes"}],
         },
         {
-            "id": _SPENT_ORG,
+            "id": SPENT_ORG,
             "plan": "free",
             "apps": ["acme-notes"],
-            "quotas": {"ai_calls": _SPENT_UNITS},
+            "quotas": {"ai_calls": SPENT_UNITS},
         },
     ],
 }
@@ -64,7 +64,7 @@ SEED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DemoPorts:
-    """Where the demo listens; 0 takes a free port."""
+    """DemoPlace the demo listens; 0 takes a free port."""
 
     sidecar: int = 0
     admin: int = 0
@@ -72,37 +72,86 @@ class DemoPorts:
     upstream: int = 0
 
 
+class DemoDoor(StrEnum):
+    """DemoPlace the demo's quota is checked."""
+
+    PROXY = "proxy"
+    ASGI = "asgi"
+    AIOHTTP = "aiohttp"
+
+
 def demo(args: argparse.Namespace, _environ: object) -> int:
     """Run until Ctrl-C; return the exit status."""
     raise_limit()
     setup_logging("warning", "text")
-    uvloop.run(_demo(DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)))
+    ports = DemoPorts(args.port, args.admin_port, args.platform_port, args.upstream_port)
+    uvloop.run(_demo(ports, DemoDoor(args.door)))
     return 0
 
 
-async def _demo(ports: DemoPorts) -> None:
+async def _demo(ports: DemoPorts, door: DemoDoor = DemoDoor.PROXY) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     platform = LocalPlatform(seed=Seed.model_validate(SEED))
-    upstream = DemoUpstream(pace=0.3)
     async with AsyncExitStack() as running:  # what was started is stopped, a failed start too
         policy = running.enter_context(as_file(files("sidecar.demo") / "policy.yaml"))
         await platform.start("127.0.0.1", ports.platform)
         running.push_async_callback(platform.close)
-        await upstream.start("127.0.0.1", ports.upstream)
-        running.push_async_callback(upstream.close)
-        app = App(_settings(policy, platform.url, upstream.url, ports), {})
-        running.push_async_callback(app.stop, drain_seconds=2.0)
-        await app.start()
-        spent = platform.mint_token(_SPENT_ORG, ttl=_HOUR)
-        await _spend(app.url, spent)
-        token = platform.mint_token(_ORG, ttl=_HOUR)
-        for line in _introduction(app, platform.url, upstream.url, token, spent):
+        if door is DemoDoor.PROXY:
+            at = await _sidecar(running, policy, platform.url, ports)
+        else:
+            at = await _middleware(running, policy, platform.url, ports.sidecar, door)
+        spent = platform.mint_token(SPENT_ORG, ttl=_HOUR)
+        await _spend(at.url, spent)
+        token = platform.mint_token(ORG, ttl=_HOUR)
+        for line in introduction(at, token, spent):
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
         await stop.wait()
+
+
+async def _sidecar(
+    running: AsyncExitStack, policy: Path, platform: str, ports: DemoPorts
+) -> DemoPlace:
+    """Start the product with a sidecar in front of it."""
+    upstream = DemoUpstream(pace=_PACE)
+    await upstream.start("127.0.0.1", ports.upstream)
+    running.push_async_callback(upstream.close)
+    app = App(_settings(policy, platform, upstream.url, ports), {})
+    running.push_async_callback(app.stop, drain_seconds=2.0)
+    await app.start()
+    what = (
+        f"sidecar         {app.url}",
+        f"  in front of   {upstream.url}  (a small AI-like product)",
+        f"  admin         {app.admin_url}  (/ready /metrics /policy /quota)",
+    )
+    left = f"curl -s {app.admin_url}/quota"
+    return DemoPlace(app.url, f"{app.admin_url}/metrics", what, platform, left=left)
+
+
+async def _middleware(
+    running: AsyncExitStack, policy: Path, platform: str, port: int, door: DemoDoor
+) -> DemoPlace:
+    """Start the product with the middleware inside."""
+    folder = Path(running.enter_context(TemporaryDirectory(prefix="bb-demo-")))
+    key_file = folder / "key"
+    key_file.write_text(_KEY)
+    settings = InsideSettings(policy, platform, key_file)
+    product: AiohttpProduct | FastApiProduct
+    if door is DemoDoor.AIOHTTP:
+        product = AiohttpProduct(settings, pace=_PACE)
+    else:
+        product = FastApiProduct(settings)
+    running.push_async_callback(product.close)
+    await product.start(port)
+    what = (
+        f"product         {product.url}  (a small AI-like product)",
+        f"  runs on       {product.what}; no sidecar is before it",
+        f"  metrics       {product.url}/metrics",
+    )
+    return DemoPlace(product.url, f"{product.url}/metrics", what, platform, names_costs=True)
 
 
 def _settings(policy: Path, platform: str, upstream: str, ports: DemoPorts) -> Settings:
@@ -119,54 +168,6 @@ def _settings(policy: Path, platform: str, upstream: str, ports: DemoPorts) -> S
 async def _spend(url: str, token: str) -> None:
     """Let the second org spend its quota, through the sidecar like any caller."""
     async with aiohttp.ClientSession(headers={"cookie": f"bb_at={token}"}) as session:
-        for _ in range(_SPENT_UNITS):
+        for _ in range(SPENT_UNITS):
             async with session.post(f"{url}/api/v1/chat", json={"message": "hello"}):
                 pass
-
-
-def _introduction(app: App, platform: str, upstream: str, token: str, spent: str) -> Iterator[str]:
-    body = '{"model":"small","messages":[{"role":"user","content":"hello"}]}'
-    stream = '{"model":"small","stream":true,"messages":[{"role":"user","content":"hello"}]}'
-    words = '{"messages":[{"role":"user","content":"What does a sidecar do for me"}]}'
-    content = "-H 'content-type: application/json'"
-    send = f"{app.url}/v1/chat/completions {content}"
-    by_tokens = f"{app.url}/api/v1/chat/completions {content}"
-    as_org = '-H "Cookie: bb_at=$TOKEN"'
-    yield f"sidecar         {app.url}"
-    yield f"  in front of   {upstream}  (a small AI-like product)"
-    yield f"  admin         {app.admin_url}  (/ready /metrics /policy /quota)"
-    yield f"local platform  {platform}  (API and auth host; what was counted: /_control/consumes)"
-    yield f"  in a browser  {platform}/  (orgs, quotas, the latest consumes and deliveries)"
-    yield f"orgs            {_ORG} has 25 AI calls this month, {_SPENT_ORG} has spent its 3"
-    yield ""
-    yield "The callers' tokens, for the lines below:"
-    yield ""
-    yield f"export TOKEN={token}"
-    yield f"export SPENT={spent}"
-    yield ""
-    yield "1. An allowed call, with RateLimit headers:"
-    yield ""
-    yield f"curl -si {send} {as_org} -d '{body}'"
-    yield ""
-    yield "2. A stream, event by event:"
-    yield ""
-    yield f"curl -sN {send} {as_org} -d '{stream}'"
-    yield ""
-    yield "3. A call over quota, refused before the product is touched:"
-    yield ""
-    yield f"curl -si {app.url}/api/v1/chat {as_org.replace('TOKEN', 'SPENT')} -d '{{}}'"
-    yield ""
-    yield "Units that the sidecar admitted and that calls cost beyond them, and charges that the"
-    yield f"platform counted: {_AGREE}"
-    yield ""
-    yield f"curl -s {app.admin_url}/metrics | grep -E '^bb_sidecar_(units|settled_units)_total'"
-    yield f"curl -s {platform}/_control/consumes"
-    yield ""
-    yield "4. A call charged by its tokens: (7 in + 4 x 9 out) / 10 = 4.3 units. One is charged"
-    yield "   before it runs, three after its answer, and 0.3 is carried to the org's next call:"
-    yield ""
-    yield f"curl -si {by_tokens} {as_org} -d '{words}'"
-    yield ""
-    yield f"   What is left then: curl -s {app.admin_url}/quota"
-    yield ""
-    yield "Ctrl-C ends all."

@@ -35,10 +35,18 @@ class DemoUpstream:
     """A product to put the sidecar in front of.
 
     `pace` is the pause between two events of a stream in seconds, where the query names none.
+    `meter` puts a middleware into its application, and routes of its own before the others.
     """
 
-    def __init__(self, *, pace: float = 0.0, kept: int = DEFAULT_KEPT) -> None:
+    def __init__(
+        self,
+        *,
+        pace: float = 0.0,
+        kept: int = DEFAULT_KEPT,
+        meter: Callable[[web.Application], None] | None = None,
+    ) -> None:
         self._pace = pace
+        self._meter = meter
         self._log = ExecutionLog(kept=kept)
         self._runner: web.AppRunner | None = None
         self._sockets: set[web.WebSocketResponse] = set()
@@ -97,6 +105,8 @@ class DemoUpstream:
 
     def _application(self) -> web.Application:
         app = web.Application()
+        if self._meter is not None:
+            self._meter(app)
         table: list[tuple[str, str, _Handler]] = [
             ("POST", "/v1/chat/completions", self._openai),
             ("POST", "/api/v1/chat/completions", self._openai),

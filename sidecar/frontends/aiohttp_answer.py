@@ -24,13 +24,14 @@ class AiohttpAttempt:
     settled by its answer ends with what its writer writes last, any other with its handler.
     """
 
-    __slots__ = ("_settled", "_task", "_visit", "status")
+    __slots__ = ("_ended", "_settled", "_task", "_visit", "status")
 
     def __init__(self, visit: Visit, request: web.Request) -> None:
         """Read what `request.writer` writes, where the call is settled by it."""
         self._visit = visit
         self._settled: _SettledWriter | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ended = False
         self.status = 0
         """Of the answer, once that begins."""
         if visit.settled is not None:
@@ -52,6 +53,8 @@ class AiohttpAttempt:
         if self._settled is None or self.status == _SWITCHING_PROTOCOLS:
             self._visit.end(response.status)
             return
+        if self._ended:
+            return
         # Where the client leaves before anything of the answer is written, nothing says so.
         self._task = request.task
         self._task.add_done_callback(self._lost)
@@ -70,6 +73,7 @@ class AiohttpAttempt:
 
     def end(self) -> None:
         """Close the attempt as its answer has gone."""
+        self._ended = True
         if self._task is not None:
             self._task.remove_done_callback(self._lost)
             self._task = None

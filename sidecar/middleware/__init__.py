@@ -23,6 +23,7 @@ class QuotaMiddleware:
     def __init__(
         self,
         app: AsgiApp,
+        /,  # `settings` could be named `app` too: mypy would refuse add_middleware(QuotaMiddleware)
         *,
         registry: CollectorRegistry | None = None,
         trust_request_ids: bool = False,

@@ -144,7 +144,9 @@ def test_a_warning_is_a_whole_line(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr("uvloop.run", warns)
-    run.demo(argparse.Namespace(port=0, admin_port=0, platform_port=0, upstream_port=0), {})
+    run.demo(
+        argparse.Namespace(port=0, admin_port=0, platform_port=0, upstream_port=0, door="proxy"), {}
+    )
     logging.captureWarnings(capture=False)
     line = capsys.readouterr().err
     assert "WARNING fail_open_started" in line
