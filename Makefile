@@ -16,6 +16,8 @@ CALLS ?= 1000000
 # Which doors to try, such as DOOR="asgi aiohttp"; empty: each.
 DOOR ?=
 doors: CALLS = 20000
+# Whether each run of the properties tries examples of its own: a merge does not.
+EXPLORE ?= yes
 # How many calls the differential test makes, and from which seed.
 PROBES ?= 100000
 SEED ?= 1
@@ -61,8 +63,8 @@ test-newest: packages ## run the tests on the newest Python here, in its own env
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)
 
-properties: $(VENV)/.dev ## try each property with all of its examples: `make test` tries a quarter
-	BB_EXAMPLES=all $(VENV)/bin/python $(PYTEST) tests/properties
+properties: $(VENV)/.dev ## try all examples of each property, others each time: `make test` tries a quarter, the same ones
+	BB_EXAMPLES=all BB_EXPLORE=$(EXPLORE) $(VENV)/bin/python $(PYTEST) tests/properties
 
 stateful: $(VENV)/.dev ## a million operations on the books' model, and 3,000 histories of the whole sidecar
 	BB_BOOKS_EXAMPLES=29000 $(VENV)/bin/python -m pytest -q tests/properties/test_admission_books.py

@@ -24,6 +24,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         from sidecar.app.start_problems import start_problems  # noqa: PLC0415
 
         raise _together(error, start_problems(args, environ)) from error
+    finally:
+        gc.enable()
 
 
 def _serve(settings: Settings, environ: Mapping[str, str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -84,7 +83,6 @@ def here(capsys: pytest.CaptureFixture[str]) -> Here:
                 status, out, err = command_line.run(capsys, *args)
         finally:
             # What `run` changes where it does not start, as its process ends.
-            gc.enable()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return status, out, err.removesuffix("\n")

@@ -195,7 +195,7 @@ async def test_health_waits_for_no_worker_and_stuck_ones_are_unready() -> None:
             os.kill(pid, SIGCONT)
 
         async def refused() -> int:
-            return (await s.call()).status_code
+            return (await s.call(headers={"Connection": "close"})).status_code
 
         await eventually(refused, lambda status: status == 503)
 
@@ -258,7 +258,7 @@ async def test_changes_are_taken_on_a_socket_of_its_own(tmp_path: Path) -> None:
             assert (await client.post("http://sidecar/drain")).status_code == 202
 
         async def refused() -> int:
-            return (await s.call()).status_code
+            return (await s.call(headers={"Connection": "close"})).status_code
 
         await eventually(refused, lambda status: status == 503)
         s.program.send(SIGTERM)

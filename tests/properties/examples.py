@@ -6,6 +6,8 @@ import os
 from typing import Final
 
 ALL: Final = os.environ.get("BB_EXAMPLES") == "all"
+EXPLORE: Final = os.environ.get("BB_EXPLORE") == "yes"
+"""Whether each run tries examples of its own."""
 
 
 def examples(count: int) -> int:
