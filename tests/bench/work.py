@@ -67,6 +67,19 @@ class Work:
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"POST {PATH} HTTP/1.1\r\n{lines}\r\n".encode() + self.body
 
+    def question(self) -> bytes:
+        """Return what Traefik asks a forward auth about this request."""
+        fields = {
+            **self.fields,
+            "X-Forwarded-Method": "POST",
+            "X-Forwarded-Proto": "http",
+            "X-Forwarded-Host": self.fields["Host"],
+            "X-Forwarded-Uri": PATH,
+            "X-Forwarded-For": "127.0.0.1",
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"GET /forward-auth HTTP/1.1\r\n{lines}\r\n".encode()
+
 
 def make_work(issuer: str) -> Work:
     """Make the request, with a token of `issuer` that lives for a day."""
