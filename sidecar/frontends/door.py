@@ -206,7 +206,6 @@ class Door:
         drain = self.drain
         drain.inflight += 1
         visit = Visit(self, call.headers, self.clock.monotonic())
-        visit.decision = early.unreadable(call.request_id, self.engine.errors)
         try:
             if drain.draining:
                 visit.decided(early.draining(call.request_id, self.engine.errors))
@@ -218,12 +217,15 @@ class Door:
         except BodyTooSlowError:
             visit.decided(early.unreadable(call.request_id, self.engine.errors, 408, TOO_SLOW))
         except ClientLeftError:
+            visit.decision = self._undecided(call)
             visit.end(0)
             raise
         except Exception:
             log.exception("fault", extra={"request_id": call.request_id})
+            visit.decision = self._undecided(call)
             visit.refuse_with(fault(visit.decision))
         except BaseException:
+            visit.decision = self._undecided(call)
             visit.end(0, AttemptEnd.UNREACHED)
             raise
         return visit
@@ -231,8 +233,16 @@ class Door:
     def request_id(self, headers: Headers, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
         """Return the call's request ID, and who chose it."""
         given = [value for name, value in headers if name == _ID_FIELD]
-        if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        return self.request_id_of(given[0] if len(given) == 1 else None, trusted=trusted)
+
+    def request_id_of(self, given: bytes | None, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
+        """Return the request ID of a call that came with `given`, and who chose it."""
+        if given is not None and _REQUEST_ID.fullmatch(given):
             origin = RequestIdOrigin.TRUSTED if trusted else RequestIdOrigin.CLIENT
-            return given[0].decode("ascii"), origin
+            return given.decode("ascii"), origin
         self._serial += 1
         return f"{self._nonce}-{self._serial:x}", RequestIdOrigin.GENERATED
+
+    def _undecided(self, call: Call) -> Decision:
+        """Make a placeholder decision, for the metrics of a call that ended before it had one."""
+        return early.unreadable(call.request_id, self.engine.errors)

@@ -13,16 +13,15 @@ from typing import Final
 import orjson
 
 from sidecar.answers.early import TOO_MANY_CONNECTIONS, overloaded, unreadable
-from sidecar.answers.refusals import refuse
-from sidecar.answers.writer import Fields, OwnAnswer, serialise
+from sidecar.answers.refusals import quota_headers, refuse
+from sidecar.answers.writer import OwnAnswer, serialise
 from sidecar.domain.model import AttemptEnd, Call, Decision
 from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.fields import identity_fields
-from sidecar.frontends.questions import Asker, CallQuestion, read_question
+from sidecar.frontends.questions import PATH, Asker, CallQuestion, read_question
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.shared_lines import CLOSE
+from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
@@ -32,6 +31,11 @@ from sidecar.proxy.inbound import InboundBody
 STATUS_FIELD: Final = b"X-Quota-Status"
 PROBLEM_FIELD: Final = b"X-Quota-Problem"
 """The status and the body of a refusal, for a program that passes 401 and 403 and no body."""
+
+_ALLOW: Final = (
+    b"HTTP/1.1 200 OK\r\n%bx-request-id: %b\r\nx-bb-org-id: %b\r\nx-bb-user-id: %b\r\n"
+    b"x-bb-plan: %b\r\nx-bb-role: %b\r\n%b%bcontent-length: 0\r\n\r\n"
+)
 
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
@@ -51,7 +55,24 @@ class ForwardAuth:
     async def serve(self, exchange: Exchange) -> None:
         """Answer one question, and end its exchange."""
         try:
-            await self._serve(exchange)
+            head, body = exchange.head, exchange.body
+            question = read_question(head, has_body=body is not None)
+            if isinstance(question, str):
+                asked = head.target.startswith(PATH)
+                self._refuse(exchange, _BAD_REQUEST if asked else _NOT_FOUND, question)
+                return
+            call = self._call(exchange, question)
+            try:
+                visit = await self._door.enter(call, _NO_BODY if body is None else _Body(body))
+            except ClientLeftError:
+                self._refuse(exchange, _BAD_REQUEST, "")
+                return
+            refuse_unkept(visit)
+            if visit.answer is None:
+                self._allow(exchange, visit)
+            else:
+                self._send(exchange, _for_asker(visit.answer, question.asker))
+                visit.end(visit.answer.status, AttemptEnd.UNREACHED)
         finally:
             exchange.end()
 
@@ -65,38 +86,28 @@ class ForwardAuth:
         full = overloaded(self._new_id(), self._door.engine.errors, TOO_MANY_CONNECTIONS)
         self._turn_away(client, full)
 
-    async def _serve(self, exchange: Exchange) -> None:
-        head, body = exchange.head, exchange.body
-        question = read_question(head, has_body=body is not None)
-        if isinstance(question, str):
-            asked = head.target.startswith(b"/forward-auth")
-            status = _BAD_REQUEST if asked else _NOT_FOUND
-            refusal = unreadable(self._new_id(), self._door.engine.errors, status, question)
-            self._send(exchange, refuse(refusal, self._door.clock.time()))
-            return
-        try:
-            visit = await self._door.enter(self._call(exchange, question), _Body(body))
-        except ClientLeftError:
-            broken = unreadable(self._new_id(), self._door.engine.errors)
-            self._send(exchange, refuse(broken, self._door.clock.time()))
-            return
-        refuse_unkept(visit)
-        refusal_answer = visit.answer
-        if refusal_answer is not None:
-            self._send(exchange, _for_asker(refusal_answer, question.asker))
-            visit.end(refusal_answer.status, AttemptEnd.UNREACHED)
-            return
-        visit.begin()
-        self._send(exchange, OwnAnswer(_OK, _allowing(visit), b""))
-        lost = exchange.client.transport.is_closing()
-        visit.end(0 if lost else _OK, AttemptEnd.UNREACHED if lost else AttemptEnd.DONE)
-
     def _call(self, exchange: Exchange, question: CallQuestion) -> Call:
-        request_id, origin = self._door.request_id(
-            question.headers, trusted=exchange.client.trusted
+        request_id, origin = self._door.request_id_of(
+            exchange.head.request_id, trusted=exchange.client.trusted
         )
         path, _, query = question.target.partition("?")
         return Call(question.method, path, query, question.headers, request_id, origin)
+
+    def _allow(self, exchange: Exchange, visit: Visit) -> None:
+        """Write "allow", and end the attempt: nothing of the call is seen after that."""
+        visit.begin()
+        client = exchange.client
+        exchange.keep = exchange.kept
+        exchange.status = _OK
+        kept = client.listener.keep_alive if exchange.keep else CLOSE
+        exchange.send(_allowing(visit.decision, self._door.clock.time(), kept))
+        lost = client.transport.is_closing()
+        visit.end(0 if lost else _OK, AttemptEnd.UNREACHED if lost else AttemptEnd.DONE)
+
+    def _refuse(self, exchange: Exchange, status: int, detail: str) -> None:
+        """Answer what is no question."""
+        refusal = unreadable(self._new_id(), self._door.engine.errors, status, detail)
+        self._send(exchange, refuse(refusal, self._door.clock.time()))
 
     def _send(self, exchange: Exchange, answer: OwnAnswer) -> None:
         exchange.keep = exchange.kept
@@ -117,29 +128,58 @@ class ForwardAuth:
         self._door.observer.request_finished(decision, decision.status, 0.0)
 
     def _new_id(self) -> str:
-        return self._door.request_id((), trusted=False)[0]
+        return self._door.request_id_of(None, trusted=False)[0]
 
 
 class _Body:
-    """The body that comes with a question, if one does."""
+    """The body that comes with a question."""
 
-    def __init__(self, body: InboundBody | None) -> None:
+    def __init__(self, body: InboundBody) -> None:
         self._body = body
 
     async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         """Return the whole content. ClientLeftError where it is broken."""
-        if self._body is None:
-            return b""
         try:
             return await self._body.read(limit, holder, decoder)
         except ProtocolError as error:
             raise ClientLeftError("the body is broken") from error
 
 
-def _allowing(visit: Visit) -> Fields:
-    """Return the fields of "allow"."""
-    marks, _ = visit.marks()
-    return (*marks, *identity_fields(visit.decision.identity))
+class _NoBody:
+    """The body of a call that is asked about without one."""
+
+    async def read(
+        self,
+        limit: int,  # noqa: ARG002 - the shape of a BodySource
+        holder: str = "",  # noqa: ARG002
+        decoder: int = 0,  # noqa: ARG002
+    ) -> bytes | None:
+        """Return nothing."""
+        return b""
+
+
+_NO_BODY: Final = _NoBody()
+
+
+def _allowing(decision: Decision, now: float, connection: bytes) -> bytes:
+    """Write "allow". Each identity field is there: an empty one overwrites too.
+
+    `connection` are the lines that say whether the connection is kept.
+    """
+    who = decision.identity
+    marks = b""
+    for mark in quota_headers(decision, now):
+        marks += b"%b: %b\r\n" % mark
+    return _ALLOW % (
+        date_line(int(now)),
+        decision.request_id.encode("ascii"),
+        b"" if who is None else who.org_id.encode("latin-1"),
+        b"" if who is None else who.user_id.encode("latin-1"),
+        b"" if who is None else who.plan.encode("latin-1"),
+        b"" if who is None else who.role.encode("latin-1"),
+        marks,
+        connection,
+    )
 
 
 def _for_asker(answer: OwnAnswer, asker: Asker) -> OwnAnswer:

@@ -23,13 +23,15 @@ _TARGET: Final = re.compile(rb"/[!\"$-~]*|\*")
 """As our own data plane takes them. Products read `post` as POST, which no route would match."""
 
 _TWO_CALLS: Final = "X-Forwarded-* and X-Original-* name two calls: let your proxy set one of them."
-_OF_THE_CHECK: Final = frozenset(
+_NAMES_CALL: Final = frozenset(
     {
-        b"content-length", b"transfer-encoding", b"connection", b"host", b"expect", b"te",
         b"x-forwarded-method", b"x-forwarded-uri", b"x-forwarded-host",
         b"x-original-method", b"x-original-uri", b"x-original-host",
     }
 )  # fmt: skip
+_OF_THE_CHECK: Final = _NAMES_CALL | {
+    b"content-length", b"transfer-encoding", b"connection", b"host", b"expect", b"te",
+}  # fmt: skip
 """Fields of the request to us, which say nothing of the call."""
 
 
@@ -53,29 +55,32 @@ class CallQuestion:
 
 def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
     """Read a question; a text says why it is none. `has_body`: the call's body comes with it."""
-    path, _, query = head.target.partition(b"?")
     if head.target.startswith(ENVOY_PREFIX):
-        fields = head.fields if has_body else _but(head.fields, frozenset({b"content-length"}))
+        fields = head.fields
+        if not has_body:
+            fields = [field for field in fields if field[0] != b"content-length"]
         target = head.target[len(ENVOY_PREFIX) - 1 :].decode("ascii")
         return CallQuestion(Asker.ENVOY, head.method, target, fields)
+    path, _, query = head.target.partition(b"?")
     if path != PATH:
         return "Ask /forward-auth, or /envoy/ with the call's own path behind it."
+    headers, named = _split(head.fields)
     asker = Asker.NGINX if query == _NGINX else Asker.FORWARDED
     prefix = b"x-original-" if asker is Asker.NGINX else b"x-forwarded-"
-    if asker is Asker.FORWARDED:
-        original = _call_of(head.fields, b"x-original-")
-        if not _any_of(head.fields, prefix) and original is not None:
+    if asker is Asker.FORWARDED and (b"x-original-method" in named or b"x-original-uri" in named):
+        original = _call_of(named, b"x-original-")
+        forwarded = b"x-forwarded-method" in named or b"x-forwarded-uri" in named
+        if not forwarded and original is not None:
             prefix = b"x-original-"  # nginx, whose client did not forge the others
-        elif original not in {None, _call_of(head.fields, prefix)}:
+        elif original not in {None, _call_of(named, prefix)}:
             return _TWO_CALLS
-    call = _call_of(head.fields, prefix)
+    call = _call_of(named, prefix)
     if call is None:
         names = f"{prefix.decode()}method and {prefix.decode()}uri"
         return f"The fields {names} must each be there once: let your proxy set them."
-    headers = _but(head.fields, _OF_THE_CHECK)
-    host = _once(head.fields, prefix + b"host")
-    if host is not None:
-        headers = [*headers, (b"host", host)]
+    host = named.get(prefix + b"host")
+    if host:
+        headers.append((b"host", host))
     return question_about(asker, *call, headers)
 
 
@@ -88,20 +93,19 @@ def question_about(
     return CallQuestion(asker, method.decode("ascii"), target.decode("ascii"), headers)
 
 
-def _call_of(fields: Headers, prefix: bytes) -> tuple[bytes, bytes] | None:
+def _split(fields: Headers) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
+    """Return the call's own fields, and those that name it; what comes twice is empty there."""
+    own, named = [], {}
+    for field in fields:
+        name = field[0]
+        if name not in _OF_THE_CHECK:
+            own.append(field)
+        elif name in _NAMES_CALL:
+            named[name] = b"" if name in named else field[1]
+    return own, named
+
+
+def _call_of(named: dict[bytes, bytes], prefix: bytes) -> tuple[bytes, bytes] | None:
     """Return method and target, where each is there once."""
-    method, uri = _once(fields, prefix + b"method"), _once(fields, prefix + b"uri")
-    return None if method is None or uri is None else (method, uri)
-
-
-def _any_of(fields: Headers, prefix: bytes) -> bool:
-    return any(name in {prefix + b"method", prefix + b"uri"} for name, _ in fields)
-
-
-def _once(fields: Headers, wanted: bytes) -> bytes | None:
-    found = [value for name, value in fields if name == wanted]
-    return found[0] if len(found) == 1 and found[0] else None
-
-
-def _but(fields: Headers, dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
-    return [field for field in fields if field[0] not in dropped]
+    method, uri = named.get(prefix + b"method"), named.get(prefix + b"uri")
+    return (method, uri) if method and uri else None

@@ -13,6 +13,7 @@ from typing import Final
 
 from tests.bench import (
     bodies,
+    doors,
     flames,
     injector,
     isolation,
@@ -27,7 +28,7 @@ from tests.bench.peers import all_peers, stubs_alone
 from tests.bench.report import Report
 
 _PARTS: Final = (
-    "throughput", "alone", "denied", "latency", "streaming", "idle", "bodies", "startup",
+    "throughput", "alone", "denied", "doors", "latency", "streaming", "idle", "bodies", "startup",
     "workers", "isolation", "flames",
 )  # fmt: skip
 _RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "performance"
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def _run(report: Report, parts: Sequence[str], folder: Path, rounds: int, seconds: int) -> None:
-    peers = {peer.name: peer for peer in _present()}
+    peers = {peer.name: peer for peer in _present(all_peers())}
     _requests(report, peers, parts, folder, rounds=rounds, seconds=seconds)
     _streams(report, peers, parts, folder, rounds=rounds, seconds=seconds)
     compiled = "sidecar_exact_compiled" in peers
@@ -102,6 +103,11 @@ def _requests(
             [*ours, *_of(peers, "envoy_authz")], folder,
             connections=32, rounds=rounds, seconds=seconds, refuse=True,
         )  # fmt: skip
+    if "doors" in parts:
+        report.doors = throughput.measure(
+            [*ours, *_of(peers, "envoy_authz", "nginx_auth"), *_present(doors.door_peers())],
+            folder, connections=32, rounds=rounds, seconds=seconds,
+        )  # fmt: skip
     if "latency" in parts:
         compared = [*ours, *_of(peers, "envoy_authz", "nginx_auth", "aiohttp")]
         rates = {row.peer: row.rate for row in report.throughput if row.connections == 32}
@@ -131,10 +137,10 @@ def _streams(
         report.bodies = bodies.measure(plain, folder, rounds=rounds, seconds=seconds)
 
 
-def _present() -> list[Peer]:
+def _present(peers: Sequence[Peer]) -> list[Peer]:
     """Return the peers that can run here; say loudly which cannot, and what they lack."""
     found = []
-    for peer in all_peers():
+    for peer in peers:
         if peer.missing is None:
             found.append(peer)
         else:

@@ -22,14 +22,18 @@ from typing import Final
 
 from tests.bench import peers, stubs
 from tests.bench.processes import SYSTEM_CORE, free_port, running
-from tests.bench.work import KEY, PATH, Work, make_work
+from tests.bench.work import KEY, Work, make_work
 
 CALLS: Final = 1000
 WARM: Final = 300
 ROUNDS: Final = 3
 MOST: Final = 1.03
-KINDS: Final = ("exact", "unmetered", "settled")
-SINCE_USAGE: Final = frozenset({"settled"})
+FORWARD_AUTH: Final = "forward_auth"
+"""An exact call that is asked about, as Traefik asks: the program forwards it by itself."""
+
+KINDS: Final = ("exact", "unmetered", "settled", FORWARD_AUTH)
+NEEDS: Final = {"settled": "usage", FORWARD_AUTH: "frontends/forward_auth.py"}
+"""What the package must have for a kind."""
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -70,12 +74,14 @@ def call(client: socket.socket, request: bytes) -> None:
 def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, folder: Path) -> int:
     """Count the instructions of CALLS calls of a kind, by the package in `sources`."""
     policy, counted, port = folder / "policy.yaml", folder / "callgrind.out", free_port()
-    policy.write_text(peers.policy(kind))
+    asked = kind == FORWARD_AUTH
+    policy.write_text(peers.policy("exact" if asked else kind))
+    proxy = ["run", "--upstream", behind.upstream_url, "--host", "127.0.0.1", "--port", str(port)]
     command: list[str | Path] = [
         "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
-        f"--callgrind-out-file={counted}", sys.executable, "-m", "sidecar", "run",
-        "--policy", policy, "--upstream", behind.upstream_url, "--host", "127.0.0.1",
-        "--port", str(port), "--admin", "127.0.0.1:0", "--platform-url", behind.platform_url,
+        f"--callgrind-out-file={counted}", sys.executable, "-m", "sidecar",
+        *(["authz", "--http", f"127.0.0.1:{port}"] if asked else proxy),
+        "--policy", policy, "--admin", "127.0.0.1:0", "--platform-url", behind.platform_url,
         "--auth-url", behind.platform_url, "--log-level", "error",
     ]  # fmt: skip
     environment = {
@@ -84,9 +90,7 @@ def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, fold
         "PYTHONSAFEPATH": "1",
         "PYTHONHASHSEED": "0",
     }
-    fields = "".join(f"{name}: {value}\r\n" for name, value in work.fields.items())
-    head = f"POST {PATH} HTTP/1.1\r\n{fields}Content-Length: {len(work.body)}\r\n\r\n"
-    request = head.encode() + work.body
+    request = work.question() if asked else work.raw_request()
     log = folder / "sidecar.log"
     with (
         running(command, core=SYSTEM_CORE, port=port, log=log, env=environment) as process,
@@ -128,7 +132,7 @@ def main() -> int:
         with stubs.started(behind, work, folder):
             for kind in KINDS:
                 old = folder / "base"
-                knows = kind not in SINCE_USAGE or (old / "sidecar" / "usage").is_dir()
+                knows = (old / "sidecar" / NEEDS.get(kind, "")).exists()
                 before, now = [], []
                 for _ in range(ROUNDS):
                     if knows:

@@ -13,15 +13,19 @@ from tests.bench.work import PATH
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A peer that serves: its port and its process."""
+    """A peer that serves: its port, its process, and those that it asks on the same core."""
 
     port: int
     pid: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A system. `missing` says what it lacks here; `path` and `fields` are what it must be sent."""
+    """A system. `missing` says what it lacks here; `path` and `fields` are what it must be sent.
+
+    With `bodiless` it is a GET.
+    """
 
     name: str
     title: str
@@ -29,3 +33,4 @@ class Peer:
     missing: str | None = None
     path: str = PATH
     fields: tuple[tuple[str, str], ...] = ()
+    bodiless: bool = False

