@@ -259,14 +259,16 @@ class TlsTransport:
         tls, incoming = self._tls, self._incoming
         incoming.write(data)
         parts: list[bytes] = []
+        size = min(len(data), _RECORD) or _RECORD  # plain data is shorter: no large buffer for it
         try:
-            while plain := tls.read(_RECORD):
+            while plain := tls.read(size):
                 more = incoming.pending or tls.pending()  # asked, for the exception is expensive
                 if not (more or parts):
                     return plain  # one record, as nearly always
                 parts.append(plain)
                 if not more:
                     break
+                size = _RECORD
             else:
                 self._ended = True
         except ssl.SSLWantReadError:
