@@ -14,6 +14,7 @@ from sidecar.http1.delivery import acknowledged, left_unread, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, CountedBody, UntilCloseBody, body_of
 from sidecar.http1.heads import ResponseHead, find_end, parse_response
+from sidecar.http1.tls import TlsTransport
 
 _MAX_INTERIM: Final = 16
 _SWITCHING_PROTOCOLS: Final = 101
@@ -55,8 +56,8 @@ class ClientConnection:
 
     __slots__ = ("_acked_at_start", "_body", "_buffer", "_closed_in_order", "_full", "_handler",
                  "_head", "_interim", "_limits", "_lost", "_method", "_reading_paused", "_released",
-                 "_sent", "_sent_before", "deadline", "idle_since", "request_complete", "transport",
-                 "used")  # fmt: skip
+                 "_sent", "_sent_before", "_tls", "deadline", "idle_since", "request_complete",
+                 "transport", "used")  # fmt: skip
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class ClientConnection:
         self._closed_in_order = False
         self._full = False
         self._reading_paused = False
+        self._tls: TlsTransport | None = None
         self.transport: asyncio.Transport = _UNCONNECTED
         self.request_complete = False
         self.used = False
@@ -197,6 +199,7 @@ class ClientConnection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
+        self._tls = transport.get_extra_info("tls")
         self._acked_at_start = acknowledged(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -233,7 +236,8 @@ class ClientConnection:
         self._lost(self)  # first, so that the place is free whatever the handler does
         self._closed_in_order = exc is None
         if exc is not None and self._handler is not None:
-            unread = left_unread(self.transport)
+            tls = self._tls
+            unread = left_unread(self.transport) if tls is None else tls.left_unread()
             if unread:
                 self.data_received(unread)
         answered = self._body is not None or self._buffer or self._interim

@@ -59,10 +59,10 @@ def left_unread(transport: asyncio.BaseTransport) -> bytes:
     """Return what had arrived on a connection that is lost; to be asked in `connection_lost`.
 
     Event loops read nothing more after a write has failed. A server that answers early and closes
-    has sent its answer by then, and the kernel keeps it. Empty over TLS: those bytes are no answer.
+    has sent its answer by then, and the kernel keeps it. Over TLS these are encrypted bytes.
     """
     sock = transport.get_extra_info("socket")
-    if sock is None or transport.get_extra_info("ssl_object") is not None:
+    if sock is None:
         return b""
     try:
         return os.read(sock.fileno(), _MOST_UNREAD)  # the loops' sockets do not block

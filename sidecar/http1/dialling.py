@@ -7,11 +7,12 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import aiohappyeyeballs
 
 from sidecar.http1.resolving import IpAddress, Lookup, Resolver
+from sidecar.http1.tls import Sessions, TlsTransport
 from sidecar.http1.tunnel import Proxy, open_tunnel
 
 
@@ -53,6 +54,9 @@ class Dialler:
     ) -> None:
         self._origin = origin
         self._context = context
+        if context is not None:  # a write must not wait for a handshake; TLS 1.3 has no such thing
+            context.options |= ssl.OP_NO_RENEGOTIATION
+        self._sessions = Sessions()
         self._delay = fallback_delay
         self._proxy = proxy
         host = origin.host if proxy is None else proxy.host
@@ -85,34 +89,40 @@ class Dialler:
         """Connect to the first address that answers; remember which did, and which did not."""
         loop = asyncio.get_running_loop()
         origin, context = self._origin, self._context
-        name = None if context is None else origin.host
+        tls, protocol = None, factory
+        if context is not None:
+            tls = TlsTransport(factory(), context, origin.host, self._sessions)
+            layer = cast("asyncio.Protocol", tls)
+            protocol = lambda: layer  # noqa: E731 - the loop asks for a factory
         tried = addresses
         try:
             if len(addresses) == 1 and self._proxy is None:  # nearly always, and half the work
                 transport, _ = await loop.create_connection(
-                    factory, addresses[0].host, origin.port, ssl=context, server_hostname=name
+                    protocol, addresses[0].host, origin.port
                 )
+                if tls is not None:
+                    await tls.opened()
                 self._resolver.worked(addresses[0])
-                return transport
-            stream = await self._race(addresses)
-            try:
-                tried = self._note_winner(addresses, stream)
-                if self._proxy is not None:
-                    await open_tunnel(stream, self._proxy, origin.host, origin.port)
-            except BaseException:
-                stream.close()
-                raise
-            # From here on the socket is the loop's, which closes it whatever happens.
-            transport, _ = await loop.create_connection(
-                factory, sock=stream, ssl=context, server_hostname=name
-            )
+            else:
+                stream = await self._race(addresses)
+                try:
+                    tried = self._note_winner(addresses, stream)
+                    if self._proxy is not None:
+                        await open_tunnel(stream, self._proxy, origin.host, origin.port)
+                except BaseException:
+                    stream.close()
+                    raise
+                # From here on the socket is the loop's, which closes it whatever happens.
+                transport, _ = await loop.create_connection(protocol, sock=stream)
+                if tls is not None:
+                    await tls.opened()
         except asyncio.CancelledError:  # its time is over, or its caller has gone
             self._resolver.failed(tried[:1])
             raise
         except OSError:
             self._resolver.failed(tried)
             raise
-        return transport
+        return transport if tls is None else cast("asyncio.Transport", tls)
 
     async def _race(self, addresses: Sequence[IpAddress]) -> socket.socket:
         """Return a socket connected to one of the addresses, the earlier the better."""

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 
 def loopback_contexts(
-    folder: Path, address: str = "127.0.0.1"
+    folder: Path, address: str = "127.0.0.1", *, expired: bool = False
 ) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return a server's context with a new certificate, and a client's that trusts no other.
 
@@ -25,6 +25,7 @@ def loopback_contexts(
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = datetime.now(UTC)
     named = x509.IPAddress(ipaddress.ip_address(address))
+    until = now - timedelta(minutes=1) if expired else now + timedelta(hours=1)
     usage = x509.KeyUsage(
         digital_signature=True, content_commitment=False, key_encipherment=False,
         data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
@@ -37,7 +38,7 @@ def loopback_contexts(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_after(until)
         .add_extension(x509.SubjectAlternativeName([named]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
