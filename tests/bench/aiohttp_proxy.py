@@ -1,7 +1,8 @@
 """A peer: the proxy that a Python team writes in a day with aiohttp, consume call included.
 
-Run as `python -m tests.bench.aiohttp_proxy PORT UPSTREAM PLATFORM [remember]`. It verifies a token
-with each request, as the examples of the libraries do; with `remember` once, and then for good.
+Run as `python -m tests.bench.aiohttp_proxy PORT UPSTREAM PLATFORM ISSUER [remember]`. It verifies
+a token with each request, as the examples of the libraries do; with `remember` once, and accepts it
+permanently.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.bench.work import KEY, PRODUCT
 _DROPPED = {"host", "connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
-def make_app(upstream: str, platform: str, *, remember: bool) -> web.Application:
+def make_app(upstream: str, platform: str, issuer: str, *, remember: bool) -> web.Application:
     """Make the application: verify the cookie, consume, pass on, stream back."""
     app = web.Application(client_max_size=1 << 30)
     seen: dict[str, str] = {}
@@ -40,7 +41,7 @@ def make_app(upstream: str, platform: str, *, remember: bool) -> web.Application
         org = seen.get(token)
         if org is None:
             key = app["keys"][jwt.get_unverified_header(token)["kid"]]
-            claims = jwt.decode(token, key, algorithms=["RS256"], issuer=platform)
+            claims = jwt.decode(token, key, algorithms=["RS256"], issuer=issuer)
             org = str(claims["org_id"])
             if remember:
                 seen[token] = org
@@ -79,11 +80,11 @@ def make_app(upstream: str, platform: str, *, remember: bool) -> web.Application
 
 def main() -> None:
     """Serve until ended."""
-    port, upstream, platform, *more = sys.argv[1:]
+    port, upstream, platform, issuer, *more = sys.argv[1:]
     uvloop.install()
     parts = urlsplit(platform)
     web.run_app(
-        make_app(upstream, f"{parts.scheme}://{parts.netloc}", remember="remember" in more),
+        make_app(upstream, f"{parts.scheme}://{parts.netloc}", issuer, remember="remember" in more),
         host="127.0.0.1",
         port=int(port),
         access_log=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,7 @@ class Bodies:
 def measure(peers: Sequence[Peer], folder: Path, *, rounds: int, seconds: int) -> list[Bodies]:
     """Move 10 MB bodies through each peer in turn, `rounds` times over."""
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     (folder / "large").write_bytes(b"x" * _BYTES)
     get = folder / "down.lua"
     get.write_text('wrk.method = "GET"\n')
@@ -49,7 +49,7 @@ def measure(peers: Sequence[Peer], folder: Path, *, rounds: int, seconds: int) -
             core=LOAD_CORE, port=sink, log=folder / "sink.log", env={"PYTHONPATH": str(_ROOT)},
         ),
     ):  # fmt: skip
-        to_sink = stub.Stubs(sink, ports.platform)
+        to_sink = replace(ports, upstream=sink)
         for _ in range(rounds):
             for peer in peers:
                 for path, script, behind, into in (

@@ -17,6 +17,7 @@ from tests.bench import peers
 from tests.bench.envoys import envoy_cluster, run_envoy
 from tests.bench.peer import Peer, Running
 from tests.bench.processes import SYSTEM_CORE, free_port, running
+from tests.bench.proxies import run_nginx
 from tests.bench.stubs import Stubs
 from tests.bench.work import ASKED, KEY
 
@@ -117,7 +118,7 @@ def _envoy(stubs: Stubs, folder: Path, *, grpc: bool = False) -> Iterator[Runnin
 def _nginx(stubs: Stubs, folder: Path) -> Iterator[Running]:
     with (
         _authz(stubs, folder) as authz,
-        peers.run_nginx(stubs, folder, authz.port, _NGINX_ASKS, _NGINX_QUESTION) as nginx,
+        run_nginx(stubs, folder, authz.port, _NGINX_ASKS, _NGINX_QUESTION) as nginx,
     ):
         yield Running(nginx.port, nginx.pid, (authz.pid,))
 

@@ -24,7 +24,7 @@ def draw(folder: Path, out: Path, *, seconds: int) -> None:
         print("bench: left out: flame graph: needs py-spy (PyPI)", file=sys.stderr)
         return
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     out.mkdir(parents=True, exist_ok=True)
     with stub.started(ports, work, folder), run_sidecar("exact", ports, folder) as running:
         script = work.wrk_script(folder, {})

@@ -95,16 +95,28 @@ http://127.0.0.1:{port}, http://notes.example.com:{port} {{
 
 
 @contextlib.contextmanager
-def litellm(stubs: Stubs, folder: Path) -> Iterator[Running]:
-    """Run the LiteLLM proxy with one model, which is the product."""
+def litellm(stubs: Stubs, folder: Path, *, budgets: bool) -> Iterator[Running]:
+    """Run the LiteLLM proxy with one model, which is the product.
+
+    With `budgets` a call has a price, and the deployment and its provider a limit for a day. Spend
+    is kept in memory: limits for each key need a database, and would take longer.
+    """
     port = free_port()
+    priced, limited = "", ""
+    if budgets:
+        limit = "budget_duration: 1d, max_budget: 1000000"
+        priced = f", input_cost_per_token: 0.000001, output_cost_per_token: 0.000004, {limit}"
+        limited = (
+            "router_settings: {provider_budget_config:"
+            " {openai: {budget_limit: 1000000, time_period: 1d}}}\n"
+        )
     config = folder / "litellm.yaml"
     config.write_text(
         f"""model_list:
   - model_name: small
     litellm_params:
-      {{model: openai/small, api_base: "{stubs.upstream_url}/v1", api_key: sk-bench}}
-litellm_settings: {{telemetry: false}}
+      {{model: openai/small, api_base: "{stubs.upstream_url}/v1", api_key: sk-bench{priced}}}
+{limited}litellm_settings: {{telemetry: false}}
 general_settings: {{master_key: sk-bench}}
 """
     )

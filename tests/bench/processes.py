@@ -88,14 +88,21 @@ def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process and its children have used."""
-    total = 0
-    for each in [pid, *_children(pid)]:
+def cpu_times(*pids: int) -> tuple[float, float]:
+    """Return the user and the system time that processes and their children have used."""
+    user = system = 0
+    for each in [one for pid in pids for one in (pid, *_children(pid))]:
         with contextlib.suppress(FileNotFoundError):
             fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+            user += int(fields[11])
+            system += int(fields[12])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return user / ticks, system / ticks
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process and its children have used."""
+    return sum(cpu_times(pid))
 
 
 def _children(pid: int) -> list[int]:

@@ -1,19 +1,22 @@
-"""What was measured, as JSON, Markdown and charts, with the targets beside it."""
+"""What was measured, part by part, as JSON, Markdown and charts, with the goals beside it."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.bench import chart
 from tests.bench.bodies import Bodies
+from tests.bench.capacity import Capacity
+from tests.bench.goals import GOALS, HEAD, Figures
 from tests.bench.isolation import Isolation
 from tests.bench.latency import Latency
-from tests.bench.peers import COMPILED
+from tests.bench.loads import LOADS
 from tests.bench.startup import Startup
 from tests.bench.streaming import IdleMemory, Streaming
 from tests.bench.throughput import Throughput
@@ -22,27 +25,23 @@ from tests.bench.workers import Workers
 _OURS: Final = "sidecar"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One row of the targets: what both builds reached, None where it was not measured."""
-
-    name: str
-    pure: float | None
-    compiled: float | None
-    bound: float
-    at_least: bool
+_ROWS: Final[Mapping[str, Callable[..., object]]] = {
+    "latency": Latency, "capacity": Capacity, "streaming": Streaming, "idle": IdleMemory,
+    "bodies": Bodies, "workers": Workers, "startup": Startup, "isolation": Isolation,
+}  # fmt: skip
 
 
 @dataclass(slots=True)
 class Report:
-    """All results of one session; a part that was not asked for stays empty."""
+    """The last results of each part; a part that was never measured is empty.
 
-    python: str = platform.python_version()
-    throughput: list[Throughput] = field(default_factory=list)
-    alone: list[Throughput] = field(default_factory=list)
-    denied: list[Throughput] = field(default_factory=list)
-    doors: list[Throughput] = field(default_factory=list)
+    `measured` says of a part when that was, and with which Python.
+    """
+
+    measured: dict[str, str] = field(default_factory=dict)
+    loads: dict[str, list[Throughput]] = field(default_factory=dict)
     latency: list[Latency] = field(default_factory=list)
+    capacity: list[Capacity] = field(default_factory=list)
     streaming: list[Streaming] = field(default_factory=list)
     idle: list[IdleMemory] = field(default_factory=list)
     bodies: list[Bodies] = field(default_factory=list)
@@ -50,67 +49,63 @@ class Report:
     startup: list[Startup] = field(default_factory=list)
     isolation: list[Isolation] = field(default_factory=list)
 
-    def targets(self) -> list[Target]:
-        """Return each target that can be told, of these sources and of the compiled build."""
-        rates = {row.peer: row.rate for row in reversed(self.throughput)}  # of few connections
-        denied = {row.peer: row.rate for row in self.denied}
-        asked = {row.peer: row.rate for row in self.doors}
-        few = min((row.streams for row in self.streaming), default=0)
-        poured, paced = (
-            {x.peer: x for x in self.streaming if x.streams == few and bool(x.offered) is slow}
-            for slow in (False, True)
-        )
-        events = {peer: row.rate for peer, row in poured.items()}
-        single = {peer: 1 / row.cpu for peer, row in paced.items() if row.cpu}
-        alone = {row.peer: row.p50 * 1e3 for row in self.alone}
-        below = alone.pop("product", 0.0) + alone.pop("platform", 0.0)
-        added = {peer: p50 - below for peer, p50 in alone.items()}
-        half = {row.peer: row.p99 for row in self.latency if row.share == 0.5}
-        idle = {row.peer: row.each / 1024 for row in self.idle}
-        down = {row.peer: row.down for row in self.bodies}
-        up = {row.peer: row.up for row in self.bodies}
-        begun = {
-            cores: {row.peer: row.seconds * 1e3 for row in self.startup if row.cores == cores}
-            for cores in (1, 2)
+    @classmethod
+    def read(cls, folder: Path) -> Report:
+        """Read what earlier runs wrote; what this one measures replaces its part alone."""
+        file = folder / "results.json"
+        if not file.exists():
+            return cls()
+        found: dict[str, Any] = json.loads(file.read_text())
+        rows: dict[str, Any] = {
+            part: [kind(**row) for row in found.get(part, [])] for part, kind in _ROWS.items()
         }
-        weight = {row.peer: row.resident / 1e6 for row in self.startup}
-        rows = [
-            _against("exact / Envoy + ext_authz, requests/s", rates, "exact", "envoy_authz", 1.5),
-            _against("exact / aiohttp proxy, requests/s", rates, "exact", "aiohttp", 5.0),
-            _against("exact / aiohttp proxy that caches tokens, requests/s", rates, "exact",
-                     "aiohttp_cached", 5.0),
-            _against("denied / Envoy + ext_authz allowing", denied | {
-                "envoy_authz": rates.get("envoy_authz", 0.0)}, "exact", "envoy_authz", 2.5),
-            _against("denied / Envoy + ext_authz denying", denied, "exact", "envoy_authz", 2.5),
-            _against("forward auth / the proxy's exact, decisions/s", asked, "forward_auth",
-                     "sidecar_exact", 1.5),
-            _against("unmetered / Envoy plain, requests/s", rates, "unmetered", "envoy", 1.2),
-            _against("SSE events/s / Envoy plain", events, "unmetered", "envoy", 1.0),
-            _against("SSE at a steady pace, events per core second / Envoy plain", single,
-                     "unmetered", "envoy", 1.0),
-            _against("p50 added without contention, ms", added, "exact", None, 1.0, at_least=False),
-            _against("p99 at half load / Envoy + ext_authz", half, "exact", "envoy_authz", 1.0,
-                     at_least=False),
-            _against("KiB an idle stream", idle, "unmetered", None, 10.0, at_least=False),
-            _against("idle stream / Envoy", idle, "unmetered", "envoy", 0.3, at_least=False),
-            _against("10 MB bodies down / Envoy plain", down, "unmetered", "envoy", 0.9),
-            _against("10 MB bodies up / Envoy plain", up, "unmetered", "envoy", 0.9),
-            _against("start to ready, ms", begun[1], "exact", None, 400.0, at_least=False),
-            _against("start to ready on two cores, ms", begun[2], "exact", None, 400.0,
-                     at_least=False),
-            _against("base RSS, MB", weight, "exact", None, 60.0, at_least=False),
-        ]  # fmt: skip
-        return [row for row in rows if row.pure is not None or row.compiled is not None]
+        loads = {
+            part: [Throughput(**row) for row in part_rows]
+            for part, part_rows in found.get("loads", {}).items()
+        }
+        return cls(measured=found.get("measured", {}), loads=loads, **rows)
+
+    def note(self, part: str) -> None:
+        """Remember that a part was measured now."""
+        today = datetime.now(UTC).date().isoformat()
+        self.measured[part] = f"{today}, Python {platform.python_version()}"
+
+    def figures(self) -> Figures:
+        """Return what the goals compare. Each figure's peers were measured in one run."""
+        found: dict[str, dict[str, float]] = {
+            part: {row.peer: row.rate for row in reversed(rows)}  # the fewest connections last
+            for part, rows in self.loads.items()
+        }
+        for part, figure in (("alone", "added"), ("alone_tls", "added_tls")):
+            alone = {row.peer: row.p50 * 1e3 for row in self.loads.get(part, [])}
+            below = alone.pop("product", 0.0) + alone.pop("platform", 0.0)
+            found[figure] = {peer: p50 - below for peer, p50 in alone.items()}
+        for row in self.streaming:
+            if row.offered == 0:
+                found.setdefault(f"poured_{row.streams}", {})[row.peer] = row.rate
+            elif row.cpu:
+                found.setdefault(f"paced_{row.streams}", {})[row.peer] = 1 / row.cpu
+        for start in self.startup:
+            found.setdefault(f"start_{start.cores}", {})[start.peer] = start.seconds * 1e3
+        return found | {
+            "half": {row.peer: row.p99 for row in self.latency if row.share == 0.5},
+            "half_tls": {row.peer: row.half_p99 for row in self.capacity},
+            "idle": {row.peer: row.each / 1024 for row in self.idle},
+            "down": {row.peer: row.down for row in self.bodies},
+            "up": {row.peer: row.up for row in self.bodies},
+            "resident": {row.peer: row.resident / 2**20 for row in self.startup},
+        }
 
     def write(self, folder: Path) -> None:
         """Write results.json, results.md and the charts."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "results.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
         (folder / "results.md").write_text(self.markdown())
-        few = min((row.connections for row in self.throughput), default=0)
+        rates = self.loads.get("throughput", [])
+        few = min((row.connections for row in rates), default=0)
         rows = [
             (row.title, row.rate, row.peer.startswith(_OURS))
-            for row in sorted(self.throughput, key=lambda row: -row.rate)
+            for row in sorted(rates, key=lambda row: -row.rate)
             if row.connections == few
         ]
         if rows:
@@ -120,32 +115,13 @@ class Report:
             (folder / "latency.svg").write_text(self._latency_chart())
 
     def markdown(self) -> str:
-        """Return the tables."""
-        parts = ["<!-- written by `make bench` -->\n"]
-        parts.append(_table(
-            ("target", "bound", "these sources", "", "compiled", ""),
-            [
-                (row.name, f"{'>=' if row.at_least else '<='} {row.bound:g}",
-                 *_told(row, row.pure), *_told(row, row.compiled))
-                for row in self.targets()
-            ],
-        ))  # fmt: skip
-        for rows, what in (
-            (self.throughput, "requests/s"),
-            (self.alone, "requests/s"),
-            (self.denied, "denied/s"),
-            (self.doors, "requests/s"),
-        ):
-            parts.append(_table(
-                ("system", "connections", what, "p50 ms", "p99 ms", "CPU us each", "errors"),
-                [
-                    (x.title, str(x.connections), f"{x.rate:,.0f}", f"{x.p50 * 1e3:.2f}",
-                     f"{x.p99 * 1e3:.2f}", f"{x.cpu * 1e6:.0f}",
-                     "" if rows is self.denied else str(x.errors))
-                    for x in rows
-                ],
-            ))  # fmt: skip
-        parts.append(_table(
+        """Return the goals, and a table for each part."""
+        figures = self.figures()
+        goals = [row for goal in GOALS if (row := goal.row(figures)) is not None]
+        parts = ["<!-- written by `make bench` -->\n", _table(HEAD, goals)]
+        parts += [self._load_table(part) for part in LOADS if self.loads.get(part)]
+        parts.append(self._section(
+            "latency", "Latency at a share of each system's own capacity",
             ("system", "share of capacity", "offered/s", "p50 ms", "p99 ms", "lost"),
             [
                 (x.title, f"{x.share:.0%}", f"{x.rate:,.0f}", f"{x.p50 * 1e3:.2f}",
@@ -153,33 +129,49 @@ class Report:
                 for x in self.latency
             ],
         ))  # fmt: skip
-        parts.append(_table(
+        parts.append(self._section(
+            "capacity", "The highest rate in an open loop, by p99",
+            ("system", "closed loop/s", "p99 at half of it, ms", "under 1 ms", "under 5 ms",
+             "under 10 ms"),
+            [
+                (x.title, f"{x.closed:,.0f}", f"{x.half_p99 * 1e3:.2f}", f"{x.under_1ms:,.0f}",
+                 f"{x.under_5ms:,.0f}", f"{x.under_10ms:,.0f}")
+                for x in self.capacity
+            ],
+        ))  # fmt: skip
+        parts.append(self._section(
+            "streaming", "Events of streams",
             ("system", "streams", "offered/s", "events/s", "CPU us each", "first event ms"),
             [(x.title, str(x.streams), f"{x.offered:,}" if x.offered else "all",
               f"{x.rate:,.0f}", f"{x.cpu * 1e6:.2f}", f"{x.first * 1e3:.1f}")
              for x in self.streaming],
         ))  # fmt: skip
-        parts.append(_table(
+        parts.append(self._section(
+            "idle", "Memory of an idle stream",
             ("system", "idle streams", "KiB each", "RSS before, MB"),
             [(x.title, str(x.streams), f"{x.each / 1024:.1f}", f"{x.base / 1e6:.0f}")
              for x in self.idle],
         ))  # fmt: skip
-        parts.append(_table(
+        parts.append(self._section(
+            "bodies", "Large bodies",
             ("system", "10 MB down, MB/s", "10 MB up, MB/s"),
             [(x.title, f"{x.down:,.0f}", f"{x.up:,.0f}") for x in self.bodies],
         ))  # fmt: skip
-        parts.append(_table(
+        parts.append(self._section(
+            "startup", "Start",
             ("system", "cores", "start to ready, ms", "base RSS, MB"),
             [
                 (x.title, str(x.cores), f"{x.seconds * 1e3:.0f}", f"{x.resident / 1e6:.1f}")
                 for x in self.startup
             ],
         ))  # fmt: skip
-        parts.append(_table(
+        parts.append(self._section(
+            "workers", "Workers",
             ("workers, on two cores with the load", "requests/s", "cores that they used"),
             [(str(x.workers), f"{x.rate:,.0f}", f"{x.cores:.2f}") for x in self.workers],
         ))  # fmt: skip
-        parts.append(_table(
+        parts.append(self._section(
+            "isolation", "Honest callers beside attacks",
             ("beside", "calls", "quiet p50 ms", "quiet p99 ms", "p99 ms", "ratio",
              "slowest probe ms", "peak RSS MiB", "loop lag p99 ms", "failed", ""),
             [
@@ -192,6 +184,27 @@ class Report:
         ))  # fmt: skip
         return "\n".join(part for part in parts if part)
 
+    def _load_table(self, part: str) -> str:
+        load = LOADS[part]
+        return self._section(
+            part, load.title,
+            ("system", "connections", "denied/s" if load.refuse else "requests/s", "p50 ms",
+             "p99 ms", "user + system us each", "errors"),
+            [
+                (x.title, str(x.connections), f"{x.rate:,.0f}", f"{x.p50 * 1e3:.2f}",
+                 f"{x.p99 * 1e3:.2f}", _times(x), "" if load.refuse else str(x.errors))
+                for x in self.loads[part]
+            ],
+        )  # fmt: skip
+
+    def _section(
+        self, part: str, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]
+    ) -> str:
+        if not rows:
+            return ""
+        when = f" ({self.measured[part]})" if part in self.measured else ""
+        return f"## {title}\n\n`{part}`{when}\n\n{_table(head, rows)}"
+
     def _latency_chart(self) -> str:
         peers = dict.fromkeys((row.peer, row.title) for row in self.latency)
         series = [
@@ -201,33 +214,10 @@ class Report:
         return chart.lines("p99 latency over offered load", series, "% of own capacity", "ms")
 
 
-def _against(
-    name: str,
-    values: Mapping[str, float],
-    ours: str,
-    other: str | None,
-    bound: float,
-    *,
-    at_least: bool = True,
-) -> Target:
-    """Compare both builds of ours with another system, or with nothing but the bound."""
-
-    def reached(build: str) -> float | None:
-        peer, beside = f"{_OURS}_{ours}{build}", other
-        if other is not None and other.startswith(_OURS):  # another way of ours, of the same build
-            beside = f"{other}{build}"
-        if peer not in values or (beside is not None and not values.get(beside)):
-            return None
-        return values[peer] / (1.0 if beside is None else values[beside])
-
-    return Target(name, reached(""), reached(COMPILED), bound, at_least)
-
-
-def _told(row: Target, reached: float | None) -> tuple[str, str]:
-    if reached is None:
-        return "", ""
-    met = reached >= row.bound if row.at_least else reached <= row.bound
-    return f"{reached:.2f}", "met" if met else "missed"
+def _times(row: Throughput) -> str:
+    if not row.system:  # results from before the two were measured separately
+        return f"{row.cpu * 1e6:.0f}"
+    return f"{(row.cpu - row.system) * 1e6:.0f} + {row.system * 1e6:.0f}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -40,7 +40,7 @@ def measure(folder: Path, *, rounds: int, compiled: bool) -> list[Startup]:
     if compiled:
         builds[f"sidecar_exact{COMPILED}"] = "bb-sidecar, compiled"
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     starts = list(itertools.product(builds, _CORES))
     seconds: dict[tuple[str, str], list[float]] = {start: [] for start in starts}
     resident: dict[tuple[str, str], list[int]] = {start: [] for start in starts}

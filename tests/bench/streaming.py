@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -63,7 +63,7 @@ class IdleMemory:
 def _product(folder: Path) -> Iterator[stub.Stubs]:
     """Run the platform stub, and a product that streams."""
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     product = free_port()
     env = {"PYTHONPATH": str(_ROOT)}
     with (
@@ -73,7 +73,7 @@ def _product(folder: Path) -> Iterator[stub.Stubs]:
             core=LOAD_CORE, port=product, log=folder / "streams.log", env=env,
         ),
     ):  # fmt: skip
-        yield stub.Stubs(product, ports.platform)
+        yield replace(ports, upstream=product)
 
 
 def measure_events(

@@ -22,12 +22,12 @@ _EVENT: Final = (
     b'"system_fingerprint":"fp_560af6e559","choices":[{"index":0,"delta":{"content":" word"},'
     b'"logprobs":null,"finish_reason":null}]}\n\n'
 )
-_CHUNK: Final = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
-_HEAD: Final = (
+CHUNK: Final = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
+EVENT_HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-_BURST: Final = _CHUNK * 16
+_BURST: Final = CHUNK * 16
 _TICK: Final = 0.001
 
 
@@ -54,7 +54,7 @@ def _beat(streams: list[Product], rate: float, since: float, sent: int) -> None:
     """Send single events to the streams in turn, as many as are due."""
     due = int((time.perf_counter() - since) * rate)
     for turn in range(sent, due):
-        streams[turn % len(streams)].send(_CHUNK)
+        streams[turn % len(streams)].send(CHUNK)
     if any(stream.open for stream in streams):
         loop = asyncio.get_running_loop()
         loop.call_later(_TICK, _beat, streams, rate, since, due)
@@ -80,7 +80,7 @@ class Product(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop has types of its own
 
     def data_received(self, data: bytes) -> None:
-        self.send(_HEAD + _CHUNK)
+        self.send(EVENT_HEAD + CHUNK)
         of, slash, rate = data.split(b" ", 2)[1].partition(b"?")[2].partition(b"/")
         if slash:
             _ensemble.add(self, int(of), float(rate))

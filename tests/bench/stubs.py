@@ -1,6 +1,7 @@
 """What stands behind every system: one nginx as product, platform and key host, on the load core.
 
-nginx answers from memory, so that the stubs cost little beside the load itself.
+nginx answers from memory, so that the stubs cost little beside the load itself. Platform and key
+host listen twice: in clear text, and over TLS with a certificate that is its own authority.
 """
 
 from __future__ import annotations
@@ -10,35 +11,58 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench.processes import LOAD_CORE, free_port, running
 from tests.bench.work import ANSWER_BYTES, Work
+from tests.fakes.certificates import loopback_contexts
 
 
 @dataclass(frozen=True, slots=True)
 class Stubs:
-    """Where the stubs listen."""
+    """Where the stubs listen; with `ca`, the systems talk to the platform over TLS."""
 
     upstream: int
     platform: int
-
-    @property
-    def platform_url(self) -> str:
-        """The platform and auth host."""
-        return f"http://127.0.0.1:{self.platform}"
+    platform_tls: int
+    ca: Path | None = None
 
     @property
     def upstream_url(self) -> str:
         """The product."""
         return f"http://127.0.0.1:{self.upstream}"
 
+    @property
+    def platform_port(self) -> int:
+        """The port of the platform that the systems use."""
+        return self.platform if self.ca is None else self.platform_tls
+
+    @property
+    def platform_url(self) -> str:
+        """The platform and auth host that the systems use."""
+        scheme = "http" if self.ca is None else "https"
+        return f"{scheme}://127.0.0.1:{self.platform_port}"
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of every token, however the platform is reached."""
+        return f"http://127.0.0.1:{self.platform}"
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """The environment in which a process of Python trusts the platform's certificate."""
+        return {} if self.ca is None else {"SSL_CERT_FILE": str(self.ca)}
+
+    def over_tls(self, folder: Path) -> Stubs:
+        """Return the same stubs with the platform over TLS; `folder` is where they were started."""
+        return replace(self, ca=folder / "loopback.pem")
+
 
 def reserve() -> Stubs:
     """Choose the ports, before the token names its issuer."""
-    return Stubs(free_port(), free_port())
+    return Stubs(free_port(), free_port(), free_port())
 
 
 @contextlib.contextmanager
@@ -52,6 +76,7 @@ def started(stubs: Stubs, work: Work, folder: Path, *, refuse: bool = False) -> 
     }  # fmt: skip
     page = _completion()
     (folder / "jwks.json").write_bytes(work.key_set)
+    loopback_contexts(folder)  # writes loopback.pem: certificate and key
     config = folder / "stubs.conf"
     config.write_text(
         f"""
@@ -69,6 +94,9 @@ http {{
     location /large {{ root {folder}; }}
   }}
   server {{ listen 127.0.0.1:{stubs.platform} backlog=4096; default_type application/json;
+    listen 127.0.0.1:{stubs.platform_tls} ssl backlog=4096;
+    ssl_certificate {folder}/loopback.pem; ssl_certificate_key {folder}/loopback.pem;
+    ssl_protocols TLSv1.3;
     location /v1/quota/consume {{ return 200 '{json.dumps(answer)}'; }}
     location /authz {{ return {403 if refuse else 200} ''; }}
     location /.well-known/jwks.json {{ alias {folder}/jwks.json; }}

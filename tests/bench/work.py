@@ -1,14 +1,14 @@
-"""The work that every system gets: one request, its token, and the files that load makers need.
+"""The work that every system gets: requests, their tokens, and the files that load makers need.
 
 A POST with a 2 KB JSON body, fifteen header fields as a browser sends them, and a 900-byte RS256
-token in a cookie; the answer is 1 KB of JSON.
+token in a cookie; the answer is 1 KB of JSON. Or calls that differ, see `Calls`.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ PRODUCT: Final = "acme-notes"
 KEY: Final = "bbas_bench"
 BODY_BYTES: Final = 2048
 ANSWER_BYTES: Final = 1024
+_ID_BYTES: Final = 20
 
 _FIELDS: Final = {
     "Host": "notes.example.com",
@@ -54,13 +55,36 @@ ASKED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """How the calls of a load differ.
+
+    With more than one org, each call has a request ID and a prompt of its own, and the orgs take
+    turns. With `streams` every other call asks for a stream.
+    """
+
+    orgs: int = 1
+    body_bytes: int = BODY_BYTES
+    streams: bool = False
+
+
+ALIKE: Final = Calls()
+DISTINCT: Final = Calls(orgs=100)
+LARGE: Final = Calls(orgs=100, body_bytes=50_000, streams=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """One request, and the key set that its token verifies with."""
+    """The request, its tokens, one an org, and the key set that they verify with."""
 
     body: bytes
     fields: dict[str, str]
-    token: str
+    tokens: tuple[str, ...]
     key_set: bytes
+
+    @property
+    def token(self) -> str:
+        """The token of the first org."""
+        return self.tokens[0]
 
     def wrk_script(self, folder: Path, more: Mapping[str, str], *, bodiless: bool = False) -> Path:
         """Write the Lua script by which wrk sends this request, with `more` fields."""
@@ -72,6 +96,38 @@ class Work:
         path = folder / "post.lua"
         path.write_text("\n".join(lines) + "\n")
         return path
+
+    def distinct_script(
+        self, folder: Path, path: str, more: Mapping[str, str], calls: Calls
+    ) -> Path:
+        """Write the Lua script by which wrk sends calls that differ."""
+        head = [f"POST {path} HTTP/1.1"]
+        head += [f"{name}: {value}" for name, value in {**self.fields, **more}.items()
+                 if name != "Cookie"]  # fmt: skip
+        kinds = (False, True) if calls.streams else (False, False)
+        begins, ends = zip(*(_prompt(calls.body_bytes, stream=kind) for kind in kinds), strict=True)
+        lengths = [
+            len(begin) + _ID_BYTES + len(end) for begin, end in zip(begins, ends, strict=True)
+        ]
+        heads = [
+            "\r\n".join([*head, f"Content-Length: {length}", "Cookie: theme=dark; bb_at="])
+            for length in lengths
+        ]
+        script = folder / "distinct.lua"
+        script.write_text(
+            f"""local heads, begins, ends = {_lua(heads)}, {_lua(begins)}, {_lua(ends)}
+local tokens = {_lua(self.tokens)}
+local run, sent = os.time(), 0
+request = function()
+  local kind, org = sent % 2 + 1, math.floor(sent / 2) % #tokens + 1
+  local id = string.format("%010d-%09d", run, sent)
+  sent = sent + 1
+  return heads[kind] .. tokens[org] .. "\\r\\nX-Request-ID: " .. id .. "\\r\\n\\r\\n"
+    .. begins[kind] .. id .. ends[kind]
+end
+"""
+        )
+        return script
 
     def raw_request(self) -> bytes:
         """Return the request as it goes over the wire."""
@@ -86,15 +142,14 @@ class Work:
         return f"GET /forward-auth HTTP/1.1\r\n{lines}\r\n".encode()
 
 
-def make_work(issuer: str) -> Work:
-    """Make the request, with a token of `issuer` that lives for a day."""
+def make_work(issuer: str, orgs: int = 1) -> Work:
+    """Make the request, with a token of `issuer` for each org that lives for a day."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     numbers = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     now = int(time.time())
     claims = {
         "user_id": "user_0123456789",
         "email": "someone@example.com",
-        "org_id": ORG,
         "role": "org_owner",
         "plan": "pro",
         "apps": [PRODUCT, "acme-mail", "acme-tasks"],
@@ -104,11 +159,32 @@ def make_work(issuer: str) -> Work:
         "exp": now + 86_400,
         "note": "x" * 120,
     }
-    token = jwt.encode(claims, key, algorithm="RS256", headers={"kid": "bench"})
+    tokens = tuple(
+        jwt.encode(
+            {**claims, "org_id": f"{ORG}_{number:03}" if orgs > 1 else ORG},
+            key, algorithm="RS256", headers={"kid": "bench"},
+        )
+        for number in range(orgs)
+    )  # fmt: skip
     text = {"model": "small", "messages": [{"role": "user", "content": ""}]}
     padding = BODY_BYTES - len(json.dumps(text))
     text["messages"] = [{"role": "user", "content": "w" * padding}]
     entry = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "bench",
              "n": numbers["n"], "e": numbers["e"]}  # fmt: skip
-    fields = {**_FIELDS, "Cookie": f"theme=dark; bb_at={token}"}
-    return Work(json.dumps(text).encode(), fields, token, json.dumps({"keys": [entry]}).encode())
+    fields = {**_FIELDS, "Cookie": f"theme=dark; bb_at={tokens[0]}"}
+    return Work(json.dumps(text).encode(), fields, tokens, json.dumps({"keys": [entry]}).encode())
+
+
+def _prompt(size: int, *, stream: bool) -> tuple[str, str]:
+    """Return a prompt's JSON up to the place of its ID, and from there on."""
+    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    prompt = {"model": "small", **options, "max_tokens": 256,
+              "messages": [{"role": "user", "content": "#"}]}  # fmt: skip
+    begin, _, end = json.dumps(prompt).partition("#")
+    words = size - len(begin) - _ID_BYTES - len(end)
+    return begin, (" lorem" * (words // 6 + 1))[:words] + end
+
+
+def _lua(texts: Iterable[str]) -> str:
+    """Return texts as a table of Lua, which reads JSON's escapes of ASCII as its own."""
+    return "{" + ", ".join(map(json.dumps, texts)) + "}"

@@ -27,7 +27,7 @@ class Workers:
 def measure(folder: Path, *, rounds: int, seconds: int, compiled: bool) -> list[Workers]:
     """Load the sidecar in exact mode with one worker and with two, in turn, `rounds` times over."""
     ports = stub.reserve()
-    work = make_work(ports.platform_url)
+    work = make_work(ports.issuer)
     found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     with stub.started(ports, work, folder):
         for _ in range(rounds):
