@@ -100,7 +100,7 @@ class ClientConnection:
         self._interim = 0
         self.request_complete = complete
         self.used = True
-        self._sent_before = self._sent
+        self._sent_before = self._sent if self._tls is None else self._tls.sent
         self._sent += len(data)
         self.transport.write(data)
 
@@ -199,8 +199,9 @@ class ClientConnection:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
-        self._tls = transport.get_extra_info("tls")
-        self._acked_at_start = acknowledged(transport)
+        tls: TlsTransport | None = transport.get_extra_info("tls")
+        self._tls = tls
+        self._acked_at_start = acknowledged(transport) if tls is None else tls.acked_at_start
 
     def data_received(self, data: bytes) -> None:
         """Feed the open body, or the head that is awaited."""
@@ -234,9 +235,9 @@ class ClientConnection:
         Where a write failed, the server may have answered before it closed: that is read first.
         """
         self._lost(self)  # first, so that the place is free whatever the handler does
-        self._closed_in_order = exc is None
+        tls = self._tls
+        self._closed_in_order = exc is None and (tls is None or tls.closed_in_order())
         if exc is not None and self._handler is not None:
-            tls = self._tls
             unread = left_unread(self.transport) if tls is None else tls.left_unread()
             if unread:
                 self.data_received(unread)

@@ -19,9 +19,9 @@ _MOST_UNREAD: Final = 64 * 1024
 def acknowledged(transport: asyncio.BaseTransport) -> int | None:
     """Return how many bytes the peer has acknowledged so far, by a count of the kernel's own.
 
-    None where it cannot be told: over TLS, on systems without the count, on a closed socket. Where
-    the peer has closed in order, its FIN acknowledges what came before it. Whether bytes that came
-    after it were handed to its process, `turned_away` tells. A reset alone proves nothing.
+    None where it cannot be told: on systems without the count, on a closed socket. Where the peer
+    has closed in order, its FIN acknowledges what came before it. Whether bytes that came after it
+    were handed to its process, `turned_away` tells. A reset alone proves nothing.
     """
     return _counter(transport, _BYTES_ACKED_AT)
 
@@ -38,11 +38,20 @@ def turned_away(transport: asyncio.BaseTransport) -> bool:
     side still reads, and acknowledges when it likes.
     """
     sock = transport.get_extra_info("socket")
-    if _TCP_INFO is None or sock is None or transport.get_extra_info("ssl_object") is not None:
+    if _TCP_INFO is None or sock is None:
         return False
     try:
         return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 8)[0] == _TCP_CLOSE)
     except (OSError, ValueError):
+        return False
+
+
+def ended(transport: asyncio.BaseTransport) -> bool:
+    """Say whether the peer's FIN is the next that can be read; to be asked in `connection_lost`."""
+    sock = transport.get_extra_info("socket")
+    try:
+        return sock is not None and os.read(sock.fileno(), 1) == b""
+    except (OSError, ValueError):  # nothing has come, or a reset, or it is closed
         return False
 
 
@@ -78,7 +87,7 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
 
 def _counter(transport: asyncio.BaseTransport, at: int) -> int | None:
     sock = transport.get_extra_info("socket")
-    if _TCP_INFO is None or sock is None or transport.get_extra_info("ssl_object") is not None:
+    if _TCP_INFO is None or sock is None:
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, at + 8)

@@ -11,7 +11,7 @@ import ssl
 from contextlib import suppress
 from typing import Final, cast
 
-from sidecar.http1.delivery import left_unread
+from sidecar.http1.delivery import acknowledged, ended, left_unread
 
 _RECORD: Final = 16 * 1024
 _MOST_REPLIES: Final = 1024 * 1024
@@ -56,9 +56,9 @@ class TlsTransport:
     transport buffers, and its back-pressure is passed on. Raises nothing but in `opened`.
     """
 
-    __slots__ = ("_close_timer", "_closing", "_ended", "_incoming", "_loop", "_new",
+    __slots__ = ("_close_timer", "_closing", "_ended", "_fin", "_incoming", "_loop", "_new",
                  "_offered", "_open", "_opening", "_outgoing", "_problem", "_protocol", "_raw",
-                 "_sessions", "_tls")  # fmt: skip
+                 "_sessions", "_tls", "acked_at_start", "sent")  # fmt: skip
 
     def __init__(
         self, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str, sessions: Sessions
@@ -79,7 +79,11 @@ class TlsTransport:
         self._open = False
         self._new = True
         self._ended = False
+        self._fin = False
         self._closing = False
+        self.acked_at_start: int | None = None
+        self.sent = 0
+        """Encrypted bytes, the handshake's included."""
 
     async def opened(self) -> None:
         """Wait for the end of the handshake. Raises OSError, of which ssl.SSLError is one."""
@@ -112,7 +116,7 @@ class TlsTransport:
         except ssl.SSLError as error:
             self._fail(error)
             return
-        self._raw.write(self._outgoing.read())
+        self._send()
 
     def close(self) -> None:
         """Send what was written, then close_notify, and end without waiting for the server's."""
@@ -121,7 +125,7 @@ class TlsTransport:
         self._closing = True
         with suppress(ssl.SSLError):  # the server has not sent its own yet
             self._tls.unwrap()
-        self._raw.write(self._outgoing.read())
+        self._send()
         self._raw.close()
         self._close_timer = self._loop.call_later(_CLOSE_SECONDS, self._raw.abort)
 
@@ -163,11 +167,16 @@ class TlsTransport:
         data = left_unread(self._raw)
         return self._decrypt(data) if data else b""
 
+    def closed_in_order(self) -> bool:
+        """Say whether the server closed TCP in order, which close_notify does not mean."""
+        return self._fin or ended(self._raw)
+
     # the protocol of the plain transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._raw = cast("asyncio.Transport", transport)
+        self.acked_at_start = acknowledged(transport)
         self._shake_hands()
 
     def data_received(self, data: bytes) -> None:
@@ -187,11 +196,13 @@ class TlsTransport:
         if self._problem is not None:
             self._fail(self._problem)
         elif self._ended and not self._closing:
+            self._fin = ended(self._raw)  # before our own close_notify, which may fail
             self._protocol.eof_received()
             self.close()
 
     def eof_received(self) -> None:
         """Do not pass on an end that TLS did not announce: it may be an attacker's."""
+        self._fin = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on how the connection ended, or end the handshake."""
@@ -199,7 +210,8 @@ class TlsTransport:
         if self._close_timer is not None:
             self._close_timer.cancel()
         if self._open:
-            self._protocol.connection_lost(self._problem or exc)
+            protocol, self._protocol = self._protocol, _GONE  # or they would keep each other alive
+            protocol.connection_lost(self._problem or (None if self._ended else exc))
             return
         if self._problem is None:
             words = "the server closed the connection in the TLS handshake"
@@ -218,6 +230,11 @@ class TlsTransport:
 
     # inside
 
+    def _send(self) -> None:
+        data = self._outgoing.read()
+        self.sent += len(data)
+        self._raw.write(data)
+
     def _shake_hands(self) -> bool:
         """Go on with the handshake; say whether it has succeeded."""
         try:
@@ -227,7 +244,7 @@ class TlsTransport:
             pass
         except ssl.SSLError as error:
             self._problem = error
-        self._raw.write(self._outgoing.read())
+        self._send()
         if self._open:
             if not self._tls.session_reused:
                 self._sessions.forget(self._offered)
@@ -278,12 +295,16 @@ class TlsTransport:
         return b"".join(parts)
 
     def _reply(self) -> None:
-        """Send what OpenSSL itself has to say, such as new keys; not without end."""
+        """Send what OpenSSL has to say by itself: alerts, to a server that should read them."""
         if self._raw.get_write_buffer_size() > _MOST_REPLIES:
-            self._fail(ssl.SSLError(1, "the server asks for replies and does not read them"))
+            words = "the server does not read the TLS alerts that it causes"
+            self._fail(ConnectionAbortedError(errno.ECONNABORTED, words))
         elif not self._closing:
-            self._raw.write(self._outgoing.read())
+            self._send()
 
     def _fail(self, problem: Exception) -> None:
         self._problem = problem
         self.abort()
+
+
+_GONE: Final = asyncio.Protocol()

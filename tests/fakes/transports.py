@@ -14,6 +14,7 @@ class DeafTransport(asyncio.Transport):
         self.closed = False
         self.reading = True
         self.aborted = False
+        self.waiting = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keep the bytes."""
@@ -41,5 +42,5 @@ class DeafTransport(asyncio.Transport):
         self.reading = True
 
     def get_write_buffer_size(self) -> int:
-        """Hold nothing back."""
-        return 0
+        """Return what a test says is `waiting`."""
+        return self.waiting

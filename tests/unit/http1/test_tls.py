@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,28 @@ async def test_back_pressure_is_passed_on_once_there_is_a_protocol(contexts: Con
     assert not wire.transport.reading
     wire.tls.resume_reading()
     assert wire.transport.reading
+
+
+async def test_a_server_that_does_not_read_our_alerts_is_cut_off(contexts: Contexts) -> None:
+    """OpenSSL answers some of what comes (a request to renegotiate): in bounded memory."""
+    wire = Wire(contexts)
+    wire.shake_hands()
+    for waiting, cut_off in ((1 << 20, False), (2 << 20, True)):
+        wire.transport.waiting = waiting
+        wire.tls._outgoing.write(b"alert")
+        wire.deliver(wire.server.say(b"x"))
+        assert wire.transport.aborted is cut_off
+    wire.tls.connection_lost(None)
+    assert isinstance(wire.protocol.lost[0], ConnectionAbortedError)
+
+
+async def test_a_lost_connection_leaves_no_circle(contexts: Contexts) -> None:
+    """Its memory, OpenSSL's included, is free at once and not when the collector comes."""
+    wire = Wire(contexts)
+    wire.shake_hands()
+    protocol = weakref.ref(wire.protocol)
+    wire.tls.connection_lost(None)
+    tls = wire.tls
+    del wire
+    assert protocol() is None
+    tls.connection_lost(None)
