@@ -12,6 +12,7 @@ import fcntl
 import ipaddress
 import re
 import socket
+import ssl
 import sys
 import termios
 import time
@@ -154,16 +155,18 @@ class Stage:
         *,
         upgrades: Iterable[str] = (),
         via: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.engine = engine
         self.observer = RememberingRequests()
         self.pool = Pool(
-            parse_origin(f"http://127.0.0.1:{upstream_port}"),
+            parse_origin(f"http{'s' if context else ''}://127.0.0.1:{upstream_port}"),
             PoolLimits(
                 connections=limits.upstream_connections or limits.max_inflight,
                 reserve=PROBES,
                 connect_timeout=limits.connect_timeout,
             ),
+            context,
         )
         self.gateway = Gateway(
             engine=engine,
@@ -232,15 +235,21 @@ async def staged(
     trusted: Sequence[str] = (),
     upgrades: Sequence[str] = (),
     via: str | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Stage]:
-    """Run the data plane for a block, before `upstream` or one that says ok."""
+    """Run the data plane for a block, before `upstream` or one that says ok.
+
+    With a `context` it talks to the upstream over TLS.
+    """
     async with contextlib.AsyncExitStack() as stack:
         if upstream is None:
             upstream = await stack.enter_async_context(ScriptedUpstream())
         before = asyncio.all_tasks()
         engine = engine or AllowingEngine()
         limits = limits or Limits()
-        stage = Stage(engine, upstream.port, limits, trusted, upgrades=upgrades, via=via)
+        stage = Stage(
+            engine, upstream.port, limits, trusted, upgrades=upgrades, via=via, context=context
+        )
         stage.port = await stage.server.start("127.0.0.1", 0)
         try:
             yield stage

@@ -12,6 +12,8 @@ from tests.e2e.harness import ORG, policy, surroundings
 from tests.e2e.programs import ProcessStack, start_sidecar
 from tests.e2e.relay import Relay
 from tests.fakes.certificates import loopback_contexts
+from tests.fakes.servers import echoing, serving
+from tests.plane import staged
 
 
 @contextlib.asynccontextmanager
@@ -60,3 +62,20 @@ async def test_a_stranger_gets_nothing(tmp_path: Path) -> None:
         assert "certificate verify failed" in line
         assert page.sum("jwks_keys") == 0
         assert (s.charges(), s.executions()) == (0, 0)
+
+
+async def test_an_upgrade_goes_through_tls(tmp_path: Path) -> None:
+    """A WebSocket of an https product: both ways, what came with the heads included."""
+    ours, theirs = loopback_contexts(tmp_path)
+    switch = b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello "
+    upgrade = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with (
+        serving(echoing(switch), ours) as server,
+        staged(upstream=server.origin, context=theirs) as stage,
+        stage.client() as client,
+    ):
+        await client.send(upgrade + b"early ")
+        assert (await client.answer()).status == 101
+        assert await client.reader.readexactly(12) == b"hello early "
+        await client.send(b"bye")
+        assert await client.rest() == b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -33,10 +34,13 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 @contextlib.contextmanager
-def refusing_uploads(close: Close) -> Iterator[int]:
-    """Serve on threads of their own, so that both sides act at the same moment; give the port."""
+def refusing_uploads(close: Close, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on threads of their own, so that both sides act at the same moment; give the port.
+
+    With a `context`, over TLS.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_serve, args=(listener, close))
+        thread = threading.Thread(target=_serve, args=(listener, close, context))
         thread.start()
         try:
             yield listener.getsockname()[1]
@@ -45,13 +49,19 @@ def refusing_uploads(close: Close) -> Iterator[int]:
             thread.join()
 
 
-def _serve(listener: socket.socket, close: Close) -> None:
+def _serve(listener: socket.socket, close: Close, context: ssl.SSLContext | None) -> None:
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        with connection, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))
+            if context is not None:
+                # Or Nagle would hold the answer back behind a ticket, and the reset would drop it.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection = context.wrap_socket(connection, server_side=True)
+            stack.enter_context(connection)
             came = b""
             while b"\r\n\r\n" not in came and (more := connection.recv(4096)):
                 came += more

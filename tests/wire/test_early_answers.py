@@ -10,11 +10,13 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from sidecar.domain.model import AttemptEnd
+from tests.fakes.certificates import loopback_contexts
 from tests.fakes.refusing_uploads import Close, refusing_uploads
 from tests.fakes.upstreams import ScriptedUpstream
 from tests.free_ports import free_port
@@ -69,6 +71,15 @@ async def test_an_early_413_is_never_a_502(close: Close, head: bytes) -> None:
     with refusing_uploads(close) as port:
         async with staged(upstream=At(port)) as stage:
             await check_uploads(stage, head)
+
+
+@pytest.mark.parametrize("close", Close)
+async def test_an_early_413_over_tls_is_never_a_502(close: Close, tmp_path: Path) -> None:
+    """What was in the socket is decrypted."""
+    ours, theirs = loopback_contexts(tmp_path)
+    with refusing_uploads(close, ours) as port:
+        async with staged(upstream=At(port), context=theirs) as stage:
+            await check_uploads(stage, COUNTED)
 
 
 @contextlib.asynccontextmanager
