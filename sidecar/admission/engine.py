@@ -32,11 +32,7 @@ from sidecar.admission.payments import Payments
 from sidecar.admission.realtime import RealtimeCharges
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
-from sidecar.admission.verdict import (
-    conclude,
-    rule,
-    rule_unmetered,
-)
+from sidecar.admission.verdict import conclude, rule, rule_unmetered
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import IdentityFailure
