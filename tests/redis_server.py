@@ -13,7 +13,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 
 import pytest
 
-from sidecar.storage import redis_client
+from sidecar.storage import redis_client, redis_holds
 from sidecar.storage.redis_attempts import RedisAttempts
 from tests.free_ports import free_port
 
@@ -96,10 +96,11 @@ async def redis_server(folder: Path, *words: str, tls: bool = False) -> AsyncIte
 
 
 def wait_for_redis(patch: pytest.MonkeyPatch) -> None:
-    """Let sidecars of this process wait for their numbers: without one, each counts for itself.
+    """Let sidecars of this process wait for numbers and holds: without, each counts for itself.
 
     A busy machine is later than a call would wait, and is not what is tried.
     """
     at = RedisAttempts.at
     patch.setattr(RedisAttempts, "at", lambda url: at(url, timeout=_PATIENCE))
+    patch.setattr(redis_holds, "TIMEOUT_SECONDS", _PATIENCE)
     patch.setattr(redis_client, "ANSWER_SECONDS", _PATIENCE)

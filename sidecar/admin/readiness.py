@@ -149,6 +149,8 @@ def _journal(now: Circumstances) -> Check:
 def _redis(problem: str) -> Check:
     """Judge what replicas share: without it each counts for itself, and every call is answered."""
     if problem:
-        alone = "attempts of trusted request IDs are counted in this process alone"
+        alone = "attempts of trusted request IDs, or holds, are known in this process alone"
         return Check(ok=True, detail=f"{alone}: {problem}")
-    return Check(ok=True, detail="counts attempts of trusted request IDs for all replicas")
+    return Check(
+        ok=True, detail="attempts of trusted request IDs and holds are shared by all replicas"
+    )

@@ -21,6 +21,7 @@ from sidecar.admission.payments import Payments
 from sidecar.admission.reservations import Reservations, Short
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
+from sidecar.admission.shared_reservations import SharedReservations
 from sidecar.admission.verdict import Ruling, permit_of_running, permit_with_terms, rule
 from sidecar.domain.choices import Enforcement, OnOverQuota
 from sidecar.domain.model import (
@@ -33,7 +34,7 @@ from sidecar.domain.model import (
     Reason,
     Verdict,
 )
-from sidecar.domain.ports import BodySource, Clock, Estimates
+from sidecar.domain.ports import BodySource, Clock, Estimates, SharedHolds
 from sidecar.domain.turns import turns
 from sidecar.domain.usage import (
     Estimate,
@@ -106,10 +107,12 @@ class Deposits:
         settler: Settler,
         clock: Clock,
         estimates: Estimates | None,
+        shared: SharedHolds | None,
     ) -> None:
         """Charge by `payments`; `settler` sends what `settlements` finds owed.
 
-        Without `estimates` nothing is known of a call before its answer.
+        Without `estimates` nothing is known of a call before its answer. Without `shared`, holds
+        are those of this process alone.
         """
         self._estimates = estimates
         self._payments = payments
@@ -117,7 +120,11 @@ class Deposits:
         self._settlements = settlements
         self._settler = settler
         self._clock = clock
-        self._reservations = Reservations(books=books, holds=settlements.holds)
+        holds = settlements.holds
+        self._reservations = own = Reservations(books=books, holds=holds)
+        self._among = None
+        if shared is not None:
+            self._among = SharedReservations(own=own, holds=holds, shared=shared, clock=clock)
 
     async def estimate(
         self, call: Call, meter: Meter, usage: UsageRule, body: BodySource, org: str
@@ -164,6 +171,10 @@ class Deposits:
         if isinstance(fits, Short):
             return self._ended(ShortOfHold(fits.quota), charge, meter, now)
         try:
+            if self._among is not None:
+                fits = await self._among.begun(charge, terms, fits)
+                if isinstance(fits, Short):
+                    return self._ended(ShortOfHold(fits.quota), charge, meter, now)
             ruling = await self._payments.pay(
                 charge, meter, identity, ask=fits.ask, reserved=fits.reserved
             )
@@ -173,7 +184,17 @@ class Deposits:
         if ruling.reason.verdict is Verdict.DENY:
             self._reservations.refused(charge, terms)
             return Deposited(ruling)
-        return self._admitted(ruling, charge, meter, terms, route)
+        answered = ruling.quota if ruling.reason in _ANSWERED else None
+        if self._among is None:
+            short = self._reservations.confirm(charge, terms, answered, Moment.of(self._clock))
+        else:
+            try:
+                short = await self._among.confirm(charge, terms, answered, fits.room)
+            except BaseException:
+                self._reservations.abandoned(charge, terms)
+                self._give_back(ruling, charge, Moment.of(self._clock))
+                raise
+        return self._admitted(ruling, charge, meter, terms, route, short)
 
     def owe(  # noqa: PLR0917 - all that a call is charged by
         self,
@@ -254,13 +275,17 @@ class Deposits:
             call=self._settlements.name_of(charge),
         )
 
-    def _admitted(
-        self, ruling: Ruling, charge: Charge, meter: Meter, terms: Terms, route: str
+    def _admitted(  # noqa: PLR0917 - what `pay` knows by then
+        self,
+        ruling: Ruling,
+        charge: Charge,
+        meter: Meter,
+        terms: Terms,
+        route: str,
+        short: Short | None,
     ) -> Deposited:
-        """Check the hold against the answer, and write down what a killed process would owe."""
+        """Write down what a killed process would owe, unless the answer left the call `short`."""
         now = Moment.of(self._clock)
-        answered = ruling.quota if ruling.reason in _ANSWERED else None
-        short = self._reservations.confirm(charge, terms, answered, now)
         if short is not None:
             self._give_back(ruling, charge, now)
             return self._ended(ShortOfHold(short.quota), charge, meter, now)

@@ -32,11 +32,7 @@ from sidecar.admission.payments import Payments
 from sidecar.admission.realtime import RealtimeCharges
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
-from sidecar.admission.verdict import (
-    conclude,
-    rule,
-    rule_unmetered,
-)
+from sidecar.admission.verdict import conclude, rule, rule_unmetered
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import IdentityFailure
@@ -58,6 +54,7 @@ from sidecar.domain.ports import (
     Estimates,
     Identities,
     Quotas,
+    SharedHolds,
 )
 from sidecar.domain.share import ALONE, Share
 from sidecar.domain.turns import turns
@@ -110,6 +107,7 @@ class Engine:
         settler: Settler,
         estimates: Estimates | None = None,
         attempts: Attempts | None = None,
+        shared_holds: SharedHolds | None = None,
         lessor: Lessor | None = None,
         share: Share = ALONE,
     ) -> None:
@@ -117,8 +115,8 @@ class Engine:
 
         `nonce` is random and this process's own. `estimates` reads what calls may cost; without it
         that is not known before their answers. Without `attempts`, trusted request IDs are
-        counted in this process alone; without `lessor`, `accuracy: lease` is exact. `share` is this
-        process's part of each `fail_open_budget`.
+        counted in this process alone, and without `shared_holds`, holds are. Without `lessor`,
+        `accuracy: lease` is exact. `share` is this process's part of each `fail_open_budget`.
         """
         self._policies = policies
         self._product = product
@@ -139,6 +137,7 @@ class Engine:
             settler=settler,
             clock=clock,
             estimates=estimates,
+            shared=shared_holds,
         )
 
     @property

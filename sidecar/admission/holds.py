@@ -7,7 +7,7 @@ and ends when the platform has counted or refused that: at rest the book is empt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -86,22 +86,30 @@ NOTHING_HELD: Final = Held(0, 0, 0)
 
 
 class _Hold:
-    __slots__ = ("slot", "state", "units")
+    """`apart`: those of its units that other replicas are not to count yet."""
+
+    __slots__ = ("apart", "slot", "state", "units")
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
         self.state = HoldState.ABSENT
         self.units = 0
+        self.apart = 0
 
 
 class _Sums:
-    __slots__ = ("admitted", "deciding", "holds", "waiting")
+    __slots__ = ("admitted", "apart", "deciding", "holds", "waiting")
 
     def __init__(self) -> None:
         self.holds = 0
         self.deciding = 0
         self.admitted = 0
         self.waiting = 0
+        self.apart = 0
+
+    @property
+    def shown(self) -> int:
+        return self.deciding + self.admitted - self.apart
 
     def add(self, state: HoldState, units: int) -> None:
         if state is HoldState.TAKEN:
@@ -122,6 +130,27 @@ class HoldBook:
         """Hold nothing."""
         self._holds: dict[str, _Hold] = {}
         self._sums: dict[Slot, _Sums] = {}
+        self._changed: Callable[[Slot], None] | None = None
+
+    def share(self, changed: Callable[[Slot], None]) -> None:
+        """From now on call `changed` with each slot whose units for other replicas changed."""
+        self._changed = changed
+
+    def slots(self) -> Iterable[Slot]:
+        """Go through the slots of which anything is held."""
+        return self._sums.keys()
+
+    def shown(self, slot: Slot) -> int:
+        """Count the units of a slot that other replicas are to leave free."""
+        sums = self._sums.get(slot)
+        return 0 if sums is None else sums.shown
+
+    def show(self, call: str, units: int) -> None:
+        """Let other replicas count so many units of a call that is being decided."""
+        hold = self._holds[call]
+        sums = self._sums[hold.slot]
+        sums.apart += hold.units - units - hold.apart
+        hold.apart = hold.units - units
 
     def __len__(self) -> int:
         """Count the holds."""
@@ -145,7 +174,10 @@ class HoldBook:
             yield slot[1], sums.deciding + sums.admitted
 
     def take(self, call: str, slot: Slot, units: int, *, deposit: int) -> None:
-        """Hold `units` for a call that is being decided, and its deposit until it is admitted."""
+        """Hold `units` for a call that is being decided, and its deposit until it is admitted.
+
+        Where holds are shared, other replicas count nothing of it before `show` or `admit`.
+        """
         self._move(call, slot, HoldEvent.TAKE, units + deposit)
 
     def admit(self, call: str, units: int) -> None:
@@ -183,17 +215,23 @@ class HoldBook:
         sums = self._sums.get(slot)
         if sums is None:
             sums = self._sums[slot] = _Sums()
+        shown = sums.shown
         if hold is None:
             hold = self._holds[call] = _Hold(slot)
             sums.holds += 1
         else:
             sums.add(before, -hold.units)
+            sums.apart -= hold.apart
         hold.state = after
         hold.units = units
+        hold.apart = units if self._changed is not None and after is HoldState.TAKEN else 0
         if after is not HoldState.ABSENT:
             sums.add(after, units)
-            return
-        del self._holds[call]
-        sums.holds -= 1
-        if not sums.holds:
-            del self._sums[slot]
+            sums.apart += hold.apart
+        else:
+            del self._holds[call]
+            sums.holds -= 1
+            if not sums.holds:
+                del self._sums[slot]
+        if self._changed is not None and sums.shown != shown:
+            self._changed(slot)

@@ -64,7 +64,8 @@ class Entry:
 
     `sent_at`: when its key first went out without a sure answer; None: the platform never saw it.
     `limited`: the org was known to have a limit, so that a bare "unlimited" is not believed.
-    `settlement` is there for the purposes OWED and RUNNING.
+    `settlement` is there for the purposes OWED and RUNNING. `surplus` units are given back once it
+    is counted: a deposit was more than the cost.
     """
 
     charge: Charge
@@ -73,6 +74,7 @@ class Entry:
     sent_at: float | None
     limited: bool
     settlement: Settlement | None = None
+    surplus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,14 @@ class Turned:
 
 
 @dataclass(frozen=True, slots=True)
+class Surplus:
+    """Record: so many of its units are to be given back once it is counted."""
+
+    key: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """Record: nothing is owed under this key any more."""
 
@@ -111,7 +121,7 @@ class Kept:
     lot: Lot
 
 
-Record = Added | Sent | Turned | Gone | Kept
+Record = Added | Sent | Turned | Surplus | Gone | Kept
 
 
 class JournalStore(Protocol):
@@ -147,14 +157,13 @@ class ForgetfulStore:
 class _Held:
     """An entry with its state; when it began and was first sent, in monotonic seconds."""
 
-    __slots__ = ("entry", "sent", "since", "state", "surplus")
+    __slots__ = ("entry", "sent", "since", "state")
 
     def __init__(self, entry: Entry, now: Moment) -> None:
         self.entry = entry
         self.state = EntryState.ABSENT
         self.since = _began(entry.at, now)
         self.sent = None if entry.sent_at is None else _began(entry.sent_at, now)
-        self.surplus = 0
 
 
 def _began(at: float, now: Moment) -> float:
@@ -263,12 +272,11 @@ class Journal:
 
     def close(self, key: str, *, surplus: int = 0) -> None:
         """The call was executed: report it, and give `surplus` units back once it is counted."""
-        self._held[key].surplus = surplus
+        if surplus:
+            self._keep_soon(Surplus(key, surplus))
+            held = self._held[key]
+            held.entry = replace(held.entry, surplus=surplus)
         self._move(key, EntryEvent.CLOSE)
-
-    def surplus(self, key: str) -> int:
-        """Return the units to be given back once an entry is counted."""
-        return self._held[key].surplus
 
     def withdraw(self, key: str) -> None:
         """The call gives its units back: owe nothing, or reclaim what may have been counted.

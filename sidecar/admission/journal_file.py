@@ -28,6 +28,7 @@ from sidecar.admission.journal import (
     Purpose,
     Record,
     Sent,
+    Surplus,
     Turned,
 )
 from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
@@ -133,6 +134,8 @@ class JournalFile:
                 self._mark(self._file, key, lambda entry: replace(entry, sent_at=at))
             case Turned(key):
                 self._mark(self._file, key, lambda entry: replace(entry, purpose=Purpose.RECLAIM))
+            case Surplus(key, units):
+                self._mark(self._file, key, lambda entry: replace(entry, surplus=units))
             case Gone(key):
                 self._mark(self._file, key, lambda _: None)
             case _:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from sidecar.admission.journal import Entry, Gone, Kept, Record, Sent, Turned
+from sidecar.admission.journal import Entry, Gone, Kept, Record, Sent, Surplus, Turned
 from sidecar.admission.journal_contents import open_journal
 from sidecar.admission.journal_file import Damage, JournalFile, JournalHeldError
 from sidecar.admission.journal_lock import HeldError, is_held
@@ -92,7 +92,7 @@ class JournalFiles:
     def append(self, record: Record) -> None:
         """Keep one record before returning; JournalUnwritable when that cannot be done."""
         match record:
-            case Sent(key) | Turned(key) | Gone(key) if key in self._holders:
+            case Sent(key) | Turned(key) | Surplus(key) | Gone(key) if key in self._holders:
                 self._mark(self._holders[key], record, key)
             case _:
                 self._own.append(record)

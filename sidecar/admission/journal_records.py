@@ -3,7 +3,7 @@
 A file is `FILE_HEAD` and then frames. A frame holds one entry or credit:
 
     head     16 bytes: marker, length of the payload, its CRC-32, CRC-32 of these three
-    marks    16 bytes: sent_at (NaN: none), flags, CRC-32 of these two and the head
+    marks    16 bytes: sent_at (NaN: none), flags with the surplus, CRC-32 of these two and the head
     payload  a JSON array, filled up with spaces to a multiple of 32 bytes
 
 Numbers are big-endian. What happens to an entry later overwrites its marks: a mark needs no room
@@ -50,6 +50,11 @@ _MARKS: Final = struct.Struct(">dII")
 _MARKED: Final = struct.Struct(">dI")
 _GONE: Final = 1
 _TURNED: Final = 2
+_SURPLUS_BIT: Final = 2  # where the surplus begins in the flags: 0 in files of earlier releases
+
+MOST_SURPLUS: Final = (1 << (32 - _SURPLUS_BIT)) - 1
+"""Units of a surplus that are remembered over a restart; what is more is lost by it."""
+
 _EXECUTED: Final = frozenset({Purpose.REPORT, Purpose.OWED})
 
 
@@ -111,6 +116,7 @@ def encode_marks(record: Added | Kept | None, seal: int) -> bytes:
     if isinstance(record, Added):
         sent_at = math.nan if record.entry.sent_at is None else record.entry.sent_at
         flags = _TURNED if record.entry.purpose is Purpose.RECLAIM else 0
+        flags |= min(MOST_SURPLUS, record.entry.surplus) << _SURPLUS_BIT
     marked = _MARKED.pack(sent_at, flags)
     return marked + crc32(marked, seal).to_bytes(4, "big")
 
@@ -178,7 +184,9 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
         case Added(entry) if whole:
             purpose = Purpose.RECLAIM if flags & _TURNED else entry.purpose
             sent = None if math.isnan(sent_at) else sent_at
-            frames.append(Frame(place, Added(replace(entry, purpose=purpose, sent_at=sent))))
+            surplus = flags >> _SURPLUS_BIT
+            read = replace(entry, purpose=purpose, sent_at=sent, surplus=surplus)
+            frames.append(Frame(place, Added(read)))
         case Added(entry) if entry.purpose in _EXECUTED:
             # It may have been sent, at any time since it began. Asked again under its key it is
             # not counted twice.

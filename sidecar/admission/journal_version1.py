@@ -10,12 +10,22 @@ import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 from zlib import crc32
 
 import orjson
 
-from sidecar.admission.journal import Added, Entry, Gone, Kept, Purpose, Record, Sent, Turned
+from sidecar.admission.journal import (
+    Added,
+    Entry,
+    Gone,
+    Kept,
+    Purpose,
+    Record,
+    Sent,
+    Surplus,
+    Turned,
+)
 from sidecar.admission.journal_records import MAGIC, record_of
 
 FILE_HEAD: Final = MAGIC + b"\x01"
@@ -64,11 +74,11 @@ def balance_of(records: Iterable[Record]) -> list[Added | Kept]:
             case Added(entry):
                 entries[entry.charge.key] = entry
             case Sent(key, at):
-                if key in entries:
-                    entries[key] = replace(entries[key], sent_at=at)
+                _change(entries, key, sent_at=at)
             case Turned(key):
-                if key in entries:
-                    entries[key] = replace(entries[key], purpose=Purpose.RECLAIM)
+                _change(entries, key, purpose=Purpose.RECLAIM)
+            case Surplus(key, units):
+                _change(entries, key, surplus=units)
             case Gone(key):
                 entries.pop(key, None)
             case Kept():
@@ -76,6 +86,11 @@ def balance_of(records: Iterable[Record]) -> list[Added | Kept]:
             case _:
                 assert_never(record)
     return [*map(Added, entries.values()), *kept]
+
+
+def _change(entries: dict[str, Entry], key: str, **changes: Any) -> None:  # noqa: ANN401
+    if key in entries:
+        entries[key] = replace(entries[key], **changes)
 
 
 def _next_record(data: bytes, at: int) -> int | None:

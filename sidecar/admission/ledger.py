@@ -219,6 +219,13 @@ class Ledger:
         account = self._known(org_id, resource)
         return None if account is None else account.quota
 
+    def answer(self, org_id: str, resource: str) -> KnownQuota | None:
+        """Return the last trusted answer, and when it came."""
+        account = self._known(org_id, resource)
+        if account is None or account.quota is None:
+            return None
+        return KnownQuota(org_id, account.quota, account.seen_at)
+
     def limited(self, org_id: str, resource: str) -> bool:
         """Say whether the last trusted answer named a limit."""
         quota = self.quota(org_id, resource)

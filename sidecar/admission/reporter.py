@@ -155,13 +155,12 @@ class Reporter:
         match outcome:
             case Granted(quota):
                 end = good_until(quota, now.unix)
-                surplus = journal.surplus(charge.key)
                 journal.resolve(charge.key)
                 if entry.purpose is Purpose.RECLAIM:
                     self._books.refund(charge, end, now.unix)
-                elif surplus:  # what the call cost was less than this deposit
+                elif entry.surplus:  # what the call cost was less than this deposit
                     self._books.credits.add(
-                        (charge.org_id, charge.resource), surplus, end, now.unix
+                        (charge.org_id, charge.resource), entry.surplus, end, now.unix
                     )
                 self._observer.journal_replayed("counted", charge.amount)
                 return _Answer.TRUSTED

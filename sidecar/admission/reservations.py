@@ -14,6 +14,7 @@ from typing import Final
 from sidecar.admission.books import Books
 from sidecar.admission.holds import HoldBook, HoldEvent
 from sidecar.admission.moment import Moment, Slot
+from sidecar.domain.holds import HoldRoom, Standing
 from sidecar.domain.model import Charge, Quota
 from sidecar.domain.usage import Terms
 
@@ -35,11 +36,13 @@ class Short:
 class Fits:
     """The call may be charged. `ask`: by asking the platform, whatever was paid before.
 
-    `reserved`: units that are not free for its deposit, its own hold included.
+    `reserved`: units that are not free for its deposit, its own hold included. `room`: what all
+    replicas together say; None where they were not asked, or there was no answer.
     """
 
     ask: bool
     reserved: int
+    room: HoldRoom | None = None
 
 
 class Reservations:
@@ -55,7 +58,7 @@ class Reservations:
     def begin(self, charge: Charge, terms: Terms, now: Moment) -> Short | Fits:
         """Take the hold of a call that is about to be charged, unless it cannot fit."""
         slot = (charge.org_id, charge.resource)
-        hold = _hold_of(terms)
+        hold = hold_of(terms)
         ask = False
         if hold is not None:
             fresh = self._fresh(slot, now)
@@ -72,18 +75,44 @@ class Reservations:
         self._holds.take(terms.name(charge.key), slot, hold or 0, deposit=charge.amount)
         return Fits(ask, 0 if terms.forgive else reserved)
 
+    def short_beside(self, charge: Charge, others: int, now: Moment) -> Short | None:
+        """Say whether a hold that was begun does not fit beside what `others` hold."""
+        slot = (charge.org_id, charge.resource)
+        fresh = self._fresh(slot, now)
+        if not others or fresh is None or fresh.reset_at <= now.unix:
+            return None
+        left = self._left(slot, fresh, self._holds.held(slot).units + others, now)
+        if left is None or left >= 0:
+            return None
+        return Short(replace(fresh, remaining=max(0, left + charge.amount)))
+
+    def fits(self, charge: Charge, terms: Terms, answered: Quota, others: int, now: Moment) -> bool:
+        """Say whether the answer to a deposit leaves the call's hold beside what `others` hold."""
+        slot = (charge.org_id, charge.resource)
+        before = self._fresh(slot, now)
+        latest = answered if before is None else _later(answered, before)
+        left = self._left(slot, latest, self._holds.held(slot).admitted + others, now)
+        return left is None or left >= (hold_of(terms) or 0)
+
     def confirm(
-        self, charge: Charge, terms: Terms, answered: Quota | None, now: Moment
+        self,
+        charge: Charge,
+        terms: Terms,
+        answered: Quota | None,
+        now: Moment,
+        *,
+        others: int = 0,
     ) -> Short | None:
         """Hold on while an admitted call runs; `answered`: by the platform, to its deposit.
 
-        Where that leaves too little, the hold is ended, and the call is to be refused.
+        Where that leaves too little beside what `others` hold, the hold is ended, and the call is
+        to be refused.
         """
         slot = (charge.org_id, charge.resource)
-        hold = _hold_of(terms)
+        hold = hold_of(terms)
         if answered is not None:
             answered = self._see(slot, answered, now)
-            left = self._left(slot, answered, self._holds.held(slot).admitted, now)
+            left = self._left(slot, answered, self._holds.held(slot).admitted + others, now)
             if left is None:
                 hold = 0
             elif hold is not None and left < hold:
@@ -101,12 +130,30 @@ class Reservations:
         """End the hold of a call whose decision was given up."""
         self._holds.end(terms.name(charge.key), HoldEvent.ABANDON)
 
+    def unlimited(self, charge: Charge) -> bool:
+        """Say whether the org is known to have no limit: it is never held."""
+        known = self._books.ledger.quota(charge.org_id, charge.resource)
+        return known is not None and known.unlimited
+
+    def standing(self, slot: Slot, now: Moment) -> Standing:
+        """Say how a slot stands, for other replicas."""
+        answered, age = self._fresh(slot, now), 0.0
+        latest = self._books.ledger.answer(*slot)  # also the answer to a settlement, or a fill
+        if latest is not None:
+            age = max(0.0, now.unix - latest.seen_at)
+            if answered is None and age < FRESH_SECONDS:
+                answered = latest.quota
+        return Standing(self._holds.shown(slot), self._paid(slot, now), answered, age)
+
     def _left(self, slot: Slot, quota: Quota, held: int, now: Moment) -> int | None:
         """Return the units that are free, those that were paid before included; None: no limit."""
         if quota.unlimited:
             return None
-        paid = self._books.credits.units_of(slot, now.unix)
-        return quota.remaining + paid + self._books.leases.units_of(slot, now) - held
+        return quota.remaining + self._paid(slot, now) - held
+
+    def _paid(self, slot: Slot, now: Moment) -> int:
+        """Count the units that were counted for the org and are not used."""
+        return self._books.credits.units_of(slot, now.unix) + self._books.leases.units_of(slot, now)
 
     def _fresh(self, slot: Slot, now: Moment) -> Quota | None:
         """Return the platform's last answer, if it came a moment ago."""
@@ -128,7 +175,7 @@ class Reservations:
         return answered
 
 
-def _hold_of(terms: Terms) -> int | None:
+def hold_of(terms: Terms) -> int | None:
     """Return the units to hold, None for a call that no hold refuses."""
     holds = terms.hold or terms.rule.hold is not None
     return terms.hold if holds and not terms.forgive else None

@@ -20,7 +20,7 @@ from sidecar.app.estimates import RequestEstimates
 from sidecar.app.journal_keeper import JournalKeeper
 from sidecar.app.loop_watch import LoopWatch
 from sidecar.domain.errors import UserError
-from sidecar.domain.ports import Attempts
+from sidecar.domain.ports import Attempts, SharedHolds
 from sidecar.http1.pool import Pool, PoolLimits
 from sidecar.http1.proxies import usable_proxy_for
 from sidecar.identity.keyset import FETCH_LIMITS, KeySet
@@ -49,6 +49,7 @@ class EngineParts:
     books: Books
     settlements: Settlements
     attempts: Attempts | None
+    shared_holds: SharedHolds | None
     key: KeySource
     proxy: str
 
@@ -62,6 +63,8 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
     keys = KeySet(Pool(auth, FETCH_LIMITS, proxy=usable_proxy_for(auth.url)), clock, observer)
     owned.push_async_callback(keys.close)
     nonce = secrets.token_bytes(16)
+    # Closed last: holds are shown to other replicas as long as anything of them is being sent.
+    attempts, shared_holds = await _shared(context, nonce)
     # Closed after the consumer: what that gives up at its end is still written down.
     books, settlements = _open_books(context, nonce)
     watch = LoopWatch(observer.loop_lagged)
@@ -93,7 +96,6 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
     own_task(owned, reporter.run(), "journal reporter")
     settler = Settler(settlements=settlements, books=books, quotas=consumer, clock=clock)
     owned.push_async_callback(settler.close)
-    attempts = await _shared_attempts(context)
     engine = Engine(
         policies=policies,
         product=settings.policy.product,
@@ -107,6 +109,7 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
         settler=settler,
         estimates=RequestEstimates(),
         attempts=attempts,
+        shared_holds=shared_holds,
         lessor=lessor,
         share=context.share,
     )
@@ -117,6 +120,7 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
         books,
         settlements,
         attempts,
+        shared_holds,
         key,
         "" if proxy is None else proxy.url,
     )
@@ -143,13 +147,14 @@ def _open_books(context: Context, nonce: bytes) -> tuple[Books, Settlements]:
     return books, settlements
 
 
-async def _shared_attempts(context: Context) -> Attempts | None:
-    """Count the attempts of trusted request IDs in Redis, where there is one."""
+async def _shared(context: Context, nonce: bytes) -> tuple[Attempts | None, SharedHolds | None]:
+    """Share the attempts of trusted request IDs, and holds, over Redis, where there is one."""
     redis = context.settings.state.redis
     if redis is None:
-        return None
+        return None, None
     try:
         from sidecar.storage.redis_attempts import RedisAttempts  # noqa: PLC0415 - an extra
+        from sidecar.storage.redis_holds import RedisHolds  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise UserError(
             "--redis: the package redis is missing: pip install 'bizbasics-sidecar[redis]'"
@@ -157,4 +162,6 @@ async def _shared_attempts(context: Context) -> Attempts | None:
     attempts = RedisAttempts.at(redis.reveal())
     context.owned.push_async_callback(attempts.close)
     await attempts.start()
-    return attempts
+    holds = RedisHolds(attempts, realm=context.settings.platform.api.url, replica=nonce)
+    context.owned.push_async_callback(holds.close)
+    return attempts, holds

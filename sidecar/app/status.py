@@ -13,7 +13,7 @@ from sidecar.app.gauges import EngineGauges
 from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.credentials import CookieSource
 from sidecar.domain.model import Quota
-from sidecar.domain.ports import Attempts, Clock
+from sidecar.domain.ports import Attempts, Clock, SharedHolds
 from sidecar.domain.share import ALONE, Share
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker, BreakerState
@@ -41,6 +41,7 @@ class Status:
         observer: Observer,
         orgs: int,
         attempts: Attempts | None = None,
+        shared_holds: SharedHolds | None = None,
         share: Share = ALONE,
     ) -> None:
         """Read from these parts; `orgs` bounds what `/quota` lists."""
@@ -53,6 +54,7 @@ class Status:
         self._observer = observer
         self._orgs = orgs
         self._attempts = attempts
+        self._shared_holds = shared_holds
         self._gauges = EngineGauges(
             policies=policies, keys=keys, breaker=breaker, books=books, settlements=settlements,
             attempts=attempts, clock=clock, share=share,
@@ -91,8 +93,15 @@ class Status:
             platform_seen=self._observer.platform_seen,
             tokens_seen=self._observer.tokens_seen,
             upstream_seen=self._observer.upstream_seen,
-            redis_problem=None if self._attempts is None else self._attempts.problem,
+            redis_problem=self._redis_problem(),
         )
+
+    def _redis_problem(self) -> str | None:
+        """Say what replicas do not share now; None where they share nothing."""
+        if self._attempts is None:
+            return None
+        holds = "" if self._shared_holds is None else self._shared_holds.problem
+        return self._attempts.problem or holds
 
     @property
     def requests(self) -> int:

@@ -182,7 +182,8 @@ class App:
             policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,
             settlements=parts.settlements, server=server, gateway=plane,
             clock=context.clock, observer=observer,
-            orgs=settings.admin.metrics_orgs, attempts=parts.attempts, share=context.share,
+            orgs=settings.admin.metrics_orgs, attempts=parts.attempts,
+            shared_holds=parts.shared_holds, share=context.share,
         )  # fmt: skip
         status.publish(observer)
         addresses: dict[str, str] = {}

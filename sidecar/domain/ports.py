@@ -5,11 +5,12 @@ Kept beside the model so that adapters can be typed against a port without impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.holds import Shared, Standing
 from sidecar.domain.model import (
     Charge,
     Decision,
@@ -69,6 +70,44 @@ class Attempts(Protocol):
 
     async def next(self, scope: bytes) -> int | None:
         """Take the next attempt number of `scope`, from 0, counted over every replica; None if not.
+
+        Never raises for what the store does, and never takes longer than its own short timeout.
+        """
+
+
+class HoldSource(Protocol):
+    """What one process holds, and knows, of an org's resource (its slot)."""
+
+    def slots(self) -> Iterable[tuple[str, str]]:
+        """Go through the slots of which anything is held."""
+
+    def standing(self, slot: tuple[str, str]) -> Standing:
+        """Say how a slot stands in this process now."""
+
+    def asked(self, call: str, units: int) -> None:
+        """Take in that other replicas count so many units of a call that is being decided."""
+
+
+class SharedHolds(Protocol):
+    """The holds of all replicas together."""
+
+    @property
+    def problem(self) -> str:
+        """Why holds are not shared now; empty while they are."""
+
+    def begin(self, source: HoldSource) -> None:
+        """Share what `source` holds from now on."""
+
+    def changed(self, slot: tuple[str, str]) -> None:
+        """Show the others how a slot stands, soon."""
+
+    def others(self, slot: tuple[str, str]) -> int:
+        """Return the units that other replicas hold, as last seen; 0 once that is long ago."""
+
+    async def take(
+        self, slot: tuple[str, str], call: str, *, deposit: int, hold: int
+    ) -> Shared | None:
+        """Take a call's hold, in one step over all replicas, if it fits; None without an answer.
 
         Never raises for what the store does, and never takes longer than its own short timeout.
         """

@@ -115,7 +115,7 @@ class RedisAttempts:
             task.add_done_callback(self._taking.discard)
         done, _ = await asyncio.wait((answer,), timeout=self._timeout)
         if not done:
-            self._doubt(LateError(self._timeout))
+            self.doubt(LateError(self._timeout))
         return answer.result() if done else None
 
     async def _take(self, client: Client) -> None:
@@ -138,16 +138,21 @@ class RedisAttempts:
                 found = await count(client, *(key for key, _ in batch))
                 self._seconds = now() - began
         except Exception as error:  # noqa: BLE001 - a call never fails for what the store does
-            self._doubt(error)
+            self.doubt(error)
         finally:
             for (_, answer), each in zip_longest(batch, found):
                 if not answer.done():
                     answer.set_result(each - 1 if isinstance(each, int) else None)
         for each in found:
             if isinstance(each, Exception):
-                self._doubt(each)
+                self.doubt(each)
 
-    def _doubt(self, error: Exception) -> None:
+    @property
+    def client(self) -> Client | None:
+        """Give the client while calls may use it."""
+        return self._client
+
+    def doubt(self, error: Exception) -> None:
         """Let no call use the connections before they are tested; a known problem stands."""
         if not self.problem:
             self._client = None
@@ -232,7 +237,9 @@ class RedisAttempts:
             return
         self._logged = problem
         if problem:
-            meaning = "attempts are counted in this process alone until it answers"
+            meaning = "attempts and holds are those of this process alone until it answers"
             _log.warning("redis_lost", extra={"cause": problem, "meaning": meaning})
         else:
-            _log.info("redis_back", extra={"meaning": "attempts are counted over replicas again"})
+            _log.info(
+                "redis_back", extra={"meaning": "attempts and holds are shared by replicas again"}
+            )

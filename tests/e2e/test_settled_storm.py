@@ -27,11 +27,11 @@ def plan_of(marker: str, tokens: int) -> str:
     return orjson.dumps(dataclasses.asdict(plan)).decode()
 
 
-def metered(default: int = 1) -> str:
+def metered(default: int = 1, amount: int = 1) -> str:
     """Write a policy in which a token is a unit, and calls announce their tokens."""
     hold = {"json": "/max_tokens", "default": default, "max": 1000}
     usage = {"format": "openai", "per": 1, "weights": {"input": 0}, "hold": hold}
-    meter = {"platform_timeout": "1s", "usage": usage}
+    meter = {"amount": amount, "platform_timeout": "1s", "usage": usage}
     return policy(routes=[{"name": "chat", "match": {"path": PATH}, "meter": meter}])
 
 
@@ -83,6 +83,37 @@ async def pending(program: SidecarProgram, units: int) -> None:
         return page.sum("journal_pending_units"), page.sum("held_units")
 
     await eventually(read, lambda found: found == (units, max(0, units - 1)))
+
+
+async def test_what_a_deposit_was_over_its_cost_is_given_back_after_a_kill() -> None:
+    """The platform did not answer it; it is counted after the restart, and 5 of 8 are a credit."""
+    async with (
+        SettledProduct() as product,
+        process_stack(policy=metered(amount=8), orgs={ORG: 1000}, upstream_url=product.url) as s,
+    ):
+        await s.program.close()
+        journal = s.place.policy_file.with_name("journal")
+        await s.fault(status=500)
+        first = await s.restart(journal=journal)
+        try:
+            assert await ask(first.url, s, "c", 3) == 200
+            await eventually(
+                lambda: scrape(first.admin_url),
+                lambda page: page.sum("settled_units_total", outcome="returned") == 5,
+            )
+            first.send(SIGKILL)
+            await first.ended()
+        finally:
+            await first.close()
+        await s.fault()
+        second = await s.restart(journal=journal)
+        try:
+            await eventually(
+                lambda: scrape(second.admin_url), lambda page: page.sum("credits_units") == 5
+            )
+            assert s.charges() == 8
+        finally:
+            await second.close()
 
 
 async def test_a_request_id_that_comes_again_after_a_kill_is_settled_for_itself() -> None:

@@ -17,13 +17,19 @@ ENDS = sorted(
 
 
 class Holds(RuleBasedStateMachine):
-    """Calls of two orgs; the model is a list of what each holds."""
+    """Calls of two orgs; the model is a list of what each holds, and what others may count."""
 
     def __init__(self) -> None:
         super().__init__()
         self.book = HoldBook()
+        self.book.share(self._changed)
+        self.reported: dict[tuple[str, str], int] = {}
+        self.apart: dict[str, int] = {}
         self.calls: dict[str, tuple[tuple[str, str], HoldState, int]] = {}
         self.serial = 0
+
+    def _changed(self, slot: tuple[str, str]) -> None:
+        self.reported[slot] = self.book.shown(slot)
 
     def _new(self) -> str:
         self.serial += 1
@@ -34,6 +40,17 @@ class Holds(RuleBasedStateMachine):
         call = self._new()
         self.book.take(call, slot, units, deposit=deposit)
         self.calls[call] = (slot, HoldState.TAKEN, units + deposit)
+        self.apart[call] = units + deposit
+
+    @precondition(lambda self: self.apart)
+    @rule(data=st.data())
+    def show(self, data: st.DataObject) -> None:
+        call = data.draw(st.sampled_from(sorted(self.apart)))
+        slot, _, units = self.calls[call]
+        shown = data.draw(st.integers(0, units))
+        self.book.show(call, shown)
+        self.apart[call] = units - shown
+        self._changed(slot)  # by who shows it
 
     @rule(slot=st.sampled_from(SLOTS), units=UNITS)
     def restore(self, slot: tuple[str, str], units: int) -> None:
@@ -48,6 +65,7 @@ class Holds(RuleBasedStateMachine):
         slot, state, before = self.calls[call]
         event = data.draw(st.sampled_from([e for s, e in STEPS if s is state]))
         after = STEPS[state, event]
+        self.apart.pop(call, None)
         match event:
             case HoldEvent.ADMIT:
                 self.book.admit(call, units)
@@ -75,6 +93,10 @@ class Holds(RuleBasedStateMachine):
                 sum(units for state, units in of if state is not HoldState.TAKEN),
                 sum(units for state, units in of if state is HoldState.WAITING),
             )
+            apart = sum(n for call, n in self.apart.items() if self.calls[call][0] == slot)
+            assert self.book.shown(slot) == sum(units for _, units in of) - apart
+            assert self.reported.get(slot, 0) == self.book.shown(slot)
+        assert set(self.book.slots()) == {slot for slot, _, _ in self.calls.values()}
         assert len(self.book) == len(self.calls)
 
     def teardown(self) -> None:

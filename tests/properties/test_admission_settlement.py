@@ -118,7 +118,7 @@ class Settlement(RuleBasedStateMachine):
 
         def noting(key: str) -> None:
             entry = next(entry for entry in journal.entries() if entry.charge.key == key)
-            self.resolved.append((entry, entry.charge.amount - journal.surplus(key)))
+            self.resolved.append((entry, entry.charge.amount - entry.surplus))
             resolve(key)
 
         journal.resolve = noting  # type: ignore[method-assign]

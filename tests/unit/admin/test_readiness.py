@@ -112,7 +112,7 @@ def test_redis_keeps_nobody_away() -> None:
     assert "in this process alone: ConnectionError" in detail(
         "redis", redis_problem="ConnectionError"
     )
-    assert "for all replicas" in detail("redis", redis_problem="")
+    assert "by all replicas" in detail("redis", redis_problem="")
 
 
 def test_every_dependency_is_told_of() -> None:

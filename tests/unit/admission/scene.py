@@ -22,7 +22,7 @@ from sidecar.domain.choices import (
     Refund,
 )
 from sidecar.domain.model import Call, Decision, Identity, Quota, RequestIdOrigin
-from sidecar.domain.ports import Attempts, BodySource, Estimates
+from sidecar.domain.ports import Attempts, BodySource, Estimates, SharedHolds
 from sidecar.domain.share import ALONE, Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
@@ -95,15 +95,18 @@ class Scene:
         nonce: bytes = NONCE,
         journal: JournalStore | None = None,
         attempts: Attempts | None = None,
+        shared_holds: SharedHolds | None = None,
+        store: QuotaStore | None = None,
+        clock: TurnedClock | None = None,
         estimates: Estimates | None = None,
         leases: bool = False,
         share: Share = ALONE,
         **meter: Any,
     ) -> None:
         self.meter = replace(METER, **meter)
-        self.clock = TurnedClock(NOW)
+        self.clock = TurnedClock(NOW) if clock is None else clock
         self.observer = RememberingObserver()
-        self.store = QuotaStore(default=limit)
+        self.store = QuotaStore(default=limit) if store is None else store
         self.honest = HonestQuotas(self.store)
         self.platform = SwitchedQuotas(self.honest)
         self.identities = FixedIdentities(identity())
@@ -141,6 +144,7 @@ class Scene:
             settler=self.settler,
             estimates=estimates,
             attempts=attempts,
+            shared_holds=shared_holds,
             lessor=self.lessor if leases else None,
             share=share,
         )

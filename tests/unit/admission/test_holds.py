@@ -73,6 +73,20 @@ def test_what_an_earlier_process_owed_is_held() -> None:
     assert len(book) == 0
 
 
+def test_other_replicas_count_a_call_once_it_was_shown_or_admitted() -> None:
+    """Its end is reported too."""
+    changed: list[tuple[tuple[str, str], int]] = []
+    book = HoldBook()
+    book.share(lambda slot: changed.append((slot, book.shown(slot))))
+    book.take("call", SLOT, 30, deposit=2)
+    assert book.shown(SLOT) == 0
+    book.show("call", 32)
+    assert book.shown(SLOT) == 32
+    book.admit("call", 30)
+    book.end("call", HoldEvent.COVER)
+    assert changed == [(SLOT, 30), (SLOT, 0)]
+
+
 def test_slots_are_apart() -> None:
     """One org's holds are not another's; the gauge has them by resource."""
     book = running()

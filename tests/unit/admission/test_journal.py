@@ -18,6 +18,7 @@ from sidecar.admission.journal import (
     Record,
     Sent,
     Settlement,
+    Surplus,
     Turned,
 )
 from sidecar.admission.moment import Moment
@@ -271,7 +272,11 @@ def test_an_entry_can_be_taken_by_its_key_once() -> None:
 
 def test_a_deposit_that_was_more_than_the_cost_remembers_its_surplus() -> None:
     """It is given back once the deposit is counted."""
-    journal = Journal(ForgetfulStore())
+    store = FullStore()
+    journal = Journal(store)
     journal.open(owed("k").charge, now=at(0), sent=False, limited=True)
     journal.close("k", surplus=3)
-    assert journal.surplus("k") == 3
+    assert store.records[-1] == Surplus("k", 3)
+    entry = journal.take(at(0))
+    assert entry is not None
+    assert entry.surplus == 3

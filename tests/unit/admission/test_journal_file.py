@@ -23,10 +23,11 @@ from sidecar.admission.journal import (
     Purpose,
     Record,
     Sent,
+    Surplus,
     Turned,
 )
 from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
-from sidecar.admission.journal_records import FILE_HEAD, encode, encode_marks
+from sidecar.admission.journal_records import FILE_HEAD, MOST_SURPLUS, encode, encode_marks
 from sidecar.admission.moment import Moment
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Charge, Loss
@@ -109,6 +110,8 @@ def test_each_mark_is_there_after_opening_again(tmp_path: Path) -> None:
             (Sent("a", NOW + 1), _entry("a", sent_at=NOW + 1)),
             (Sent("a", None), _entry("a")),
             (Sent("a", NOW + 2), _entry("a", sent_at=NOW + 2)),
+            (Surplus("a", 7), replace(_entry("a", sent_at=NOW + 2), surplus=7)),
+            (Surplus("a", 0), _entry("a", sent_at=NOW + 2)),
             (Turned("a"), replace(_entry("a", sent_at=NOW + 2), purpose=Purpose.RECLAIM)),
         ]
     for mark, entry in marks:
@@ -119,6 +122,22 @@ def test_each_mark_is_there_after_opening_again(tmp_path: Path) -> None:
         with JournalFile(path) as journal:
             assert journal.entries() == [entry]
         assert path.stat().st_size == size
+
+
+def test_a_surplus_outlives_a_rewriting_and_is_bounded(tmp_path: Path) -> None:
+    """It lies in the marks, which a full disk takes too."""
+    path = tmp_path / "journal"
+    with JournalFile(path) as journal:
+        journal.append(Added(_entry("a")))
+        journal.append(Added(_entry("b")))
+        journal.append(Surplus("a", 7))
+        journal.append(Surplus("b", 1 << 40))
+    path.rename(tmp_path / "old")  # its name is lost, so that it is written again
+    with JournalFile(tmp_path / "old") as journal:
+        (tmp_path / "old").unlink()
+        journal.recover()
+    with JournalFile(tmp_path / "old") as journal:
+        assert [entry.surplus for entry in journal.entries()] == [7, MOST_SURPLUS]
 
 
 def test_a_second_process_cannot_have_the_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.admission.ledger import LATE_SECONDS, Ledger, Witness
+from sidecar.admission.ledger import LATE_SECONDS, KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment
 from sidecar.domain.model import (
     UNLIMITED,
@@ -50,6 +50,15 @@ def test_a_denial_covers_the_refused_amount_and_more_but_not_what_may_still_fit(
         True,
         True,
     ]
+
+
+def test_the_last_answer_is_known_with_the_time_at_which_it_came() -> None:
+    """Whatever its age; a failure is no answer."""
+    ledger = Ledger()
+    assert ledger.answer(ORG, RESOURCE) is None
+    _learn(ledger, Granted(quota(7)), 3.0)
+    _learn(ledger, Failed(FailureKind.TIMEOUT), 4.0)
+    assert ledger.answer(ORG, RESOURCE) == KnownQuota(ORG, quota(7), NOW + 3.0)
 
 
 @pytest.mark.parametrize(("reset_in", "lasts"), [(1000.0, 5.0), (2.0, 2.0)])

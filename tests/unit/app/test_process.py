@@ -50,11 +50,11 @@ async def test_a_start_that_waits_is_cut_short_by_sigterm(
     environ = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}
     waits = asyncio.Event()
 
-    async def forever(_: object) -> None:
+    async def forever(_: object, __: bytes) -> None:
         waits.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("sidecar.app.engine._shared_attempts", forever)
+    monkeypatch.setattr("sidecar.app.engine._shared", forever)
     settings = Place(policy_file, NOBODY, NOBODY, NOBODY, environ).settings()
     running = asyncio.create_task(run_until_asked(App(settings, environ)))
     await waits.wait()

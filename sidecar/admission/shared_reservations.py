@@ -1,0 +1,118 @@
+"""Whether a call's worst case fits beside those of the calls at every replica.
+
+The book of this process decides first, at once. What fits there is taken in one step over all
+replicas, before the deposit is consumed, by the latest answer that any of them has had. Where none
+has had one a moment ago, it is taken in such a step after the deposit, by the answer to that.
+
+Without an answer of the replicas' store a call is checked against what they held when last seen,
+and soon after that against this process's holds alone.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sidecar.admission.holds import HoldBook
+from sidecar.admission.moment import Moment, Slot
+from sidecar.admission.reservations import Fits, Reservations, Short, hold_of
+from sidecar.domain.holds import HoldRoom, Shared, Standing
+from sidecar.domain.model import Charge, Quota
+from sidecar.domain.ports import Clock, SharedHolds
+from sidecar.domain.usage import Terms
+
+
+class SharedReservations:
+    """`Reservations` of one process among replicas; also the `HoldSource` of the process."""
+
+    def __init__(
+        self, *, own: Reservations, holds: HoldBook, shared: SharedHolds, clock: Clock
+    ) -> None:
+        """Check by `own` and then by `shared`, which shows others what `holds` has."""
+        self._own = own
+        self._holds = holds
+        self._shared = shared
+        self._clock = clock
+        holds.share(shared.changed)
+        shared.begin(self)
+
+    async def begun(self, charge: Charge, terms: Terms, fits: Fits) -> Short | Fits:
+        """Take what fits here over all replicas too; where it does not, the hold is ended."""
+        slot = (charge.org_id, charge.resource)
+        hold = hold_of(terms)
+        room, short = None, None
+        if hold is not None and not self._own.unlimited(charge):
+            name = terms.name(charge.key)
+            answer = await self._shared.take(slot, name, deposit=charge.amount, hold=hold)
+            if answer is None:
+                others = self._shared.others(slot)
+                short = self._own.short_beside(charge, others, Moment.of(self._clock))
+            else:
+                room, short = answer.room, _short_of(answer)
+        if short is not None:
+            self._own.refused(charge, terms)
+            return short
+        reserved = 0 if terms.forgive else fits.reserved + self._shared.others(slot)
+        # What is not known is asked of the platform: neither a credit nor a lease says it.
+        ask = fits.ask or room is HoldRoom.UNKNOWN
+        return Fits(ask, reserved, room)
+
+    async def confirm(
+        self, charge: Charge, terms: Terms, answered: Quota | None, room: HoldRoom | None
+    ) -> Short | None:
+        """Hold on while an admitted call runs, as `Reservations.confirm` does."""
+        slot = (charge.org_id, charge.resource)
+        now = Moment.of(self._clock)
+        others = self._shared.others(slot)
+        if answered is not None and self._unsure(charge, terms, answered, room, others, now):
+            # What others hold was seen before this answer, or they hold it since: ask them again.
+            name = terms.name(charge.key)
+            self._holds.show(name, 0)
+            answer = await self._shared.take(slot, name, deposit=0, hold=hold_of(terms) or 0)
+            short = None if answer is None else _short_of(answer)
+            if short is not None:
+                self._own.refused(charge, terms)
+                return short
+            free = answer is not None and answer.room is HoldRoom.FREE
+            others = 0 if free else self._shared.others(slot)
+            now = Moment.of(self._clock)
+        return self._own.confirm(charge, terms, answered, now, others=others)
+
+    def _unsure(  # noqa: PLR0917 - what `confirm` knows
+        self,
+        charge: Charge,
+        terms: Terms,
+        answered: Quota,
+        room: HoldRoom | None,
+        others: int,
+        now: Moment,
+    ) -> bool:
+        """Whether all replicas have to decide, after the platform's answer to the deposit."""
+        match room:
+            case HoldRoom.UNKNOWN:
+                return not answered.unlimited
+            case HoldRoom.FREE:
+                return not self._own.fits(charge, terms, answered, others, now)
+            case HoldRoom.SHORT | None:
+                return False
+        assert_never(room)
+
+    # what other replicas may know
+
+    def slots(self) -> list[Slot]:
+        """Go through the slots of which anything is held."""
+        return list(self._holds.slots())
+
+    def standing(self, slot: Slot) -> Standing:
+        """Say how a slot stands in this process now."""
+        return self._own.standing(slot, Moment.of(self._clock))
+
+    def asked(self, call: str, units: int) -> None:
+        """Take in that other replicas count so many units of a call that is being decided."""
+        self._holds.show(call, units)
+
+
+def _short_of(answer: Shared) -> Short | None:
+    """Return why a call is to be refused, if it is."""
+    if answer.room is not HoldRoom.SHORT or answer.quota is None:
+        return None
+    return Short(answer.quota)
