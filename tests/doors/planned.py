@@ -13,6 +13,7 @@ import httpx
 import orjson
 
 from sidecar.local_platform.server import LocalPlatform
+from tests.doors.envoys import behind_envoy
 from tests.doors.products.notes import read_notes
 from tests.doors.serving import answering, environ_of, served, stopped
 from tests.doors.test_forward_auth import asked
@@ -26,6 +27,9 @@ SEE_ANSWERS: Final = ("proxy", "asgi", "aiohttp")
 
 FORWARD_AUTH: Final = ("nginx", "envoy")
 """Programs that ask `authz`, and forward by themselves."""
+
+OVER_GRPC: Final = ("ext_authz",)
+"""How Envoy asks `authz` over gRPC."""
 
 AT_REST: Final = ("journal_pending_units", "held_units")
 
@@ -87,6 +91,8 @@ async def planned(door: str, policy: str, orgs: Orgs, folder: Path) -> AsyncIter
                 made = _in_process(running.platform, running.url, running.end)
             case "aiohttp":
                 made = await _at_aiohttp(owned, policy, orgs, journal)
+            case "ext_authz":
+                made = await _behind_envoy(owned, door, policy, orgs, folder)
             case _:
                 made = await _at_forward_auth(owned, door, policy, orgs, folder)
         yield made
@@ -158,3 +164,21 @@ async def _at_forward_auth(
 
     url = str(a.client.base_url).rstrip("/")
     return Planned(a.platform, url, f"{a.admin_url}/metrics", _before(product), stop)
+
+
+async def _behind_envoy(
+    owned: contextlib.AsyncExitStack, door: str, policy: str, orgs: Orgs, folder: Path
+) -> Planned:
+    product = await owned.enter_async_context(SettledProduct())
+    at = behind_envoy(
+        door, folder, text=policy, orgs=orgs, product_port=int(product.url.rpartition(":")[2]),
+        flags=("--journal", str(folder / "journal")),
+    )  # fmt: skip
+    b = await owned.enter_async_context(at)
+    admin = (await b.authz.event("started"))["admin"]
+
+    async def stop() -> None:
+        await stopped(b.authz)
+
+    url = str(b.client.base_url).rstrip("/")
+    return Planned(b.platform, url, f"{admin}/metrics", _before(product), stop)

@@ -27,14 +27,14 @@ import orjson
 import uvloop
 
 from sidecar.admission.journal_file import JournalFile
-from tests.doors.planned import FORWARD_AUTH, SEE_ANSWERS, Planned, planned
+from tests.doors.planned import FORWARD_AUTH, OVER_GRPC, SEE_ANSWERS, Planned, planned
 from tests.doors.products.notes import PATH_OF, UNIT_PATH
 from tests.e2e.harness import policy
 from tests.e2e.raw_client import post
 from tests.soak.settled_books import PER, Cost, Sent, cost_of
 from tests.soak.settled_product import Ending, Execution, Plan, Shape
 
-DOORS: Final = (*SEE_ANSWERS, *FORWARD_AUTH)
+DOORS: Final = (*SEE_ANSWERS, *FORWARD_AUTH, *OVER_GRPC)
 CALLERS: Final = 12
 FAILS_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 20.0
