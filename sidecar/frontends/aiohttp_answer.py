@@ -10,6 +10,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.frontends.door import Visit
+from sidecar.frontends.long_parts import read_part
 from sidecar.usage.settled_answer import SettledAnswer
 
 _SWITCHING_PROTOCOLS: Final = 101
@@ -35,7 +36,7 @@ class AiohttpAttempt:
         self.status = 0
         """Of the answer, once that begins."""
         if visit.settled is not None:
-            self._settled = _SettledWriter(self, visit.settled, request.writer)
+            self._settled = _SettledWriter(self, visit, visit.settled, request.writer)
 
     def mark(self, response: web.StreamResponse) -> None:
         """Put our fields into the head of the answer, just before it is sent."""
@@ -89,12 +90,18 @@ class _SettledWriter:
     But a file that the kernel sends by itself is not seen.
     """
 
-    __slots__ = ("_attempt", "_compress", "_compresses", "_settled", "_write", "_write_eof")
+    __slots__ = ("_attempt", "_compress", "_compresses", "_settled", "_visit", "_write",
+                 "_write_eof")  # fmt: skip
 
     def __init__(
-        self, attempt: AiohttpAttempt, settled: SettledAnswer, writer: AbstractStreamWriter
+        self,
+        attempt: AiohttpAttempt,
+        visit: Visit,
+        settled: SettledAnswer,
+        writer: AbstractStreamWriter,
     ) -> None:
         self._attempt = attempt
+        self._visit = visit
         self._settled = settled
         self._write: Any = writer.write
         self._write_eof = writer.write_eof
@@ -121,19 +128,18 @@ class _SettledWriter:
 
     async def write(self, chunk: bytes, **how: bool | int) -> None:
         """Read a part of the answer, and pass it on."""
-        passed = self._settled.feed(bytes(chunk))
-        if not passed and chunk:
-            return
         try:
-            await self._write(passed, **how)
+            passed = await read_part(self._visit, self._settled, bytes(chunk), last=False)
+            if passed or not chunk:
+                await self._write(passed, **how)
         except BaseException:
             self._attempt.cut_off()
             raise
 
     async def write_eof(self, chunk: bytes = b"") -> None:
         """Read the last part of the answer, pass it on, and close the attempt."""
-        passed = self._settled.end(bytes(chunk))
         try:
+            passed = await read_part(self._visit, self._settled, bytes(chunk), last=True)
             await self._write_eof(passed)
         finally:
             self._attempt.end()

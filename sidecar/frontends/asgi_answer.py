@@ -8,6 +8,7 @@ from sidecar.domain.model import AttemptEnd
 from sidecar.frontends.asgi_types import AsgiMessage, AsgiReceive, AsgiSend
 from sidecar.frontends.bodies import HeldBody
 from sidecar.frontends.door import Visit
+from sidecar.frontends.long_parts import read_part
 
 _SWITCHING_PROTOCOLS: Final = 101
 _FORBIDDEN: Final = 403
@@ -64,7 +65,7 @@ class AsgiAnswer:
             case "websocket.close" if not self._status:
                 self._status = _FORBIDDEN
             case "http.response.body":
-                passed = self._settled(message)
+                passed = await self._settled(message)
                 if passed is None:
                     return
                 message = passed
@@ -102,16 +103,15 @@ class AsgiAnswer:
             settled.began(self._status, lower, open_ended=not sized)
         return {**message, "headers": self._visit.mark(fields)}
 
-    def _settled(self, message: AsgiMessage) -> AsgiMessage | None:
+    async def _settled(self, message: AsgiMessage) -> AsgiMessage | None:
         """Read a part of the answer; None where nothing of it is to be sent now."""
         settled = self._visit.settled
         if settled is None:
             return message
         data = message.get("body") or b""
-        if not message.get("more_body", False):
-            return {**message, "body": settled.end(data)}
-        passed = settled.feed(data)
-        return {**message, "body": passed} if passed or not data else None
+        last = not message.get("more_body", False)
+        passed = await read_part(self._visit, settled, data, last=last)
+        return {**message, "body": passed} if passed or last or not data else None
 
 
 def _is_last(message: AsgiMessage) -> bool:

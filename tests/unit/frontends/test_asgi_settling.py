@@ -193,3 +193,17 @@ async def test_a_cost_after_the_end_is_an_error() -> None:
 
     with pytest.raises(SettleError, match=r"settle\(2\): the answer .* before the last part"):
         await answered(app)
+
+
+async def test_a_websocket_may_name_its_cost_until_it_closes() -> None:
+    """Its messages are the application's own to price."""
+
+    async def app(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "one"})
+        scope["state"]["quota"].settle(12)
+        await send({"type": "websocket.close"})
+
+    engine = SettlingEngine(TERMS)
+    await play(app, engine, PlayedServer(), http_scope(PATH, type="websocket"))
+    assert [usage and usage.units for usage in engine.usages] == [12]
