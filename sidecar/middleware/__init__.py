@@ -8,10 +8,11 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.frontends.asgi import AsgiGuard
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
+from sidecar.frontends.door import SettleError
 from sidecar.middleware.doors import Doors
 from sidecar.policy.doors import DoorKind
 
-__all__ = ["QuotaMiddleware"]
+__all__ = ["QuotaMiddleware", "SettleError"]
 
 
 class QuotaMiddleware:

@@ -30,6 +30,11 @@ POLICY: Final = policy(
             "match": {"path": "/api/v1/batch"},
             "meter": {"amount": {"json": "/n", "default": 1, "max": 16}, "body_limit": 4096},
         },
+        {
+            "name": "usage",
+            "match": {"path": "/api/v1/usage"},
+            "meter": {"usage": {"format": {"json": "/body"}}},
+        },
         {"name": "closed", "match": {"path": "/api/v1/closed"}, "action": "deny"},
     ],
 )

@@ -7,6 +7,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.doors.serving import PRODUCTS, SERVERS, served
+from tests.e2e.harness import soon
 
 EVERY = [(product, server) for product in PRODUCTS for server in SERVERS]
 WITH_SOCKETS = [pair for pair in EVERY if pair[0] != "django"]
@@ -15,8 +16,9 @@ WITH_SOCKETS = [pair for pair in EVERY if pair[0] != "django"]
 
 @pytest.mark.parametrize(("product", "server"), EVERY)
 async def test_a_framework_is_metered(product: str, server: str) -> None:
-    """Allowed, over quota, unauthenticated, free, priced by body, failed and given back."""
-    async with served(product, server, orgs={"org_acme": 6, "org_bolt": 0}) as s:
+    """Allowed, over quota, unauthenticated, free, priced by body, given back, settled."""
+    limits = {"org_acme": 6, "org_bolt": 0, "org_usage": 100}
+    async with served(product, server, orgs=limits) as s:
         forged = {"x-bb-org-id": "evil", "X_BB_Plan": "evil", "x-request-id": "mine-1"}
         first = await s.call(headers=forged, content=b"hello")
         assert first.status_code == 200
@@ -33,6 +35,9 @@ async def test_a_framework_is_metered(product: str, server: str) -> None:
         again = await s.call()
         assert (again.status_code, again.json()["reason"]) == (200, "credited")
         assert s.charges() == 1 + 3 + 1
+        settled = await s.call("/api/v1/usage", org="org_usage", content=b"seven..")
+        assert settled.json()["body"] == 7
+        await soon(lambda: s.charges("org_usage"), lambda charges: charges == 7)
         over = await s.call(org="org_bolt")
         assert (over.status_code, over.json()["reason"]) == (429, "over_quota")
         assert over.headers["content-type"] == "application/problem+json"
