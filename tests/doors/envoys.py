@@ -147,7 +147,7 @@ async def behind_envoy(
     """
     async with contextlib.AsyncExitStack() as owned:
         place, platform, product = await owned.enter_async_context(
-            surroundings(text, orgs or {ORG: 100}, environ, None, None)
+            surroundings(text, orgs or {ORG: 10_000}, environ, None, None)
         )
         behind = BehindEnvoy(place, platform, product, flags)
         owned.push_async_callback(behind.client.aclose)
@@ -173,7 +173,8 @@ async def behind_envoy(
         (folder / "envoy.yaml").write_text(config)
         behind.envoy = await start(
             str(Path(sys.executable).with_name("envoy")), "-c", str(folder / "envoy.yaml"),
-            "--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1",
+            *("--log-level", "error", "--file-flush-interval-msec", "50"),
+            *("--use-dynamic-base-id", "--concurrency", "1"),
             environ={"HOME": str(folder)},
         )  # fmt: skip
         owned.push_async_callback(stopped, behind.envoy)

@@ -10,6 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
+from google.protobuf.json_format import MessageToDict
+
+from sidecar.frontends.envoy.processing_answers import NAMESPACE
+
 _COUNT: Final = "upstream.request_attempt_count"
 _DETAILS: Final = "response.code_details"
 _NOT_CONNECTED: Final = re.compile(
@@ -17,6 +22,12 @@ _NOT_CONNECTED: Final = re.compile(
     r"(?:(?:local_|remote_)?connection_failure|connection_timeout|overflow)[}|,].*"
     r"|no_healthy_upstream"
 )
+
+
+def attributes_of(message: ProcessingRequest) -> Mapping[str, Any]:
+    """Return what Envoy says of an answer, where it is asked for it."""
+    found = message.attributes.get(NAMESPACE)
+    return {} if found is None else MessageToDict(found)
 
 
 def reached_none(attributes: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from sidecar.answers.early import unreadable
 from sidecar.answers.refusals import refuse
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door
+from sidecar.frontends.envoy.attempts import attributes_of, reached_none
 from sidecar.frontends.envoy.head_fields import pairs_of, split
 from sidecar.frontends.envoy.peers import host_of
 from sidecar.frontends.envoy.processed_call import ProcessedCall
@@ -26,6 +27,12 @@ from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.frontends.questions import Asker, question_about
 
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
+
+_OBEYS: Final = ("x-quota-mode-override", "allowed")
+"""Metadata by which Envoy's configuration says that it shows what we ask it for.
+
+No message says it, and where a body is not shown, its call goes on undecided.
+"""
 
 _WRONG_MODE: Final = (
     "ext_proc must see each request's head before it goes on: set request_header_mode: SEND, and "
@@ -57,7 +64,11 @@ class ExtProc:
         first = await stream.read()
         if first is None:
             return
-        if first.WhichOneof("request") != "request_headers" or first.observability_mode:
+        step = first.WhichOneof("request")
+        if step == "response_headers" and reached_none(attributes_of(first)):
+            await stream.write(passing(step))  # Envoy's own answer to what is no request
+            return
+        if step != "request_headers" or first.observability_mode:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _WRONG_MODE)
         own, fields = split(pairs_of(first.request_headers.headers))
         method, target = own.get(b":method", b""), own.get(b":path", b"")
@@ -69,7 +80,10 @@ class ExtProc:
         call = self._door.asked_about(
             question.method, question.target, question.headers, trusted=trusted
         )
-        body = ShownBody(stream, first, question.headers, self._door.memory)
+        body = ShownBody(
+            stream, first, question.headers, self._door.memory,
+            overrides=_OBEYS in (context.invocation_metadata() or ()),
+        )  # fmt: skip
         try:
             visit = await self._door.enter(call, body)
         except ClientLeftError:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
-from google.protobuf.json_format import MessageToDict
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.frontends.door import Visit
-from sidecar.frontends.envoy.attempts import reached_none
+from sidecar.frontends.envoy.attempts import attributes_of, reached_none
 from sidecar.frontends.envoy.head_fields import forged_names, pairs_of, split
 from sidecar.frontends.envoy.processing_answers import (
-    NAMESPACE,
     add_metadata,
     passing,
     refusing_with,
@@ -111,7 +108,7 @@ class ProcessedCall:
         own, fields = split(pairs_of(message.response_headers.headers))
         self._status = int(own.get(b":status", b"0"))
         last = message.response_headers.end_of_stream
-        if reached_none(_attributes(message)):
+        if reached_none(attributes_of(message)):
             self._end = AttemptEnd.UNREACHED
             settled = None
         elif self._status >= _SERVER_ERROR:
@@ -139,9 +136,3 @@ class ProcessedCall:
             given = settled.end(data) if part.end_of_stream else settled.feed(data)
         changed = None if given == data else given
         await self._stream.write(passing("response_body", body=changed))
-
-
-def _attributes(message: ProcessingRequest) -> Mapping[str, Any]:
-    """Return what Envoy says of an answer, where it is asked for it."""
-    found = message.attributes.get(NAMESPACE)
-    return {} if found is None else MessageToDict(found)
