@@ -72,6 +72,8 @@ class AuthzPlane:
         What needs the answer is for ext_proc alone: the other doors refuse those calls.
         """
         with_grpc = self._grpc is not None
+        if with_grpc:
+            refuse_at(DoorKind.EXT_PROC, policy, file)
         refuse_at(DoorKind.AUTHZ, policy, file, beside_ext_proc=with_grpc)
         for part in unkept_by(DoorKind.EXT_AUTHZ, policy) if with_grpc else ():
             log.warning("ext_proc_only", extra={"problem": str(part)})

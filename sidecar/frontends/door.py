@@ -230,6 +230,12 @@ class Door:
             raise
         return visit
 
+    def asked_about(self, method: str, target: str, headers: Headers, *, trusted: bool) -> Call:
+        """Describe a call that another program forwards; `trusted`: its request ID is believed."""
+        request_id, origin = self.request_id(headers, trusted=trusted)
+        path, _, query = target.partition("?")
+        return Call(method, path, query, headers, request_id, origin)
+
     def request_id(self, headers: Headers, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
         """Return the call's request ID, and who chose it."""
         given = [value for name, value in headers if name == _ID_FIELD]

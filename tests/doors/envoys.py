@@ -22,7 +22,8 @@ from tests.free_ports import free_port
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "envoy.md"
 _CHECKED: Final = "      health_checks:\n"
-_ROUTER: Final = "- name: envoy.filters.http.router"
+_FILTER: Final = "                  - name: envoy.filters.http."
+_ROUTER: Final = f"{_FILTER}router\n"
 
 
 def configuration(heading: str) -> str:
@@ -30,7 +31,14 @@ def configuration(heading: str) -> str:
     section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
     found = re.search(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
-    return found[1]
+    return found[1] if heading != "ext_proc" else _with_filter(found[1])
+
+
+def _with_filter(asking: str) -> str:
+    """Put a filter in the place of ext_authz, as the page says."""
+    config = configuration("ext_authz").replace("filters.http.ext_authz)", "filters.http.ext_proc)")
+    before, _, rest = config.partition(f"{_FILTER}ext_authz\n")
+    return f"{before}{asking}{_ROUTER}{rest.partition(_ROUTER)[2]}"
 
 
 def with_ports(text: str, ports: Mapping[int, int]) -> str:
@@ -72,7 +80,7 @@ class BehindEnvoy:
         )
         assert isinstance(started, SidecarProgram)
         self.authz = started
-        await started.event("started")
+        started.admin_url = (await started.event("started"))["admin"]
 
     async def close_authz(self) -> None:
         """End the one that runs now."""
@@ -139,7 +147,7 @@ async def behind_envoy(
     """
     async with contextlib.AsyncExitStack() as owned:
         place, platform, product = await owned.enter_async_context(
-            surroundings(text, orgs or {ORG: 100}, environ, None, None)
+            surroundings(text, orgs or {ORG: 10_000}, environ, None, None)
         )
         behind = BehindEnvoy(place, platform, product, flags)
         owned.push_async_callback(behind.client.aclose)
@@ -152,9 +160,7 @@ async def behind_envoy(
         if inserted:
             config = config.replace(_CHECKED, f"{inserted}{_CHECKED}")
         if duplicated:
-            asking = config[
-                config.index(f"- name: envoy.filters.http.{door}") : config.index(_ROUTER)
-            ]
+            asking = config[config.index(f"{_FILTER}{door}\n") : config.index(_ROUTER)]
             config = config.replace(_ROUTER, f"{asking}{_ROUTER}")
         config = with_ports(
             config,
@@ -167,7 +173,8 @@ async def behind_envoy(
         (folder / "envoy.yaml").write_text(config)
         behind.envoy = await start(
             str(Path(sys.executable).with_name("envoy")), "-c", str(folder / "envoy.yaml"),
-            "--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1",
+            *("--log-level", "error", "--file-flush-interval-msec", "50"),
+            *("--use-dynamic-base-id", "--concurrency", "1"),
             environ={"HOME": str(folder)},
         )  # fmt: skip
         owned.push_async_callback(stopped, behind.envoy)

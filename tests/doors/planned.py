@@ -18,11 +18,11 @@ from tests.doors.products.notes import read_notes
 from tests.doors.serving import answering, environ_of, served, stopped
 from tests.doors.test_forward_auth import asked
 from tests.e2e.harness import Orgs, Page, eventually, surroundings
-from tests.e2e.programs import process_stack, start
+from tests.e2e.programs import process_stack, redis, start
 from tests.free_ports import free_port
 from tests.soak.settled_product import Execution, Plan, SettledProduct
 
-SEE_ANSWERS: Final = ("proxy", "asgi", "aiohttp")
+SEE_ANSWERS: Final = ("proxy", "asgi", "aiohttp", "ext_proc")
 """Doors that settle by usage."""
 
 FORWARD_AUTH: Final = ("nginx", "envoy")
@@ -91,7 +91,7 @@ async def planned(door: str, policy: str, orgs: Orgs, folder: Path) -> AsyncIter
                 made = _in_process(running.platform, running.url, running.end)
             case "aiohttp":
                 made = await _at_aiohttp(owned, policy, orgs, journal)
-            case "ext_authz":
+            case "ext_authz" | "ext_proc":
                 made = await _behind_envoy(owned, door, policy, orgs, folder)
             case _:
                 made = await _at_forward_auth(owned, door, policy, orgs, folder)
@@ -169,16 +169,20 @@ async def _at_forward_auth(
 async def _behind_envoy(
     owned: contextlib.AsyncExitStack, door: str, policy: str, orgs: Orgs, folder: Path
 ) -> Planned:
+    """With Redis for ext_proc: Envoy's request IDs are believed, and nothing is given back else."""
     product = await owned.enter_async_context(SettledProduct())
+    environ = {}
+    if door == "ext_proc":
+        path = await owned.enter_async_context(redis(folder, "secret"))
+        environ["REDIS_URL"] = f"unix://{path}?password=secret"
     at = behind_envoy(
         door, folder, text=policy, orgs=orgs, product_port=int(product.url.rpartition(":")[2]),
-        flags=("--journal", str(folder / "journal")),
+        flags=("--journal", str(folder / "journal")), environ=environ,
     )  # fmt: skip
     b = await owned.enter_async_context(at)
-    admin = (await b.authz.event("started"))["admin"]
 
     async def stop() -> None:
         await stopped(b.authz)
 
     url = str(b.client.base_url).rstrip("/")
-    return Planned(b.platform, url, f"{admin}/metrics", _before(product), stop)
+    return Planned(b.platform, url, f"{b.authz.admin_url}/metrics", _before(product), stop)

@@ -218,7 +218,7 @@ async def test_forward_auth_decides_as_the_table_says() -> None:
         assert await _table(asking) == WANTED | differ
 
 
-@pytest.mark.parametrize("door", ["ext_authz"])
+@pytest.mark.parametrize("door", ["ext_authz", "ext_proc"])
 async def test_envoy_decides_as_the_table_says(door: str, tmp_path: Path) -> None:
     """But for what Envoy refuses by itself, with an answer of its own: it asks about no NUL."""
     async with behind_envoy(door, tmp_path, text=POLICY, orgs=ORGS) as behind:

@@ -16,7 +16,6 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
 from sidecar.answers.early import unreadable
 from sidecar.answers.refusals import refuse
-from sidecar.domain.model import Call
 from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.door import Door, Visit
 from sidecar.frontends.envoy.check_answers import allowing, refusing
@@ -69,11 +68,9 @@ class ExtAuthz:
 
     async def _visit(self, check: CallCheck, envoy: str) -> Visit:
         question = check.call
-        request_id, origin = self._door.request_id(
-            question.headers, trusted=self._is_trusted(envoy)
+        call = self._door.asked_about(
+            question.method, question.target, question.headers, trusted=self._is_trusted(envoy)
         )
-        path, _, query = question.target.partition("?")
-        call = Call(question.method, path, query, question.headers, request_id, origin)
         body = sent_body(check.content, self._door.memory, partial=check.partial)
         try:
             visit = await self._door.enter(call, body)

@@ -11,7 +11,7 @@ import grpc.aio
 
 from sidecar.domain.errors import UserError
 from sidecar.frontends.door import Door
-from sidecar.frontends.envoy import ext_authz
+from sidecar.frontends.envoy import ext_authz, ext_proc
 from sidecar.frontends.envoy.health import Health
 from sidecar.frontends.envoy.tls import ServerCertificate, TlsFiles
 from sidecar.http1.listening import bound, refusal
@@ -43,10 +43,11 @@ class GrpcServer:
         self._certificate = None if files is None else ServerCertificate(files)
         self._kind = "none" if files is None else "mtls" if files.client_ca else "tls"
         self._server: Any = grpc.aio.server(options=_OPTIONS)
-        services = frozenset({ext_authz.SERVICE})
+        services = frozenset({ext_authz.SERVICE, ext_proc.SERVICE})
         self._server.add_generic_rpc_handlers(
             (
                 ext_authz.ExtAuthz(door, is_trusted).handler,
+                ext_proc.ExtProc(door, is_trusted).handler,
                 Health(door.drain, services).handler,
             )
         )

@@ -1,26 +1,30 @@
-"""ext_authz over gRPC, asked by a real Envoy with the configuration that the docs print."""
+"""Envoy over gRPC, a real one, by the configurations that the docs print: what both doors do."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM
 
+import httpx
 import pytest
 
 from tests.doors.envoys import behind_envoy, configuration, fault
 from tests.e2e.harness import ORG, eventually, policy, soon
 from tests.fakes.certificates import loopback_contexts
 
+DOORS = ("ext_authz", "ext_proc")
 FORGED = {
     "x-bb-org-id": "evil", "x-bb-plan": "evil", "x-bb-new": "evil", "x-request-id": "mine",
 }  # fmt: skip
 
 
-async def test_an_allowed_call_reaches_the_product_as_its_caller(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_an_allowed_call_reaches_the_product_as_its_caller(door: str, tmp_path: Path) -> None:
     """Then it is over quota, with the refusal of any door; the access log says whose it was."""
-    async with behind_envoy("ext_authz", tmp_path, orgs={ORG: 2}) as b:
+    async with behind_envoy(door, tmp_path, orgs={ORG: 2}) as b:
         answers = [await b.call(headers=FORGED, json={"message": "hello"}) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert answers[0].headers["ratelimit"].startswith('"ai_calls";r=1;t=')
@@ -38,15 +42,20 @@ async def test_an_allowed_call_reaches_the_product_as_its_caller(tmp_path: Path)
         assert (last["quota"]["units"], last["quota"]["reason"]) == (0, "over_quota")
 
 
-async def test_an_unknown_caller_reaches_a_free_route_as_no_caller(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_an_unknown_caller_reaches_a_free_route_as_no_caller(
+    door: str, tmp_path: Path
+) -> None:
     """A forged identity is taken out; an ambiguous spelling of it is refused by Envoy."""
-    async with behind_envoy("ext_authz", tmp_path) as b:
+    async with behind_envoy(door, tmp_path) as b:
         answer = await b.client.get("/api/echo", headers=FORGED)
         assert answer.status_code == 200
         assert b.product.executions[-1].org_id == ""
         assert "evil" not in str(b.product.executions)
-        answer = await b.client.get("/api/echo", headers={"x_bb_org_id": "evil"})
-        assert answer.status_code == 400
+        with contextlib.suppress(httpx.RemoteProtocolError):  # ext_proc: Envoy closes at once
+            answer = await b.client.get("/api/echo", headers={"x_bb_org_id": "evil"})
+            assert answer.status_code == 400
+        assert len(b.product.executions) == 1
 
 
 async def test_one_request_that_is_checked_twice_is_charged_once(tmp_path: Path) -> None:
@@ -58,9 +67,10 @@ async def test_one_request_that_is_checked_twice_is_charged_once(tmp_path: Path)
         assert (await b.call("/api/v1/chat", headers={"cookie": ""})).status_code == 401
 
 
-async def test_a_platform_that_is_down_fails_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_platform_that_is_down_fails_open(door: str, tmp_path: Path) -> None:
     """The check has time for it, and what passed is reported once the platform answers."""
-    async with behind_envoy("ext_authz", tmp_path) as b:
+    async with behind_envoy(door, tmp_path) as b:
         await fault(b.platform, status=500, error_rate=1.0)
         answer = await b.call(json={"message": "hello"})
         assert answer.status_code == 200
@@ -69,9 +79,10 @@ async def test_a_platform_that_is_down_fails_open(tmp_path: Path) -> None:
         await soon(b.charges, lambda charges: charges == 1)
 
 
-async def test_nothing_passes_while_authz_is_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_nothing_passes_while_authz_is_down(door: str, tmp_path: Path) -> None:
     """Envoy refuses, and asks again once it is back."""
-    async with behind_envoy("ext_authz", tmp_path) as b:
+    async with behind_envoy(door, tmp_path) as b:
         b.authz.send(SIGKILL)
         await b.authz.ended()
         assert (await b.call()).status_code == 503
@@ -80,9 +91,10 @@ async def test_nothing_passes_while_authz_is_down(tmp_path: Path) -> None:
         await eventually(lambda: b.calls(1), lambda found: found == [200])
 
 
-async def test_a_kill_in_the_middle_executes_nothing_uncharged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_kill_in_the_middle_executes_nothing_uncharged(door: str, tmp_path: Path) -> None:
     """What was charged and never answered is at most what was under way."""
-    async with behind_envoy("ext_authz", tmp_path, orgs={ORG: 10_000}) as b:
+    async with behind_envoy(door, tmp_path) as b:
         calling = asyncio.ensure_future(b.calls(400))
         await soon(b.charges, lambda charges: charges >= 50)
         b.authz.send(SIGKILL)
@@ -96,9 +108,12 @@ async def test_a_kill_in_the_middle_executes_nothing_uncharged(tmp_path: Path) -
         assert executed <= b.charges() <= executed + 8
 
 
-async def test_a_drain_ends_the_calls_under_way_and_refuses_new_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_drain_ends_the_calls_under_way_and_refuses_new_ones(
+    door: str, tmp_path: Path
+) -> None:
     """With 503 of ours, and then of Envoy; nothing passes uncharged."""
-    async with behind_envoy("ext_authz", tmp_path, orgs={ORG: 10_000}) as b:
+    async with behind_envoy(door, tmp_path) as b:
         calling = asyncio.ensure_future(b.calls(200))
         await soon(b.charges, lambda charges: charges >= 20)
         b.authz.send(SIGTERM)
@@ -109,16 +124,19 @@ async def test_a_drain_ends_the_calls_under_way_and_refuses_new_ones(tmp_path: P
         assert b.authz.events("stopped")[0]["whole"]
 
 
-async def test_a_policy_that_is_replaced_in_the_middle_loses_no_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_policy_that_is_replaced_in_the_middle_loses_no_call(
+    door: str, tmp_path: Path
+) -> None:
     """Each call is charged by the policy that decided on it."""
-    async with behind_envoy("ext_authz", tmp_path, orgs={ORG: 10_000}) as b:
-        calling = asyncio.ensure_future(b.calls(300))
-        await soon(b.charges, lambda charges: charges >= 20)
+    async with behind_envoy(door, tmp_path) as b:
         b.place.policy_file.write_text(policy(defaults={"amount": 2}))
-        await b.authz.event("policy_loaded")
-        assert Counter(await calling) == {200: 300}
+        calling = asyncio.ensure_future(b.calls(600))
+        await soon(b.charges, lambda charges: charges >= 20)
+        b.authz.send(SIGHUP)
+        assert Counter(await calling) == {200: 600}
         amounts = Counter(each.amount for each in b.platform.consumes(ORG))
-        assert sum(amounts.values()) == 300
+        assert sum(amounts.values()) == 600
         assert set(amounts) == {1, 2}
 
 
