@@ -26,12 +26,12 @@ def is_ours(name: bytes) -> bool:
 
 
 def identity_fields(identity: Identity | None) -> list[tuple[bytes, bytes]]:
-    """Return who calls, for the product. Each field is there: an empty one overwrites too."""
-    values = ("", "", "", "")
-    if identity is not None:
-        values = (identity.org_id, identity.user_id, identity.plan, identity.role)
-    encoded = (value.encode("latin-1") for value in values)
-    return list(zip(_IDENTITY, encoded, strict=True))
+    """Return who calls, for the product; what is not known is not there."""
+    if identity is None:
+        return []
+    values = (identity.org_id, identity.user_id, identity.plan, identity.role)
+    named = zip(_IDENTITY, values, strict=True)
+    return [(name, value.encode("ascii")) for name, value in named if value]
 
 
 def field_of(headers: Headers, wanted: bytes) -> bytes | None:

@@ -27,7 +27,7 @@ def allowing(visit: Visit, came: Headers) -> CheckResponse:
     """
     response = CheckResponse()
     ok = response.ok_response
-    who = [field for field in identity_fields(visit.decision.identity) if field[1]]
+    who = identity_fields(visit.decision.identity)
     marks, _ = visit.marks()
     request_id = [field for field in marks if field[0] == b"x-request-id"]
     ok.headers.extend(_options([*who, *request_id]))

@@ -69,7 +69,7 @@ class ProcessedCall:
         """Answer what waits of the request: the product gets it with its caller."""
         visit, settled = self._visit, self._visit.settled
         headers = self._question.headers
-        who = [field for field in identity_fields(visit.decision.identity) if field[1]]
+        who = identity_fields(visit.decision.identity)
         fields = [*who, (b"x-request-id", visit.decision.request_id.encode("ascii"))]
         asking = None
         if settled is not None:

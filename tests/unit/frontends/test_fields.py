@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from sidecar.frontends.fields import field_of, without_ours
+from sidecar.frontends.fields import field_of, identity_fields, without_ours
+from tests.fakes.engines import ACME
 
 
 @pytest.mark.parametrize("name", [b"x-bb-org-id", b"X-BB-Plan", b"x_bb_role", b"x.bb-user-id"])
@@ -17,3 +20,10 @@ def test_a_field_that_comes_twice_has_no_value() -> None:
     """Which one counts is not known."""
     assert field_of([(b"a", b"1"), (b"b", b"2")], b"a") == b"1"
     assert field_of([(b"a", b"1"), (b"a", b"2")], b"a") is None
+
+
+def test_a_caller_is_the_fields_that_are_known() -> None:
+    """None without one."""
+    assert dict(identity_fields(ACME))[b"x-bb-org-id"] == b"org_acme"
+    assert b"x-bb-plan" not in dict(identity_fields(dataclasses.replace(ACME, plan="")))
+    assert identity_fields(None) == []
