@@ -1,7 +1,7 @@
 """Write requirements/*.lock: every file that the image may install, with its hash: `make lock`.
 
-`image.lock` is what runs, `envoy.lock` what `authz --grpc` takes beside that (an image that is built
-with EXTRA=envoy has it), and `build.lock` what the build needs. Each is resolved for both
+`image.lock` is what runs, `envoy.lock` what `authz --grpc` takes beside that (in an image that is
+built with EXTRA=envoy), and `build.lock` what the build needs. Each is resolved for both
 architectures of the image; pip's `--require-hashes` then takes nothing else. A test fails when
 pyproject.toml asks for something else than a lock was made for.
 """
