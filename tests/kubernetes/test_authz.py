@@ -72,7 +72,7 @@ def test_the_pods_own_service_has_the_pods_ports() -> None:
 
 
 def test_a_certificate_for_grpc_is_mounted_whole() -> None:
-    """The kubelet changes it in place, and the process reads it again; its own key is a Secret's."""
+    """The kubelet changes it in place, and the process reads it again."""
     pod = only(render(GOOD["authz-everything"]), "StatefulSet")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}

@@ -33,7 +33,7 @@ def test_the_locks_hold_what_is_asked_for() -> None:
 
 
 def test_every_package_has_its_hashes() -> None:
-    """One for each file that pip may take, of a strong kind; what is in the image is in no other."""
+    """One for each file that pip may take, of a strong kind; none of the image is in another."""
     image, envoy, build = (locked(lock.read_text()) for lock in (IMAGE, ENVOY, BUILD))
     assert image.keys().isdisjoint(envoy | build)
     for pin, hashes in (image | envoy | build).items():
