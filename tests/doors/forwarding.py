@@ -37,12 +37,7 @@ http {{ access_log off;
 {server}
 }}
 """
-TRAEFIK = """
-entryPoints: {{web: {{address: "127.0.0.1:{port}"}}}}
-providers: {{file: {{filename: {folder}/dynamic.yaml}}}}
-global: {{checkNewVersion: false, sendAnonymousUsage: false}}
-"""
-
+TRAEFIK = "\nglobal: {checkNewVersion: false, sendAnonymousUsage: false}\n"
 
 INGRESS_NGINX = """
 map $http_x_request_id $req_id {{ default $http_x_request_id; "" $request_id; }}
@@ -71,10 +66,11 @@ server {{
 """What the controller writes for the annotations of the page, as its template has it."""
 
 
-def block(language: str, heading: str, page: Path = PAGE) -> str:
-    """Return the configuration under a heading."""
+def block(language: str, heading: str, page: Path = PAGE, *, name: str = "") -> str:
+    """Return the configuration under a heading: the first one, or that with a name."""
     section = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
-    found = re.search(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    first = f"# {name}\n" if name else ""
+    found = re.search(rf"^```{language}\n({first}.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
     return found[1]
 
@@ -112,8 +108,11 @@ def _names(references: list[dict[str, str]]) -> list[str]:
     return [each["name"] for each in references]
 
 
-def command(program: str, folder: Path, ports: dict[str, int]) -> list[str]:
-    """Write the configuration of a program with other ports; return what runs it."""
+def command(program: str, folder: Path, ports: dict[str, int], more: str = "") -> list[str]:
+    """Write the configuration of a program with other ports; return what runs it.
+
+    `more` are lines that Traefik's own configuration has besides.
+    """
 
     def put(name: str, text: str) -> str:
         for replaced, port in ports.items():
@@ -131,8 +130,8 @@ def command(program: str, folder: Path, ports: dict[str, int]) -> list[str]:
             return [found, "-p", str(folder), "-e", "stderr", "-c", put("nginx.conf", text)]
         case "traefik" | "traefik on Kubernetes":
             routes = block("yaml", "Traefik") if program == "traefik" else traefik_routes()
-            put("dynamic.yaml", routes)
-            text = TRAEFIK.format(folder=folder, port=8080)
+            text = block("yaml", "Traefik", name="traefik.yaml") + more + TRAEFIK
+            text = text.replace("quota.yaml", put("quota.yaml", routes))
             return [str(beside.with_name("traefik")), f"--configFile={put('t.yaml', text)}"]
         case "caddy":
             text = "{\n admin off\n auto_https off\n}\n" + block("caddy", "Caddy")
@@ -176,6 +175,7 @@ async def asked(
     orgs: Orgs | None = None,
     product_url: str | None = None,
     flags: Mapping[str, object] | None = None,
+    more: str = "",
 ) -> AsyncIterator[Asked]:
     """Run all of it; without a `product_url`, before the demo's product."""
     port, authz_port, admin_port = free_port(), free_port(), free_port()
@@ -197,7 +197,8 @@ async def asked(
             "8093": authz_port,
             "3000": int(place.upstream_url.rpartition(":")[2]),
         }
-        running = await start(*command(program, folder, replaced), environ={"HOME": str(folder)})
+        words = command(program, folder, replaced, more)
+        running = await start(*words, environ={"HOME": str(folder)})
         owned.push_async_callback(stopped, running)
         url = f"http://127.0.0.1:{port}"
         await answering(running, f"{url}/api/v1/chat", 401)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import httpx
@@ -10,7 +12,10 @@ import pytest
 
 from sidecar.policy.fields import DENY_STATUSES
 from tests.doors.forwarding import PROGRAMS, WITHOUT_AUTHZ, Asked, asked, block
-from tests.e2e.harness import ORG, policy, soon
+from tests.doors.serving import NOWHERE, answering
+from tests.e2e.harness import ORG, eventually, policy, soon
+from tests.e2e.programs import start
+from tests.free_ports import free_port
 
 FORGED = {
     "x-bb-org-id": "evil",
@@ -52,6 +57,35 @@ async def test_a_program_forwards_what_is_allowed_and_nothing_else(
         assert free.status_code == 200
         last = a.product.executions[-1]
         assert (last.path, last.org_id, last.header("x-bb-plan")) == ("/api/echo", "", "")
+
+
+async def test_one_label_meters_a_product_behind_traefik(tmp_path: Path) -> None:
+    """A router of another provider, with what Docker makes of the label of the page."""
+    label, _, reference = block("text", "Traefik").strip().partition("=")
+    assert label == "traefik.http.routers.<name>.middlewares"
+    labels, port = tmp_path / "labels.json", free_port()
+    labels.write_text("{}")
+    served = ("-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path))
+    provider = await start(sys.executable, *served)
+    url = f"http://127.0.0.1:{port}/{labels.name}"
+    more = f"  http: {{endpoint: {url}, pollInterval: 200ms}}\n"
+    try:
+        await answering(provider, url)
+        async with asked("traefik", tmp_path, more=more, product_url=NOWHERE) as a:
+            router = {"rule": "PathPrefix(`/api/`)", "service": "notes"}
+            service = {"loadBalancer": {"servers": [{"url": a.product.url}]}}
+            http = {"routers": {"notes": {**router, "middlewares": [reference]}}}
+            labels.write_text(json.dumps({"http": {**http, "services": {"notes": service}}}))
+
+            async def free() -> int:
+                return (await a.client.get("/api/echo")).status_code
+
+            await eventually(free, lambda status: status == 200)  # else it leads nowhere
+            answers = [await a.client.post("/api/v1/chat", headers=a.cookie()) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert a.charges() == 2
+    finally:
+        await provider.close()
 
 
 async def test_ingress_nginx_is_asked_for_by_annotations(tmp_path: Path) -> None:
