@@ -9,6 +9,8 @@
 # BUILD says which build is installed: the one whose hot modules are compiled, or the pure one, which
 # does the same, slower, and needs no compiler from Debian's mirror: --build-arg BUILD=pure
 #
+# EXTRA=envoy adds what `authz --grpc` needs (25 MB), for the chart's `authz.grpc.enabled`.
+#
 # BASE is pinned to a minor version of Python; pin it to a digest in production:
 #   --build-arg BASE=docker.io/library/python:3.13-slim-trixie@sha256:...
 # Behind an index of your own: --secret id=pip,src=pip.conf. Without any index, from a folder of
@@ -32,6 +34,7 @@ RUN case "${BUILD}" in \
         *) echo "BUILD=${BUILD}: must be compiled or pure" ;; \
     esac >&2; \
     exit 1
+ARG EXTRA=
 ARG PIP_NO_INDEX=
 ARG PIP_FIND_LINKS=
 # Only wheels, also of what builds ours: what has none for this platform fails here, and the compiler
@@ -48,7 +51,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     && /build/bin/python -m pip install --require-hashes \
         --requirement requirements/image.lock --requirement requirements/build.lock \
     && /opt/sidecar/bin/python -m pip install --require-hashes --no-compile \
-        --requirement requirements/image.lock \
+        --requirement requirements/image.lock ${EXTRA:+--requirement "requirements/${EXTRA}.lock"} \
     && if [ "${BUILD}" = compiled ]; then export HATCH_BUILD_HOOK_ENABLE_MYPYC=1; fi \
     && /build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/sidecar/bin/python -m pip install --no-deps --no-index --no-compile /dist/bizbasics_sidecar-*.whl \

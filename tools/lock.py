@@ -1,6 +1,7 @@
 """Write requirements/*.lock: every file that the image may install, with its hash: `make lock`.
 
-`image.lock` is what runs, `build.lock` what the build needs beside that. Each is resolved for both
+`image.lock` is what runs, `envoy.lock` what `authz --grpc` takes beside that (in an image that is
+built with EXTRA=envoy), and `build.lock` what the build needs. Each is resolved for both
 architectures of the image; pip's `--require-hashes` then takes nothing else. A test fails when
 pyproject.toml asks for something else than a lock was made for.
 """
@@ -21,6 +22,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[1]
 FOLDER: Final = ROOT / "requirements"
 IMAGE: Final = FOLDER / "image.lock"
+ENVOY: Final = FOLDER / "envoy.lock"
 BUILD: Final = FOLDER / "build.lock"
 PYTHON: Final = "3.13"
 """The image's; markers are those of the Python that resolves, so it must be the same."""
@@ -37,13 +39,14 @@ Hashes = dict[str, set[str]]
 """By `name==version`."""
 
 
-def wanted() -> tuple[list[str], list[str]]:
-    """Return what runs in the image, and what its build needs as well, as pyproject.toml has it."""
+def wanted() -> tuple[list[str], list[str], list[str]]:
+    """Return what runs in the image, what gRPC needs as well, and what the build does."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = document["project"]
     mypyc = document["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
     runs = [*project["dependencies"], *project["optional-dependencies"]["redis"]]
-    return runs, [*document["build-system"]["requires"], *mypyc["dependencies"], SBOM]
+    build = [*document["build-system"]["requires"], *mypyc["dependencies"], SBOM]
+    return runs, project["optional-dependencies"]["envoy"], build
 
 
 def made_from(lock: str) -> list[str]:
@@ -124,18 +127,19 @@ def _pip(*words: str) -> str:
 
 
 def main() -> int:
-    """Write both locks."""
+    """Write the locks."""
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if here != PYTHON:
         sys.stderr.write(f"this is Python {here}: make lock PYTHON=python{PYTHON}\n")
         return 2
-    runs, builds = wanted()
+    runs, envoy, builds = wanted()
     image = resolve(runs)
-    everything = resolve([*runs, *builds], image)
-    beside = {pin: hashes for pin, hashes in everything.items() if pin not in image}
     FOLDER.mkdir(exist_ok=True)
     IMAGE.write_text(written(runs, image), encoding="utf-8")
-    BUILD.write_text(written(builds, beside), encoding="utf-8")
+    for lock, more in ((ENVOY, envoy), (BUILD, builds)):
+        everything = resolve([*runs, *more], image)
+        beside = {pin: hashes for pin, hashes in everything.items() if pin not in image}
+        lock.write_text(written(more, beside), encoding="utf-8")
     return 0
 
 

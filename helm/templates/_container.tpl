@@ -23,7 +23,7 @@ Takes a dict: root (the chart's context), facts (product, secret, upstream, port
 {{- fail (printf "extraEnv: %s: the chart has a value of its own for it: see README.md under settings, platform, ports and secretKeys" .name) -}}
 {{- end -}}
 {{- end -}}
-{{- $flags := list "--policy" "--upstream" "--host" "--port" "--http" "--grpc" "--admin" "--admin-socket" "--metrics" "--platform-url" "--auth-url" "--issuer" "--key-file" "--api-key-file" "--webhook-secret-file" "--product" "--journal" "--redis" "--drain-seconds" -}}
+{{- $flags := list "--policy" "--upstream" "--host" "--port" "--http" "--grpc" "--grpc-cert" "--grpc-key" "--grpc-client-ca" "--admin" "--admin-socket" "--metrics" "--platform-url" "--auth-url" "--issuer" "--key-file" "--api-key-file" "--webhook-secret-file" "--product" "--journal" "--redis" "--drain-seconds" -}}
 {{- range $v.extraArgs -}}
 {{- $flag := regexFind "^[^=]*" . -}}
 {{- if has $flag $flags -}}
@@ -60,6 +60,16 @@ env:
   {{- if $grpc }}
   - name: SIDECAR_GRPC
     value: {{ printf "%s:%d" $host (int $v.authz.grpc.port) | quote }}
+  {{- if $v.authz.grpc.tlsSecret }}
+  - name: SIDECAR_GRPC_CERT
+    value: /etc/bb-sidecar/grpc/tls.crt
+  - name: SIDECAR_GRPC_KEY
+    value: /etc/bb-sidecar/grpc/tls.key
+  {{- if $v.authz.grpc.clientCa }}
+  - name: SIDECAR_GRPC_CLIENT_CA
+    value: /etc/bb-sidecar/grpc/ca.crt
+  {{- end }}
+  {{- end }}
   {{- end }}
   {{- else }}
   - name: PORT
@@ -157,6 +167,11 @@ volumeMounts:
     mountPath: /etc/bb-sidecar/ca
     readOnly: true
   {{- end }}
+  {{- if and $grpc $v.authz.grpc.tlsSecret }}
+  - name: bb-grpc-tls
+    mountPath: /etc/bb-sidecar/grpc
+    readOnly: true
+  {{- end }}
   {{- if $v.journal.enabled }}
   - name: bb-journal
     mountPath: /var/lib/bb-sidecar
@@ -190,6 +205,9 @@ lifecycle:
 {{- if get $.secretKeys . -}}
 {{- fail (printf "secretKeys.%s: mode authz publishes no notices and takes no webhook: leave it empty" .) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .authz.grpc.clientCa (not .authz.grpc.tlsSecret) -}}
+{{- fail "authz.grpc.clientCa: clients show certificates over TLS alone: name a Secret in authz.grpc.tlsSecret" -}}
 {{- end -}}
 {{- $port := int .authz.grpc.port -}}
 {{- if and .authz.grpc.enabled (has $port (list (int .ports.http) (int .ports.admin) (int .ports.metrics) (int .authz.service.port))) -}}
@@ -284,6 +302,12 @@ on a low port. Takes a dict: root, port.
     name: {{ . | quote }}
     items:
       - {key: {{ $v.platform.caKey | quote }}, path: {{ $v.platform.caKey | quote }}}
+{{- end }}
+{{- if and (eq $v.mode "authz") $v.authz.grpc.enabled $v.authz.grpc.tlsSecret }}
+- name: bb-grpc-tls
+  secret:
+    secretName: {{ $v.authz.grpc.tlsSecret | quote }}
+    defaultMode: 0444
 {{- end }}
 - name: bb-no-token
   emptyDir:

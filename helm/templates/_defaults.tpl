@@ -197,7 +197,9 @@
   },
   "grpc": {
    "enabled": false,
-   "port": 8094
+   "port": 8094,
+   "tlsSecret": "",
+   "clientCa": false
   },
   "autoscaling": {
    "enabled": false,

@@ -48,7 +48,10 @@ SHARED_IDS: Final = StartupWarning(
 
 def log_startup_warnings(settings: Settings) -> None:
     """Log each of them."""
-    shared_ids = bool(settings.listen.trusted_proxies) and settings.state.redis is None
+    believed = settings.listen.trusted_proxies
+    if settings.upstream is None:  # `authz` believes this machine in any case
+        believed = tuple(network for network in believed if not network.is_loopback)
+    shared_ids = bool(believed) and settings.state.redis is None
     for about, hint in (
         *warnings_about(settings.platform.api, settings.platform.auth),
         *((SHARED_IDS,) if shared_ids else ()),

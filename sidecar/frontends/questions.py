@@ -1,7 +1,7 @@
 """What a forwarding program asks about: its call, out of the request that it sends us.
 
-Sources: nginx ngx_http_auth_request_module, Traefik ForwardAuth, Caddy forward_auth, Envoy
-ext_authz over HTTP (`path_prefix`).
+Sources: nginx ngx_http_auth_request_module, ingress-nginx (nginx.tmpl), Traefik ForwardAuth, Caddy
+forward_auth, Envoy ext_authz over HTTP (`path_prefix`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ PATH: Final = b"/forward-auth"
 ENVOY_PREFIX: Final = b"/envoy/"
 
 _NGINX: Final = b"for=nginx"
+_INGRESS_NGINX: Final = b"for=ingress-nginx"
+_ORIGINAL_URL: Final = b"x-original-url"
+_URL: Final = re.compile(rb"https?://([^/]*)(/.*)")
 _METHOD: Final = re.compile(rb"[A-Z][A-Z-]*")
 _TARGET: Final = re.compile(rb"/[!\"$-~]*|\*")
 """As our own data plane takes them. Products read `post` as POST, which no route would match."""
@@ -65,6 +68,8 @@ def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
     if path != PATH:
         return "Ask /forward-auth, or /envoy/ with the call's own path behind it."
     headers, named = _split(head.fields)
+    if query == _INGRESS_NGINX:
+        return _of_ingress_nginx(headers, named)
     asker = Asker.NGINX if query == _NGINX else Asker.FORWARDED
     prefix = b"x-original-" if asker is Asker.NGINX else b"x-forwarded-"
     if asker is Asker.FORWARDED and (b"x-original-method" in named or b"x-original-uri" in named):
@@ -82,6 +87,22 @@ def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
     if host:
         headers.append((b"host", host))
     return question_about(asker, *call, headers)
+
+
+def _of_ingress_nginx(
+    headers: list[tuple[bytes, bytes]], named: dict[bytes, bytes]
+) -> CallQuestion | str:
+    """Ask by what ingress-nginx sets itself, and by no field that it would pass on from a client.
+
+    That is `X-Original-URL`, the scheme and the client's Host before the target, and the method.
+    """
+    urls = [value for name, value in headers if name == _ORIGINAL_URL]
+    url = _URL.fullmatch(urls[0]) if len(urls) == 1 else None
+    method = named.get(b"x-original-method")
+    if url is None or not method:
+        return "The fields X-Original-Method and X-Original-URL must each be there once."
+    own = [field for field in headers if field[0] != _ORIGINAL_URL]
+    return question_about(Asker.NGINX, method, url[2], [*own, (b"host", url[1])])
 
 
 def question_about(

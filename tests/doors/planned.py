@@ -14,9 +14,9 @@ import orjson
 
 from sidecar.local_platform.server import LocalPlatform
 from tests.doors.envoys import behind_envoy
+from tests.doors.forwarding import asked
 from tests.doors.products.notes import read_notes
 from tests.doors.serving import answering, environ_of, served, stopped
-from tests.doors.test_forward_auth import asked
 from tests.e2e.harness import Orgs, Page, eventually, surroundings
 from tests.e2e.programs import process_stack, redis, start
 from tests.free_ports import free_port

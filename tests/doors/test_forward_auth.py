@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import re
-import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from sidecar.demo.upstream import DemoUpstream
-from sidecar.local_platform.server import LocalPlatform
 from sidecar.policy.fields import DENY_STATUSES
-from tests.doors.serving import answering, stopped
-from tests.e2e.harness import ORG, Orgs, policy, soon, surroundings
-from tests.e2e.programs import SIDECAR, Program, start
+from tests.doors.forwarding import PROGRAMS, WITHOUT_AUTHZ, Asked, asked, block
+from tests.doors.serving import NOWHERE, answering
+from tests.e2e.harness import ORG, eventually, policy, soon
+from tests.e2e.programs import start
 from tests.free_ports import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
-WITHOUT_AUTHZ = {"nginx": 503, "traefik": 500, "caddy": 502, "envoy": 403}
-"""What each of them answers while nothing decides, as the page says."""
-
-PROGRAMS = tuple(WITHOUT_AUTHZ)
 FORGED = {
     "x-bb-org-id": "evil",
     "x-bb-plan": "evil",
@@ -35,123 +26,8 @@ FORGED = {
     "x-forwarded-method": "GET",
 }
 
-NGINX = """
-daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
-events {{}}
-http {{ access_log off;
-  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder}; scgi_temp_path {folder};
-{server}
-}}
-"""
-TRAEFIK = """
-entryPoints: {{web: {{address: "127.0.0.1:{port}"}}}}
-providers: {{file: {{filename: {folder}/dynamic.yaml}}}}
-global: {{checkNewVersion: false, sendAnonymousUsage: false}}
-"""
 
-
-def block(language: str, heading: str) -> str:
-    """Return the configuration under a heading."""
-    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
-    found = re.search(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    assert found is not None, heading
-    return found[1]
-
-
-def command(program: str, folder: Path, ports: dict[str, int]) -> list[str]:
-    """Write the configuration of a program with other ports; return what runs it."""
-
-    def put(name: str, text: str) -> str:
-        for replaced, port in ports.items():
-            text = re.sub(rf"\b{replaced}\b", str(port), text)
-        (folder / name).write_text(text)
-        return str(folder / name)
-
-    beside = Path(sys.executable)
-    match program:
-        case "nginx":
-            text = NGINX.format(folder=folder, server=block("nginx", "nginx"))
-            found = shutil.which("nginx", path="/usr/sbin:/usr/bin:/opt/homebrew/bin")
-            assert found, "nginx is not installed: `make` installs it, or apt install nginx"
-            return [found, "-p", str(folder), "-e", "stderr", "-c", put("nginx.conf", text)]
-        case "traefik":
-            put("dynamic.yaml", block("yaml", "Traefik"))
-            text = TRAEFIK.format(folder=folder, port=8080)
-            return [str(beside.with_name("traefik")), f"--configFile={put('t.yaml', text)}"]
-        case "caddy":
-            text = "{\n admin off\n auto_https off\n}\n" + block("caddy", "Caddy")
-            return [
-                str(beside.with_name("caddy")),
-                *("run", "--adapter", "caddyfile", "--config", put("Caddyfile", text)),
-            ]
-        case _:
-            return [
-                str(beside.with_name("envoy")),
-                *("-c", put("envoy.yaml", block("yaml", "Envoy")), "--log-level", "error"),
-                *("--use-dynamic-base-id", "--concurrency", "1"),
-            ]
-
-
-@dataclass
-class Asked:
-    """A program before a product, with an authz beside it."""
-
-    platform: LocalPlatform
-    product: DemoUpstream
-    authz: Program
-    client: httpx.AsyncClient
-    admin_url: str
-
-    def cookie(self, org: str = ORG) -> dict[str, str]:
-        """Return the header that carries a `bb_at`."""
-        return {"cookie": f"bb_at={self.platform.mint_token(org)}"}
-
-    def charges(self) -> int:
-        """Return what the platform has counted."""
-        return sum(each.amount for each in self.platform.consumes(ORG))
-
-
-@contextlib.asynccontextmanager
-async def asked(
-    program: str,
-    folder: Path,
-    text: str = policy(),
-    *,
-    orgs: Orgs | None = None,
-    product_url: str | None = None,
-    flags: Mapping[str, object] | None = None,
-) -> AsyncIterator[Asked]:
-    """Run all of it; without a `product_url`, before the demo's product."""
-    port, authz_port, admin_port = free_port(), free_port(), free_port()
-    async with contextlib.AsyncExitStack() as owned:
-        place, platform, product = await owned.enter_async_context(
-            surroundings(text, orgs or {ORG: 2}, None, None, product_url)
-        )
-        flags = {
-            "policy": place.policy_file, "http": f"127.0.0.1:{authz_port}",
-            "admin": f"127.0.0.1:{admin_port}", "platform-url": place.platform_url,
-            "auth-url": place.platform_url, "issuer": place.issuer, **(flags or {}),
-        }  # fmt: skip
-        words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-        authz = await start(*SIDECAR, "authz", *words, environ=place.environ)
-        owned.push_async_callback(authz.close)
-        await answering(authz, f"http://127.0.0.1:{authz_port}/nothing", 404)
-        replaced = {
-            "8080": port,
-            "8093": authz_port,
-            "3000": int(place.upstream_url.rpartition(":")[2]),
-        }
-        running = await start(*command(program, folder, replaced), environ={"HOME": str(folder)})
-        owned.push_async_callback(stopped, running)
-        url = f"http://127.0.0.1:{port}"
-        await answering(running, f"{url}/api/v1/chat", 401)
-        client = httpx.AsyncClient(base_url=url, timeout=20.0)
-        owned.push_async_callback(client.aclose)
-        yield Asked(platform, product, authz, client, f"http://127.0.0.1:{admin_port}")
-
-
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", [*PROGRAMS, "traefik on Kubernetes"])
 async def test_a_program_forwards_what_is_allowed_and_nothing_else(
     program: str, tmp_path: Path
 ) -> None:
@@ -181,6 +57,51 @@ async def test_a_program_forwards_what_is_allowed_and_nothing_else(
         assert free.status_code == 200
         last = a.product.executions[-1]
         assert (last.path, last.org_id, last.header("x-bb-plan")) == ("/api/echo", "", "")
+
+
+async def test_one_label_meters_a_product_behind_traefik(tmp_path: Path) -> None:
+    """A router of another provider, with what Docker makes of the label of the page."""
+    label, _, reference = block("text", "Traefik").strip().partition("=")
+    assert label == "traefik.http.routers.<name>.middlewares"
+    labels, port = tmp_path / "labels.json", free_port()
+    labels.write_text("{}")
+    served = ("-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path))
+    provider = await start(sys.executable, *served)
+    url = f"http://127.0.0.1:{port}/{labels.name}"
+    more = f"  http: {{endpoint: {url}, pollInterval: 200ms}}\n"
+    try:
+        await answering(provider, url)
+        async with asked("traefik", tmp_path, more=more, product_url=NOWHERE) as a:
+            router = {"rule": "PathPrefix(`/api/`)", "service": "notes"}
+            service = {"loadBalancer": {"servers": [{"url": a.product.url}]}}
+            http = {"routers": {"notes": {**router, "middlewares": [reference]}}}
+            labels.write_text(json.dumps({"http": {**http, "services": {"notes": service}}}))
+
+            async def free() -> int:
+                return (await a.client.get("/api/echo")).status_code
+
+            await eventually(free, lambda status: status == 200)  # else it leads nowhere
+            answers = [await a.client.post("/api/v1/chat", headers=a.cookie()) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert a.charges() == 2
+    finally:
+        await provider.close()
+
+
+async def test_ingress_nginx_is_asked_for_by_annotations(tmp_path: Path) -> None:
+    """What a client sends as the fields that it does not set changes nothing."""
+    async with asked("ingress-nginx", tmp_path) as a:
+        forged = {**FORGED, "x-original-url": "http://a/free"}
+        answers = [
+            await a.client.post("/api/v1/chat", headers={**a.cookie(), **forged}, json={})
+            for _ in range(3)
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 403]
+        assert [each.org_id for each in a.product.executions] == [ORG, ORG]
+        assert a.charges() == 2
+        assert (await a.client.post("/api/v1/chat", headers=forged)).status_code == 401
+        assert (await a.client.get("/api/echo", headers=forged)).status_code == 200
+        assert a.product.executions[-1].org_id == ""
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

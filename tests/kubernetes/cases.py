@@ -133,7 +133,7 @@ GOOD: Final[dict[str, Values]] = {
         "journal": {"enabled": True, "sizeLimit": "1Gi", "storageClass": "fast"},
         "authz": {
             "service": {"port": 80, "annotations": {"a": "b"}},
-            "grpc": {"enabled": True},
+            "grpc": {"enabled": True, "tlsSecret": "quota-tls", "clientCa": True},
             "autoscaling": {"enabled": True},
             "podLabels": {"team": "notes"},
             "podAnnotations": {"a": "b"},
@@ -258,6 +258,10 @@ REFUSED: Final[dict[str, tuple[Values, str]]] = {
     "one port for HTTP and gRPC": (
         {**_AUTHZ, "authz": {"grpc": {"enabled": True, "port": 8080}}},
         "authz.grpc.port: 8080 is taken",
+    ),
+    "certificates of clients without TLS": (
+        {**_AUTHZ, "authz": {"grpc": {"enabled": True, "clientCa": True}}},
+        "authz.grpc.clientCa",
     ),
     "an authz that scales down to more than most": (
         {**_AUTHZ, "authz": {"autoscaling": {"enabled": True, "minReplicas": 12}}},

@@ -71,6 +71,21 @@ def test_the_pods_own_service_has_the_pods_ports() -> None:
     assert [each["port"] for each in services["None"]] == [8080, 8094]
 
 
+def test_a_certificate_for_grpc_is_mounted_whole() -> None:
+    """The kubelet changes it in place, and the process reads it again."""
+    pod = only(render(GOOD["authz-everything"]), "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    env = {each["name"]: each.get("value", "") for each in container["env"]}
+    names = ("SIDECAR_GRPC_CERT", "SIDECAR_GRPC_KEY", "SIDECAR_GRPC_CLIENT_CA")
+    assert [Path(env[name]).name for name in names] == ["tls.crt", "tls.key", "ca.crt"]
+    assert {str(Path(env[name]).parent) for name in names} == {mounts["bb-grpc-tls"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert volumes["bb-grpc-tls"]["secret"]["secretName"] == "quota-tls"
+    assert "appProtocol" not in str(documents(render(GOOD["authz-everything"])))
+    assert "kubernetes.io/h2c" in str(documents(render(GOOD["authz-ipv6"])))
+
+
 def test_peers_that_may_ask_are_those_of_the_network_policy() -> None:
     """Both ports of questions, for those alone and for `helm test`."""
     questions, metrics = only(render(GOOD["authz-everything"]), "NetworkPolicy")["spec"]["ingress"]

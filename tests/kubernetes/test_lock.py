@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from packaging.utils import canonicalize_name
 
 from tests.kubernetes.image.trial import LABELS
 from tests.kubernetes.rendering import ROOT
-from tools.lock import BUILD, IMAGE, PYTHON, locked, made_from, wanted, written
+from tools.lock import BUILD, ENVOY, IMAGE, PYTHON, locked, made_from, wanted, written
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("lock", "asked"), [*zip((IMAGE, BUILD), wanted(), strict=True)])
+@pytest.mark.parametrize(("lock", "asked"), [*zip((IMAGE, ENVOY, BUILD), wanted(), strict=True)])
 def test_a_lock_is_current(lock: Path, asked: list[str]) -> None:
     """It was made for these requirements: else run `make lock`."""
     assert made_from(lock.read_text(encoding="utf-8")) == asked
@@ -24,18 +25,18 @@ def test_a_lock_is_current(lock: Path, asked: list[str]) -> None:
 
 def test_the_locks_hold_what_is_asked_for() -> None:
     """A version that each requirement allows; of extras too."""
-    pins = locked(IMAGE.read_text()) | locked(BUILD.read_text())
+    pins = locked(IMAGE.read_text()) | locked(ENVOY.read_text()) | locked(BUILD.read_text())
     versions = dict(pin.split("==") for pin in pins)
-    for text in (*wanted()[0], *wanted()[1]):
+    for text in itertools.chain(*wanted()):
         each = Requirement(text)
         assert each.specifier.contains(versions[canonicalize_name(each.name)]), text
 
 
 def test_every_package_has_its_hashes() -> None:
-    """One for each file that pip may take, of a strong kind; none is in both locks."""
-    image, build = locked(IMAGE.read_text()), locked(BUILD.read_text())
-    assert image.keys().isdisjoint(build)
-    for pin, hashes in (image | build).items():
+    """One for each file that pip may take, of a strong kind; none of the image is in another."""
+    image, envoy, build = (locked(lock.read_text()) for lock in (IMAGE, ENVOY, BUILD))
+    assert image.keys().isdisjoint(envoy | build)
+    for pin, hashes in (image | envoy | build).items():
         assert re.fullmatch(r"[a-z0-9-]+==[0-9A-Za-z.+!]+", pin)
         assert hashes
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes)

@@ -46,7 +46,7 @@ def test_every_variable_of_a_door_is_read() -> None:
         named = {each["name"] for each in container["env"]}
         read = {option.env for option in options(*AUTHZ_SECTIONS.values())}
         assert ("SIDECAR_GRPC" in named) == (name == "authz-everything")
-        assert named - read - OTHER - {"SIDECAR_GRPC"} == set()
+        assert named - read - OTHER == set()
 
 
 def test_a_setting_that_a_door_has_not_is_refused() -> None:

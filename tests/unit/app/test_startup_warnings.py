@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,17 @@ def test_trusted_ids_that_no_other_replica_knows_of(caplog: pytest.LogCaptureFix
         log_startup_warnings(settings(trusted_proxies=parse_networks("10.0.0.0/8")))
     (record,) = caplog.records
     assert record.__dict__["about"] == "--trusted-proxies without --redis"
+
+
+def test_a_door_is_not_warned_of_the_machine_that_it_believes_in_any_case(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`authz` adds it itself; of others it is."""
+    loopback = settings(trusted_proxies=parse_networks("127.0.0.0/8,::1"))
+    others = settings(trusted_proxies=parse_networks("127.0.0.0/8,10.0.0.0/8"))
+    with caplog.at_level(logging.WARNING, "sidecar"):
+        log_startup_warnings(replace(loopback, upstream=None))
+        assert caplog.records == []
+        log_startup_warnings(replace(others, upstream=None))
+        log_startup_warnings(loopback)
+    assert len(caplog.records) == 2

@@ -40,6 +40,17 @@ def test_nginx_asks_by_x_original() -> None:
     assert (found.asker, found.target) == (Asker.NGINX, "/chat")
 
 
+def test_ingress_nginx_asks_by_the_whole_url() -> None:
+    """What a client sends as X-Original-URI is passed on by it, and does not count."""
+    found = asked(
+        "x-original-method: PUT", "x-original-url: https://shop:8443/chat?x=http://a/b",
+        "x-original-uri: /free", "x-forwarded-uri: /free", "cookie: bb_at=x",
+        target="/forward-auth?for=ingress-nginx",
+    )  # fmt: skip
+    assert (found.asker, found.method, found.target) == (Asker.NGINX, "PUT", "/chat?x=http://a/b")
+    assert found.headers == [(b"cookie", b"bb_at=x"), (b"host", b"shop:8443")]
+
+
 def test_nginx_may_ask_without_a_name() -> None:
     """Its fields count where none of the others is there."""
     found = asked("x-original-method: PUT", "x-original-uri: /chat")
@@ -77,6 +88,13 @@ def test_envoy_asks_with_the_calls_own_path(body: bool) -> None:  # noqa: FBT001
             ],
         ),
         ("/forward-auth?for=nginx", ["x-forwarded-method: GET", "x-forwarded-uri: /"]),
+        ("/forward-auth?for=ingress-nginx", ["x-original-method: GET", "x-original-uri: /"]),
+        ("/forward-auth?for=ingress-nginx", ["x-original-url: http://a/"]),
+        ("/forward-auth?for=ingress-nginx", ["x-original-method: GET", "x-original-url: /free"]),
+        (
+            "/forward-auth?for=ingress-nginx",
+            ["x-original-method: GET", "x-original-url: http://a/", "x-original-url: http://a/b"],
+        ),
         (
             "/forward-auth",
             ["x-forwarded-method: GET", "x-forwarded-uri: /", "x-forwarded-uri: /b"],
