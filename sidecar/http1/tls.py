@@ -279,7 +279,8 @@ class TlsTransport:
         size = min(len(data), _RECORD) or _RECORD  # plain data is shorter: no large buffer for it
         try:
             while plain := tls.read(size):
-                more = incoming.pending or tls.pending()  # asked, for the exception is expensive
+                # The exception is expensive. A record that fits is read to its end.
+                more = incoming.pending or len(plain) == size
                 if not (more or parts):
                     return plain  # one record, as nearly always
                 parts.append(plain)

@@ -102,7 +102,7 @@ async def test_a_stream_closed_in_due_form_ends_its_body(tmp_path: Path) -> None
 
 
 async def test_an_expired_certificate_is_not_trusted(tmp_path: Path) -> None:
-    """Whoever signed it."""
+    """Also where the authority is known."""
     ours, theirs = loopback_contexts(tmp_path, expired=True)
     async with serving(silent, ours) as server:
         pool = Pool(server.origin, PoolLimits(), theirs)
