@@ -54,7 +54,7 @@ class Dialler:
     ) -> None:
         self._origin = origin
         self._context = context
-        if context is not None:  # a write must not wait for a handshake; TLS 1.3 has no such thing
+        if context is not None:  # or a write might have to wait for a second handshake
             context.options |= ssl.OP_NO_RENEGOTIATION
         self._sessions = Sessions()
         self._delay = fallback_delay
