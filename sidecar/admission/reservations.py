@@ -65,8 +65,9 @@ class Reservations:
             known = self._books.ledger.quota(*slot) if fresh is None else fresh
             if known is not None and known.reset_at > now.unix:
                 held = self._holds.held(slot).units
+                needed = charge.amount + hold
                 left = self._left(slot, known, held, now)
-                if left is not None and left < charge.amount + hold:
+                if left is not None and left - self._undrawable(charge, needed, now) < needed:
                     # A deposit alone is the platform's to refuse, unless others hold its units.
                     if fresh is not None and (hold or held):
                         return Short(replace(known, remaining=max(0, left)))
@@ -106,7 +107,7 @@ class Reservations:
         """Hold on while an admitted call runs; `answered`: by the platform, to its deposit.
 
         Where that leaves too little beside what `others` hold, the hold is ended, and the call is
-        to be refused.
+        to be refused: if its deposit can be given back. Another call runs all the same.
         """
         slot = (charge.org_id, charge.resource)
         hold = hold_of(terms)
@@ -115,7 +116,7 @@ class Reservations:
             left = self._left(slot, answered, self._holds.held(slot).admitted + others, now)
             if left is None:
                 hold = 0
-            elif hold is not None and left < hold:
+            elif hold is not None and left < hold and charge.private:
                 # Also a hold of 0: its deposit may be what another call holds.
                 self._holds.end(terms.name(charge.key), HoldEvent.REFUSE)
                 return Short(replace(answered, remaining=max(0, left)))
@@ -129,6 +130,11 @@ class Reservations:
     def abandoned(self, charge: Charge, terms: Terms) -> None:
         """End the hold of a call whose decision was given up."""
         self._holds.end(terms.name(charge.key), HoldEvent.ABANDON)
+
+    def known(self, charge: Charge, now: Moment) -> bool:
+        """Say whether what is known decides about a hold: a new answer, or an org without limit."""
+        fresh = self._fresh((charge.org_id, charge.resource), now)
+        return fresh is not None or self.unlimited(charge)
 
     def unlimited(self, charge: Charge) -> bool:
         """Say whether the org is known to have no limit: it is never held."""
@@ -147,9 +153,17 @@ class Reservations:
 
     def _left(self, slot: Slot, quota: Quota, held: int, now: Moment) -> int | None:
         """Return the units that are free, those that were paid before included; None: no limit."""
-        if quota.unlimited:
-            return None
-        return quota.remaining + self._paid(slot, now) - held
+        return None if quota.unlimited else quota.remaining + self._paid(slot, now) - held
+
+    def _undrawable(self, charge: Charge, needed: int, now: Moment) -> int:
+        """Count the credits that a call cannot draw, which may need so many units.
+
+        One that gets nothing back draws them whole or not at all.
+        """
+        if charge.private:
+            return 0
+        credited = self._books.credits.units_of((charge.org_id, charge.resource), now.unix)
+        return 0 if credited >= needed else credited
 
     def _paid(self, slot: Slot, now: Moment) -> int:
         """Count the units that were counted for the org and are not used."""

@@ -87,6 +87,8 @@ class SharedReservations:
         now: Moment,
     ) -> bool:
         """Whether all replicas have to decide, after the platform's answer to the deposit."""
+        if not charge.private:  # nothing could be given back
+            return False
         match room:
             case HoldRoom.UNKNOWN:
                 return not answered.unlimited
