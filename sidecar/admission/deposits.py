@@ -124,6 +124,7 @@ class Deposits:
         holds = settlements.holds
         self._reservations = own = Reservations(books=books, holds=holds)
         self._firsts = FirstAnswers()
+        self._shared = shared
         self._among = None
         if shared is not None:
             self._among = SharedReservations(own=own, holds=holds, shared=shared, clock=clock)
@@ -171,6 +172,28 @@ class Deposits:
                         charge, meter, usage, estimate, route, identity, ask=first
                     )
         return await self._pay(charge, meter, usage, estimate, route, identity)
+
+    async def pay_beside(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
+        """Rule on a call that is not settled: it does not take the units that others hold."""
+        if _forgives(meter):
+            return await self._payments.pay(charge, meter, identity)
+        slot = (charge.org_id, charge.resource)
+        now = Moment.of(self._clock)
+        others = 0 if self._shared is None else self._shared.others(slot)
+        fits = self._reservations.beside(charge, others, now)
+        if isinstance(fits, Short):
+            return self._ended(ShortOfHold(fits.quota), charge, meter, now).ruling
+        ruling = await self._payments.pay(
+            charge, meter, identity, ask=fits.ask, reserved=fits.reserved
+        )
+        if ruling.quota is None or ruling.reason not in _ANSWERED or not charge.private:
+            return ruling  # nothing could be given back
+        now = Moment.of(self._clock)
+        short = self._reservations.leaves(charge, ruling.quota, others, now)
+        if short is None:
+            return ruling
+        self._give_back(ruling, charge, now)
+        return self._ended(ShortOfHold(short.quota), charge, meter, now).ruling
 
     async def _pay(  # noqa: PLR0917 - all that a call is charged by
         self,

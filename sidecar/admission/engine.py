@@ -130,15 +130,11 @@ class Engine:
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
+        self._holds = settlements.holds
         self._deposits = Deposits(
-            payments=self._payments,
-            books=books,
-            settlements=settlements,
-            settler=settler,
-            clock=clock,
-            estimates=estimates,
-            shared=shared_holds,
-        )
+            payments=self._payments, books=books, settlements=settlements, settler=settler,
+            clock=clock, estimates=estimates, shared=shared_holds,
+        )  # fmt: skip
 
     @property
     def errors(self) -> ErrorFormat:
@@ -226,7 +222,8 @@ class Engine:
         terms, noted = None, ""
         try:
             if usage is None:
-                ruling = await self._payments.pay(charge, meter, identity)
+                pay = self._deposits.pay_beside if self._holds else self._payments.pay
+                ruling = await pay(charge, meter, identity)
             else:
                 deposited = await self._deposits.pay(
                     charge, meter, usage, estimate, route.name, identity

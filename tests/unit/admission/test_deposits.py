@@ -312,62 +312,6 @@ async def test_a_trusted_call_without_a_shared_number_gets_nothing_back() -> Non
     assert it.books.credits.units(it.clock.time()) == 0
 
 
-async def _trusted(it: Scene, most: int, request_id: str = "r") -> Decision:
-    return await it.decide(
-        request_id=request_id,
-        origin=RequestIdOrigin.TRUSTED,
-        body=KnownBody(str(most).encode()),
-    )
-
-
-async def test_a_trusted_call_that_a_hold_refuses_pays_nothing() -> None:
-    """It is refused by what is known: after its deposit, nothing could be given back."""
-    it = scene()
-    assert (await _trusted(it, 60, "a")).permit is not None
-    assert (await _trusted(it, 60, "b")).reason is Reason.OVER_QUOTA
-    assert it.store.used[SLOT] == 1
-
-
-async def test_a_trusted_call_whose_deposit_was_consumed_runs() -> None:
-    """One asks where nothing is known, and cannot be given back what it paid for that."""
-    it = scene(limit=5)
-    assert (await _trusted(it, 30, "a")).permit is not None
-    assert _held(it).admitted == 29
-    assert (await _trusted(it, 30, "b")).reason is Reason.OVER_QUOTA
-    assert it.store.used[SLOT] == 1
-
-
-async def test_of_trusted_calls_at_once_one_asks_and_the_others_go_by_its_answer() -> None:
-    """Nothing was known; none that is refused has paid."""
-    it = scene()
-    decisions = await asyncio.gather(*(_trusted(it, 30, f"r{n}") for n in range(20)))
-    admitted = [decision for decision in decisions if decision.permit is not None]
-    assert len(admitted) == 3
-    assert it.store.used[SLOT] == 3
-    for decision in admitted:
-        await _ended(it, decision, 30)
-    assert it.store.used[SLOT] == 90
-    assert _at_rest(it)
-
-
-async def test_trusted_calls_that_waited_for_an_answer_in_vain_go_on() -> None:
-    """An outage decides about each by itself."""
-    it = scene()
-    it.platform.now = UnreachableQuotas()
-    decisions = await asyncio.gather(*(_trusted(it, 9, f"r{n}") for n in range(3)))
-    assert [decision.reason for decision in decisions] == [Reason.FAIL_OPEN] * 3
-
-
-async def test_a_trusted_call_counts_only_on_credits_that_cover_all_of_it() -> None:
-    """It draws them whole or not at all."""
-    it = scene(limit=20)
-    await _ended(it, await _decide(it, 1), 1)
-    it.books.credits.add(SLOT, 15, it.store.reset_at, it.clock.time())
-    assert (await _trusted(it, 30, "a")).reason is Reason.OVER_QUOTA
-    assert (await _trusted(it, 15, "b")).permit is not None
-    assert (await _decide(it, 19)).permit is not None  # its own: it may draw a part
-
-
 async def test_an_overrun_refuses_the_orgs_next_calls() -> None:
     """Until the platform has quota again."""
     it = scene(limit=20, usage=rule())
