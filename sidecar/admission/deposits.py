@@ -318,6 +318,7 @@ class Deposits:
             limited=_is_limited(identity, charge.resource, now),
             shadow=meter.enforcement is Enforcement.SHADOW,
             call=self._settlements.name_of(charge),
+            meter=meter,
         )
 
     def _admitted(  # noqa: PLR0917 - what `pay` knows by then

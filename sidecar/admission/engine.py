@@ -285,8 +285,7 @@ class Engine:
 
     def realtime(self, decision: Decision) -> RealtimeCharges:
         """Charge each further response of an admitted realtime connection by itself."""
-        current = self._policies.current
-        return RealtimeCharges(decision, current, self._deposits, self._observer, self._nonce)
+        return RealtimeCharges(decision, self._deposits, self._observer, self._nonce)
 
     def priced_by_product(self, decision: Decision) -> Permit:
         """Return the permit of an admitted call without `usage`, to be settled by units."""
