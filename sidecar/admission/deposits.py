@@ -13,6 +13,7 @@ from typing import Final
 from sidecar.admission.books import Books
 from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
+from sidecar.admission.first_answers import FirstAnswers
 from sidecar.admission.holds import HoldEvent
 from sidecar.admission.journal import JournalUnwritable
 from sidecar.admission.ledger import Witness
@@ -122,6 +123,8 @@ class Deposits:
         self._clock = clock
         holds = settlements.holds
         self._reservations = own = Reservations(books=books, holds=holds)
+        self._firsts = FirstAnswers()
+        self._shared = shared
         self._among = None
         if shared is not None:
             self._among = SharedReservations(own=own, holds=holds, shared=shared, clock=clock)
@@ -161,6 +164,48 @@ class Deposits:
 
         Cancelled, it holds nothing.
         """
+        if not charge.private and usage.hold is not None and not _forgives(meter):
+            slot = (charge.org_id, charge.resource)
+            if not self._reservations.known(charge, Moment.of(self._clock)):
+                async with self._firsts.turn(slot, meter.platform_timeout) as first:
+                    return await self._pay(
+                        charge, meter, usage, estimate, route, identity, ask=first
+                    )
+        return await self._pay(charge, meter, usage, estimate, route, identity)
+
+    async def pay_beside(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
+        """Rule on a call that is not settled: it does not take the units that others hold."""
+        if _forgives(meter):
+            return await self._payments.pay(charge, meter, identity)
+        slot = (charge.org_id, charge.resource)
+        now = Moment.of(self._clock)
+        others = 0 if self._shared is None else self._shared.others(slot)
+        fits = self._reservations.beside(charge, others, now)
+        if isinstance(fits, Short):
+            return self._ended(ShortOfHold(fits.quota), charge, meter, now).ruling
+        ruling = await self._payments.pay(
+            charge, meter, identity, ask=fits.ask, reserved=fits.reserved
+        )
+        if ruling.quota is None or ruling.reason not in _ANSWERED or not charge.private:
+            return ruling  # nothing could be given back
+        now = Moment.of(self._clock)
+        short = self._reservations.leaves(charge, ruling.quota, others, now)
+        if short is None:
+            return ruling
+        self._give_back(ruling, charge, now)
+        return self._ended(ShortOfHold(short.quota), charge, meter, now).ruling
+
+    async def _pay(  # noqa: PLR0917 - all that a call is charged by
+        self,
+        charge: Charge,
+        meter: Meter,
+        usage: UsageRule,
+        estimate: Estimate,
+        route: str,
+        identity: Identity,
+        *,
+        ask: bool = False,
+    ) -> Deposited:
         now = Moment.of(self._clock)
         terms = self._terms(charge, meter, usage, estimate, identity, now)
         problem = self._books.journal.problem
@@ -176,7 +221,7 @@ class Deposits:
                 if isinstance(fits, Short):
                     return self._ended(ShortOfHold(fits.quota), charge, meter, now)
             ruling = await self._payments.pay(
-                charge, meter, identity, ask=fits.ask, reserved=fits.reserved
+                charge, meter, identity, ask=ask or fits.ask, reserved=fits.reserved
             )
         except BaseException:
             self._reservations.abandoned(charge, terms)
@@ -273,6 +318,7 @@ class Deposits:
             limited=_is_limited(identity, charge.resource, now),
             shadow=meter.enforcement is Enforcement.SHADOW,
             call=self._settlements.name_of(charge),
+            meter=meter,
         )
 
     def _admitted(  # noqa: PLR0917 - what `pay` knows by then

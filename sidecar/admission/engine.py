@@ -130,15 +130,11 @@ class Engine:
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
+        self._holds = settlements.holds
         self._deposits = Deposits(
-            payments=self._payments,
-            books=books,
-            settlements=settlements,
-            settler=settler,
-            clock=clock,
-            estimates=estimates,
-            shared=shared_holds,
-        )
+            payments=self._payments, books=books, settlements=settlements, settler=settler,
+            clock=clock, estimates=estimates, shared=shared_holds,
+        )  # fmt: skip
 
     @property
     def errors(self) -> ErrorFormat:
@@ -226,7 +222,8 @@ class Engine:
         terms, noted = None, ""
         try:
             if usage is None:
-                ruling = await self._payments.pay(charge, meter, identity)
+                pay = self._deposits.pay_beside if self._holds else self._payments.pay
+                ruling = await pay(charge, meter, identity)
             else:
                 deposited = await self._deposits.pay(
                     charge, meter, usage, estimate, route.name, identity
@@ -288,8 +285,7 @@ class Engine:
 
     def realtime(self, decision: Decision) -> RealtimeCharges:
         """Charge each further response of an admitted realtime connection by itself."""
-        current = self._policies.current
-        return RealtimeCharges(decision, current, self._deposits, self._observer, self._nonce)
+        return RealtimeCharges(decision, self._deposits, self._observer, self._nonce)
 
     def priced_by_product(self, decision: Decision) -> Permit:
         """Return the permit of an admitted call without `usage`, to be settled by units."""

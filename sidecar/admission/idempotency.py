@@ -16,6 +16,7 @@ _KILLED: Final = b"bb killed"
 _NAME: Final = b"bb name"
 _TURN: Final = b"bb turn"
 _UNPAID: Final = b"bb unpaid"
+_TRANSCRIPT: Final = b"bb transcript"
 
 
 def scope_of(
@@ -93,6 +94,11 @@ def turn_key_of(connection: str, turn: int, nonce: bytes) -> str:
 def unpaid_key_of(connection: str, turn: int, nonce: bytes) -> str:
     """Return the key that such a response has where its deposit was refused, and it ran."""
     return _derived(connection, turn, nonce, _UNPAID)
+
+
+def transcript_key_of(connection: str, serial: int, nonce: bytes) -> str:
+    """Return the key of a realtime connection's `serial`-th transcript of the client's speech."""
+    return _derived(connection, serial, nonce, _TRANSCRIPT)
 
 
 def _derived(call: str, number: int, nonce: bytes, person: bytes) -> str:

@@ -6,13 +6,15 @@ neither a token that expires nor a reload changes the price of a session or ends
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidecar.admission.deposits import Deposits
-from sidecar.admission.idempotency import turn_key_of, unpaid_key_of
+from sidecar.admission.idempotency import transcript_key_of, turn_key_of, unpaid_key_of
 from sidecar.admission.verdict import conclude
 from sidecar.domain.model import Charge, Decision
 from sidecar.domain.ports import AdmissionObserver
-from sidecar.domain.usage import Usage
-from sidecar.policy.compiled import Meter, Policy, Route
+from sidecar.domain.usage import OnMissing, Usage
+from sidecar.policy.compiled import Meter
 
 
 class RealtimeCharges:
@@ -21,16 +23,20 @@ class RealtimeCharges:
     def __init__(
         self,
         admitted: Decision,
-        policy: Policy,
         deposits: Deposits,
         observer: AdmissionObserver,
         nonce: bytes,
     ) -> None:
-        """Charge as the connection was; `policy` is in force, `nonce` this process's."""
+        """Charge as the connection was admitted; `nonce` is this process's."""
         permit, identity = admitted.permit, admitted.identity
         if permit is None or permit.terms is None or permit.charge is None or identity is None:
             raise ValueError(f"realtime: {admitted.reason} is no call that is settled by usage")
-        self._route, self._meter = _meter_of(permit.route, policy)
+        meter = permit.terms.meter
+        if not isinstance(meter, Meter):
+            raise TypeError(f"realtime: the terms of {permit.route} are without their meter")
+        self._meter = meter
+        self._route = permit.route
+        self._errors = admitted.errors
         self._usage = permit.terms.rule
         self._charge = permit.charge
         self._identity = identity
@@ -38,6 +44,7 @@ class RealtimeCharges:
         self._deposits = deposits
         self._observer = observer
         self._nonce = nonce
+        self._transcripts = 0
 
     async def decide(self, turn: int, request: bytes | None) -> Decision:
         """Decide on the `turn`-th response of the connection; cancelled, it leaves nothing behind.
@@ -47,14 +54,14 @@ class RealtimeCharges:
         meter, usage, identity = self._meter, self._usage, self._identity
         estimate = await self._deposits.estimate_of(request, (), meter, usage, identity.org_id)
         charge = self._charge_under(turn_key_of(self._charge.key, turn, self._nonce))
-        name = self._route.name
+        name = self._route
         deposited = await self._deposits.pay(charge, meter, usage, estimate, name, identity)
         ruling = deposited.ruling
         decision = conclude(
             ruling,
             request_id=f"{self._request_id}.{turn}",
             route=name,
-            errors=self._route.errors,
+            errors=self._errors,
             identity=identity,
             charge=charge,
             refund=meter.refund,
@@ -68,17 +75,21 @@ class RealtimeCharges:
     def owe(self, turn: int, usage: Usage) -> None:
         """Charge all of a response that ran although `decide` refused its deposit."""
         charge = self._charge_under(unpaid_key_of(self._charge.key, turn, self._nonce))
-        name = self._route.name
-        self._deposits.owe(charge, self._meter, self._usage, name, self._identity, usage)
+        self._deposits.owe(charge, self._meter, self._usage, self._route, self._identity, usage)
+
+    def transcribed(self, usage: Usage) -> None:
+        """Charge for what was transcribed of the client's speech, without a deposit before it.
+
+        What names no tokens costs what its text is estimated at, whatever `missing` says: a whole
+        hold or deposit for each would be the price of a response.
+        """
+        self._transcripts += 1
+        key = transcript_key_of(self._charge.key, self._transcripts, self._nonce)
+        rule = replace(self._usage, missing=OnMissing.ESTIMATE)
+        charge = self._charge_under(key)
+        self._deposits.owe(charge, self._meter, rule, self._route, self._identity, usage)
 
     def _charge_under(self, key: str) -> Charge:
         """Make a charge like the connection's; its key is this process's alone."""
         of = self._charge
         return Charge(of.org_id, of.product, of.resource, of.amount, key, private=True)
-
-
-def _meter_of(name: str, policy: Policy) -> tuple[Route, Meter]:
-    for route in policy.routes:
-        if route.name == name and route.meter is not None:
-            return route, route.meter
-    raise ValueError(f"route {name} lost its meter while a connection was opened: open it again")

@@ -58,22 +58,37 @@ class Reservations:
     def begin(self, charge: Charge, terms: Terms, now: Moment) -> Short | Fits:
         """Take the hold of a call that is about to be charged, unless it cannot fit."""
         slot = (charge.org_id, charge.resource)
-        hold = hold_of(terms)
+        hold = 0 if terms.forgive else terms.hold
         ask = False
-        if hold is not None:
-            fresh = self._fresh(slot, now)
-            known = self._books.ledger.quota(*slot) if fresh is None else fresh
-            if known is not None and known.reset_at > now.unix:
-                held = self._holds.held(slot).units
-                left = self._left(slot, known, held, now)
-                if left is not None and left < charge.amount + hold:
-                    # A deposit alone is the platform's to refuse, unless others hold its units.
-                    if fresh is not None and (hold or held):
-                        return Short(replace(known, remaining=max(0, left)))
-                    ask = True
-        reserved = self._holds.held(slot).units + (hold or 0)
-        self._holds.take(terms.name(charge.key), slot, hold or 0, deposit=charge.amount)
+        if not terms.forgive:
+            checked = self._check(charge, hold, self._holds.held(slot).units, now)
+            if isinstance(checked, Short):
+                return checked
+            ask = checked
+        reserved = self._holds.held(slot).units + hold
+        self._holds.take(terms.name(charge.key), slot, hold, deposit=charge.amount)
         return Fits(ask, 0 if terms.forgive else reserved)
+
+    def beside(self, charge: Charge, others: int, now: Moment) -> Short | Fits:
+        """Check a call that is not settled, and holds nothing: it leaves what others hold.
+
+        `others`: units that are held at other replicas.
+        """
+        held = self._holds.held((charge.org_id, charge.resource)).units + others
+        checked = self._check(charge, 0, held, now) if held else False
+        return checked if isinstance(checked, Short) else Fits(checked, held)
+
+    def leaves(self, charge: Charge, answered: Quota, others: int, now: Moment) -> Short | None:
+        """Say whether such a call has taken what others hold, by the answer to it."""
+        slot = (charge.org_id, charge.resource)
+        held = self._holds.held(slot).admitted + others
+        if not held:
+            return None
+        answered = self._see(slot, answered, now)
+        left = self._left(slot, answered, held, now)
+        if left is None or left >= 0:
+            return None
+        return Short(replace(answered, remaining=max(0, left + charge.amount)))
 
     def short_beside(self, charge: Charge, others: int, now: Moment) -> Short | None:
         """Say whether a hold that was begun does not fit beside what `others` hold."""
@@ -106,20 +121,20 @@ class Reservations:
         """Hold on while an admitted call runs; `answered`: by the platform, to its deposit.
 
         Where that leaves too little beside what `others` hold, the hold is ended, and the call is
-        to be refused.
+        to be refused: if its deposit can be given back. Another call runs all the same.
         """
         slot = (charge.org_id, charge.resource)
-        hold = hold_of(terms)
+        hold = 0 if terms.forgive else terms.hold
         if answered is not None:
             answered = self._see(slot, answered, now)
             left = self._left(slot, answered, self._holds.held(slot).admitted + others, now)
             if left is None:
                 hold = 0
-            elif hold is not None and left < hold:
+            elif left < hold and charge.private and not terms.forgive:
                 # Also a hold of 0: its deposit may be what another call holds.
                 self._holds.end(terms.name(charge.key), HoldEvent.REFUSE)
                 return Short(replace(answered, remaining=max(0, left)))
-        self._holds.admit(terms.name(charge.key), hold or 0)
+        self._holds.admit(terms.name(charge.key), hold)
         return None
 
     def refused(self, charge: Charge, terms: Terms) -> None:
@@ -129,6 +144,11 @@ class Reservations:
     def abandoned(self, charge: Charge, terms: Terms) -> None:
         """End the hold of a call whose decision was given up."""
         self._holds.end(terms.name(charge.key), HoldEvent.ABANDON)
+
+    def known(self, charge: Charge, now: Moment) -> bool:
+        """Say whether what is known decides about a hold: a new answer, or an org without limit."""
+        fresh = self._fresh((charge.org_id, charge.resource), now)
+        return fresh is not None or self.unlimited(charge)
 
     def unlimited(self, charge: Charge) -> bool:
         """Say whether the org is known to have no limit: it is never held."""
@@ -145,11 +165,35 @@ class Reservations:
                 answered = latest.quota
         return Standing(self._holds.shown(slot), self._paid(slot, now), answered, age)
 
+    def _check(self, charge: Charge, hold: int, held: int, now: Moment) -> Short | bool:
+        """Check a call beside what is `held`; where it fits, say whether the platform is asked."""
+        slot = (charge.org_id, charge.resource)
+        fresh = self._fresh(slot, now)
+        known = self._books.ledger.quota(*slot) if fresh is None else fresh
+        if known is None or known.reset_at <= now.unix:
+            return False
+        needed = charge.amount + hold
+        left = self._left(slot, known, held, now)
+        if left is None or left - self._undrawable(charge, needed, now) >= needed:
+            return False
+        # A deposit alone is the platform's to refuse, unless others hold its units.
+        if fresh is not None and (hold or held):
+            return Short(replace(known, remaining=max(0, left)))
+        return True
+
     def _left(self, slot: Slot, quota: Quota, held: int, now: Moment) -> int | None:
         """Return the units that are free, those that were paid before included; None: no limit."""
-        if quota.unlimited:
-            return None
-        return quota.remaining + self._paid(slot, now) - held
+        return None if quota.unlimited else quota.remaining + self._paid(slot, now) - held
+
+    def _undrawable(self, charge: Charge, needed: int, now: Moment) -> int:
+        """Count the credits that a call cannot draw, which may need so many units.
+
+        One that gets nothing back draws them whole or not at all.
+        """
+        if charge.private:
+            return 0
+        credited = self._books.credits.units_of((charge.org_id, charge.resource), now.unix)
+        return 0 if credited >= needed else credited
 
     def _paid(self, slot: Slot, now: Moment) -> int:
         """Count the units that were counted for the org and are not used."""
@@ -176,7 +220,7 @@ class Reservations:
 
 
 def hold_of(terms: Terms) -> int | None:
-    """Return the units to hold, None for a call that no hold refuses."""
+    """Return the units to hold, None for a call whose route has no hold, or denies nothing."""
     holds = terms.hold or terms.rule.hold is not None
     return terms.hold if holds and not terms.forgive else None
 

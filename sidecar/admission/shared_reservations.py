@@ -39,15 +39,15 @@ class SharedReservations:
         """Take what fits here over all replicas too; where it does not, the hold is ended."""
         slot = (charge.org_id, charge.resource)
         hold = hold_of(terms)
-        room, short = None, None
+        room, short, answer = None, None, None
         if hold is not None and not self._own.unlimited(charge):
             name = terms.name(charge.key)
             answer = await self._shared.take(slot, name, deposit=charge.amount, hold=hold)
-            if answer is None:
-                others = self._shared.others(slot)
-                short = self._own.short_beside(charge, others, Moment.of(self._clock))
-            else:
-                room, short = answer.room, _short_of(answer)
+        if answer is not None:
+            room, short = answer.room, _short_of(answer)
+        elif not terms.forgive:
+            others = self._shared.others(slot)
+            short = self._own.short_beside(charge, others, Moment.of(self._clock))
         if short is not None:
             self._own.refused(charge, terms)
             return short
@@ -87,6 +87,8 @@ class SharedReservations:
         now: Moment,
     ) -> bool:
         """Whether all replicas have to decide, after the platform's answer to the deposit."""
+        if not charge.private:  # nothing could be given back
+            return False
         match room:
             case HoldRoom.UNKNOWN:
                 return not answered.unlimited

@@ -150,6 +150,7 @@ class Terms:
     quota does not cover has no consequence. `limited`: the caller's token names a limit, so that a
     bare "unlimited" is not believed. `shadow`: no byte of request or answer may change. `call`:
     the name of its hold and of what it owes, where the key of its charge names another call too.
+    `meter`: that of its route in the policy it was decided under, which the engine made.
     """
 
     rule: UsageRule
@@ -159,6 +160,7 @@ class Terms:
     limited: bool = False
     shadow: bool = False
     call: str = ""
+    meter: object = None
 
     def name(self, key: str) -> str:
         """Return the name of the call that is charged under `key`."""

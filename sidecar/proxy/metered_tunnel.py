@@ -10,21 +10,25 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
+from sidecar.domain.usage import Usage
 from sidecar.proxy.ports import TunnelEnd
 from sidecar.usage.realtime.commands import (
+    ChargeTranscript,
     CloseSocket,
     SendToClient,
     SendToProduct,
     SocketCommand,
     TakeDeposit,
 )
-from sidecar.usage.realtime.frame_writer import Refusal
+from sidecar.usage.realtime.frame_writer import INTERNAL_ERROR, Refusal
 from sidecar.usage.realtime.metered_socket import MeteredSocket
 from sidecar.usage.realtime.turns import SettleTurn
 
 log = logging.getLogger("sidecar.proxy")
 
-_FAULT: Final = Refusal("server_error", "internal_error", "The request could not be processed.")
+_FAULT: Final = Refusal(
+    "server_error", "internal_error", "The request could not be processed.", INTERNAL_ERROR
+)
 
 
 class TurnPayer(Protocol):
@@ -35,6 +39,9 @@ class TurnPayer(Protocol):
 
     def settle(self, settled: SettleTurn) -> None:
         """Close a turn; once for each that was admitted, and for each response."""
+
+    def transcribed(self, usage: Usage) -> None:
+        """Charge for what was transcribed of the client's speech."""
 
 
 class TunnelClient(Protocol):
@@ -130,6 +137,8 @@ class MeteredTunnel:
                     task.add_done_callback(self._deposits.discard)
                 case SettleTurn():
                     self._payer.settle(command)
+                case ChargeTranscript(usage):
+                    self._payer.transcribed(usage)
                 case SendToProduct(data):
                     if not self._product.is_closing():
                         self._product.write(data)

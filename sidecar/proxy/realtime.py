@@ -21,12 +21,25 @@ from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.metered_tunnel import MeteredTunnel
 from sidecar.proxy.settling import Settling, SwitchedRelay
 from sidecar.usage.realtime.deflate import UnknownExtensionError, agreed_deflate
-from sidecar.usage.realtime.frame_writer import Refusal
+from sidecar.usage.realtime.frame_writer import (
+    INTERNAL_ERROR,
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+    Refusal,
+)
 from sidecar.usage.realtime.metered_socket import MeteredSocket
 from sidecar.usage.realtime.turns import SettleTurn
 
 _WEBSOCKET: Final = b"websocket"
 _EXTENSIONS: Final = b"sec-websocket-extensions"
+_CLOSES: Final = {
+    Reason.FAIL_CLOSED: INTERNAL_ERROR,
+    Reason.FAIL_OPEN_SPENT: INTERNAL_ERROR,
+    Reason.IDENTITY_UNAVAILABLE: INTERNAL_ERROR,
+    Reason.OVERLOADED: TRY_AGAIN_LATER,
+    Reason.DRAINING: TRY_AGAIN_LATER,
+}
+"""How a connection is closed by what a client may not answer for; by 1008 for anything else."""
 
 
 class ResponseCharges(Protocol):
@@ -37,6 +50,9 @@ class ResponseCharges(Protocol):
 
     def owe(self, turn: int, usage: Usage) -> None:
         """Charge all of a response that ran although `decide` refused its deposit."""
+
+    def transcribed(self, usage: Usage) -> None:
+        """Charge for what was transcribed of the client's speech: no deposit was taken for it."""
 
 
 class RealtimeEngine(Protocol):
@@ -100,10 +116,22 @@ class ResponsePayer:
             self._refused.discard(settled.turn)
             self._charges.owe(settled.turn, settled.usage)
 
-    def end(self, *, idle: bool) -> None:
-        """Close the handshake's permit where no response came: by its deposit.
+    def transcribed(self, usage: Usage) -> None:
+        """Charge for a transcript: by the handshake's permit, where that has paid for nothing yet.
 
-        It comes back where the product was `idle`; a transcription has no response, and has cost.
+        One whose cost is not named in tokens is charged by its text, beside the permit.
+        """
+        first = self._first
+        if first is None or usage.missing is not None:
+            self._charges.transcribed(usage)
+            return
+        self._first = None
+        self._engine.attempt_ended(first, AttemptEnd.DONE, usage)
+
+    def end(self, *, idle: bool) -> None:
+        """Close the handshake's permit where neither a response nor a transcript came.
+
+        Its deposit is its cost, and comes back where the product was `idle`.
         """
         first, self._first = self._first, None
         if first is not None:
@@ -204,7 +232,8 @@ def settling_of(
 
 
 def _refusal(reason: Reason, status: int, detail: str) -> Refusal:
-    return Refusal(openai_type(reason, status), openai_code(reason), detail or detail_of(reason))
+    words = openai_type(reason, status), openai_code(reason), detail or detail_of(reason)
+    return Refusal(*words, close=_CLOSES.get(reason, POLICY_VIOLATION))
 
 
 def _model_of(target: bytes) -> str | None:

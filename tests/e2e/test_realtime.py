@@ -24,6 +24,8 @@ USAGE = {
     "input_token_details": {"text_tokens": 20, "audio_tokens": 0, "cached_tokens": 5},
 }  # fmt: skip
 TEXT = "four" * 100
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+HEARD = {"type": "tokens", "total_tokens": 17, "input_tokens": 13, "output_tokens": 4}
 
 
 class Product:
@@ -44,6 +46,8 @@ class Product:
         async for message in connection:
             kind = json.loads(message)["type"]
             self.kinds.append(kind)
+            if kind == "input_audio_buffer.append":
+                await self._send(connection, TRANSCRIBED, transcript="yes", usage=HEARD)
             if kind in {"response.create", "input_audio_buffer.commit"}:
                 await self._respond(connection, f"r{len(self.kinds)}")
 
@@ -113,7 +117,7 @@ async def respond(s: Stack, connection: AsyncRealtimeConnection, *, charged: int
     assert s.charges() == charged
 
 
-async def refused(connection: AsyncRealtimeConnection, code: str) -> None:
+async def refused(connection: AsyncRealtimeConnection, code: str, *, close: int = 1008) -> None:
     """Read the error event and the close that follow a refusal."""
     event = await asyncio.wait_for(connection.recv(), 10)
     assert event.type == "error"
@@ -121,7 +125,7 @@ async def refused(connection: AsyncRealtimeConnection, code: str) -> None:
     with pytest.raises(ConnectionClosedError) as closed:
         await connection.recv()
     assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1008
+    assert closed.value.rcvd.code == close
 
 
 async def at_rest(s: Stack) -> None:
@@ -146,6 +150,19 @@ async def test_each_response_is_settled_until_the_quota_is_spent() -> None:
         page = await s.metrics()
         assert page.sum("usage_tokens_total", kind="output") == 30
         assert page.sum("requests_total", route="realtime", reason="over_quota") == 1
+
+
+async def test_transcripts_are_charged_beside_responses() -> None:
+    """The handshake's deposit pays for the first; a session of nothing else pays what they cost."""
+    async with metered() as (s, _):
+        async with session(s) as connection:
+            for n in (1, 2):
+                await connection.input_audio_buffer.append(audio="AAAA")
+                await until(connection, TRANSCRIBED)
+                await soon(s.charges, lambda found, n=n: found >= n * 17)  # type: ignore[misc]
+            await respond(s, connection, charged=2 * 17 + COST)
+        await at_rest(s)
+        assert s.charges() == 2 * 17 + COST
 
 
 async def test_an_org_over_its_quota_gets_its_429_in_the_handshake() -> None:
@@ -222,7 +239,7 @@ async def test_without_a_platform_no_response_passes_where_the_policy_closes() -
             await respond(s, connection, charged=COST)
             await s.fault(status=500)
             await connection.response.create()
-            await refused(connection, "fail_closed")
+            await refused(connection, "fail_closed", close=1011)
         await s.fault()
         await at_rest(s)
         assert s.charges() == COST + 1
@@ -270,7 +287,7 @@ async def test_a_drain_ends_a_connection_between_two_responses() -> None:
             await connection.response.create()
             await product.end(product.connections[0], "r1")
             await until(connection, "response.done")
-            await refused(connection, "draining")
+            await refused(connection, "draining", close=1013)
         await asyncio.wait_for(stopping, 10)
         assert s.charges() == COST
 

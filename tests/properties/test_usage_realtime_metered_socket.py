@@ -11,6 +11,7 @@ from typing_extensions import override
 from websockets.frames import Frame, Opcode
 
 from sidecar.usage.realtime.commands import (
+    ChargeTranscript,
     CloseSocket,
     SendToClient,
     SendToProduct,
@@ -68,6 +69,8 @@ class MeteredConnection(RuleBasedStateMachine):
                 case SendToClient(data):
                     assert not self.closed
                     self.downstream.feed(data)
+                case ChargeTranscript():
+                    raise AssertionError(command)
                 case CloseSocket():
                     assert not self.closed
                     assert self.downstream.between_messages

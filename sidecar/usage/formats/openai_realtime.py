@@ -10,11 +10,16 @@ of its SDK (`RealtimeResponseUsage`).
 | output | `output_tokens`: text and audio |
 
 The response does not name its model; the session does (`session.created`, or the URL's `model`).
+
+What the client says is transcribed by a model of its own, beside the responses, and billed by that
+model's price: the same names in `usage` of the event `conversation.item.input_audio_transcription
+.completed` (`UsageTranscriptTextUsageTokens`), or seconds, which are no tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from sidecar.domain.usage import Tokens
@@ -51,3 +56,5 @@ OPENAI_REALTIME: Final = AnswerFormat(
     text=_TEXT,
     event_text=_event_text,
 )
+
+TRANSCRIPTION: Final = replace(OPENAI_REALTIME, parents=((),))

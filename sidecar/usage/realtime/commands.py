@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sidecar.domain.usage import Usage
 from sidecar.usage.realtime.turns import SettleTurn
 
 
@@ -17,6 +18,13 @@ class TakeDeposit:
 
     turn: int
     request: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeTranscript:
+    """Charge for what was transcribed of the client's speech: no deposit was taken for it."""
+
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +48,6 @@ class CloseSocket:
     why: str
 
 
-SocketCommand = TakeDeposit | SettleTurn | SendToProduct | SendToClient | CloseSocket
+SocketCommand = (
+    TakeDeposit | SettleTurn | ChargeTranscript | SendToProduct | SendToClient | CloseSocket
+)

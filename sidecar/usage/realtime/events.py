@@ -16,7 +16,7 @@ import orjson
 from sidecar.domain.usage import Tokens
 from sidecar.usage.answer_format import MAX_MODEL
 from sidecar.usage.events import is_dense
-from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
+from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME, TRANSCRIPTION
 from sidecar.usage.tally import TokenTally
 
 CREATE_WORDS: Final = (b"response.create", b"\\u")
@@ -81,12 +81,27 @@ class ErrorNamed:
 
 @dataclass(frozen=True, slots=True)
 class ModelNamed:
-    """The session names its model, which its responses do not."""
+    """The session names its models, which its responses do not.
 
-    model: str
+    `transcriber`: the one that transcribes what the client says, None where none does.
+    """
+
+    model: str | None
+    transcriber: str | None = None
 
 
-ServerEvent = ResponseCreated | ResponseText | ResponseDone | ErrorNamed | ModelNamed
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """Speech of the client was transcribed, beside the responses, by a model of its own.
+
+    `tokens`: its usage, None where it names none, or seconds. `text_bytes`: of the transcript.
+    """
+
+    tokens: Tokens | None
+    text_bytes: int
+
+
+ServerEvent = ResponseCreated | ResponseText | ResponseDone | ErrorNamed | ModelNamed | Transcribed
 
 
 class _Members(list[tuple[str, object]]):
@@ -130,9 +145,9 @@ def server_event(payload: bytes) -> ServerEvent | None:
         case "error":
             return _error(event.get("error"))
         case "session.created" | "session.updated":
-            session = event.get("session")
-            model = _name(session.get("model")) if isinstance(session, dict) else None
-            return None if model is None else ModelNamed(model)
+            return _models(event.get("session"))
+        case "conversation.item.input_audio_transcription.completed":
+            return _transcribed(event)
         case str(kind) if kind.startswith("response.") and kind.endswith(".delta"):
             return None if kind.endswith("audio.delta") else _text(event)
         case _:
@@ -165,6 +180,26 @@ def _error(error: object) -> ErrorNamed | None:
         of_create=error.get("code") == _BUSY,
         failed=error.get("type") == "server_error",
     )
+
+
+def _models(session: object) -> ModelNamed | None:
+    """Read a session's models: of today's shape, and of that of the beta."""
+    if not isinstance(session, dict):
+        return None
+    place: object = session
+    for name in ("audio", "input", "transcription"):
+        place = place.get(name) if isinstance(place, dict) else None
+    transcription = place or session.get("input_audio_transcription")
+    transcriber = transcription.get("model") if isinstance(transcription, dict) else None
+    return ModelNamed(_name(session.get("model")), _name(transcriber))
+
+
+def _transcribed(event: Mapping[str, object]) -> Transcribed:
+    tally = TokenTally(TRANSCRIPTION)
+    tally.take(event)
+    text = event.get("transcript")
+    size = len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else 0
+    return Transcribed(tally.result(0, whole=True).tokens, size)
 
 
 def _text(event: Mapping[str, object]) -> ResponseText | None:

@@ -9,9 +9,11 @@ import orjson
 
 from sidecar.usage.realtime.frame_parts import Opcode
 
-POLICY_VIOLATION: Final = 1008
 PROTOCOL_ERROR: Final = 1002
-"""Codes of a close (RFC 6455, 7.4.1)."""
+POLICY_VIOLATION: Final = 1008
+INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013
+"""Codes of a close (RFC 6455, 7.4.1; the last is in its registry)."""
 
 _LONGEST_REASON: Final = 123
 _FINAL: Final = 0x80
@@ -19,11 +21,15 @@ _FINAL: Final = 0x80
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a response is refused, in the words of the API's error: its `type`, `code`, `message`."""
+    """Why a response is refused, in the words of the API's error: its `type`, `code`, `message`.
+
+    `close`: the code of the close that follows.
+    """
 
     type: str
     code: str
     message: str
+    close: int = POLICY_VIOLATION
 
 
 def text_frame(text: bytes) -> bytes:

@@ -11,7 +11,9 @@ from collections import deque
 from enum import IntEnum, auto
 from typing import Final, assert_never
 
+from sidecar.domain.usage import MissingCause, Usage
 from sidecar.usage.realtime.commands import (
+    ChargeTranscript,
     CloseSocket,
     SendToClient,
     SendToProduct,
@@ -28,6 +30,7 @@ from sidecar.usage.realtime.events import (
     ResponseCreated,
     ResponseDone,
     ResponseText,
+    Transcribed,
     create_event,
     is_idle,
     server_event,
@@ -41,7 +44,6 @@ from sidecar.usage.realtime.frame_parts import (
     WholeMessage,
 )
 from sidecar.usage.realtime.frame_writer import (
-    POLICY_VIOLATION,
     PROTOCOL_ERROR,
     Refusal,
     close_frame,
@@ -105,6 +107,7 @@ class MeteredSocket:
             words=DONE_WORDS,
         )
         self._turns = TurnBook(model)
+        self._transcriber: str | None = None
         self._phase = SocketPhase.FLOWING
         self._waiting: deque[FramePart] = deque()
         self._held: int | None = None  # the turn whose event is held
@@ -281,8 +284,13 @@ class MeteredSocket:
                 self._commands += self._turns.done(response_id, tokens, failed=failed)
             case ErrorNamed():
                 self._commands += self._turns.rejected(event)
-            case ModelNamed(model):
-                self._turns.model = model
+            case ModelNamed(model, transcriber):
+                self._turns.model = model or self._turns.model
+                self._transcriber = transcriber or self._transcriber
+            case Transcribed(tokens, size):
+                missing = MissingCause.ABSENT if tokens is None else None
+                usage = Usage(tokens, None, self._transcriber, size, missing)
+                self._commands.append(ChargeTranscript(usage))
             case _:
                 assert_never(event)
 
@@ -302,7 +310,7 @@ class MeteredSocket:
         if quiet and (between or (self._product.between_messages and not self._product.behind)):
             if not self._product_closed:
                 self._to_client(error_event(refusal, number=1, caused_by=self._caused_by))
-                self._to_client(close_frame(POLICY_VIOLATION, refusal.message))
+                self._to_client(close_frame(refusal.close, refusal.message))
             self._commands.append(CloseSocket(refusal.code))
             self._close()
 

@@ -135,10 +135,32 @@ async def test_a_connection_that_is_not_settled_by_usage_has_no_charges() -> Non
         it.engine.realtime(await it.decide())
 
 
-async def test_a_route_that_loses_its_meter_meanwhile_opens_no_session() -> None:
-    """The policy was replaced between the decision and the session."""
+async def test_a_route_that_loses_its_meter_meanwhile_opens_a_session_all_the_same() -> None:
+    """By the policy that it was decided under, though another is in force by the handshake."""
     it = Scene(usage=rule())
     admitted = await it.decide()
     it.policies.current = OnePagePolicy({"/chat": route("chat", None, Action.ALLOW)})
-    with pytest.raises(ValueError, match="route chat lost its meter"):
-        it.engine.realtime(admitted)
+    charges = it.engine.realtime(admitted)
+    await ended(it, await charges.decide(2, None), used(output=10))
+    assert it.store.used[SLOT] == 1 + 10
+
+
+@pytest.mark.parametrize("missing", OnMissing)
+async def test_a_transcript_is_charged_without_a_deposit(missing: OnMissing) -> None:
+    """By its tokens, else by its text, whatever a response without usage costs."""
+    it, charges = await connected(usage=rule(missing=missing, hold=HoldRule((("max",),), 10, 1000)))
+    charges.transcribed(used(13, 4))
+    charges.transcribed(used(13, 4))
+    charges.transcribed(unnamed(text_bytes=20))
+    await it.settler.close()
+    assert it.store.used[SLOT] == 1 + 2 * 17 + 5
+    assert at_rest(it)
+
+
+async def test_a_transcript_over_the_quota_refuses_the_next_response() -> None:
+    """It has run, and is overrun."""
+    it, charges = await connected(limit=10)
+    charges.transcribed(used(50))
+    await it.settler.close()
+    assert it.store.used[SLOT] == 10
+    assert (await charges.decide(2, None)).reason is Reason.OVER_QUOTA

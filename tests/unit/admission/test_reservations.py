@@ -121,11 +121,37 @@ def test_holds_that_have_no_consequence_deny_nothing() -> None:
     assert counter.desk.holds.held(SLOT).units == 0
 
 
-def test_a_call_without_a_hold_is_not_checked() -> None:
-    """The platform's answer to its deposit is enough."""
+def test_a_call_without_a_hold_leaves_what_another_holds() -> None:
+    """Its route has none: it is refused before its deposit, or by the answer to that."""
     counter = Counter()
+    late, of, begun = counter.begin(0)
+    assert isinstance(begun, Fits)
     counter.admit(15, quota(20))
-    assert counter.admit(0, quota(1)) is None
+    assert isinstance(counter.answer(late, of, quota(14)), Short)
+    assert isinstance(counter.begin(0)[2], Short)
+
+
+def test_a_call_that_is_not_settled_leaves_what_others_hold() -> None:
+    """At other replicas too; an old answer makes it ask the platform."""
+    counter = Counter()
+    plain = Charge(ORG, "acme-notes", RESOURCE, 5, "plain", True)
+    assert counter.reservations.beside(plain, 0, counter.desk.now) == Fits(ask=False, reserved=0)
+    counter.admit(10, quota(20))
+    assert counter.reservations.beside(plain, 0, counter.desk.now) == Fits(ask=False, reserved=10)
+    short = counter.reservations.beside(plain, 6, counter.desk.now)
+    assert short == Short(Quota(RESOURCE, 100, 80, 4, "month", RESET_AT))
+    counter.desk.clock.advance(FRESH_SECONDS)
+    assert counter.reservations.beside(plain, 6, counter.desk.now) == Fits(ask=True, reserved=16)
+
+
+def test_the_answer_to_a_call_that_is_not_settled_shows_whose_units_it_took() -> None:
+    """Only where others hold any."""
+    counter = Counter()
+    plain = Charge(ORG, "acme-notes", RESOURCE, 5, "plain", True)
+    assert counter.reservations.leaves(plain, quota(0), 0, counter.desk.now) is None
+    counter.admit(10, quota(20))
+    assert counter.reservations.leaves(plain, quota(10), 0, counter.desk.now) is None
+    assert isinstance(counter.reservations.leaves(plain, quota(10), 1, counter.desk.now), Short)
 
 
 def test_a_denied_and_an_abandoned_call_hold_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from sidecar.domain.model import AttemptEnd
+from sidecar.domain.usage import Tokens, Usage
 from sidecar.proxy.metered_tunnel import MeteredTunnel
 from sidecar.usage.realtime.frame_writer import Refusal, close_frame
 from sidecar.usage.realtime.metered_socket import MeteredSocket
@@ -33,6 +34,7 @@ class Ends:
         self.reading = True
         self.closed: list[str] = []
         self.settled: list[SettleTurn] = []
+        self.transcripts: list[Usage] = []
         self.answer: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         self.tunnel = MeteredTunnel(
             MeteredSocket(agreed=None, model=None, enforced=True),
@@ -53,6 +55,10 @@ class Ends:
     def settle(self, settled: SettleTurn) -> None:
         """Note it."""
         self.settled.append(settled)
+
+    def transcribed(self, usage: Usage) -> None:
+        """Note it."""
+        self.transcripts.append(usage)
 
     def write(self, data: bytes) -> None:
         """Note what the client gets."""
@@ -120,6 +126,17 @@ async def test_a_fault_while_paying_lets_nothing_pass(caplog: pytest.LogCaptureF
     await answered(ends, RuntimeError("a fault"))
     assert (ends.product, ends.closed) == (b"", ["internal_error"])
     assert "fault" in caplog.text
+
+
+async def test_a_transcript_passes_and_is_charged() -> None:
+    """It waits for nothing."""
+    ends = Ends()
+    kind = "conversation.item.input_audio_transcription.completed"
+    event = {"type": kind, "transcript": "", "usage": {"input_tokens": 9}}
+    frame = Frame(Opcode.TEXT, json.dumps(event).encode()).serialize(mask=False)
+    ends.tunnel.take(frame)
+    assert ends.client == frame
+    assert ends.transcripts == [Usage(Tokens(9), None, None, 0, None)]
 
 
 async def test_a_deposit_that_is_paid_after_the_end_is_given_back() -> None:

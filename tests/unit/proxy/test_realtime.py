@@ -49,8 +49,10 @@ class RealtimeDesk(AllowingEngine):
         super().__init__()
         self._terms = terms
         self.further = further
+        self.reason = Reason.OVER_QUOTA
         self.asked: list[tuple[int, bytes | None]] = []
         self.owed: list[tuple[int, Usage]] = []
+        self.transcripts: list[Usage] = []
 
     def permit(self, request_id: str) -> Permit:
         """Make a permit of its own."""
@@ -84,12 +86,16 @@ class Responses:
         name = f"{self._request_id}.{turn}"
         desk.further -= 1
         if desk.further < 0:
-            return Decision(Reason.OVER_QUOTA, "route", name, None, 429)
+            return Decision(desk.reason, "route", name, None, 429)
         return Decision(Reason.WITHIN_QUOTA, "route", name, desk.permit(name), identity=ACME)
 
     def owe(self, turn: int, usage: Usage) -> None:
         """Note it."""
         self._desk.owed.append((turn, usage))
+
+    def transcribed(self, usage: Usage) -> None:
+        """Note it."""
+        self._desk.transcripts.append(usage)
 
 
 class Paying:
@@ -136,6 +142,48 @@ async def test_without_a_response_the_handshakes_deposit_is_the_cost(
     assert (it.desk.executions, it.desk.usages) == ([end], [None])
 
 
+async def test_the_handshakes_permit_pays_for_a_transcript_that_comes_first() -> None:
+    """So a session without a response pays what it has cost; the first response asks the engine."""
+    it = Paying(further=1)
+    it.payer.transcribed(USAGE)
+    it.payer.transcribed(USAGE)
+    assert it.desk.usages == [USAGE]
+    assert it.desk.transcripts == [USAGE]
+    assert await it.payer.pay(1, b"{}") is None
+    assert it.desk.asked == [(1, b"{}")]
+    it.payer.end(idle=False)
+    assert len(it.desk.usages) == 1
+
+
+async def test_a_transcript_without_tokens_leaves_the_permit_to_the_first_response() -> None:
+    """It is charged by its text."""
+    it = Paying()
+    mute = Usage(None, None, None, 20, MissingCause.ABSENT)
+    it.payer.transcribed(mute)
+    assert it.desk.transcripts == [mute]
+    assert await it.payer.pay(1, None) is None
+    assert it.desk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (Reason.OVER_QUOTA, 1008),
+        (Reason.FAIL_CLOSED, 1011),
+        (Reason.FAIL_OPEN_SPENT, 1011),
+        (Reason.OVERLOADED, 1013),
+    ],
+)
+async def test_a_refusal_closes_by_whose_fault_it_is(reason: Reason, code: int) -> None:
+    """1008 the client's, 1011 ours, 1013 for one that may try again."""
+    it = Paying()
+    it.desk.reason = reason
+    await it.payer.pay(1, None)
+    refusal = await it.payer.pay(2, b"{}")
+    assert refusal is not None
+    assert refusal.close == code
+
+
 async def test_a_refused_response_is_counted_and_named_in_the_words_of_the_api() -> None:
     """As a request of its own."""
     it = Paying()
@@ -165,7 +213,7 @@ async def test_a_drain_refuses_what_a_client_asks_for() -> None:
     it.drain.begin()
     refusal = await it.payer.pay(2, b"{}")
     assert refusal is not None
-    assert refusal.code == "draining"
+    assert (refusal.code, refusal.close) == ("draining", 1013)
     assert await it.payer.pay(3, None) is None
     assert it.desk.asked == [(3, None)]
 

@@ -15,6 +15,7 @@ from sidecar.usage.realtime.events import (
     ResponseDone,
     ResponseText,
     ServerEvent,
+    Transcribed,
     create_event,
     is_idle,
     server_event,
@@ -32,6 +33,15 @@ USAGE = {  # the example of the API reference
         "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0, "image_tokens": 0},
     },
     "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+}
+
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+TRANSCRIPT_USAGE = {
+    "type": "tokens",
+    "total_tokens": 17,
+    "input_tokens": 13,
+    "input_token_details": {"text_tokens": 0, "audio_tokens": 13},
+    "output_tokens": 4,
 }
 
 
@@ -112,6 +122,26 @@ def test_other_events_ask_for_no_response(text: str) -> None:
         ({"type": "error"}, None),
         ({"type": "session.created", "session": {"model": "m"}}, ModelNamed("m")),
         ({"type": "session.updated", "session": []}, None),
+        (
+            {
+                "type": "session.updated",
+                "session": {"audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}},
+            },
+            ModelNamed(None, "gpt-transcribe"),
+        ),
+        (
+            {"type": "session.created", "session": {"input_audio_transcription": {"model": "w"}}},
+            ModelNamed(None, "w"),
+        ),
+        (
+            {"type": TRANSCRIBED, "transcript": "Hallö", "usage": TRANSCRIPT_USAGE},
+            Transcribed(Tokens(13, 0, 0, 4), 6),
+        ),
+        (
+            {"type": TRANSCRIBED, "transcript": "a", "usage": {"type": "duration", "seconds": 2}},
+            Transcribed(None, 1),
+        ),
+        ({"type": TRANSCRIBED, "transcript": 7}, Transcribed(None, 0)),
         ({"type": "rate_limits.updated"}, None),
         ([], None),
     ],

@@ -7,7 +7,9 @@ import json
 import pytest
 from websockets.frames import Frame, Opcode
 
+from sidecar.domain.usage import MissingCause, Tokens, Usage
 from sidecar.usage.realtime.commands import (
+    ChargeTranscript,
     CloseSocket,
     SendToClient,
     SendToProduct,
@@ -22,6 +24,7 @@ from sidecar.usage.realtime.turns import MAX_TURNS, SettleTurn
 REFUSAL = Refusal("insufficient_quota", "insufficient_quota", "The quota is spent.")
 PING = Frame(Opcode.PING, b"").serialize(mask=True)
 CREATE = {"type": "response.create", "event_id": "e1"}
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 APPEND = {"type": "input_audio_buffer.append", "audio": "AAAA"}
 
 
@@ -68,6 +71,34 @@ def test_a_create_is_held_until_it_is_paid_and_all_behind_it() -> None:
     expected = [SendToProduct(create), SendToProduct(append), SendToProduct(PING)]
     assert socket.paid(1) == expected
     assert not socket.client_waits
+
+
+def test_a_transcript_is_charged_by_the_model_that_wrote_it() -> None:
+    """Beside the responses; where it names seconds, by its text."""
+    socket = connection()
+    transcription = {"transcription": {"model": "gpt-transcribe"}}
+    events: list[dict[str, object]] = [
+        {"type": "session.updated", "session": {"model": "m", "audio": {"input": transcription}}},
+        {"type": TRANSCRIBED, "transcript": "four", "usage": {"input_tokens": 9}},
+        {"type": TRANSCRIBED, "transcript": "four", "usage": {"seconds": 2.0}},
+    ]
+    frames = b"".join(
+        Frame(Opcode.TEXT, json.dumps(event).encode()).serialize(mask=False) for event in events
+    )
+    charged = [each for each in socket.from_product(frames) if isinstance(each, ChargeTranscript)]
+    assert [each.usage for each in charged] == [
+        Usage(Tokens(9), None, "gpt-transcribe", 4, None),
+        Usage(None, None, "gpt-transcribe", 4, MissingCause.ABSENT),
+    ]
+    assert not socket.idle
+
+
+def test_a_connection_is_closed_by_the_code_of_its_refusal() -> None:
+    """1013: the client may try again."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    busy = Refusal("server_error", "overloaded", "Too much is under way.", 1013)
+    assert socket.refused(1, busy)[1] == SendToClient(close_frame(1013, busy.message))
 
 
 def test_a_refused_create_ends_a_quiet_connection_at_once() -> None:
