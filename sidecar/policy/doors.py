@@ -34,6 +34,10 @@ class DoorKind(StrEnum):
     EXT_PROC = "ext_proc"  # shows the answer too
 
 
+_ASKED_BY_PROXIES: Final = frozenset({DoorKind.AUTHZ, DoorKind.EXT_AUTHZ, DoorKind.EXT_PROC})
+"""Doors of `authz`, whose HTTP port is always open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unkept:
     """A part of a policy that a door cannot keep, or with a warning sees only at times."""
@@ -66,12 +70,12 @@ def unkept_by(door: DoorKind, policy: Policy) -> Iterator[Unkept]:
     """Give what this door cannot keep of a policy."""
     for number, route in enumerate(policy.routes):
         where = ("routes", number)
-        if door is DoorKind.AUTHZ:
+        if door in _ASKED_BY_PROXIES:
             for name, _ in policy.router.matches[number].headers:
                 if name in _NOT_ASKED_WITH:
                     what = (
-                        f"the door authz is not asked with the field `{name.decode('ascii')}`, so "
-                        "its calls would fall to a later route: match them by path"
+                        f"over HTTP, authz is not asked with the field `{name.decode('ascii')}`, "
+                        "so its calls would fall to a later route: match them by path"
                     )
                     yield Unkept((*where, "match", "headers"), route.name, what)
         if route.meter is not None:

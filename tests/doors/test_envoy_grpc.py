@@ -10,6 +10,7 @@ from signal import SIGHUP, SIGKILL, SIGTERM
 
 import httpx
 import pytest
+import websockets
 
 from tests.doors.envoys import behind_envoy, configuration, fault
 from tests.e2e.harness import ORG, eventually, policy, soon
@@ -164,3 +165,30 @@ async def test_envoy_asks_over_tls_with_its_certificate(tmp_path: Path, *, known
         "ext_authz", tmp_path, flags=flags, inserted=socket, ready=401 if known else 503
     ) as b:
         assert (await b.call(json={"message": "hello"})).status_code == (200 if known else 503)
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_websocket_is_charged_when_it_is_opened(door: str, tmp_path: Path) -> None:
+    """Then its messages pass; over quota it is refused before it is accepted."""
+    upgrades = "stat_prefix: product\n                upgrade_configs: [{upgrade_type: websocket}]"
+    text = policy(routes=[{"name": "ws", "match": {"path": "/ws"}, "meter": {"amount": 2}}])
+    async with (
+        websockets.serve(_echo, "127.0.0.1", 0) as server,
+        behind_envoy(
+            door, tmp_path, text=text, orgs={ORG: 2}, replaced={"stat_prefix: product": upgrades},
+            product_port=next(iter(server.sockets)).getsockname()[1],
+        ) as b,
+    ):  # fmt: skip
+        at = f"ws://127.0.0.1:{b.port}/ws"
+        async with websockets.connect(at, additional_headers=b.cookie()) as socket:
+            for text in ("one", "two"):
+                await socket.send(text)
+                assert await socket.recv() == text
+        assert b.charges() == 2
+        with pytest.raises(websockets.InvalidStatus, match="429"):
+            await websockets.connect(at, additional_headers=b.cookie())
+
+
+async def _echo(socket: websockets.ServerConnection) -> None:
+    async for message in socket:
+        await socket.send(message)
