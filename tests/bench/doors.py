@@ -43,6 +43,7 @@ _NGINX_ASKS: Final = """
       auth_request /_quota;
       auth_request_set $quota_limit $upstream_http_ratelimit;
       auth_request_set $bb_org $upstream_http_x_bb_org_id;
+      proxy_set_header Connection "";
       proxy_set_header X-Request-ID $request_id;
       proxy_set_header X-BB-Org-Id $bb_org;
       add_header RateLimit $quota_limit always;"""
