@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import httpx
 import pytest
@@ -201,3 +203,22 @@ async def test_the_environment_of_a_pod_starts_it_and_its_hook_drains_it(tmp_pat
             assert await program.ended() == 0
         finally:
             await program.close()
+
+
+async def test_a_pod_that_is_not_wanted_any_more_ends_in_the_middle_of_its_start(
+    tmp_path: Path,
+) -> None:
+    """Also as process 1, which no signal ends by itself; a reload is none then."""
+    fifo = tmp_path / "policy.yaml"
+    os.mkfifo(fifo)
+    environ = {"PLATFORM_INTERNAL_KEY": "bbas_x", "SIDECAR_POLICY": str(fifo)}
+    program = await start(*SIDECAR, "authz", environ=environ)
+    try:
+        # Opens only when the process reads: it has begun, and its signals are set.
+        descriptor = await asyncio.to_thread(os.open, fifo, os.O_WRONLY)
+        program.send(SIGHUP)
+        program.send(SIGTERM)
+        assert await program.ended() == 0
+        os.close(descriptor)
+    finally:
+        await program.close()
