@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import secrets
+import signal
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import lru_cache
@@ -29,6 +31,9 @@ log = logging.getLogger("sidecar.app")
 def authz(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; return the exit status. Raises UserError."""
     raise_limit()
+    # Until the event loop has its own: process 1 of a container has no default action.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the policy is about to be read anyway
     settings = authz_settings(args, environ)
     return run_process(settings.shared, environ, other=AuthzPlane(settings))
 

@@ -34,6 +34,19 @@ _BY_HTTP: Final = """
 _BY_GRPC: Final = """
               transport_api_version: V3
               grpc_service: {envoy_grpc: {cluster_name: authz}, timeout: 2s}"""
+_BY_EXT_PROC: Final = """
+              grpc_service:
+                envoy_grpc: {cluster_name: authz}
+                timeout: 0s
+                initial_metadata: [{key: x-quota-mode-override, value: allowed}]
+              message_timeout: 2s
+              allow_mode_override: true
+              processing_mode:
+                {request_header_mode: SEND, request_body_mode: NONE, request_trailer_mode: SEND,
+                 response_header_mode: SEND, response_body_mode: STREAMED,
+                 response_trailer_mode: SEND}
+              response_attributes: [response.code_details, upstream.request_attempt_count]"""
+_GRPC: Final = {"ext_authz": _BY_GRPC, "ext_proc": _BY_EXT_PROC}
 _HTTP2: Final = """    typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
@@ -43,6 +56,7 @@ _NGINX_ASKS: Final = """
       auth_request /_quota;
       auth_request_set $quota_limit $upstream_http_ratelimit;
       auth_request_set $bb_org $upstream_http_x_bb_org_id;
+      proxy_set_header Connection "";
       proxy_set_header X-Request-ID $request_id;
       proxy_set_header X-BB-Org-Id $bb_org;
       add_header RateLimit $quota_limit always;"""
@@ -68,8 +82,10 @@ def door_peers() -> tuple[Peer, ...]:
             for suffix, title in (("", ""), (compiled, ", compiled"))
         ),
         Peer("envoy_door", "Envoy + bb-sidecar (HTTP)", _envoy, found["envoy"]),
-        Peer("envoy_grpc_door", "Envoy + bb-sidecar (gRPC)", partial(_envoy, grpc=True),
+        Peer("envoy_grpc_door", "Envoy + bb-sidecar (gRPC)", partial(_envoy, grpc="ext_authz"),
              found["envoy"] or _lacks("grpc")),
+        Peer("envoy_ext_proc_door", "Envoy + bb-sidecar (ext_proc)",
+             partial(_envoy, grpc="ext_proc"), found["envoy"] or _lacks("grpc")),
         Peer("nginx_door", "nginx + bb-sidecar", _nginx, found["nginx"]),
         Peer("fastapi", "FastAPI alone", partial(_fastapi, metered=False), fastapi),
         Peer("fastapi_door", "FastAPI + QuotaMiddleware", partial(_fastapi, metered=True), fastapi),
@@ -106,11 +122,12 @@ def _authz(
 
 
 @contextlib.contextmanager
-def _envoy(stubs: Stubs, folder: Path, *, grpc: bool = False) -> Iterator[Running]:
-    with _authz(stubs, folder, grpc=grpc) as authz:
+def _envoy(stubs: Stubs, folder: Path, *, grpc: str = "") -> Iterator[Running]:
+    """Run Envoy with a filter that asks over HTTP, or over `grpc` by one of that name."""
+    with _authz(stubs, folder, grpc=bool(grpc)) as authz:
         cluster = envoy_cluster("authz", authz.port, _HTTP2 if grpc else "")
-        check = _BY_GRPC if grpc else _BY_HTTP
-        with run_envoy(stubs, folder, check, cluster) as envoy:
+        check, kind = (_GRPC[grpc], grpc) if grpc else (_BY_HTTP, "ext_authz")
+        with run_envoy(stubs, folder, check, cluster, kind=kind) as envoy:
             yield Running(envoy.port, envoy.pid, (authz.pid,))
 
 

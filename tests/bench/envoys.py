@@ -16,15 +16,17 @@ _HCM: Final = (
     "type.googleapis.com/envoy.extensions.filters.network"
     ".http_connection_manager.v3.HttpConnectionManager"
 )
-_EXT_AUTHZ: Final = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
+_FILTERS: Final = {"ext_authz": "ExtAuthz", "ext_proc": "ExternalProcessor"}
 
 
 @contextlib.contextmanager
-def run_envoy(stubs: Stubs, folder: Path, check: str, clusters: str) -> Iterator[Running]:
-    """Run Envoy before the product; `check` is what ext_authz asks, with `clusters` for it."""
+def run_envoy(
+    stubs: Stubs, folder: Path, check: str, clusters: str, *, kind: str = "ext_authz"
+) -> Iterator[Running]:
+    """Run Envoy before the product; `check` is what the filter asks, with `clusters` for it."""
     port = free_port()
     config = folder / f"envoy-{port}.yaml"
-    config.write_text(_envoy_config(stubs, port, check, clusters))
+    config.write_text(_envoy_config(stubs, port, _filter(kind, check), clusters))
     command: list[str | Path] = [
         find("envoy") or "envoy", "-c", config, "--concurrency", "1", "--log-level", "error",
         "--use-dynamic-base-id", "--disable-hot-restart",
@@ -34,12 +36,17 @@ def run_envoy(stubs: Stubs, folder: Path, check: str, clusters: str) -> Iterator
         yield Running(port, process.pid)
 
 
-def _envoy_config(stubs: Stubs, port: int, check: str, clusters: str) -> str:
-    ext_authz = f"""
-          - name: envoy.filters.http.ext_authz
+def _filter(kind: str, check: str) -> str:
+    name = f"{kind}.v3.{_FILTERS[kind]}"
+    asks = f"""
+          - name: envoy.filters.http.{kind}
             typed_config:
-              "@type": {_EXT_AUTHZ}{check}
+              "@type": type.googleapis.com/envoy.extensions.filters.http.{name}{check}
 """
+    return asks if check else ""
+
+
+def _envoy_config(stubs: Stubs, port: int, asks: str, clusters: str) -> str:
     return f"""
 static_resources:
   listeners:
@@ -58,7 +65,7 @@ static_resources:
               routes:
               - match: {{prefix: "/"}}
                 route: {{cluster: product, timeout: 0s}}
-          http_filters:{ext_authz if check else ""}
+          http_filters:{asks}
           - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router

@@ -68,7 +68,7 @@ LOADS: Final[Mapping[str, LoadPart]] = {
         (
             "sidecar_exact", "sidecar_exact_compiled", "envoy_authz", "nginx_auth",
             "sidecar_forward_auth", "sidecar_forward_auth_compiled", "envoy_door",
-            "envoy_grpc_door", "nginx_door", "fastapi", "fastapi_door",
+            "envoy_grpc_door", "envoy_ext_proc_door", "nginx_door", "fastapi", "fastapi_door",
         ),
     ),
     "large": LoadPart(

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import httpx
 import pytest
 
 from tests.e2e.harness import CHAT, Page, Place, eventually, scrape, soon
-from tests.e2e.programs import SIDECAR, ProcessStack, SidecarProgram, process_stack, start
+from tests.e2e.programs import (
+    SIDECAR,
+    ProcessStack,
+    SidecarProgram,
+    process_stack,
+    run,
+    start,
+)
+from tests.free_ports import free_port
 from tests.kubernetes.cases import GOOD
 from tests.kubernetes.kubelet import end_pod
 from tests.kubernetes.rendering import documents, only, render
@@ -149,3 +159,66 @@ async def test_the_next_pod_of_a_number_settles_what_the_one_before_owed(
             assert owed.sum("journal_dropped_units_total") == 0
             assert await end_pod(second, after=0) == 0
         assert s.charges() == 7
+
+
+async def test_the_environment_of_a_pod_starts_it_and_its_hook_drains_it(tmp_path: Path) -> None:
+    """With gRPC and a journal: ready on the port of the probes, unready after the hook."""
+    values = {**WITH_JOURNAL, "authz": {"grpc": {"enabled": True}}}
+    pod = only(render(values), "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    given = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+    ports = {name: free_port() for name in ("HTTP", "GRPC", "ADMIN", "METRICS")}
+    async with process_stack() as s:
+        await s.program.close()
+        environ = {
+            **s.place.environ,
+            **given,
+            **{f"SIDECAR_{name}": f"127.0.0.1:{port}" for name, port in ports.items()},
+            "SIDECAR_POLICY": str(s.place.policy_file),
+            "SIDECAR_ADMIN_SOCKET": str(tmp_path / "admin.sock"),
+            "SIDECAR_JOURNAL": str(tmp_path / "journal"),
+            "PLATFORM_API_URL": s.place.platform_url,
+            "AUTH_SERVICE_URL": s.place.platform_url,
+            "SIDECAR_ISSUER": s.place.issuer,
+        }
+        del environ["SIDECAR_KEY_FILE"]  # the key itself is in a variable here
+        program = await start(*SIDECAR, *container["args"], environ=environ, kind=SidecarProgram)
+        assert isinstance(program, SidecarProgram)
+        try:
+            await program.event("started")
+            program.url = f"http://127.0.0.1:{ports['HTTP']}"
+            probed = f"http://127.0.0.1:{ports['METRICS']}{container['readinessProbe']['httpGet']['path']}"
+            async with httpx.AsyncClient() as client:
+
+                async def ready() -> int:
+                    return (await client.get(probed)).status_code
+
+                await eventually(ready, lambda status: status == 200)
+                hook = container["lifecycle"]["preStop"]["exec"]["command"][1:]
+                words = [environ["SIDECAR_ADMIN_SOCKET"] if "/" in word else word for word in hook]
+                status, _, err = await run(*words[:-1], "0")
+                assert (status, err) == (0, "")
+                assert await ready() == 503
+            program.send(SIGTERM)
+            assert await program.ended() == 0
+        finally:
+            await program.close()
+
+
+async def test_a_pod_that_is_not_wanted_any_more_ends_in_the_middle_of_its_start(
+    tmp_path: Path,
+) -> None:
+    """Also as process 1, which no signal ends by itself; a reload is none then."""
+    fifo = tmp_path / "policy.yaml"
+    os.mkfifo(fifo)
+    environ = {"PLATFORM_INTERNAL_KEY": "bbas_x", "SIDECAR_POLICY": str(fifo)}
+    program = await start(*SIDECAR, "authz", environ=environ)
+    try:
+        # Opens only when the process reads: it has begun, and its signals are set.
+        descriptor = await asyncio.to_thread(os.open, fifo, os.O_WRONLY)
+        program.send(SIGHUP)
+        program.send(SIGTERM)
+        assert await program.ended() == 0
+        os.close(descriptor)
+    finally:
+        await program.close()
