@@ -8,6 +8,7 @@ A block goes in, a head or a `ProtocolError` comes out, whatever packets it came
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -47,7 +48,8 @@ class RequestHead:
     """A request's head as checked. `fields` has lower-case names, in wire order, all of them.
 
     All but an `upgrade` that was not asked for properly.
-    `target` is origin-form (or `*`), byte for byte as it came; `host` is None only in HTTP/1.0.
+    `target` is origin-form (or `*`), byte for byte as it came; `path` and `query` are the same as
+    text, without the `?` between. `host` is None only in HTTP/1.0.
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
     for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, and one protocol that is allowed.
     `request_id` is set where there is just one. `last_hop`: an OPTIONS that goes no further
@@ -56,6 +58,8 @@ class RequestHead:
 
     method: Final[str]
     target: Final[bytes]
+    path: Final[str]
+    query: Final[str]
     minor: Final[int]
     fields: Final[HeadFields]
     host: Final[bytes | None]
@@ -71,6 +75,8 @@ class RequestHead:
         self,
         method: str,
         target: bytes,
+        path: str,
+        query: str,
         minor: int,
         fields: HeadFields,
         host: bytes | None,
@@ -84,6 +90,8 @@ class RequestHead:
     ) -> None:
         self.method = method
         self.target = target
+        self.path = path
+        self.query = query
         self.minor = minor
         self.fields = fields
         self.host = host
@@ -157,7 +165,16 @@ def parse_request(
 
     `upgrades` are the protocols that may be asked for, in lower case.
     """
-    (method, target, minor), fields = _requests.parse(block)
+    lines = block.split(b"\r\n")
+    first, lines = lines[0], lines[1:-2]  # behind them: the empty line, and what follows it
+    start = _requests.start(first)
+    fields = list(map(_requests.field, lines))
+    ruling: Iterable[Field]
+    if start is None or None in fields:
+        start, fields, ruling = _requests.read(first, lines)
+    else:
+        ruling = filter(None, map(_requests.ruling, lines))
+    method, target, minor, path, query = start
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
     host: bytes | None = None
@@ -170,9 +187,7 @@ def parse_request(
     hops: bytes | None = None
     request_id: bytes | None = None
     request_ids = 0
-    for name, value in fields:
-        if name not in _RULING:
-            continue
+    for name, value in ruling:
         if name == b"host":
             if host is not None:
                 raise ProtocolError("more than one Host")
@@ -210,6 +225,7 @@ def parse_request(
         raise ProtocolError("the only expectation known here is 100-continue", 417)
     if not target.startswith(b"/"):
         target = origin_form(method, target, host)
+        path, _, query = target.decode("ascii").partition("?")
     if upgrade is not None and (
         method != "GET"
         or minor == 0
@@ -228,6 +244,8 @@ def parse_request(
     return RequestHead(
         method,
         target,
+        path,
+        query,
         minor,
         fields,
         host,
@@ -241,8 +259,12 @@ def parse_request(
     )
 
 
-def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], HeadFields]:
-    """Read a request line into method, target and minor version, and the lines behind it."""
+RequestLine = tuple[str, bytes, int, str, str]
+"""Method, target, minor version, and the target's path and query as text."""
+
+
+def _read_request(start: bytes, lines: list[bytes]) -> tuple[RequestLine, HeadFields]:
+    """Read a request line, and the lines behind it."""
     line = _REQUEST_LINE.fullmatch(start)
     if line is None:
         if _OTHER_VERSION.fullmatch(start):
@@ -261,33 +283,41 @@ def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, i
     method = parser.get_method().decode("ascii")
     if method in {"CONNECT", "TRACE", "PRI"}:  # the last is HTTP/2's alone (RFC 9113, 3.4)
         raise ProtocolError(f"{method} is not served", 501)
-    return (method, line.group(1), minor), events.fields
+    target = line.group(1)
+    path, _, query = target.decode("ascii").partition("?")
+    return (method, target, minor, path, query), events.fields
 
 
 _RULING: Final = frozenset(
     {
-        b"host",
-        b"content-length",
-        b"transfer-encoding",
-        b"connection",
-        b"expect",
-        b"max-forwards",
-        b"upgrade",
-        b"x-request-id",
+        b"host", b"content-length", b"transfer-encoding", b"connection", b"expect",
+        b"max-forwards", b"upgrade", b"x-request-id",
     }
+)  # fmt: skip
+_RULING_ANSWERS: Final = frozenset(
+    {b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"date"}
 )
 
 
 def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     """Parse the head of a response to `method` (RFC 9112, 4 to 6); what is unclear is an error."""
-    (status, reason, minor), fields = _answers.parse(block)
+    lines = block.split(b"\r\n")
+    first, lines = lines[0], lines[1:-2]
+    start = _answers.start(first)
+    fields = list(map(_answers.field, lines))
+    ruling: Iterable[Field]
+    if start is None or None in fields:
+        start, fields, ruling = _answers.read(first, lines)
+    else:
+        ruling = filter(None, map(_answers.ruling, lines))
+    status, reason, minor = start
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields")
     length: int | None = None
     chunked = False
     connection = _NOTHING
     upgrades = dated = False
-    for name, value in fields:
+    for name, value in ruling:
         if name == b"content-length":
             if length is not None:
                 raise ProtocolError("more than one Content-Length")
@@ -300,7 +330,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
             chunked = True
         elif name == b"connection":
             connection = connection | _tokens(value) if connection else _tokens(value)
-        elif name == b"date":
+        else:
             dated = True
     if chunked and length is not None:
         raise ProtocolError("Content-Length together with Transfer-Encoding")
@@ -342,8 +372,8 @@ def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, in
     return (parser.get_status_code(), events.reason.strip(b" \t"), minor), events.fields
 
 
-_requests: Final = Lines(_read_request, _REMEMBERED)
-_answers: Final = Lines(_read_answer, _REMEMBERED)
+_requests: Final = Lines(_read_request, _RULING, _REMEMBERED)
+_answers: Final = Lines(_read_answer, _RULING_ANSWERS, _REMEMBERED)
 
 
 @lru_cache(maxsize=1024)

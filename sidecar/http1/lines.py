@@ -87,44 +87,76 @@ class Memory(Generic[Key, Parsed]):
 
 
 class Lines(Generic[Start]):
-    """Start lines and field lines that were accepted before, in bounded memory."""
+    """Start lines and field lines that were accepted before, in bounded memory.
 
-    __slots__ = ("_fields", "_read", "_starts")
+    `start`, `field` and `ruling` look a line up, at the cost of a look in a dict: each returns None
+    for a line that is not known. `ruling` knows only the fields whose names rule, over framing and
+    the like.
+    """
+
+    __slots__ = ("_capacity", "_fields", "_left", "_names", "_read", "_ruling", "_starts", "field",
+                 "ruling", "start")  # fmt: skip
 
     def __init__(
-        self, read: Callable[[bytes, list[bytes]], tuple[Start, list[Field]]], capacity: int
+        self,
+        read: Callable[[bytes, list[bytes]], tuple[Start, list[Field]]],
+        names: frozenset[bytes],
+        capacity: int,
     ) -> None:
-        """Keep `capacity` bytes of what `read(start, lines)` accepts; it raises ProtocolError."""
+        """Keep `capacity` bytes of what `read(start, lines)` accepts; it raises ProtocolError.
+
+        `names` are those of the fields that rule.
+        """
         self._read = read
+        self._names = names
         self._starts: Memory[bytes, Start] = Memory(capacity // 4)
-        self._fields: Memory[bytes, Field] = Memory(capacity // 4 * 3)
+        self._capacity = self._left = capacity // 4 * 3
+        self._fields: dict[bytes, Field] = {}
+        self._ruling: dict[bytes, Field] = {}
+        self.start: Final[Callable[[bytes], Start | None]] = self._starts.get
+        # Typed for a line that is known: one look at the whole list finds the others.
+        self.field: Final = cast("Callable[[bytes], Field]", self._fields.get)
+        self.ruling: Final[Callable[[bytes], Field | None]] = self._ruling.get
 
-    def parse(self, block: bytes) -> tuple[Start, list[Field]]:
-        """Read a head from its first byte to the empty line. Raises ProtocolError."""
-        lines = block.split(b"\r\n")
-        del lines[-2:]  # the empty line, and what is behind it
-        start = self._starts.get(lines[0]) if lines else None
-        if start is None:  # what a field may be can hang on the method: read all with it
-            return self._learn(lines, [None] * (len(lines) - 1))
-        fields = list(map(self._fields.get, lines[1:]))
-        if None in fields:
-            return self._learn(lines, fields)
-        return start, cast("list[Field]", fields)
+    def read(self, first: bytes, lines: list[bytes]) -> tuple[Start, list[Field], list[Field]]:
+        """Read a head's start line and field lines: its start, its fields, those that rule.
 
-    def _learn(self, lines: list[bytes], known: list[Field | None]) -> tuple[Start, list[Field]]:
-        first, lines = (lines[0], lines[1:]) if lines else (b"", lines)
+        Raises ProtocolError.
+        """
+        known: list[Field | None] = [None] * len(lines)
+        if self._starts.get(first) is not None:  # what a field may be can hang on the method
+            known = list(map(self._fields.get, lines))
         new = [line for line, field in zip(lines, known, strict=True) if field is None]
         try:
-            start, fields = self._read_all(first, new)
+            start, read = self._read_all(first, new)
         except ProtocolError:
             if len(new) == len(lines):
                 raise
-            return self._read_all(first, lines)  # the error is that of the whole head
+            start, read = self._read_all(first, lines)  # the error is that of the whole head
+            return start, read, self._those_that_rule(read)
         self._starts.keep(first, start, 2 * len(first))
-        for line, field in zip(new, fields, strict=True):
-            self._fields.keep(line, field, 2 * len(line))
-        learnt = iter(fields)
-        return start, [next(learnt) if field is None else field for field in known]
+        for line, field in zip(new, read, strict=True):
+            self._keep(line, field)
+        learnt = iter(read)
+        fields = [next(learnt) if field is None else field for field in known]
+        return start, fields, self._those_that_rule(fields)
+
+    def _those_that_rule(self, fields: list[Field]) -> list[Field]:
+        return [field for field in fields if field[0] in self._names]
+
+    def _keep(self, line: bytes, field: Field) -> None:
+        """Remember a line. Both tables are emptied together, so that none forgets what rules."""
+        if len(line) * 2 > _LONGEST_KEPT or line in self._fields:
+            return
+        size = 2 * len(line) + _ENTRY_BYTES
+        if size > self._left:
+            self._fields.clear()
+            self._ruling.clear()
+            self._left = self._capacity
+        self._left -= size
+        self._fields[line] = field
+        if field[0] in self._names:
+            self._ruling[line] = field
 
     def _read_all(self, first: bytes, lines: list[bytes]) -> tuple[Start, list[Field]]:
         start, fields = self._read(first, lines)

@@ -360,7 +360,6 @@ class Gateway:
     def _call(self, exchange: Exchange) -> Call:
         """Describe the request as the engine sees it."""
         head = exchange.head
-        path, _, query = head.target.decode("ascii").partition("?")
         given = head.request_id
         if given is not None and _REQUEST_ID.fullmatch(given):
             trusted = exchange.client.trusted
@@ -373,7 +372,7 @@ class Gateway:
         fields = head.fields
         if not head.connection <= headers.COMMON_OPTIONS:
             fields = headers.decided_on(head)
-        return Call(head.method, path, query, fields, request_id, origin)
+        return Call(head.method, head.path, head.query, fields, request_id, origin)
 
     def _new_id(self) -> str:
         self._serial += 1

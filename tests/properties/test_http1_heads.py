@@ -188,7 +188,7 @@ def test_nothing_that_could_split_a_head_is_read(data: bytes) -> None:
         assert value == value.strip(b" \t")
 
 
-def request_by(memory: Lines[tuple[str, bytes, int]], data: bytes) -> RequestHead | int:
+def request_by(memory: Lines[heads.RequestLine], data: bytes) -> RequestHead | int:
     """Read a head with this memory; the status where it is refused."""
     with mock.patch.object(heads, "_requests", memory):
         try:
@@ -210,7 +210,7 @@ def answer_by(memory: Lines[tuple[int, bytes, int]], data: bytes) -> ResponseHea
 @given(REQUEST_HEADS)
 def test_memory_changes_no_request(data: bytes) -> None:
     """What was read before makes no head mean something else, be it refused or not."""
-    unused: Lines[tuple[str, bytes, int]] = Lines(heads._read_request, 1 << 20)
+    unused: Lines[heads.RequestLine] = Lines(heads._read_request, heads._RULING, 1 << 20)
     assert request_by(heads._requests, data) == request_by(unused, data)
 
 
@@ -218,5 +218,7 @@ def test_memory_changes_no_request(data: bytes) -> None:
 @given(ANSWER_HEADS)
 def test_memory_changes_no_answer(data: bytes) -> None:
     """The same for what servers send."""
-    unused: Lines[tuple[int, bytes, int]] = Lines(heads._read_answer, 1 << 20)
+    unused: Lines[tuple[int, bytes, int]] = Lines(
+        heads._read_answer, heads._RULING_ANSWERS, 1 << 20
+    )
     assert answer_by(heads._answers, data) == answer_by(unused, data)
