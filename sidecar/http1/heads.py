@@ -34,7 +34,6 @@ _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
-_BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 WEBSOCKET: Final = frozenset({b"websocket"})
 """The protocols, in lower case, to which every client may switch."""
 
@@ -142,20 +141,6 @@ class ResponseHead:
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
-
-
-def find_end(data: bytes, start: int) -> int:
-    """Return where the head in `data` ends, or 0 when it is not all there.
-
-    `start` is how much has been searched before. A bare CR or LF is an error at once, so that a
-    peer that never sends CRLF is answered and not waited for.
-    """
-    end = data.find(b"\r\n\r\n", max(0, start - 3))
-    if end >= 0:
-        return end + 4
-    if _BARE_LINE_END.search(data, max(0, start - 1)):
-        raise ProtocolError("a line ends in a bare CR or LF")
-    return 0
 
 
 def parse_request(
@@ -349,16 +334,8 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
         body = CHUNKED
     else:
         body = UNTIL_CLOSE if length is None else length
-    return ResponseHead(
-        status,
-        reason,
-        minor,
-        fields,
-        body,
-        keep_alive and body != UNTIL_CLOSE,
-        connection,
-        dated,
-    )
+    keep_alive = keep_alive and body != UNTIL_CLOSE
+    return ResponseHead(status, reason, minor, fields, body, keep_alive, connection, dated)
 
 
 def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], HeadFields]:

@@ -8,6 +8,7 @@ Connection) is no line's own, and is checked for every head (heads.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar, cast
 
@@ -26,10 +27,25 @@ Parsed = TypeVar("Parsed")
 
 _TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _LONGEST_KEPT: Final = 8192
 _ENTRY_BYTES: Final = 256  # of the objects and the table around a line
 
 LlhttpParser = httptools.HttpRequestParser | httptools.HttpResponseParser
+
+
+def find_end(data: bytes, start: int) -> int:
+    """Return where the head in `data` ends, or 0 when it is not all there.
+
+    `start` is how much has been searched before. A bare CR or LF is an error at once, so that a
+    peer that never sends CRLF is answered and not waited for.
+    """
+    end = data.find(b"\r\n\r\n", max(0, start - 3))
+    if end >= 0:
+        return end + 4
+    if _BARE_LINE_END.search(data, max(0, start - 1)):
+        raise ProtocolError("a line ends in a bare CR or LF")
+    return 0
 
 
 class Events:

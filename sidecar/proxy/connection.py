@@ -11,7 +11,8 @@ from typing import Final, Protocol, cast
 
 from sidecar.http1.delivery import reset_on_close, taken_so_far
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import RequestHead, find_end, parse_request
+from sidecar.http1.heads import RequestHead, parse_request
+from sidecar.http1.lines import find_end
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.phases import STEPS, Phase, Step

@@ -14,11 +14,10 @@ from sidecar.http1.heads import (
     CHUNKED,
     RequestHead,
     ResponseHead,
-    find_end,
     parse_request,
     parse_response,
 )
-from sidecar.http1.lines import Lines
+from sidecar.http1.lines import Lines, find_end
 from tests.properties.examples import examples
 from tests.properties.http_messages import ANSWER_HEADS, REQUEST_HEADS, pieces
 

@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.http1 import heads
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, RequestHead, find_end, parse_request
+from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
+from sidecar.http1.lines import find_end
 from tests.unit.http1.request_vectors import ACCEPTED, HOST, REFUSED, first, post
 
 FIELDS = 100
