@@ -33,6 +33,9 @@ _MAX_ANSWER: Final = 64 * 1024
 _TOO_LONG: Final = malformed("body", f"it is over {_MAX_ANSWER} bytes")
 _RESET: Final = Failed(FailureKind.RESET)
 _LEAST_RETRY_SECONDS: Final = 0.01
+_KEY_SECONDS: Final = 0.25
+"""How long the key is not asked for again: a file is itself looked at once a second."""
+
 _SHARED_DEADLINES: Final = 64
 """Lengths of time that have a queue of their own; any other has a timer for each consume."""
 
@@ -41,11 +44,11 @@ class _Attempt:
     """One request to the platform: the handler of its answer, and what its deadline ends."""
 
     __slots__ = (
-        "_allowance",
         "_body",
         "_charge",
         "_connection",
         "_consumer",
+        "_seconds",
         "_size",
         "_status",
         "_type",
@@ -64,19 +67,21 @@ class _Attempt:
         charge: Charge,
         ticket: Ticket,
         connection: ClientConnection,
-        allowance: Allowance,
+        *,
+        started: float,
+        seconds: float,
     ) -> None:
         self.decode = True
-        self._allowance = allowance
         self.orphaned: Callable[[Outcome], None] | None = None
         self.outcome: Outcome | None = None
         self.over = False
         self.result: asyncio.Future[Outcome] = consumer.loop.create_future()
-        self.started = consumer.loop.time()
+        self.started = started
         self.ticket = ticket
         self._consumer = consumer
         self._charge = charge
         self._connection = connection
+        self._seconds = seconds
         self._status = 0
         self._type = ""
         self._body: list[bytes] = []
@@ -87,10 +92,11 @@ class _Attempt:
 
         Where our loop was late there is more time: the answer may be here, and unread.
         """
-        if self.outcome is None and (left := self._allowance.left) > 0.0:
+        allowance = self._consumer.allowance(self._seconds, self.started)
+        if self.outcome is None and (left := allowance.left) > 0.0:
             self._consumer.loop.call_later(left, self.expire)
             return
-        late = self._allowance.overloaded
+        late = allowance.overloaded
         self._give_up(Failed(FailureKind.OVERLOADED if late else FailureKind.TIMEOUT))
 
     def close(self) -> None:
@@ -177,8 +183,8 @@ class Consumer:
         self._agent = agent
         self._lost = lost
         self._observer = observer
-        self._sent_key = ""
         self._prefix = b""
+        self._key_due = 0.0
         self._deadlines: dict[float, Deadlines] = {}
         self.in_flight: set[_Attempt] = set()
 
@@ -186,19 +192,19 @@ class Consumer:
         self, charge: Charge, *, timeout: float, orphaned: Callable[[Outcome], None]
     ) -> Outcome:
         """Consume once; one retry under the same key where the first result is unknown."""
-        ticket = self.breaker.allow(self.loop.time())
+        began = started = self.loop.time()
+        ticket = self.breaker.allow(began)
         if ticket is None:
             return Failed(FailureKind.BREAKER_OPEN)
         share = timeout * _FIRST_SHARE
-        allowance = began = Allowance(share, self.loop.time, self._lost)
         connection = self._pool.take()
         if connection is None:
-            found = await self._connect(ticket, allowance)
+            found = await self._connect(ticket, self.allowance(share, began))
             if isinstance(found, Failed):
                 return found
             connection = found
-            allowance = Allowance(share, self.loop.time, self._lost)
-        attempt = self._send(connection, charge, ticket, allowance)
+            started = self.loop.time()
+        attempt = self._send(connection, charge, ticket, started, share)
         deadlines = self._deadlines.get(share)
         if deadlines is not None:
             deadlines.set(attempt)
@@ -210,8 +216,12 @@ class Consumer:
             attempt.leave_to(orphaned)
             raise
         if isinstance(outcome, Failed) and outcome.kind.result_unknown:
-            return await self._retry(charge, outcome, began.of(timeout), orphaned)
+            return await self._retry(charge, outcome, self.allowance(timeout, began), orphaned)
         return outcome
+
+    def allowance(self, seconds: float, started: float) -> Allowance:
+        """Return what is left of so many seconds, in a loop that runs."""
+        return Allowance(seconds, started, self.loop.time, self._lost)
 
     async def close(self) -> None:
         """Close the connections; what is in flight fails as reset."""
@@ -262,8 +272,8 @@ class Consumer:
             raise
         if isinstance(connection, Failed):
             return first
-        attempt = self._send(connection, charge, ticket, allowance)
         seconds = max(allowance.left, _LEAST_RETRY_SECONDS)
+        attempt = self._send(connection, charge, ticket, self.loop.time(), seconds)
         timer = self.loop.call_later(seconds, attempt.expire)
         try:
             second = await attempt.result
@@ -276,7 +286,12 @@ class Consumer:
         return _of_both(first, second)
 
     def _send(
-        self, connection: ClientConnection, charge: Charge, ticket: Ticket, allowance: Allowance
+        self,
+        connection: ClientConnection,
+        charge: Charge,
+        ticket: Ticket,
+        started: float,
+        seconds: float,
     ) -> _Attempt:
         body = orjson.dumps(
             {
@@ -287,11 +302,10 @@ class Consumer:
                 "idempotency_key": charge.key,
             }
         )
-        attempt = _Attempt(self, charge, ticket, connection, allowance)
+        attempt = _Attempt(self, charge, ticket, connection, started=started, seconds=seconds)
         self.in_flight.add(attempt)
-        key = self._key()
-        if key != self._sent_key:
-            self._take_key(key)
+        if started >= self._key_due:
+            self._take_key(started)
         data = b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
         connection.start(attempt, "POST", data, complete=True)
         return attempt
@@ -323,13 +337,13 @@ class Consumer:
         self.report(failed, ticket, started)
         return failed
 
-    def _take_key(self, key: str) -> None:
-        """Write the head up to the length, with the key that is in force now."""
-        self._sent_key = key
+    def _take_key(self, now: float) -> None:
+        """Write the head up to the length, with the key that is in force for a moment from now."""
+        self._key_due = now + _KEY_SECONDS
         self._prefix = (
             "POST /v1/quota/consume HTTP/1.1\r\n"
             f"host: {self._pool.origin.authority}\r\n"
-            f"x-internal-key: {key}\r\n"
+            f"x-internal-key: {self._key()}\r\n"
             f"user-agent: {self._agent}\r\n"
             "accept: application/json\r\n"
             "content-type: application/json\r\n"
