@@ -171,9 +171,10 @@ class Engine:
             passes = policy.preflight_route(call.method, call.path, call.headers, call.query)
             if passes is not None:
                 return _unidentified(Preflight(), call, passes)
-        route = policy.route_for(call.method, call.path, call.headers, call.query)
-        if isinstance(route, UnsafePath):
-            return _unidentified(Unsafe(route.detail), call, policy.unmatched)
+        number = policy.router.find(call.method, call.path, call.headers, call.query)
+        if isinstance(number, UnsafePath):
+            return _unidentified(Unsafe(number.detail), call, policy.unmatched)
+        route = policy.table[number]
         meter = route.meter
         if meter is None:
             return await self._unmetered(call, route, policy)

@@ -8,7 +8,7 @@ Single-threaded, as the event loop is.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sidecar.domain.choices import OnReplay
@@ -17,12 +17,14 @@ from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Qu
 from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry import catalogue as c
-from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
 from sidecar.telemetry.snapshot import Buckets, Sample, Snapshot, in_parts, merge
 
 GaugeValue = float | Mapping[Labels, float]
 """A gauge's value, or one for each of its label values."""
+
+KnownQuotas = Callable[[int], Sequence[tuple[str, Quota]]]
+"""Gives the last answers of the platform for so many orgs, those used last, all at once."""
 
 _ROUTES_CAP: Final = 2000  # four times the routes of a large policy; reloads may rename them
 _SETTLED_CAP: Final = 7 * _ROUTES_CAP  # every outcome, of one resource each
@@ -68,7 +70,8 @@ class Metrics:
         self._free_times = _new_times()
         self._other_route = RouteSeries(_SERIES_CAP, _new_times())
         self._other_route.metered = True
-        self._orgs = RecentOrgs(orgs)
+        self._orgs = orgs
+        self._known_quotas: KnownQuotas = _none_known
         self._gauges: dict[str, Callable[[], GaugeValue]] = {}
         self.keys = 0
         self.platform_seen = UNASKED
@@ -159,8 +162,7 @@ class Metrics:
         self._replays.add((action,))
 
     def quota_seen(self, org_id: str, quota: Quota) -> None:
-        """Keep what the platform answered, if the org is among the most recent at the scrape."""
-        self._orgs.seen(org_id, quota)
+        """Count nothing: a scrape reads the quotas from the ledger."""
 
     def journal_replayed(self, outcome: str, units: int) -> None:
         """Count units that were reported to the platform later."""
@@ -252,6 +254,10 @@ class Metrics:
             raise ValueError(f"{name!r} is no gauge: one of {', '.join(sorted(_GAUGES))}")
         self._gauges[name] = provider
 
+    def read_quotas_at_scrape(self, known: KnownQuotas) -> None:
+        """Read the quotas of the orgs used last from their owner at each scrape."""
+        self._known_quotas = known
+
     def snapshot(self) -> Snapshot:
         """Take the state of all metrics as plain data, at once."""
         return merge(self.parts())
@@ -272,7 +278,9 @@ class Metrics:
         for route, series in (*self._routes.items(), (OTHER, self._other_route)):
             yield from _route_samples(route, series)
         yield from _time_samples(_FREE_ROUTES, self._free_times)
-        for org_id, quota in self._orgs.limited():
+        for org_id, quota in self._known_quotas(self._orgs):
+            if quota.unlimited:  # -1 as a number would read as a debt
+                continue
             labels = (org_id, quota.resource)
             yield c.QUOTA_LIMIT.name, labels, quota.limit
             yield c.QUOTA_USED.name, labels, quota.used
@@ -315,6 +323,10 @@ class Metrics:
         series = self._routes[route] = RouteSeries(_SERIES_CAP, self._free_times)
         series.metered = route == _FREE_ROUTES  # its times are the shared ones, whatever it does
         return series
+
+
+def _none_known(orgs: int) -> Sequence[tuple[str, Quota]]:  # noqa: ARG001 - a `KnownQuotas`
+    return ()
 
 
 def _meters(series: RouteSeries) -> None:

@@ -26,7 +26,7 @@ PACKAGE: Final = str(Path(sidecar.__file__).parent) + "/"
 APART: Final = ("local_platform/", "demo/", "app/background", "admin/")
 """What shares the process here and is no part of a call's route."""
 
-TIMERS: Final = frozenset({"LoopWatch._tick", "Server._sweep", "Pool._sweep"})
+TIMERS: Final = frozenset({"LoopWatch._tick", "Server._sweep", "Pool._sweep", "Reporter.run"})
 """What runs now and then, whatever the calls."""
 
 WARM: Final = 20

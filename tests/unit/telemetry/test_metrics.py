@@ -170,9 +170,13 @@ def test_each_verb_moves_its_own_counter() -> None:
 
 
 def test_what_the_platform_told_becomes_gauges() -> None:
-    """By org and resource."""
+    """By org and resource; an org without a limit has none."""
     metrics = Metrics(build=BUILD)
-    metrics.quota_seen("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0))
+    known = [
+        ("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0)),
+        ("org_free", Quota("ai_calls", -1, 0, -1, "month", 0.0)),
+    ]
+    metrics.read_quotas_at_scrape(lambda _: known)
     told = metrics.snapshot().values
     assert [told[f"quota_{name}_units"] for name in ("limit", "used", "remaining")] == [
         {("org_acme", "ai_calls"): 25},
@@ -202,10 +206,12 @@ def test_only_gauges_can_be_read_from_an_owner(name: str) -> None:
 async def test_the_number_of_series_stays_bounded() -> None:
     """Conformance 45: 10,000 routes, orgs, codes and kinds, though none of them should come."""
     metrics = Metrics(build=BUILD, orgs=100)
+    ledger: list[tuple[str, Quota]] = []
+    metrics.read_quotas_at_scrape(lambda orgs: ledger[:orgs])
     for number in range(10_000):
         name = f"n{number}"
         metrics.request_finished(decided(Reason.UNMETERED, name), number % 1000, 0.1)
-        metrics.quota_seen(name, Quota(name, 25, 1, 24, "month", 0.0))
+        ledger.append((name, Quota(name, 25, 1, 24, "month", 0.0)))
         metrics.upstream_failed(name, "")
         metrics.units_admitted(name, "chat", Reason.LEASED, 1)
     page = (await Exposition(metrics.parts).render(""))[0].decode()
