@@ -67,6 +67,11 @@ class _Answer:
     def on_interim(self, head: ResponseHead) -> None:
         """Wait on: a 1xx is no answer."""
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Keep it all."""
+        self._status = head.status
+        self._end(data if self._keep(data) else None)
+
     def on_head(self, head: ResponseHead) -> None:
         """Keep the status."""
         self._status = head.status

@@ -48,10 +48,9 @@ class _Attempt:
         "_charge",
         "_connection",
         "_consumer",
+        "_head",
         "_seconds",
         "_size",
-        "_status",
-        "_type",
         "decode",
         "orphaned",
         "outcome",
@@ -82,8 +81,7 @@ class _Attempt:
         self._charge = charge
         self._connection = connection
         self._seconds = seconds
-        self._status = 0
-        self._type = ""
+        self._head: ResponseHead | None = None
         self._body: list[bytes] = []
         self._size = 0
 
@@ -106,12 +104,18 @@ class _Attempt:
     def on_interim(self, head: ResponseHead) -> None:
         """Wait on: a 1xx is no answer."""
 
-    def on_head(self, head: ResponseHead) -> None:
-        """Keep what the outcome is read from."""
-        self._status = head.status
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Read the outcome from the whole answer."""
+        kind = ""
         for name, value in head.fields:
             if name == b"content-type":
-                self._type = value.decode("latin-1")
+                kind = value.decode("latin-1")
+        whole = len(data) <= _MAX_ANSWER
+        self._complete(read_answer(head.status, kind, data, self._charge) if whole else _TOO_LONG)
+
+    def on_head(self, head: ResponseHead) -> None:
+        """Keep the head of an answer that comes in parts."""
+        self._head = head
 
     def on_body(self, data: bytes) -> None:
         """Collect the body, within bounds."""
@@ -122,12 +126,9 @@ class _Attempt:
             self._body.append(data)
 
     def on_end(self, data: bytes, body: BodyFraming) -> None:  # noqa: ARG002 - trailers say nothing here
-        """Read the outcome from the whole answer."""
-        if self._size + len(data) > _MAX_ANSWER:
-            self._complete(_TOO_LONG)
-            return
-        content = b"".join([*self._body, data]) if self._body else data
-        self._complete(read_answer(self._status, self._type, content, self._charge))
+        """Put the parts together, and read them."""
+        if self._head is not None:
+            self.on_whole(self._head, b"".join([*self._body, data]))
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:
         """Take a broken answer for what it is: the platform may have counted."""
