@@ -84,6 +84,7 @@ class _Attempt:
         self._head: ResponseHead | None = None
         self._body: list[bytes] = []
         self._size = 0
+        consumer.in_flight.add(self)
 
     def expire(self) -> None:
         """Give up at the deadline; what comes later is no longer read.
@@ -205,12 +206,14 @@ class Consumer:
                 return found
             connection = found
             started = self.loop.time()
-        attempt = self._send(connection, charge, ticket, started, share)
+        request = self._request(charge, started)
+        attempt = _Attempt(self, charge, ticket, connection, started=started, seconds=share)
         deadlines = self._deadlines.get(share)
         if deadlines is not None:
             deadlines.set(attempt)
         else:
             self._set_first_deadline(attempt, share)
+        connection.start(attempt, "POST", request, complete=True)
         try:
             outcome = await attempt.result
         except asyncio.CancelledError:
@@ -274,7 +277,9 @@ class Consumer:
         if isinstance(connection, Failed):
             return first
         seconds = max(allowance.left, _LEAST_RETRY_SECONDS)
-        attempt = self._send(connection, charge, ticket, self.loop.time(), seconds)
+        started = self.loop.time()
+        attempt = _Attempt(self, charge, ticket, connection, started=started, seconds=seconds)
+        connection.start(attempt, "POST", self._request(charge, started), complete=True)
         timer = self.loop.call_later(seconds, attempt.expire)
         try:
             second = await attempt.result
@@ -286,14 +291,10 @@ class Consumer:
                 timer.cancel()
         return _of_both(first, second)
 
-    def _send(
-        self,
-        connection: ClientConnection,
-        charge: Charge,
-        ticket: Ticket,
-        started: float,
-        seconds: float,
-    ) -> _Attempt:
+    def _request(self, charge: Charge, now: float) -> bytes:
+        """Write the request, with the key that is in force."""
+        if now >= self._key_due:
+            self._take_key(now)
         body = orjson.dumps(
             {
                 "org_id": charge.org_id,
@@ -303,13 +304,7 @@ class Consumer:
                 "idempotency_key": charge.key,
             }
         )
-        attempt = _Attempt(self, charge, ticket, connection, started=started, seconds=seconds)
-        self.in_flight.add(attempt)
-        if started >= self._key_due:
-            self._take_key(started)
-        data = b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
-        connection.start(attempt, "POST", data, complete=True)
-        return attempt
+        return b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
 
     async def _connect(self, ticket: Ticket, allowance: Allowance) -> ClientConnection | Failed:
         """Open a connection in time, or report to the breaker that there is none."""

@@ -9,6 +9,7 @@ behind CGI, WSGI or Rack it is another field with a hyphen, about which we decid
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import lru_cache
 from typing import Final
 
 from sidecar.domain.model import Identity
@@ -102,8 +103,8 @@ def request_head(
 ) -> bytes:
     """Write the head that the upstream gets, with the empty line.
 
-    `forwarded` are the whole X-Forwarded lines, from `forwarded_lines`. `expect` passes a client's
-    `Expect: 100-continue` on.
+    `forwarded` are the X-Forwarded lines, of `own_lines` or `extended_lines`. `expect` passes on a
+    client's `Expect: 100-continue`.
     """
     fields = head.fields
     if not head.connection <= _OF_THE_HOP:
@@ -172,22 +173,29 @@ def identity_lines(identity: Identity) -> bytes:
     return lines
 
 
-def forwarded_lines(fields: HeadFields, peer: bytes, host: bytes, *, trusted: bool) -> bytes:
-    """Return the X-Forwarded lines: the peer's own replaced, or extended where it is trusted."""
+_FORWARDED: Final = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n"
+
+
+@lru_cache(maxsize=1024)
+def own_lines(peer: bytes, host: bytes) -> bytes:
+    """Return the X-Forwarded lines for a peer that is not trusted: in place of its own."""
+    return _FORWARDED % (peer, b"http", host)
+
+
+def extended_lines(fields: HeadFields, peer: bytes, host: bytes) -> bytes:
+    """Return the X-Forwarded lines of a trusted peer, extended by the peer itself."""
     came: dict[bytes, bytes] = {}
     kept = b""
-    if trusted:
-        for name, value in fields:
-            if name in _FROM_TRUSTED:
-                kept += b"%b: %b\r\n" % (name, value)
-            elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
-                came[name] = came[name] + b", " + value if name in came else value
+    for name, value in fields:
+        if name in _FROM_TRUSTED:
+            kept += b"%b: %b\r\n" % (name, value)
+        elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
+            came[name] = came[name] + b", " + value if name in came else value
     if b"forwarded" in came:  # RFC 7239, 4 and 6: an IPv6 address stands in brackets and quotes
         node = b'"[%b]"' % peer if b":" in peer else peer
         kept += b"forwarded: %b, for=%b\r\n" % (came[b"forwarded"], node)
     before = came.get(b"x-forwarded-for")
-    return b"%bx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n" % (
-        kept,
+    return kept + _FORWARDED % (
         before + b", " + peer if before else peer,
         came.get(b"x-forwarded-proto", b"http"),
         came.get(b"x-forwarded-host", host),
