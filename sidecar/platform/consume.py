@@ -253,7 +253,8 @@ class Consumer:
                     self._observer.consume_failed(outcome)
             case _:
                 assert_never(outcome)
-        self.breaker.record(ticket, ok=ok, now=now)
+        if not (ok and self.breaker.steady):
+            self.breaker.record(ticket, ok=ok, now=now)
         self._observer.consume_finished(label, now - started)
 
     async def _retry(
