@@ -18,11 +18,12 @@ class Exchange:
     `keep`: the connection takes another request afterwards. It starts as what the head asks for,
     and only falls. `status` is that of the answer passed on so far, 0 before its head. `answered`:
     bytes of an answer have left, so that no other answer can be given. `task` decides on it and
-    forwards it; from then on `relay` has it. `started` is when it began, on the monotonic clock.
+    forwards it; from then on `relay` has it. `started` is when it began, on the monotonic clock,
+    and `added` how many seconds later the product was called.
     """
 
-    __slots__ = ("answered", "body", "client", "head", "keep", "relay", "started", "status",
-                 "task")  # fmt: skip
+    __slots__ = ("added", "answered", "body", "client", "head", "keep", "relay", "started",
+                 "status", "task")  # fmt: skip
 
     def __init__(
         self, client: ServerConnection, head: RequestHead, body: InboundBody | None, *, keep: bool
@@ -34,6 +35,7 @@ class Exchange:
         self.answered = False
         self.status = 0
         self.started = 0.0
+        self.added: float | None = None
         self.relay: Answering | None = None
         self.task: asyncio.Task[None] | None = None
 

@@ -142,7 +142,9 @@ class Gateway:
             self.answers.refuse(exchange, decision)
         except Exception:
             decision = decision or self._undecided(call)
-            log.exception("fault", extra=_named(exchange, decision))
+            trace = trace_fields(exchange.head.fields)
+            extra = {"request_id": decision.request_id, "route": decision.route, **trace}
+            log.exception("fault", extra=extra)
             self.answers.admit_fault(exchange, decision)
         finally:
             if exchange.relay is None:
@@ -157,7 +159,7 @@ class Gateway:
             drain.inflight -= 1
         try:
             seconds = self._clock.monotonic() - exchange.started
-            self._observer.request_finished(decision, exchange.status, seconds)
+            self._observer.request_finished(decision, exchange.status, seconds, exchange.added)
         finally:
             exchange.end()
 
@@ -198,7 +200,7 @@ class Gateway:
             upstream = self._upstream.take(reserved=free)
             if upstream is None:
                 upstream = await self._upstream.connect(reserved=free)
-            self._observer.forwarded(decision.route, self._clock.monotonic() - exchange.started)
+            exchange.added = self._clock.monotonic() - exchange.started
             relay = self._new_relay(exchange, upstream, decision, permit, settling)
             exchange.relay = relay
             relay.start(head)
@@ -233,7 +235,9 @@ class Gateway:
                 self._observer.upstream_failed(ended, relay.detail)
                 self.answers.report_failure(exchange, decision, ended)
         except Exception:
-            log.exception("fault", extra=_named(exchange, decision))
+            trace = trace_fields(exchange.head.fields)
+            extra = {"request_id": decision.request_id, "route": decision.route, **trace}
+            log.exception("fault", extra=extra)
             self.answers.admit_fault(exchange, decision)
         finally:
             self._end(exchange, decision)
@@ -254,13 +258,14 @@ class Gateway:
 
     def _sent_again(self, lost: Relay, task: asyncio.Task[None]) -> None:
         """End an exchange whose request could not be sent again: its client may have left."""
+        exchange, decision = lost.exchange, lost.decision
         if not task.cancelled() and task.exception() is not None:
-            extra = _named(lost.exchange, lost.decision)
+            extra = {"request_id": decision.request_id, "route": decision.route}
             log.error("fault", exc_info=task.exception(), extra=extra)
-            self.answers.admit_fault(lost.exchange, lost.decision)
-        if lost.exchange.relay is None:
+            self.answers.admit_fault(exchange, decision)
+        if exchange.relay is None:
             self._conclude(lost.permit, AttemptEnd.UNREACHED, lost.settling)
-            self._end(lost.exchange, lost.decision)
+            self._end(exchange, decision)
 
     def _conclude(self, permit: Permit, end: AttemptEnd, settling: Settling | None) -> None:
         """Close the permit of an attempt that has ended so."""
@@ -337,12 +342,6 @@ class Gateway:
     def _new_id(self) -> str:
         self._serial += 1
         return f"{self._nonce}-{self._serial:x}"
-
-
-def _named(exchange: Exchange, decision: Decision) -> dict[str, str]:
-    """Name a request in the log of a fault."""
-    named = {"request_id": decision.request_id, "route": decision.route}
-    return {**named, **trace_fields(exchange.head.fields)}
 
 
 def _may_repeat(relay: Relay) -> bool:

@@ -100,8 +100,13 @@ class Metrics:
 
     # RequestObserver
 
-    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
-        """Count one answer, `seconds` after its head was read; `code` 0 if none was sent."""
+    def request_finished(
+        self, decision: Decision, code: int, seconds: float, added: float | None = None
+    ) -> None:
+        """Count one answer, `seconds` after its head was read; `code` 0 if none was sent.
+
+        `added` is the time before the upstream was called, where it was.
+        """
         series = self._routes.get(decision.route) or self._first(decision.route)
         if not series.metered and decision.reason not in _OF_ANY_ROUTE:
             _meters(series)
@@ -114,14 +119,12 @@ class Metrics:
         times = series.times.answered
         times.counts[bisect_left(times.bounds, seconds)] += 1
         times.total += seconds
+        if added is not None:
+            times = series.times.added
+            times.counts[bisect_left(times.bounds, added)] += 1
+            times.total += added
         if self.upstream_seen is not WELL and decision.permit is not None and code not in _OURS:
             self.upstream_seen = WELL
-
-    def forwarded(self, route: str, seconds: float) -> None:
-        """Count the time that was added before the upstream was called."""
-        times = (self._routes.get(route) or self._first(route)).times.added
-        times.counts[bisect_left(times.bounds, seconds)] += 1
-        times.total += seconds
 
     def connection_closed(self, cause: str) -> None:
         """Count a client connection that a deadline or a bound ended."""

@@ -69,7 +69,7 @@ def test_added_time_is_counted_by_route() -> None:
     """Before the upstream was called; in whole nanoseconds, which add up exactly."""
     metrics = Metrics(build=BUILD)
     metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 1)
-    metrics.forwarded("chat", 0.0004)
+    metrics.request_finished(decided(Reason.LEASED), 200, 0.1, 0.0004)
     overhead = metrics.snapshot().histograms["overhead_seconds"]
     assert {route: each.nanoseconds for route, each in overhead.items()} == {("chat",): 400_000}
 
@@ -78,8 +78,7 @@ def test_routes_that_meter_nothing_share_their_durations() -> None:
     """A thousand of them are a thousand series and not 38,000; each still counts its answers."""
     metrics = Metrics(build=BUILD)
     for number in range(1000):
-        metrics.forwarded(f"free{number}", 0.1)
-        metrics.request_finished(decided(Reason.UNMETERED, f"free{number}"), 200, 0.1)
+        metrics.request_finished(decided(Reason.UNMETERED, f"free{number}"), 200, 0.1, 0.1)
     snapshot = metrics.snapshot()
     assert len(snapshot.values["requests_total"]) == 1000
     for name in ("overhead_seconds", "request_duration_seconds"):
@@ -226,7 +225,7 @@ def test_routes_past_the_bound_are_counted_together() -> None:
     metrics = Metrics(build=BUILD)
     for number in range(2100):
         metrics.units_admitted("ai_calls", f"n{number}", Reason.LEASED, 1)
-        metrics.forwarded(f"n{number}", 0.1)
+        metrics.request_finished(decided(Reason.LEASED, f"n{number}"), 200, 0.1, 0.1)
     assert sum(metrics.snapshot().histograms["overhead_seconds"]["other",].counts) == 100
 
 
