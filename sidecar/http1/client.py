@@ -13,8 +13,8 @@ from typing import Final, Protocol, cast
 from sidecar.http1.delivery import acknowledged, left_unread, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, UntilCloseBody, body_of
-from sidecar.http1.heads import ResponseHead, parse_response
 from sidecar.http1.lines import find_end
+from sidecar.http1.response_heads import ResponseHead, parse_response
 from sidecar.http1.tls import TlsTransport
 
 _MAX_INTERIM: Final = 16

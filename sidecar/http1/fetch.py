@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
 from sidecar.http1.framing import BodyFraming
-from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
+from sidecar.http1.response_heads import ResponseHead
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,6 @@ sign, so that `x.bb_org~id` arrives there as `X-BB-Org-Id`."""
 
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[0-9]")
 _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
 WEBSOCKET: Final = frozenset({b"websocket"})
@@ -39,7 +38,7 @@ WEBSOCKET: Final = frozenset({b"websocket"})
 
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _MAX_LENGTH: Final = 2**63 - 1
-_REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
+REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
 
 
 @dataclass(init=False, slots=True)
@@ -103,44 +102,7 @@ class RequestHead:
         self.last_hop = last_hop
 
 
-@dataclass(init=False, slots=True)
-class ResponseHead:
-    """A response's head as checked; `length` is a count, CHUNKED or UNTIL_CLOSE.
-
-    `dated`: it has a Date.
-    """
-
-    status: Final[int]
-    reason: Final[bytes]
-    minor: Final[int]
-    fields: Final[HeadFields]
-    length: Final[int]
-    keep_alive: Final[bool]
-    connection: Final[frozenset[bytes]]
-    dated: Final[bool]
-
-    def __init__(
-        self,
-        status: int,
-        reason: bytes,
-        minor: int,
-        fields: HeadFields,
-        length: int,
-        keep_alive: bool,
-        connection: frozenset[bytes],
-        dated: bool,
-    ) -> None:
-        self.status = status
-        self.reason = reason
-        self.minor = minor
-        self.fields = fields
-        self.length = length
-        self.keep_alive = keep_alive
-        self.connection = connection
-        self.dated = dated
-
-
-_NOTHING: Final[frozenset[bytes]] = frozenset()
+NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 def parse_request(
@@ -165,7 +127,7 @@ def parse_request(
     host: bytes | None = None
     length: int | None = None
     coding: bytes | None = None
-    connection = _NOTHING
+    connection = NOTHING
     expects_continue = False
     expects_other = False
     upgrade: bytes | None = None
@@ -182,13 +144,13 @@ def parse_request(
         elif name == b"content-length":
             if length is not None:
                 raise ProtocolError("more than one Content-Length")
-            length = _content_length(value)
+            length = content_length(value)
         elif name == b"transfer-encoding":
             if coding is not None:
                 raise ProtocolError("more than one Transfer-Encoding")
             coding = value
         elif name == b"connection":
-            connection = connection | _tokens(value) if connection else _tokens(value)
+            connection = connection | tokens(value) if connection else tokens(value)
         elif name == b"expect":
             expects_other = expects_other or expects_continue or value.lower() != b"100-continue"
             expects_continue = True
@@ -279,82 +241,18 @@ _RULING: Final = frozenset(
         b"max-forwards", b"upgrade", b"x-request-id",
     }
 )  # fmt: skip
-_RULING_ANSWERS: Final = frozenset(
-    {b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"date"}
-)
 
 
-def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
-    """Parse the head of a response to `method` (RFC 9112, 4 to 6); what is unclear is an error."""
-    lines = block.split(b"\r\n")
-    first, lines = lines[0], lines[1:-2]
-    start = _answers.start(first)
-    fields = list(map(_answers.field, lines))
-    ruling: Iterable[Field]
-    if start is None or None in fields:
-        start, fields, ruling = _answers.read(first, lines)
-    else:
-        ruling = filter(None, map(_answers.ruling, lines))
-    status, reason, minor = start
-    if len(fields) > max_fields:
-        raise ProtocolError(f"more than {max_fields} header fields")
-    length: int | None = None
-    chunked = False
-    connection = _NOTHING
-    upgrades = dated = False
-    for name, value in ruling:
-        if name == b"content-length":
-            if length is not None:
-                raise ProtocolError("more than one Content-Length")
-            length = _content_length(value)
-        elif name == b"upgrade":
-            upgrades = True
-        elif name == b"transfer-encoding":
-            if chunked or minor == 0 or value.lower() != b"chunked":
-                raise ProtocolError("Transfer-Encoding is not just `chunked`")
-            chunked = True
-        elif name == b"connection":
-            connection = connection | _tokens(value) if connection else _tokens(value)
-        else:
-            dated = True
-    if chunked and length is not None:
-        raise ProtocolError("Content-Length together with Transfer-Encoding")
-    keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
-    if status < 200 and (chunked or length):
-        raise ProtocolError("an interim answer has a body")
-    if status == 101 and not (upgrades and b"upgrade" in connection):  # RFC 9110, 7.8
-        raise ProtocolError("a 101 does not say to what it switches")
-    if method == "HEAD" or status < 200 or status in {204, 304}:
-        body = 0
-        if chunked or length or (method == "HEAD" and length is None):
-            # A broken server sends the body all the same, and it may come after the next request:
-            # there it would be read as the answer.
-            keep_alive = False
-    elif chunked:
-        body = CHUNKED
-    else:
-        body = UNTIL_CLOSE if length is None else length
-    keep_alive = keep_alive and body != UNTIL_CLOSE
-    return ResponseHead(status, reason, minor, fields, body, keep_alive, connection, dated)
+def _ruling_request(field: Field) -> Field | None:
+    return field if field[0] in _RULING else None
 
 
-def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], HeadFields]:
-    """Read a status line into status, reason and minor version, and the lines behind it."""
-    if not _STATUS_LINE.fullmatch(start):
-        raise ProtocolError("the status line is not `HTTP/1.1 status reason`")
-    events = Events()
-    parser = httptools.HttpResponseParser(events)
-    feed(parser, start, lines)
-    minor = 1 if start.startswith(b"HTTP/1.1") else 0
-    return (parser.get_status_code(), events.reason.strip(b" \t"), minor), events.fields
-
-
-_requests: Final = Lines(_read_request, _RULING, _REMEMBERED)
-_answers: Final = Lines(_read_answer, _RULING_ANSWERS, _REMEMBERED)
+_requests: Final = Lines(_read_request, _ruling_request, REMEMBERED)
 
 
 @lru_cache(maxsize=1024)
-def _content_length(value: bytes) -> int:
+def content_length(value: bytes) -> int:
+    """Read a Content-Length. Raises ProtocolError for anything but one whole number."""
     if not _LENGTH.fullmatch(value) or (length := int(value)) > _MAX_LENGTH:
         raise ProtocolError("Content-Length is not one whole number")
     return length
@@ -382,7 +280,8 @@ def _answer_known_coding(lines: list[bytes], fields: HeadFields, minor: int) -> 
 
 
 @lru_cache(maxsize=256)
-def _tokens(value: bytes) -> frozenset[bytes]:
+def tokens(value: bytes) -> frozenset[bytes]:
+    """Return the tokens that a Connection field names, in lower case."""
     return frozenset(part.strip(b" \t") for part in value.lower().split(b","))
 
 

@@ -79,13 +79,17 @@ class Memory(Generic[Key, Parsed]):
     When it is full it starts again: what is in use comes back with the next heads.
     """
 
-    __slots__ = ("_capacity", "_left", "_table", "get")
+    __slots__ = ("_capacity", "_left", "_table", "get", "known")
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._left = capacity
         self._table: dict[Key, Parsed] = {}
         self.get: Final[Callable[[Key], Parsed | None]] = self._table.get
+        # The same for a whole list, in which one look finds what is not known, that is None.
+        self.known: Final[Callable[[Key], Parsed]] = cast(
+            "Callable[[Key], Parsed]", self._table.get
+        )
 
     def __len__(self) -> int:
         return len(self._table)
@@ -106,31 +110,30 @@ class Lines(Generic[Start]):
     """Start lines and field lines that were accepted before, in bounded memory.
 
     `start`, `field` and `ruling` look a line up, at the cost of a look in a dict: each returns None
-    for a line that is not known. `ruling` knows only the fields whose names rule, over framing and
-    the like.
+    for a line that is not known. `ruling` knows only what rules, over framing and the like.
     """
 
-    __slots__ = ("_capacity", "_fields", "_left", "_names", "_read", "_ruling", "_starts", "field",
-                 "ruling", "start")  # fmt: skip
+    __slots__ = ("_capacity", "_fields", "_left", "_read", "_ruling", "_ruling_part", "_starts",
+                 "field", "ruling", "start")  # fmt: skip
 
     def __init__(
         self,
         read: Callable[[bytes, list[bytes]], tuple[Start, list[Field]]],
-        names: frozenset[bytes],
+        ruling: Callable[[Field], Field | None],
         capacity: int,
     ) -> None:
         """Keep `capacity` bytes of what `read(start, lines)` accepts; it raises ProtocolError.
 
-        `names` are those of the fields that rule.
+        `ruling` returns as much of a field as rules; None where nothing does.
         """
         self._read = read
-        self._names = names
+        self._ruling_part = ruling
         self._starts: Memory[bytes, Start] = Memory(capacity // 4)
         self._capacity = self._left = capacity // 4 * 3
         self._fields: dict[bytes, Field] = {}
         self._ruling: dict[bytes, Field] = {}
         self.start: Final[Callable[[bytes], Start | None]] = self._starts.get
-        # Typed for a line that is known: one look at the whole list finds the others.
+        # For a whole list, in which one look finds what is not known, that is None.
         self.field: Final = cast("Callable[[bytes], Field]", self._fields.get)
         self.ruling: Final[Callable[[bytes], Field | None]] = self._ruling.get
 
@@ -158,7 +161,7 @@ class Lines(Generic[Start]):
         return start, fields, self._those_that_rule(fields)
 
     def _those_that_rule(self, fields: list[Field]) -> list[Field]:
-        return [field for field in fields if field[0] in self._names]
+        return list(filter(None, map(self._ruling_part, fields)))
 
     def _keep(self, line: bytes, field: Field) -> None:
         """Remember a line. Both tables are emptied together, so that none forgets what rules."""
@@ -171,8 +174,9 @@ class Lines(Generic[Start]):
             self._left = self._capacity
         self._left -= size
         self._fields[line] = field
-        if field[0] in self._names:
-            self._ruling[line] = field
+        ruling = self._ruling_part(field)
+        if ruling is not None:
+            self._ruling[line] = ruling
 
     def _read_all(self, first: bytes, lines: list[bytes]) -> tuple[Start, list[Field]]:
         start, fields = self._read(first, lines)

@@ -21,8 +21,8 @@ from sidecar.http1.client import ClientConnection
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
 from sidecar.http1.framing import BodyFraming
-from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
+from sidecar.http1.response_heads import ResponseHead
 from sidecar.platform.answers import malformed, read_answer
 from sidecar.platform.breaker import Breaker, Ticket, counts_against
 
@@ -31,6 +31,7 @@ _FIRST_SHARE: Final = 0.6
 
 _MAX_ANSWER: Final = 64 * 1024
 _TOO_LONG: Final = malformed("body", f"it is over {_MAX_ANSWER} bytes")
+_JSON: Final = (b"content-type", b"application/json")
 _RESET: Final = Failed(FailureKind.RESET)
 _LEAST_RETRY_SECONDS: Final = 0.01
 _KEY_SECONDS: Final = 0.25
@@ -108,9 +109,10 @@ class _Attempt:
     def on_whole(self, head: ResponseHead, data: bytes) -> None:
         """Read the outcome from the whole answer."""
         kind = ""
-        for name, value in head.fields:
-            if name == b"content-type":
-                kind = value.decode("latin-1")
+        if _JSON not in head.fields:  # as it mostly is: then there is nothing to find
+            for name, value in head.fields:
+                if name == b"content-type":
+                    kind = value.decode("latin-1")
         whole = len(data) <= _MAX_ANSWER
         self._complete(read_answer(head.status, kind, data, self._charge) if whole else _TOO_LONG)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Container
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from sidecar.domain.model import Identity
-from sidecar.http1.heads import FOLDED, HeadFields, RequestHead, ResponseHead
+from sidecar.http1.heads import FOLDED, HeadFields, RequestHead
 from sidecar.http1.lines import Field, Memory
+from sidecar.http1.response_heads import ResponseHead
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -44,6 +46,8 @@ _REMEMBERED: Final = 2 * 1024 * 1024  # bytes, each way
 _OF_THE_HOP: Final = frozenset({b"close", b"keep-alive", b"te", b"upgrade", b""})
 """What Connection usually names: nothing that would be passed on otherwise."""
 
+_name_of: Final = itemgetter(0)
+
 _identity_lines: dict[tuple[str, str, str, str], bytes] = {}
 
 
@@ -55,6 +59,9 @@ _beside_quota: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
 
 def _to_upstream(field: Field) -> bytes:
     """Return a client's field as the upstream gets it, with its CRLF: empty where it ends here."""
+    known = _for_upstream.get(field)
+    if known is not None:
+        return known
     name, value = field
     line = b""
     if not _ends_here(name):
@@ -78,12 +85,15 @@ def _ends_here(name: bytes) -> bool:
 
 def _to_client(field: Field, *, tells_quota: bool) -> bytes:
     """Return an upstream's field as the client gets it, with its CRLF: empty where it ends here."""
+    memory = _beside_quota if tells_quota else _for_client
+    known = memory.get(field)
+    if known is not None:
+        return known
     name, value = field
     line = b""
     ends = name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM
     if not (ends or (tells_quota and name in _QUOTA_FIELDS)):
         line = b"%b: %b\r\n" % (name, value)
-    memory = _beside_quota if tells_quota else _for_client
     memory.keep(field, line, len(value) + len(line))
     return line
 
@@ -110,10 +120,8 @@ def request_head(
     if not head.connection <= _OF_THE_HOP:
         fields = _but_for(fields, head.connection)
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method.encode("ascii"), head.target, host)]
-    known = _for_upstream.get
-    for field in fields:
-        line = known(field)
-        lines.append(_to_upstream(field) if line is None else line)
+    known = list(map(_for_upstream.known, fields))
+    lines += [_to_upstream(field) for field in fields] if None in known else known
     if head.length < 0:
         lines.append(b"transfer-encoding: chunked\r\n")
     elif head.length or _has_length(head):
@@ -141,7 +149,7 @@ def decided_on(head: RequestHead) -> HeadFields:
 
 def _has_length(head: RequestHead) -> bool:
     """Say whether a length of 0 was sent: a POST without a body must stay one."""
-    return any(name == b"content-length" for name, _ in head.fields)
+    return b"content-length" in map(_name_of, head.fields)
 
 
 def _without_platform_session(value: bytes) -> bytes:
@@ -215,14 +223,10 @@ def response_head(
         fields = _but_for(fields, head.connection - {b"content-length"})
     if head.status < 200 or head.status == 204:
         fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
-    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
-    known = _beside_quota.get if tells_quota else _for_client.get
-    for field in fields:
-        line = known(field)
-        lines.append(_to_client(field, tells_quota=tells_quota) if line is None else line)
-    lines.append(added)
-    if chunked:
-        lines.append(b"transfer-encoding: chunked\r\n")
-    lines.append(connection)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+    memory = _beside_quota if tells_quota else _for_client
+    known = list(map(memory.known, fields))
+    if None in known:
+        known = [_to_client(field, tells_quota=tells_quota) for field in fields]
+    start = b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+    framing = b"transfer-encoding: chunked\r\n" if chunked else b""
+    return b"".join((start, *known, added, framing, connection, b"\r\n"))

@@ -11,7 +11,8 @@ from sidecar.domain.ports import Clock
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, ChunkedBody
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields, ResponseHead
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields
+from sidecar.http1.response_heads import ResponseHead
 from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange

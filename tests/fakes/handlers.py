@@ -7,7 +7,7 @@ import asyncio
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
 from sidecar.http1.framing import BodyFraming, ChunkedBody, CountedBody
-from sidecar.http1.heads import ResponseHead
+from sidecar.http1.response_heads import ResponseHead
 
 
 class RecordingHandler:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, RequestHead, parse_request, parse_response
+from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
+from sidecar.http1.response_heads import parse_response
 from sidecar.proxy import headers
 from sidecar.proxy.headers import (
     extended_lines,

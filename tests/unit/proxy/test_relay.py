@@ -13,7 +13,8 @@ from sidecar.domain.model import AttemptEnd, Decision, Permit, Reason
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody, UntilCloseBody
-from sidecar.http1.heads import parse_request, parse_response
+from sidecar.http1.heads import parse_request
+from sidecar.http1.response_heads import parse_response
 from sidecar.http1.shared_lines import kept_for, via_lines
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
