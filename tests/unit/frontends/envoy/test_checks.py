@@ -6,7 +6,6 @@ import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
 from sidecar.frontends.envoy.checks import CallCheck, read_check
-from sidecar.proxy.body_memory import BodyMemory
 from tests.fakes.rpcs import check_request
 
 
