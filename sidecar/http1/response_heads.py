@@ -79,33 +79,21 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
         start, fields, ruling = _answers.read(first, lines)
     else:
         ruling = filter(None, map(_answers.ruling, lines))
-    status, reason, minor = start
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields")
-    length, keep_alive, connection, upgrades, dated = _answer_framing(minor, tuple(ruling))
-    if status < 200 and length:
-        raise ProtocolError("an interim answer has a body")
-    if status == 101 and not (upgrades and b"upgrade" in connection):  # RFC 9110, 7.8
-        raise ProtocolError("a 101 does not say to what it switches")
-    body = UNTIL_CLOSE if length is None else length
-    if method == "HEAD" or status < 200 or status in {204, 304}:
-        body = 0
-        if length or (method == "HEAD" and length is None):
-            # A broken server sends the body all the same, and it may come after the next request:
-            # there it would be read as the answer.
-            keep_alive = False
-    keep_alive = keep_alive and body != UNTIL_CLOSE
-    return ResponseHead(status, reason, minor, fields, body, keep_alive, connection, dated)
+    status, reason, minor = start
+    framed = _framing(status, minor, tuple(ruling), to_head=method == "HEAD")
+    return ResponseHead(status, reason, minor, fields, *framed)
 
 
 @lru_cache(maxsize=2048)
-def _answer_framing(
-    minor: int, ruling: tuple[Field, ...]
-) -> tuple[int | None, bool, frozenset[bytes], bool, bool]:
+def _framing(
+    status: int, minor: int, ruling: tuple[Field, ...], *, to_head: bool
+) -> tuple[int, bool, frozenset[bytes], bool]:
     """Work out an answer's framing from the fields that rule: nearly the same ones come each time.
 
-    Returns the length or CHUNKED, None where none is given; whether the connection is kept; what
-    Connection names; whether there is an Upgrade; and a Date.
+    Returns the body's length, CHUNKED or UNTIL_CLOSE; whether the connection is kept; what
+    Connection names; and whether there is a Date. `to_head`: the answer is that to a HEAD.
     """
     length: int | None = None
     chunked = False
@@ -129,7 +117,20 @@ def _answer_framing(
     if chunked and length is not None:
         raise ProtocolError("Content-Length together with Transfer-Encoding")
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
-    return CHUNKED if chunked else length, keep_alive, connection, upgrades, dated
+    if status < 200 and (chunked or length):
+        raise ProtocolError("an interim answer has a body")
+    if status == 101 and not (upgrades and b"upgrade" in connection):  # RFC 9110, 7.8
+        raise ProtocolError("a 101 does not say to what it switches")
+    if to_head or status < 200 or status in {204, 304}:
+        # A broken server sends the body all the same, and it may come after the next request:
+        # there it would be read as the answer.
+        sure = not (chunked or length or (to_head and length is None))
+        return 0, keep_alive and sure, connection, dated
+    if chunked:
+        return CHUNKED, keep_alive, connection, dated
+    if length is None:
+        return UNTIL_CLOSE, False, connection, dated
+    return length, keep_alive, connection, dated
 
 
 def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], HeadFields]:

@@ -214,7 +214,12 @@ class Metrics:
         times = self._consume_seconds
         times.counts[bisect_left(times.bounds, seconds)] += 1
         times.total += seconds
-        if outcome not in {self._outcome, "overloaded"}:  # the latter is our own
+        if outcome != self._outcome:
+            self._changed(outcome)
+
+    def _changed(self, outcome: str) -> None:
+        """Note that the platform answers in another way than before."""
+        if outcome != FailureKind.OVERLOADED.value:  # that is our own
             self._outcome = outcome
             self.platform_seen = WELL if outcome in _ANSWERED else self._failure_of(outcome)
 
