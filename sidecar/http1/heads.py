@@ -117,7 +117,7 @@ def parse_request(
     start = _requests.start(first)
     fields = list(map(_requests.field, lines))
     ruling: Iterable[Field]
-    if start is None or None in fields:
+    if start is None or not all(fields):
         start, fields, ruling = _requests.read(first, lines)
     else:
         ruling = filter(None, map(_requests.ruling, lines))

@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar, cast
 import httptools
 
 from sidecar.http1.errors import ProtocolError
+from sidecar.http1.memory import ENTRY_BYTES, LONGEST_KEPT
 
 Field = tuple[bytes, bytes]
 """A field's name in lower case, and its value without the white space around it."""
@@ -22,14 +23,9 @@ Field = tuple[bytes, bytes]
 Start = TypeVar("Start")
 """What a start line says: of a request, or of an answer."""
 
-Key = TypeVar("Key", bytes, tuple[bytes, bytes])
-Parsed = TypeVar("Parsed")
-
 _TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
-_LONGEST_KEPT: Final = 8192
-_ENTRY_BYTES: Final = 256  # of the objects and the table around a line
 
 LlhttpParser = httptools.HttpRequestParser | httptools.HttpResponseParser
 
@@ -73,39 +69,6 @@ class Events:
         self.fields.append((name.lower(), value.strip(b" \t")))
 
 
-class Memory(Generic[Key, Parsed]):
-    """What was worked out from bytes that peers send, by those bytes, within `capacity` bytes.
-
-    When it is full it starts again: what is in use comes back with the next heads.
-    """
-
-    __slots__ = ("_capacity", "_left", "_table", "get", "known")
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._left = capacity
-        self._table: dict[Key, Parsed] = {}
-        self.get: Final[Callable[[Key], Parsed | None]] = self._table.get
-        # The same for a whole list, in which one look finds what is not known, that is None.
-        self.known: Final[Callable[[Key], Parsed]] = cast(
-            "Callable[[Key], Parsed]", self._table.get
-        )
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def keep(self, key: Key, value: Parsed, length: int) -> None:
-        """Remember `value`; `length` is how many bytes of the peer are in it and its key."""
-        if length > _LONGEST_KEPT or key in self._table:
-            return
-        size = length + _ENTRY_BYTES
-        if size > self._left:
-            self._table.clear()
-            self._left = self._capacity
-        self._left -= size
-        self._table[key] = value
-
-
 class Lines(Generic[Start]):
     """Start lines and field lines that were accepted before, in bounded memory.
 
@@ -128,12 +91,12 @@ class Lines(Generic[Start]):
         """
         self._read = read
         self._ruling_part = ruling
-        self._starts: Memory[bytes, Start] = Memory(capacity // 4)
-        self._capacity = self._left = capacity // 4 * 3
+        self._capacity = self._left = capacity
+        self._starts: dict[bytes, Start] = {}
         self._fields: dict[bytes, Field] = {}
         self._ruling: dict[bytes, Field] = {}
         self.start: Final[Callable[[bytes], Start | None]] = self._starts.get
-        # For a whole list, in which one look finds what is not known, that is None.
+        # For a whole list, whose `all` says whether each is known.
         self.field: Final = cast("Callable[[bytes], Field]", self._fields.get)
         self.ruling: Final[Callable[[bytes], Field | None]] = self._ruling.get
 
@@ -153,9 +116,14 @@ class Lines(Generic[Start]):
                 raise
             start, read = self._read_all(first, lines)  # the error is that of the whole head
             return start, read, self._those_that_rule(read)
-        self._starts.keep(first, start, 2 * len(first))
+        if first not in self._starts and self._makes_room(first):
+            self._starts[first] = start
         for line, field in zip(new, read, strict=True):
-            self._keep(line, field)
+            if line not in self._fields and self._makes_room(line):
+                self._fields[line] = field
+                part = self._ruling_part(field)
+                if part is not None:
+                    self._ruling[line] = part
         learnt = iter(read)
         fields = [next(learnt) if field is None else field for field in known]
         return start, fields, self._those_that_rule(fields)
@@ -163,20 +131,18 @@ class Lines(Generic[Start]):
     def _those_that_rule(self, fields: list[Field]) -> list[Field]:
         return list(filter(None, map(self._ruling_part, fields)))
 
-    def _keep(self, line: bytes, field: Field) -> None:
-        """Remember a line. Both tables are emptied together, so that none forgets what rules."""
-        if len(line) * 2 > _LONGEST_KEPT or line in self._fields:
-            return
-        size = 2 * len(line) + _ENTRY_BYTES
+    def _makes_room(self, line: bytes) -> bool:
+        """Make room for a line; say whether it is kept. What rules is forgotten with its line."""
+        if 2 * len(line) > LONGEST_KEPT:
+            return False
+        size = 2 * len(line) + ENTRY_BYTES
         if size > self._left:
+            self._starts.clear()
             self._fields.clear()
             self._ruling.clear()
             self._left = self._capacity
         self._left -= size
-        self._fields[line] = field
-        ruling = self._ruling_part(field)
-        if ruling is not None:
-            self._ruling[line] = ruling
+        return True
 
     def _read_all(self, first: bytes, lines: list[bytes]) -> tuple[Start, list[Field]]:
         start, fields = self._read(first, lines)

@@ -75,7 +75,7 @@ def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     start = _answers.start(first)
     fields = list(map(_answers.field, lines))
     ruling: Iterable[Field]
-    if start is None or None in fields:
+    if start is None or not all(fields):
         start, fields, ruling = _answers.read(first, lines)
     else:
         ruling = filter(None, map(_answers.ruling, lines))

@@ -15,7 +15,8 @@ from typing import Final
 
 from sidecar.domain.model import Identity
 from sidecar.http1.heads import FOLDED, HeadFields, RequestHead
-from sidecar.http1.lines import Field, Memory
+from sidecar.http1.lines import Field
+from sidecar.http1.memory import Memory
 from sidecar.http1.response_heads import ResponseHead
 
 _HOP_BY_HOP: Final = frozenset(
@@ -51,17 +52,8 @@ _name_of: Final = itemgetter(0)
 _identity_lines: dict[tuple[str, str, str, str], bytes] = {}
 
 
-_for_upstream: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
-_for_client: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
-_beside_quota: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
-"""Fields as they are passed on: the same ones come with every head (http1/lines.py)."""
-
-
 def _to_upstream(field: Field) -> bytes:
     """Return a client's field as the upstream gets it, with its CRLF: empty where it ends here."""
-    known = _for_upstream.get(field)
-    if known is not None:
-        return known
     name, value = field
     line = b""
     if not _ends_here(name):
@@ -69,7 +61,6 @@ def _to_upstream(field: Field) -> bytes:
             value = _without_platform_session(value)
         if value or field[1] == value:
             line = b"%b: %b\r\n" % (name, value)
-    _for_upstream.keep(field, line, len(field[1]) + len(line))
     return line
 
 
@@ -83,19 +74,25 @@ def _ends_here(name: bytes) -> bool:
     )
 
 
-def _to_client(field: Field, *, tells_quota: bool) -> bytes:
+def _to_client(field: Field) -> bytes:
     """Return an upstream's field as the client gets it, with its CRLF: empty where it ends here."""
-    memory = _beside_quota if tells_quota else _for_client
-    known = memory.get(field)
-    if known is not None:
-        return known
-    name, value = field
-    line = b""
-    ends = name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM
-    if not (ends or (tells_quota and name in _QUOTA_FIELDS)):
-        line = b"%b: %b\r\n" % (name, value)
-    memory.keep(field, line, len(value) + len(line))
-    return line
+    ends = field[0] in _HOP_BY_HOP or field[0] in _OURS_DOWNSTREAM
+    return b"" if ends else b"%b: %b\r\n" % field
+
+
+def _beside_our_quota(field: Field) -> bytes:
+    """Return the same, where the RateLimit fields are ours."""
+    return b"" if field[0] in _QUOTA_FIELDS else _to_client(field)
+
+
+def _size_of(field: Field, line: bytes) -> int:
+    return len(field[1]) + len(line)
+
+
+_for_upstream: Final = Memory(_to_upstream, _size_of, _REMEMBERED)
+_for_client: Final = Memory(_to_client, _size_of, _REMEMBERED)
+_beside_quota: Final = Memory(_beside_our_quota, _size_of, _REMEMBERED)
+"""Fields as they are passed on: the same ones come with every head (http1/lines.py)."""
 
 
 def _but_for(fields: HeadFields, dropped: Container[bytes]) -> HeadFields:
@@ -120,8 +117,7 @@ def request_head(
     if not head.connection <= _OF_THE_HOP:
         fields = _but_for(fields, head.connection)
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method.encode("ascii"), head.target, host)]
-    known = list(map(_for_upstream.known, fields))
-    lines += [_to_upstream(field) for field in fields] if None in known else known
+    lines += map(_for_upstream.__getitem__, fields)
     if head.length < 0:
         lines.append(b"transfer-encoding: chunked\r\n")
     elif head.length or _has_length(head):
@@ -224,9 +220,6 @@ def response_head(
     if head.status < 200 or head.status == 204:
         fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
     memory = _beside_quota if tells_quota else _for_client
-    known = list(map(memory.known, fields))
-    if None in known:
-        known = [_to_client(field, tells_quota=tells_quota) for field in fields]
     start = b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
     framing = b"transfer-encoding: chunked\r\n" if chunked else b""
-    return b"".join((start, *known, added, framing, connection, b"\r\n"))
+    return b"".join((start, *map(memory.__getitem__, fields), added, framing, connection, b"\r\n"))

@@ -140,8 +140,10 @@ class InboundBody:
             self._counted = size
 
     def let_go(self) -> None:
-        """Hold nothing more, and count nothing more."""
+        """Hold nothing more, and count nothing more: where it went is no longer known either."""
         self._held = b""
+        if self._sink is not None:
+            self._sink = _nowhere
         if self._holder:
             self._memory.add(-self._counted, self._holder)
         else:
@@ -249,6 +251,10 @@ class InboundBody:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _nowhere(data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
+    """Drop what comes after the exchange has ended."""
 
 
 def _arriving() -> Generator[float, None, None]:
