@@ -201,26 +201,30 @@ class Relay:
     def on_whole(self, head: ResponseHead, data: bytes) -> None:
         """Write an answer that came in one piece."""
         exchange, client = self.exchange, self._client
+        exchange.keep = exchange.keep and (exchange.body is None or exchange.body.done)
+        try:
+            if self.settling is not None:
+                self.settling.begin(head)
+                data = self.settling.end(data)
+            now = self._clock.time()
+            marks, tells_quota = mark_lines(self.decision, now)
+            added = client.listener.via[head.minor] + marks
+            if not head.dated:
+                added += date_line(int(now))
+            written = headers.response_head(
+                head,
+                added,
+                tells_quota=tells_quota,
+                chunked=False,
+                connection=client.listener.keep_alive if exchange.keep else CLOSE,
+            )
+        except BaseException:  # a fault of ours: no other call would end the exchange
+            self.on_failure(PeerFailure.PROTOCOL, "its answer could not be passed on")
+            raise
         exchange.status = head.status
+        exchange.answered = True
         if head.status >= _SERVER_ERROR:
             self.attempt_end = AttemptEnd.FAILED
-        exchange.answered = True
-        exchange.keep = exchange.keep and (exchange.body is None or exchange.body.done)
-        if self.settling is not None:
-            self.settling.begin(head)
-            data = self.settling.end(data)
-        now = self._clock.time()
-        marks, tells_quota = mark_lines(self.decision, now)
-        added = client.listener.via[head.minor] + marks
-        if not head.dated:
-            added += date_line(int(now))
-        written = headers.response_head(
-            head,
-            added,
-            tells_quota=tells_quota,
-            chunked=False,
-            connection=client.listener.keep_alive if exchange.keep else CLOSE,
-        )
         client.write(written + data)
         self._over = True
         self._finished(self)

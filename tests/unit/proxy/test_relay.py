@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 from typing import cast
+from unittest import mock
 
 import pytest
 
@@ -16,6 +17,7 @@ from sidecar.http1.framing import ChunkedBody, CountedBody, UntilCloseBody
 from sidecar.http1.heads import parse_request
 from sidecar.http1.response_heads import parse_response
 from sidecar.http1.shared_lines import kept_for, via_lines
+from sidecar.proxy import headers
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.exchange import Exchange
@@ -153,6 +155,17 @@ async def test_an_answer_in_one_piece_is_one_write() -> None:
     assert write.endswith(b"\r\n\r\nabc")
     assert scene.ended is None
     assert scene.relay.attempt_end is AttemptEnd.FAILED
+
+
+async def test_a_fault_in_an_answer_in_one_piece_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is in the pool again by then, so that nothing else would."""
+    scene = Scene()
+    monkeypatch.setattr(headers, "response_head", mock.Mock(side_effect=RuntimeError("a fault")))
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    with pytest.raises(RuntimeError, match="a fault"):
+        scene.relay.on_whole(parse_response(raw, "GET", 100), b"abc")
+    assert scene.ended is PeerFailure.PROTOCOL
+    assert (scene.exchange.status, scene.client.writes) == (0, [])
 
 
 async def test_a_client_that_leaves_ends_the_answer_once() -> None:
