@@ -90,6 +90,7 @@ UNTESTED: Final = {
     "domain/usage.py": "values without behaviour",
     "frontends/asgi_types.py": "names without behaviour",
     "frontends/opening.py": "protocols without behaviour",
+    "proxy/listener.py": "a protocol without behaviour",
     "proxy/ports.py": "protocols without behaviour",
     "usage/realtime/commands.py": "values without behaviour",
     "usage/realtime/frame_parts.py": "values without behaviour",

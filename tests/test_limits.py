@@ -85,7 +85,7 @@ NO_LIMITS: Final = {
         "usage.realtime.frames._TWO_BYTES",
     ),
     "a way to reckon": (
-        "http1.lines._ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
+        "http1.memory.ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
         "identity.verifier._BYTES_PER_BYTE",
         "identity.keyset._SPREAD", "admission.journal_file._WASTE",
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",

@@ -15,7 +15,8 @@ import orjson
 from typing_extensions import override
 
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, RequestHead, find_end, parse_request
+from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
+from sidecar.http1.lines import find_end
 
 _log = logging.getLogger("sidecar.admin")
 

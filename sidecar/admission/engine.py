@@ -6,8 +6,7 @@ credit and a lease are decided before the coroutine first yields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from sidecar.admission.books import Books
 from sidecar.admission.deposits import NOTHING_KNOWN, Deposits, ReadOnce
@@ -26,7 +25,7 @@ from sidecar.admission.findings import (
     price_of,
     unmetered_finding,
 )
-from sidecar.admission.idempotency import key_of, scope_of
+from sidecar.admission.idempotency import key_of, new_key_of, scope_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
 from sidecar.admission.realtime import RealtimeCharges
@@ -62,25 +61,6 @@ from sidecar.domain.usage import Usage
 from sidecar.policy.amounts import ConstantAmount, JsonAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.preflight import PREFLIGHT
-
-
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class _Claimed:
-    """The attempt number, and the claim held in the replay book: none for a generated ID.
-
-    `nonce` is b"" where other processes derive the same key; `private` where none of them did.
-    """
-
-    attempt: Final[int]
-    scope: Final[bytes | None]
-    nonce: Final[bytes]
-    private: Final[bool]
-
-    def __init__(self, attempt: int, scope: bytes | None, nonce: bytes, private: bool) -> None:
-        self.attempt = attempt
-        self.scope = scope
-        self.nonce = nonce
-        self.private = private
 
 
 class PolicyInForce(Protocol):
@@ -125,7 +105,6 @@ class Engine:
         self._clock = clock
         self._observer = observer
         self._nonce = nonce
-        self._unclaimed = _Claimed(0, None, nonce, private=True)
         self._attempts = attempts
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
@@ -167,11 +146,11 @@ class Engine:
             passes = policy.preflight_route(call.method, call.path, call.headers, call.query)
             if passes is not None:
                 return _unidentified(Preflight(), call, passes)
-        route = policy.route_for(call.method, call.path, call.headers, call.query)
-        if isinstance(route, UnsafePath):
-            return _unidentified(Unsafe(route.detail), call, policy.unmatched)
-        meter = route.meter
-        if meter is None:
+        number = policy.router.find(call.method, call.path, call.headers, call.query)
+        if isinstance(number, UnsafePath):
+            return _unidentified(Unsafe(number.detail), call, policy.unmatched)
+        route = policy.table[number]
+        if (meter := route.meter) is None:
             return await self._unmetered(call, route, policy)
 
         # Identify: who pays.
@@ -201,22 +180,15 @@ class Engine:
                 return self._uncharged(NoRoom(), call, route, meter, identity)
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
-        scope = scope_of(
-            product=product,
-            org_id=identity.org_id,
-            user_id=identity.user_id,
-            route=route.name,
-            method=call.method,
-            path=call.path,
-            resource=meter.resource,
-            request_id=call.request_id,
-        )
-        generated = call.request_id_origin is RequestIdOrigin.GENERATED
-        claim = self._unclaimed if generated else await self._claim(call, meter, scope)
-        if isinstance(claim, Replayed):
-            return self._uncharged(claim, call, route, meter, identity)
-        key = key_of(scope, claim.attempt, claim.nonce, query=call.query, amount=amount)
-        charge = Charge(identity.org_id, product, meter.resource, amount, key, claim.private)
+        claimed: tuple[str, bool, bytes | None] | None
+        if call.request_id_origin is RequestIdOrigin.GENERATED:
+            claimed = new_key_of(call.request_id, self._nonce), True, None
+        else:
+            claimed = await self._claim(call, route, meter, identity, product, amount)
+        if claimed is None:
+            return self._uncharged(Replayed(), call, route, meter, identity)
+        key, private, claim = claimed
+        charge = Charge(identity.org_id, product, meter.resource, amount, key, private)
 
         # Consume: from what is paid already, else from the platform; the table rules on it.
         terms, noted = None, ""
@@ -230,7 +202,7 @@ class Engine:
                 )
                 ruling, terms, noted = deposited.ruling, deposited.terms, deposited.noted
         except BaseException:
-            self._release(claim.scope)
+            self._release(claim)
             raise
 
         # Conclude: a permit, or the claim is given back.
@@ -242,12 +214,12 @@ class Engine:
             identity=identity,
             charge=charge,
             refund=meter.refund,
-            claim=claim.scope,
+            claim=claim,
             terms=terms,
             noted=noted,
         )
         if decision.permit is None:
-            self._release(claim.scope)
+            self._release(claim)
         else:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, amount)
         return decision
@@ -291,8 +263,29 @@ class Engine:
         """Return the permit of an admitted call without `usage`, to be settled by units."""
         return self._deposits.priced_by_product(decision, self._policies.current)
 
-    async def _claim(self, call: Call, meter: Meter, scope: bytes) -> _Claimed | Replayed:
-        """Claim the request ID that a client or a trusted proxy has given."""
+    async def _claim(
+        self,
+        call: Call,
+        route: Route,
+        meter: Meter,
+        identity: Identity,
+        product: str,
+        amount: int,
+    ) -> tuple[str, bool, bytes | None] | None:
+        """Claim the request ID that a client or a trusted proxy has given; None where it is spent.
+
+        Returns the key of the charge, whether it is this process's own, and the name of the claim.
+        """
+        scope = scope_of(
+            product=product,
+            org_id=identity.org_id,
+            user_id=identity.user_id,
+            route=route.name,
+            method=call.method,
+            path=call.path,
+            resource=meter.resource,
+            request_id=call.request_id,
+        )
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
         shared = None
         if trusted and self._attempts is not None:
@@ -306,16 +299,18 @@ class Engine:
         )
         if claim.seen:
             self._observer.replay_seen(meter.replay)
-        if claim.attempt is None:
-            return Replayed()
-        if not trusted:
-            return _Claimed(claim.attempt, scope, self._nonce, private=True)
-        # Without a number from Redis another replica may have given the same one.
-        return _Claimed(claim.attempt, scope, b"", private=claim.attempt == shared)
+        attempt = claim.attempt
+        if attempt is None:
+            return None
+        # Every replica derives the same key from a trusted ID. Without a number from Redis another
+        # one may have given the same.
+        nonce = b"" if trusted else self._nonce
+        key = key_of(scope, attempt, nonce, query=call.query, amount=amount)
+        return key, not trusted or attempt == shared, scope
 
-    def _release(self, scope: bytes | None) -> None:
-        if scope is not None:
-            self._books.replays.release(scope, self._clock.monotonic())
+    def _release(self, claim: bytes | None) -> None:
+        if claim is not None:
+            self._books.replays.release(claim, self._clock.monotonic())
 
     async def _price(
         self, call: Call, meter: Meter, body: BodySource, org: str

@@ -10,6 +10,7 @@ NONCE_BYTES: Final = 32
 
 _KEY_BYTES: Final = 32  # 64 hex digits
 _CALL: Final = b"bb call"
+_NEW: Final = b"bb new"
 _LEASE: Final = b"bb lease"
 _OWED: Final = b"bb owed"
 _KILLED: Final = b"bb killed"
@@ -57,6 +58,16 @@ def key_of(scope: bytes, attempt: int, nonce: bytes, *, query: str, amount: int)
         digest_size=_KEY_BYTES,
         key=nonce,
         person=_CALL,
+    ).hexdigest()
+
+
+def new_key_of(request_id: str, nonce: bytes) -> str:
+    """Return the key of a call whose request ID this process has made.
+
+    Such an ID comes only once, so that nothing else is needed to tell two executions apart.
+    """
+    return blake2b(
+        request_id.encode("ascii"), digest_size=_KEY_BYTES, key=nonce, person=_NEW
     ).hexdigest()
 
 

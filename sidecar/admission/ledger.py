@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.admission.moment import Moment, good_until
+from sidecar.admission.moment import Moment, Slot, good_until
 from sidecar.domain.model import (
     Charge,
     Failed,
@@ -88,7 +88,7 @@ class _Denial:
 class _Account:
     """One org's resource. Times in Unix seconds, but for `disguised_since`."""
 
-    __slots__ = ("denial", "disguised_since", "limited_at", "quota", "seen_at", "unlimited_at")
+    __slots__ = ("disguised_since", "limited_at", "quota", "seen_at", "unlimited_at")
 
     def remaining(self, now: float) -> Remaining | None:
         """Say what the last trusted answer leaves."""
@@ -101,7 +101,6 @@ class _Account:
         self.limited_at: float | None = None
         self.unlimited_at: float | None = None
         self.disguised_since: float | None = None  # monotonic
-        self.denial: _Denial | None = None
 
 
 class _Org:
@@ -123,12 +122,16 @@ class _Org:
 
 
 class Ledger:
-    """What is known by org and resource. Changes only synchronously."""
+    """What is known by org and resource. Changes only synchronously.
+
+    `denials` are the refusals of a moment ago: only where there is one is `denial` worth asking.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         """Know at most `capacity` orgs."""
         self._capacity = capacity
         self._orgs: OrderedDict[str, _Org] = OrderedDict()
+        self.denials: dict[Slot, _Denial] = {}  # of orgs that are known
 
     def __len__(self) -> int:
         """Count the orgs known."""
@@ -164,12 +167,18 @@ class Ledger:
         if isinstance(outcome, Refused):
             left = good_until(quota, now.unix) - now.unix
             if not org.late(charge.resource, now.unix):
-                account.denial = _Denial(
+                self.denials[charge.org_id, charge.resource] = _Denial(
                     charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
                 )
-        elif account.denial is not None and (unlimited or quota.remaining >= account.denial.amount):
-            account.denial = None
+        elif self.denials:
+            self._end_denial((charge.org_id, charge.resource), quota)
         return outcome
+
+    def _end_denial(self, slot: Slot, quota: Quota) -> None:
+        """Forget a refusal where a later answer affords what was refused."""
+        denial = self.denials.get(slot)
+        if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
+            del self.denials[slot]
 
     def denial(
         self, org_id: str, resource: str, amount: int, identity: Identity, now: Moment
@@ -179,13 +188,11 @@ class Ledger:
         A smaller amount than the one refused, that fits what was said to remain, is asked about.
         A token issued since the refusal whose snapshot affords the call makes it be asked again.
         """
-        org = self._orgs.get(org_id)
-        account = None if org is None else org.accounts.get(resource)
-        denial = None if account is None else account.denial
-        if account is None or denial is None:
+        denial = self.denials.get((org_id, resource))
+        if denial is None:
             return None
         if now.monotonic >= denial.until or _affords_since(identity, resource, amount, denial.at):
-            account.denial = None
+            del self.denials[org_id, resource]
             return None
         refused = amount >= denial.amount or amount > denial.quota.remaining
         return denial.quota if refused else None
@@ -238,9 +245,9 @@ class Ledger:
         """
         org = self._org(org_id)
         org.event_times[resource] = now
-        for name, account in org.accounts.items():
+        for name in org.accounts:
             if resource in {None, name}:
-                account.denial = None
+                self.denials.pop((org_id, name), None)
 
     def note_entitlement_event(self, org_id: str, made_at: float) -> None:
         """Let an event outweigh the limits seen before it was made, at `made_at` (Unix seconds).
@@ -289,7 +296,9 @@ class Ledger:
         if org is None:
             org = self._orgs[org_id] = _Org()
             if len(self._orgs) > self._capacity:
-                self._orgs.popitem(last=False)
+                forgotten, accounts = self._orgs.popitem(last=False)
+                for resource in accounts.accounts:
+                    self.denials.pop((forgotten, resource), None)
         else:
             self._orgs.move_to_end(org_id)
         return org

@@ -63,7 +63,8 @@ class Lessor:
         task = self._fills.get(slot)
         if task is None:
             return None, timeout
-        allowance = Allowance(timeout, asyncio.get_running_loop().time, self._lost)
+        clock = asyncio.get_running_loop().time
+        allowance = Allowance(timeout, clock(), clock, self._lost)
         ended = await ends_within(allowance, task)
         outcome = task.result() if ended and not task.cancelled() else None
         return outcome, allowance.left

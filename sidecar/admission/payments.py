@@ -68,41 +68,36 @@ class Payments:
         whatever was paid before. `reserved` units of what is known are held for other use.
         """
         clock, books = self._clock, self._books
-        now = Moment(clock.monotonic(), clock.time())
         finding: MeteredFinding | None = None
-        leases = meter.accuracy is Accuracy.LEASE and self._lessor is not None and not ask
-        if leases or (books.credits.by_slot and not ask):
-            finding = self._prepaid(charge, meter, identity, now)
-        if finding is None:
-            denied = books.ledger.denial(
-                charge.org_id, charge.resource, charge.amount, identity, now
-            )
-            if denied is not None:
-                finding = Denied(denied)
         timeout = meter.platform_timeout
-        if finding is None and leases:
-            finding, timeout, now = await self._lease_on_its_way(
-                charge, timeout, now, identity, meter, reserved
-            )
-        if finding is None:
-            outcome = await self._quotas.consume(
-                charge, timeout=timeout, orphaned=partial(self._orphaned, charge, identity)
-            )
+        leases = meter.accuracy is Accuracy.LEASE and self._lessor is not None and not ask
+        denied = (charge.org_id, charge.resource) in books.ledger.denials
+        if leases or denied or (books.credits.by_slot and not ask):
             now = Moment(clock.monotonic(), clock.time())
-            witness = None
-            if isinstance(outcome, Granted) and outcome.quota.unlimited:
-                witness = Witness.of(identity, charge.resource, now.unix)
-            outcome = books.learn(charge, outcome, now, witness)
-            if isinstance(outcome, Failed):
-                finding = self._unanswered(
-                    outcome.kind, charge, meter, identity, now, reserved, sent=True
+            if not ask:
+                finding = self._prepaid(charge, meter, identity, now)
+            if finding is None and denied:
+                finding = self._denied(charge, identity, now)
+            if finding is None and leases:
+                finding, timeout, now = await self._lease_on_its_way(
+                    charge, timeout, now, identity, meter, reserved
                 )
-            else:
-                finding = outcome
-        ruling = rule(finding, meter, charge.amount, now.unix)
-        if ruling.owed is not Owed.NOTHING and isinstance(finding, Unanswered):
-            return self._written_down(ruling, finding, charge, meter, identity, now)
-        return ruling
+            if finding is not None:
+                return self._ruled(finding, charge, meter, identity, now)
+        outcome = await self._quotas.consume(
+            charge, timeout=timeout, orphaned=partial(self._orphaned, charge, identity)
+        )
+        now = Moment(clock.monotonic(), clock.time())
+        witness = None
+        if isinstance(outcome, Granted) and outcome.quota.unlimited:
+            witness = Witness.of(identity, charge.resource, now.unix)
+        outcome = books.learn(charge, outcome, now, witness)
+        if isinstance(outcome, Failed):
+            unanswered = self._unanswered(
+                outcome.kind, charge, meter, identity, now, reserved, sent=True
+            )
+            return self._ruled(unanswered, charge, meter, identity, now)
+        return rule(outcome, meter, charge.amount, now.unix)
 
     def _prepaid(
         self, charge: Charge, meter: Meter, identity: Identity, now: Moment
@@ -129,6 +124,13 @@ class Payments:
             if drawn is not None:
                 return Leased(drawn.quota, drawn.good_until)
         return None
+
+    def _denied(self, charge: Charge, identity: Identity, now: Moment) -> Denied | None:
+        """Refuse what the platform refused a moment ago."""
+        quota = self._books.ledger.denial(
+            charge.org_id, charge.resource, charge.amount, identity, now
+        )
+        return None if quota is None else Denied(quota)
 
     async def _lease_on_its_way(  # noqa: PLR0917 - what `pay` knows by then
         self,
@@ -174,16 +176,13 @@ class Payments:
         budget = self._share.part(meter.fail_open_budget.units)
         return Unanswered(kind, sent, spent, budget, known, reserved)
 
-    def _written_down(  # noqa: PLR0917 - what `pay` knows by then
-        self,
-        ruling: Ruling,
-        finding: Unanswered,
-        charge: Charge,
-        meter: Meter,
-        identity: Identity,
-        now: Moment,
+    def _ruled(
+        self, finding: MeteredFinding, charge: Charge, meter: Meter, identity: Identity, now: Moment
     ) -> Ruling:
-        """Write down what a ruling owes; where that fails, rule again."""
+        """Rule, and write down what the ruling owes; where that fails, rule again."""
+        ruling = rule(finding, meter, charge.amount, now.unix)
+        if ruling.owed is Owed.NOTHING or not isinstance(finding, Unanswered):
+            return ruling
         witness = Witness.of(identity, charge.resource, now.unix)
         limited = witness is not None and witness.limited
         if ruling.owed is Owed.RECLAIM:

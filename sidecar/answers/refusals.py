@@ -6,11 +6,12 @@ Pure, and shared by all frontends. Sources: interface.md, "What a caller sees"; 
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, whole_seconds, write_error
+from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, write_error
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Decision, Quota, Reason, Verdict
@@ -104,13 +105,30 @@ def quota_headers(decision: Decision, now: float) -> Fields:
     return fields if mark is None else (*fields, mark)
 
 
+def mark_lines(decision: Decision, now: float) -> tuple[bytes, bool]:
+    """Write `quota_headers` and the request ID as lines; say whether they tell a quota."""
+    marks = b"X-Request-ID: %b\r\n" % decision.request_id.encode("ascii")
+    quota = decision.quota
+    tells = quota is not None and not quota.unlimited
+    if quota is not None and tells:
+        (name, value), prefix = _policy(quota.resource, quota.limit, quota.period)
+        marks += b"%b: %b\r\nRateLimit: %b\r\n" % (name, value, _left(prefix, quota, now))
+    mark = _MARKS.get(decision.reason)
+    return (marks if mark is None else marks + b"%b: %b\r\n" % mark), tells
+
+
 def _rate_limit(quota: Quota, now: float) -> Fields:
     if quota.unlimited:
         return ()
     policy, name = _policy(quota.resource, quota.limit, quota.period)
+    return (policy, (b"RateLimit", _left(name, quota, now)))
+
+
+def _left(name: bytes, quota: Quota, now: float) -> bytes:
+    """Write what remains, and for how many seconds, rounded up."""
     remaining = min(max(quota.remaining, 0), MAX_INTEGER)
-    seconds = whole_seconds(quota.reset_at - now, 0)
-    return (policy, (b"RateLimit", b"%b;r=%d;t=%d" % (name, remaining, seconds)))
+    seconds = min(max(math.ceil(quota.reset_at - now), 0), MAX_INTEGER)
+    return b"%b;r=%d;t=%d" % (name, remaining, seconds)
 
 
 @lru_cache(maxsize=4096)

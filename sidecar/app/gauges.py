@@ -9,6 +9,7 @@ from sidecar.admission.moment import Moment
 from sidecar.admission.outages import Spent
 from sidecar.admission.settlements import Settlements
 from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.model import Quota
 from sidecar.domain.ports import Attempts, Clock
 from sidecar.domain.share import Share
 from sidecar.identity.keyset import KeySet
@@ -44,6 +45,7 @@ class EngineGauges:
 
     def publish(self, metrics: Metrics) -> None:
         """Let the gauges be read from their owners."""
+        metrics.read_quotas_at_scrape(self._known_quotas)
         read = metrics.read_at_scrape
         read("platform_breaker_state", lambda: float(self._breaker.state))
         read("journal_pending_units", lambda: self._figures().journal_pending_units)
@@ -59,6 +61,9 @@ class EngineGauges:
         read("policy_info", self._policy_info)
         if self._attempts is not None:
             read("attempts_shared", self._attempts_shared)
+
+    def _known_quotas(self, orgs: int) -> list[tuple[str, Quota]]:
+        return [(known.org_id, known.quota) for known in self._books.known_quotas(orgs)]
 
     def _figures(self) -> Figures:
         return self._books.figures(Moment.of(self._clock))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +13,9 @@ TICK_SECONDS: Final = 0.02
 TOLERANCE_SECONDS: Final = 0.005
 """Lateness that is usual, and is not counted as lost."""
 
+_STALLS_KEPT: Final = 1024
+"""How many stalls are remembered: of a loop that is always late, those of half a minute."""
+
 
 class LoopWatch:
     """Measures how late the running loop is; `report` gets each lateness in seconds."""
@@ -19,14 +23,23 @@ class LoopWatch:
     def __init__(self, report: Callable[[float], None]) -> None:
         self._report = report
         self._loop = asyncio.get_running_loop()
-        self._lost = 0.0
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=_STALLS_KEPT)  # end, seconds
         self._due = self._loop.time() + TICK_SECONDS
         self._timer = self._loop.call_at(self._due, self._tick)
 
-    def lost(self) -> float:
-        """Return the seconds lost so far, those of a stall that has just ended included."""
-        late = self._loop.time() - self._due
-        return self._lost + late if late > TOLERANCE_SECONDS else self._lost
+    def lost(self, since: float) -> float:
+        """Return the seconds lost since then, those of a stall that has just ended included.
+
+        Nothing is counted where nothing is lost, so that a call has no part in it.
+        """
+        now = self._loop.time()
+        late = now - self._due
+        lost = min(late, now - since) if late > TOLERANCE_SECONDS else 0.0
+        for ended, seconds in reversed(self._stalls):
+            if ended <= since:
+                break
+            lost += min(seconds, ended - since)
+        return lost
 
     def close(self) -> None:
         """Measure no more."""
@@ -36,7 +49,7 @@ class LoopWatch:
         now = self._loop.time()
         late = now - self._due
         if late > TOLERANCE_SECONDS:
-            self._lost += late
+            self._stalls.append((now, late))
         self._due = now + TICK_SECONDS
         self._timer = self._loop.call_at(self._due, self._tick)
         self._report(max(late, 0.0))

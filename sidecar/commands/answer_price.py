@@ -11,7 +11,7 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import Headers
 from sidecar.domain.usage import Terms, UsageRule
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import parse_response
+from sidecar.http1.response_heads import parse_response
 from sidecar.usage.estimate import Estimator
 from sidecar.usage.reader import reader_of
 

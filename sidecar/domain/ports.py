@@ -140,11 +140,13 @@ class Estimates(Protocol):
 class RequestObserver(Protocol):
     """What a frontend reports of a request."""
 
-    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
-        """One answer was given, `seconds` after its head was read; `code` 0 if none was sent."""
+    def request_finished(
+        self, decision: Decision, code: int, seconds: float, added: float | None = None
+    ) -> None:
+        """One answer was given, `seconds` after its head was read; `code` 0 if none was sent.
 
-    def forwarded(self, route: str, seconds: float) -> None:
-        """The upstream is being called, `seconds` after the head was read: the time we added."""
+        `added` of them had gone by when the upstream was called: None where it was not.
+        """
 
     def connection_closed(self, cause: str) -> None:
         """A client's connection was ended by a deadline or a bound; `cause` from a closed list."""

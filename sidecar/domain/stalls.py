@@ -15,43 +15,38 @@ from typing import Any, Final
 LONGEST_SECONDS: Final = 5.0
 """How much lost time a deadline makes up for. Beyond it this process is overloaded, and says so."""
 
-Lost = Callable[[], float]
-"""Seconds, since some start, in which the loop should have run and did not."""
+Lost = Callable[[float], float]
+"""Seconds in which the loop should have run and did not, since a time of the loop's clock."""
 
 
-def always_on_time() -> float:
+def always_on_time(since: float) -> float:  # noqa: ARG001 - the shape of `Lost`
     """Return what a loop that is not watched has lost: no time."""
     return 0.0
 
 
 class Allowance:
-    """Seconds that a peer has, from now on, of a loop that runs; `now` is the loop's own clock."""
+    """Seconds of a running loop that a peer has from `started` on; `now` is the loop's clock."""
 
-    __slots__ = ("_lost", "_lost_before", "_now", "_seconds", "_started")
+    __slots__ = ("_lost", "_now", "_seconds", "_started")
 
-    def __init__(self, seconds: float, now: Callable[[], float], lost: Lost) -> None:
+    def __init__(
+        self, seconds: float, started: float, now: Callable[[], float], lost: Lost
+    ) -> None:
         self._seconds = seconds
+        self._started = started
         self._now = now
         self._lost = lost
-        self._started = now()
-        self._lost_before = lost()
-
-    def of(self, seconds: float) -> Allowance:
-        """Return an allowance of another length that began when this one did."""
-        other = Allowance(seconds, self._now, self._lost)
-        other._started, other._lost_before = self._started, self._lost_before
-        return other
 
     @property
     def left(self) -> float:
         """Seconds that remain; 0 or less when the time is up."""
-        lost = min(self._lost() - self._lost_before, LONGEST_SECONDS)
+        lost = min(self._lost(self._started), LONGEST_SECONDS)
         return self._seconds + lost - (self._now() - self._started)
 
     @property
     def overloaded(self) -> bool:
         """Whether more time was lost than is made up for: what has timed out is our own fault."""
-        return self._lost() - self._lost_before > LONGEST_SECONDS
+        return self._lost(self._started) > LONGEST_SECONDS
 
 
 async def ends_within(allowance: Allowance, task: asyncio.Future[Any]) -> bool:

@@ -78,13 +78,14 @@ class Visit:
     (`feed`, and `end` with the last); what these return is passed on. Then it ends the visit.
     """
 
-    __slots__ = ("_door", "_ended", "_headers", "_started", "_units", "answer", "decision",
-                 "settled")  # fmt: skip
+    __slots__ = ("_added", "_door", "_ended", "_headers", "_started", "_units", "answer",
+                 "decision", "settled")  # fmt: skip
 
     def __init__(self, door: Door, headers: Headers, started: float) -> None:
         self._door = door
         self._headers = headers
         self._started = started
+        self._added: float | None = None
         self._ended = False
         self._units: int | None = None
         self.decision: Decision
@@ -117,10 +118,8 @@ class Visit:
         return fields, _OURS | _QUOTA_FIELDS if len(marks) > 1 else _OURS
 
     def begin(self) -> None:
-        """Count the time that was added: the product is called now."""
-        self._door.observer.forwarded(
-            self.decision.route, self._door.clock.monotonic() - self._started
-        )
+        """Note the time that was added: the product is called now."""
+        self._added = self._door.clock.monotonic() - self._started
 
     def settle(self, units: int) -> None:
         """Take the whole cost of the call from its product. Raises SettleError."""
@@ -154,7 +153,7 @@ class Visit:
         finally:
             door.drain.leave()
             seconds = door.clock.monotonic() - self._started
-            door.observer.request_finished(self.decision, status, seconds)
+            door.observer.request_finished(self.decision, status, seconds, self._added)
 
     def _close(self, end: AttemptEnd) -> None:
         permit, settled = self.decision.permit, self.settled

@@ -12,8 +12,9 @@ from typing import Final, Protocol, cast
 
 from sidecar.http1.delivery import acknowledged, left_unread, sent, turned_away
 from sidecar.http1.errors import PeerFailure, ProtocolError
-from sidecar.http1.framing import BodyFraming, CountedBody, UntilCloseBody, body_of
-from sidecar.http1.heads import ResponseHead, find_end, parse_response
+from sidecar.http1.framing import BodyFraming, UntilCloseBody, body_of
+from sidecar.http1.lines import find_end
+from sidecar.http1.response_heads import ResponseHead, parse_response
 from sidecar.http1.tls import TlsTransport
 
 _MAX_INTERIM: Final = 16
@@ -25,6 +26,8 @@ _NEVER: Final = float("inf")
 class ResponseHandler(Protocol):
     """Who asked. After `on_head` comes at once `on_body` (maybe empty) or `on_end`.
 
+    An answer that comes in one piece, as most do, is `on_whole` alone.
+
     `decode`: whether a chunked body is wanted as plain data; asked once, at the head.
     """
 
@@ -32,6 +35,9 @@ class ResponseHandler(Protocol):
 
     def on_interim(self, head: ResponseHead) -> None:
         """A 1xx other than 101 came."""
+
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """The final head came with all of its body; the connection is no longer the handler's."""
 
     def on_head(self, head: ResponseHead) -> None:
         """The final head came, or a 101: after that, the body is the tunnel."""
@@ -216,7 +222,8 @@ class ClientConnection:
             else:
                 passed, rest = body.feed(data)
                 if body.done:
-                    self._end(handler, body, passed, clean=not rest)
+                    self._end(clean=not rest)
+                    handler.on_end(passed, body)
                 else:
                     handler.on_body(passed)
         except ProtocolError as error:
@@ -227,7 +234,8 @@ class ClientConnection:
         body = self._body
         handler = self._handler
         if handler is not None and body is not None and body.end():
-            self._end(handler, body, b"", clean=False)
+            self._end(clean=False)
+            handler.on_end(b"", body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the handler, if there is one, that its answer is not whole.
@@ -292,10 +300,9 @@ class ClientConnection:
         self.deadline = _NEVER
         self._head = head
         switching = head.status == _SWITCHING_PROTOCOLS
-        if head.length == len(data) and not switching:  # all of it is here, as most answers are
-            handler.on_head(head)
-            if self._handler is handler:
-                self._end(handler, _EMPTY, data, clean=True)
+        if head.length == len(data) and not switching:
+            self._end(clean=True)
+            handler.on_whole(head, data)
             return
         decode = handler.decode
         body = UntilCloseBody() if switching else body_of(head.length, decode=decode)
@@ -305,13 +312,12 @@ class ClientConnection:
             return  # the handler gave the exchange up at the sight of the head
         passed, rest = (b"", data) if body.done else body.feed(data)
         if body.done:
-            self._end(handler, body, passed, clean=not rest)
+            self._end(clean=not rest)
+            handler.on_end(passed, body)
         else:
             handler.on_body(passed)
 
-    def _end(
-        self, handler: ResponseHandler, body: BodyFraming, data: bytes, *, clean: bool
-    ) -> None:
+    def _end(self, *, clean: bool) -> None:
         """End the exchange; `clean`: the answer ended by itself, and nothing follows it."""
         head = self._head
         reusable = (
@@ -331,7 +337,6 @@ class ClientConnection:
             self._released(self)
         else:
             self.transport.close()
-        handler.on_end(data, body)
 
     def _fail(self, kind: PeerFailure, detail: str) -> None:
         handler = self._handler
@@ -351,4 +356,3 @@ class _Unconnected(asyncio.Transport):
 
 
 _UNCONNECTED: Final = _Unconnected()
-_EMPTY: Final = CountedBody(0)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
 from sidecar.http1.framing import BodyFraming
-from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
+from sidecar.http1.response_heads import ResponseHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,11 @@ class _Answer:
 
     def on_interim(self, head: ResponseHead) -> None:
         """Wait on: a 1xx is no answer."""
+
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Keep it all."""
+        self._status = head.status
+        self._end(data if self._keep(data) else None)
 
     def on_head(self, head: ResponseHead) -> None:
         """Keep the status."""

@@ -8,6 +8,7 @@ A block goes in, a head or a `ProtocolError` comes out, whatever packets it came
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -30,16 +31,14 @@ sign, so that `x.bb_org~id` arrives there as `X-BB-Org-Id`."""
 
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[0-9]")
 _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
-_BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 WEBSOCKET: Final = frozenset({b"websocket"})
 """The protocols, in lower case, to which every client may switch."""
 
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _MAX_LENGTH: Final = 2**63 - 1
-_REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
+REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
 
 
 @dataclass(init=False, slots=True)
@@ -47,7 +46,8 @@ class RequestHead:
     """A request's head as checked. `fields` has lower-case names, in wire order, all of them.
 
     All but an `upgrade` that was not asked for properly.
-    `target` is origin-form (or `*`), byte for byte as it came; `host` is None only in HTTP/1.0.
+    `target` is origin-form (or `*`), byte for byte as it came; `path` and `query` are the same as
+    text, without the `?` between. `host` is None only in HTTP/1.0.
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
     for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, and one protocol that is allowed.
     `request_id` is set where there is just one. `last_hop`: an OPTIONS that goes no further
@@ -56,6 +56,8 @@ class RequestHead:
 
     method: Final[str]
     target: Final[bytes]
+    path: Final[str]
+    query: Final[str]
     minor: Final[int]
     fields: Final[HeadFields]
     host: Final[bytes | None]
@@ -71,6 +73,8 @@ class RequestHead:
         self,
         method: str,
         target: bytes,
+        path: str,
+        query: str,
         minor: int,
         fields: HeadFields,
         host: bytes | None,
@@ -84,6 +88,8 @@ class RequestHead:
     ) -> None:
         self.method = method
         self.target = target
+        self.path = path
+        self.query = query
         self.minor = minor
         self.fields = fields
         self.host = host
@@ -96,58 +102,7 @@ class RequestHead:
         self.last_hop = last_hop
 
 
-@dataclass(init=False, slots=True)
-class ResponseHead:
-    """A response's head as checked; `length` is a count, CHUNKED or UNTIL_CLOSE.
-
-    `dated`: it has a Date.
-    """
-
-    status: Final[int]
-    reason: Final[bytes]
-    minor: Final[int]
-    fields: Final[HeadFields]
-    length: Final[int]
-    keep_alive: Final[bool]
-    connection: Final[frozenset[bytes]]
-    dated: Final[bool]
-
-    def __init__(
-        self,
-        status: int,
-        reason: bytes,
-        minor: int,
-        fields: HeadFields,
-        length: int,
-        keep_alive: bool,
-        connection: frozenset[bytes],
-        dated: bool,
-    ) -> None:
-        self.status = status
-        self.reason = reason
-        self.minor = minor
-        self.fields = fields
-        self.length = length
-        self.keep_alive = keep_alive
-        self.connection = connection
-        self.dated = dated
-
-
-_NOTHING: Final[frozenset[bytes]] = frozenset()
-
-
-def find_end(data: bytes, start: int) -> int:
-    """Return where the head in `data` ends, or 0 when it is not all there.
-
-    `start` is how much has been searched before. A bare CR or LF is an error at once, so that a
-    peer that never sends CRLF is answered and not waited for.
-    """
-    end = data.find(b"\r\n\r\n", max(0, start - 3))
-    if end >= 0:
-        return end + 4
-    if _BARE_LINE_END.search(data, max(0, start - 1)):
-        raise ProtocolError("a line ends in a bare CR or LF")
-    return 0
+NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 def parse_request(
@@ -157,22 +112,29 @@ def parse_request(
 
     `upgrades` are the protocols that may be asked for, in lower case.
     """
-    (method, target, minor), fields = _requests.parse(block)
+    lines = block.split(b"\r\n")
+    first, lines = lines[0], lines[1:-2]  # behind them: the empty line, and what follows it
+    start = _requests.start(first)
+    fields = list(map(_requests.field, lines))
+    ruling: Iterable[Field]
+    if start is None or not all(fields):
+        start, fields, ruling = _requests.read(first, lines)
+    else:
+        ruling = filter(None, map(_requests.ruling, lines))
+    method, target, minor, path, query = start
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
     host: bytes | None = None
     length: int | None = None
     coding: bytes | None = None
-    connection = _NOTHING
+    connection = NOTHING
     expects_continue = False
     expects_other = False
     upgrade: bytes | None = None
     hops: bytes | None = None
     request_id: bytes | None = None
     request_ids = 0
-    for name, value in fields:
-        if name not in _RULING:
-            continue
+    for name, value in ruling:
         if name == b"host":
             if host is not None:
                 raise ProtocolError("more than one Host")
@@ -182,13 +144,13 @@ def parse_request(
         elif name == b"content-length":
             if length is not None:
                 raise ProtocolError("more than one Content-Length")
-            length = _content_length(value)
+            length = content_length(value)
         elif name == b"transfer-encoding":
             if coding is not None:
                 raise ProtocolError("more than one Transfer-Encoding")
             coding = value
         elif name == b"connection":
-            connection = connection | _tokens(value) if connection else _tokens(value)
+            connection = connection | tokens(value) if connection else tokens(value)
         elif name == b"expect":
             expects_other = expects_other or expects_continue or value.lower() != b"100-continue"
             expects_continue = True
@@ -210,6 +172,7 @@ def parse_request(
         raise ProtocolError("the only expectation known here is 100-continue", 417)
     if not target.startswith(b"/"):
         target = origin_form(method, target, host)
+        path, _, query = target.decode("ascii").partition("?")
     if upgrade is not None and (
         method != "GET"
         or minor == 0
@@ -228,6 +191,8 @@ def parse_request(
     return RequestHead(
         method,
         target,
+        path,
+        query,
         minor,
         fields,
         host,
@@ -241,8 +206,12 @@ def parse_request(
     )
 
 
-def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, int], HeadFields]:
-    """Read a request line into method, target and minor version, and the lines behind it."""
+RequestLine = tuple[str, bytes, int, str, str]
+"""Method, target, minor version, and the target's path and query as text."""
+
+
+def _read_request(start: bytes, lines: list[bytes]) -> tuple[RequestLine, HeadFields]:
+    """Read a request line, and the lines behind it."""
     line = _REQUEST_LINE.fullmatch(start)
     if line is None:
         if _OTHER_VERSION.fullmatch(start):
@@ -261,93 +230,29 @@ def _read_request(start: bytes, lines: list[bytes]) -> tuple[tuple[str, bytes, i
     method = parser.get_method().decode("ascii")
     if method in {"CONNECT", "TRACE", "PRI"}:  # the last is HTTP/2's alone (RFC 9113, 3.4)
         raise ProtocolError(f"{method} is not served", 501)
-    return (method, line.group(1), minor), events.fields
+    target = line.group(1)
+    path, _, query = target.decode("ascii").partition("?")
+    return (method, target, minor, path, query), events.fields
 
 
 _RULING: Final = frozenset(
     {
-        b"host",
-        b"content-length",
-        b"transfer-encoding",
-        b"connection",
-        b"expect",
-        b"max-forwards",
-        b"upgrade",
-        b"x-request-id",
+        b"host", b"content-length", b"transfer-encoding", b"connection", b"expect",
+        b"max-forwards", b"upgrade", b"x-request-id",
     }
-)
+)  # fmt: skip
 
 
-def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
-    """Parse the head of a response to `method` (RFC 9112, 4 to 6); what is unclear is an error."""
-    (status, reason, minor), fields = _answers.parse(block)
-    if len(fields) > max_fields:
-        raise ProtocolError(f"more than {max_fields} header fields")
-    length: int | None = None
-    chunked = False
-    connection = _NOTHING
-    upgrades = dated = False
-    for name, value in fields:
-        if name == b"content-length":
-            if length is not None:
-                raise ProtocolError("more than one Content-Length")
-            length = _content_length(value)
-        elif name == b"upgrade":
-            upgrades = True
-        elif name == b"transfer-encoding":
-            if chunked or minor == 0 or value.lower() != b"chunked":
-                raise ProtocolError("Transfer-Encoding is not just `chunked`")
-            chunked = True
-        elif name == b"connection":
-            connection = connection | _tokens(value) if connection else _tokens(value)
-        elif name == b"date":
-            dated = True
-    if chunked and length is not None:
-        raise ProtocolError("Content-Length together with Transfer-Encoding")
-    keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
-    if status < 200 and (chunked or length):
-        raise ProtocolError("an interim answer has a body")
-    if status == 101 and not (upgrades and b"upgrade" in connection):  # RFC 9110, 7.8
-        raise ProtocolError("a 101 does not say to what it switches")
-    if method == "HEAD" or status < 200 or status in {204, 304}:
-        body = 0
-        if chunked or length or (method == "HEAD" and length is None):
-            # A broken server sends the body all the same, and it may come after the next request:
-            # there it would be read as the answer.
-            keep_alive = False
-    elif chunked:
-        body = CHUNKED
-    else:
-        body = UNTIL_CLOSE if length is None else length
-    return ResponseHead(
-        status,
-        reason,
-        minor,
-        fields,
-        body,
-        keep_alive and body != UNTIL_CLOSE,
-        connection,
-        dated,
-    )
+def _ruling_request(field: Field) -> Field | None:
+    return field if field[0] in _RULING else None
 
 
-def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], HeadFields]:
-    """Read a status line into status, reason and minor version, and the lines behind it."""
-    if not _STATUS_LINE.fullmatch(start):
-        raise ProtocolError("the status line is not `HTTP/1.1 status reason`")
-    events = Events()
-    parser = httptools.HttpResponseParser(events)
-    feed(parser, start, lines)
-    minor = 1 if start.startswith(b"HTTP/1.1") else 0
-    return (parser.get_status_code(), events.reason.strip(b" \t"), minor), events.fields
-
-
-_requests: Final = Lines(_read_request, _REMEMBERED)
-_answers: Final = Lines(_read_answer, _REMEMBERED)
+_requests: Final = Lines(_read_request, _ruling_request, REMEMBERED)
 
 
 @lru_cache(maxsize=1024)
-def _content_length(value: bytes) -> int:
+def content_length(value: bytes) -> int:
+    """Read a Content-Length. Raises ProtocolError for anything but one whole number."""
     if not _LENGTH.fullmatch(value) or (length := int(value)) > _MAX_LENGTH:
         raise ProtocolError("Content-Length is not one whole number")
     return length
@@ -375,7 +280,8 @@ def _answer_known_coding(lines: list[bytes], fields: HeadFields, minor: int) -> 
 
 
 @lru_cache(maxsize=256)
-def _tokens(value: bytes) -> frozenset[bytes]:
+def tokens(value: bytes) -> frozenset[bytes]:
+    """Return the tokens that a Connection field names, in lower case."""
     return frozenset(part.strip(b" \t") for part in value.lower().split(b","))
 
 

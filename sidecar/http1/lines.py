@@ -8,12 +8,14 @@ Connection) is no line's own, and is checked for every head (heads.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar, cast
 
 import httptools
 
 from sidecar.http1.errors import ProtocolError
+from sidecar.http1.memory import ENTRY_BYTES, LONGEST_KEPT
 
 Field = tuple[bytes, bytes]
 """A field's name in lower case, and its value without the white space around it."""
@@ -21,15 +23,25 @@ Field = tuple[bytes, bytes]
 Start = TypeVar("Start")
 """What a start line says: of a request, or of an answer."""
 
-Key = TypeVar("Key", bytes, tuple[bytes, bytes])
-Parsed = TypeVar("Parsed")
-
 _TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LONGEST_KEPT: Final = 8192
-_ENTRY_BYTES: Final = 256  # of the objects and the table around a line
+_BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
 LlhttpParser = httptools.HttpRequestParser | httptools.HttpResponseParser
+
+
+def find_end(data: bytes, start: int) -> int:
+    """Return where the head in `data` ends, or 0 when it is not all there.
+
+    `start` is how much has been searched before. A bare CR or LF is an error at once, so that a
+    peer that never sends CRLF is answered and not waited for.
+    """
+    end = data.find(b"\r\n\r\n", max(0, start - 3))
+    if end >= 0:
+        return end + 4
+    if _BARE_LINE_END.search(data, max(0, start - 1)):
+        raise ProtocolError("a line ends in a bare CR or LF")
+    return 0
 
 
 class Events:
@@ -57,74 +69,80 @@ class Events:
         self.fields.append((name.lower(), value.strip(b" \t")))
 
 
-class Memory(Generic[Key, Parsed]):
-    """What was worked out from bytes that peers send, by those bytes, within `capacity` bytes.
+class Lines(Generic[Start]):
+    """Start lines and field lines that were accepted before, in bounded memory.
 
-    When it is full it starts again: what is in use comes back with the next heads.
+    `start`, `field` and `ruling` look a line up, at the cost of a look in a dict: each returns None
+    for a line that is not known. `ruling` knows only what rules, over framing and the like.
     """
 
-    __slots__ = ("_capacity", "_left", "_table", "get")
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._left = capacity
-        self._table: dict[Key, Parsed] = {}
-        self.get: Final[Callable[[Key], Parsed | None]] = self._table.get
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def keep(self, key: Key, value: Parsed, length: int) -> None:
-        """Remember `value`; `length` is how many bytes of the peer are in it and its key."""
-        if length > _LONGEST_KEPT or key in self._table:
-            return
-        size = length + _ENTRY_BYTES
-        if size > self._left:
-            self._table.clear()
-            self._left = self._capacity
-        self._left -= size
-        self._table[key] = value
-
-
-class Lines(Generic[Start]):
-    """Start lines and field lines that were accepted before, in bounded memory."""
-
-    __slots__ = ("_fields", "_read", "_starts")
+    __slots__ = ("_capacity", "_fields", "_left", "_read", "_ruling", "_ruling_part", "_starts",
+                 "field", "ruling", "start")  # fmt: skip
 
     def __init__(
-        self, read: Callable[[bytes, list[bytes]], tuple[Start, list[Field]]], capacity: int
+        self,
+        read: Callable[[bytes, list[bytes]], tuple[Start, list[Field]]],
+        ruling: Callable[[Field], Field | None],
+        capacity: int,
     ) -> None:
-        """Keep `capacity` bytes of what `read(start, lines)` accepts; it raises ProtocolError."""
+        """Keep `capacity` bytes of what `read(start, lines)` accepts; it raises ProtocolError.
+
+        `ruling` returns as much of a field as rules; None where nothing does.
+        """
         self._read = read
-        self._starts: Memory[bytes, Start] = Memory(capacity // 4)
-        self._fields: Memory[bytes, Field] = Memory(capacity // 4 * 3)
+        self._ruling_part = ruling
+        self._capacity = self._left = capacity
+        self._starts: dict[bytes, Start] = {}
+        self._fields: dict[bytes, Field] = {}
+        self._ruling: dict[bytes, Field] = {}
+        self.start: Final[Callable[[bytes], Start | None]] = self._starts.get
+        # For a whole list, whose `all` says whether each is known.
+        self.field: Final = cast("Callable[[bytes], Field]", self._fields.get)
+        self.ruling: Final[Callable[[bytes], Field | None]] = self._ruling.get
 
-    def parse(self, block: bytes) -> tuple[Start, list[Field]]:
-        """Read a head from its first byte to the empty line. Raises ProtocolError."""
-        lines = block.split(b"\r\n")
-        del lines[-2:]  # the empty line, and what is behind it
-        start = self._starts.get(lines[0]) if lines else None
-        if start is None:  # what a field may be can hang on the method: read all with it
-            return self._learn(lines, [None] * (len(lines) - 1))
-        fields = list(map(self._fields.get, lines[1:]))
-        if None in fields:
-            return self._learn(lines, fields)
-        return start, cast("list[Field]", fields)
+    def read(self, first: bytes, lines: list[bytes]) -> tuple[Start, list[Field], list[Field]]:
+        """Read a head's start line and field lines: its start, its fields, those that rule.
 
-    def _learn(self, lines: list[bytes], known: list[Field | None]) -> tuple[Start, list[Field]]:
-        first, lines = (lines[0], lines[1:]) if lines else (b"", lines)
+        Raises ProtocolError.
+        """
+        known: list[Field | None] = [None] * len(lines)
+        if self._starts.get(first) is not None:  # what a field may be can hang on the method
+            known = list(map(self._fields.get, lines))
         new = [line for line, field in zip(lines, known, strict=True) if field is None]
         try:
-            start, fields = self._read_all(first, new)
+            start, read = self._read_all(first, new)
         except ProtocolError:
             if len(new) == len(lines):
                 raise
-            return self._read_all(first, lines)  # the error is that of the whole head
-        self._starts.keep(first, start, 2 * len(first))
-        for line, field in zip(new, fields, strict=True):
-            self._fields.keep(line, field, 2 * len(line))
-        learnt = iter(fields)
-        return start, [next(learnt) if field is None else field for field in known]
+            start, read = self._read_all(first, lines)  # the error is that of the whole head
+            return start, read, self._those_that_rule(read)
+        if first not in self._starts and self._makes_room(first):
+            self._starts[first] = start
+        for line, field in zip(new, read, strict=True):
+            if line not in self._fields and self._makes_room(line):
+                self._fields[line] = field
+                part = self._ruling_part(field)
+                if part is not None:
+                    self._ruling[line] = part
+        learnt = iter(read)
+        fields = [next(learnt) if field is None else field for field in known]
+        return start, fields, self._those_that_rule(fields)
+
+    def _those_that_rule(self, fields: list[Field]) -> list[Field]:
+        return list(filter(None, map(self._ruling_part, fields)))
+
+    def _makes_room(self, line: bytes) -> bool:
+        """Make room for a line; say whether it is kept. What rules is forgotten with its line."""
+        if 2 * len(line) > LONGEST_KEPT:
+            return False
+        size = 2 * len(line) + ENTRY_BYTES
+        if size > self._left:
+            self._starts.clear()
+            self._fields.clear()
+            self._ruling.clear()
+            self._left = self._capacity
+        self._left -= size
+        return True
 
     def _read_all(self, first: bytes, lines: list[bytes]) -> tuple[Start, list[Field]]:
         start, fields = self._read(first, lines)

@@ -66,7 +66,10 @@ class KeySetState:
 
 
 class KeySet:
-    """The keys in force; the last good ones stay whatever the auth host does later."""
+    """The keys in force; the last good ones stay whatever the auth host does later.
+
+    `generation` is a number that grows whenever the keys in force change.
+    """
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class KeySet:
         self._pace = pace or Pace()
         self._chance = chance
         self._keys: dict[str, TrustedKey] = {}
-        self._generation = 0
+        self.generation = 0
         self._confirmed_at: float | None = None
         self._last_error: str | None = None
         self._failures = 0
@@ -99,11 +102,6 @@ class KeySet:
     def keys(self) -> Mapping[str, TrustedKey]:
         """The keys in force by kid; empty until the first fetch succeeded."""
         return MappingProxyType(self._keys)
-
-    @property
-    def generation(self) -> int:
-        """A number that grows whenever the keys in force change."""
-        return self._generation
 
     def in_force(self, key: TrustedKey) -> bool:
         """Say whether a key that verified something before has not been withdrawn since."""
@@ -206,7 +204,7 @@ class KeySet:
             return FetchOutcome.NO_KEYS, f"answered with no RSA signing key for RS256: {why}"
         if read.keys != self._keys:
             self._keys = read.keys
-            self._generation += 1
+            self.generation += 1
         return FetchOutcome.OK, read.ignored_text()
 
     def _timed_out(self) -> tuple[FetchOutcome, str]:

@@ -110,11 +110,16 @@ def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
 
 def judge(verified: Verified, now: float, leeway: float = LEEWAY) -> Identity | IdentityFailure:
     """Say whether a verified token is valid at `now`: `nbf - leeway <= now < exp + leeway`."""
-    if now >= verified.identity.expires_at + leeway:  # "on or after", RFC 7519 section 4.1.4
+    begins, ends = times_of(verified, leeway)
+    if now >= ends:  # "on or after", RFC 7519 section 4.1.4
         return IdentityFailure.EXPIRED
-    if verified.not_before is not None and now < verified.not_before - leeway:
-        return IdentityFailure.NOT_YET_VALID
-    return verified.identity
+    return IdentityFailure.NOT_YET_VALID if now < begins else verified.identity
+
+
+def times_of(verified: Verified, leeway: float = LEEWAY) -> tuple[float, float]:
+    """Return when a verified token begins to be valid, and when it no longer is."""
+    begins, ends = verified.not_before, verified.identity.expires_at
+    return float("-inf") if begins is None else begins - leeway, ends + leeway
 
 
 def _key_for(jws: Jws, keys: Mapping[str, TrustedKey]) -> TrustedKey | IdentityFailure:

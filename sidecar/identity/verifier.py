@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-from cachetools import LRUCache, TTLCache
 
 from sidecar.domain.credentials import CookieSource, IdentityFailure, IdentitySource
 from sidecar.domain.model import Headers, Identity
@@ -15,13 +14,20 @@ from sidecar.domain.ports import Clock
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import LONGEST_TOKEN
 from sidecar.identity.keyset import KeySet
-from sidecar.identity.tokens import PlatformTrust, SessionTrust, Verified, judge, read_token
+from sidecar.identity.tokens import (
+    PlatformTrust,
+    SessionTrust,
+    Verified,
+    judge,
+    read_token,
+    times_of,
+)
 
 VERIFIED_BYTES: Final = 32 * 1024 * 1024
 """Memory for verified tokens: about ten thousand usual ones. The least recently used goes first."""
 
 REJECTED_TOKENS: Final = 4096
-"""How many bad tokens are cached, by digest."""
+"""How many bad tokens are cached, by digest. The oldest goes first."""
 
 REJECTED_SECONDS: Final = 60.0
 """How long a bad token is cached. It stays bad, so this bounds memory and not trust."""
@@ -29,12 +35,22 @@ REJECTED_SECONDS: Final = 60.0
 _ENTRY_BYTES: Final = 512  # an Identity, and what the caches keep beside it
 _BYTES_PER_BYTE: Final = 3  # a claim is kept in the token and, decoded, as objects
 
+_TokenKey = tuple[bytes | None, bytes]
+"""A session's secret, None for the platform's tokens; and a token, or a bad token's digest."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Held:
-    """A verified token in memory; `size` is an estimate in bytes."""
+    """A verified token in memory; `size` is an estimate in bytes.
+
+    It is valid from `valid_from` until just before `valid_until`, while its key is in force: it was
+    in the key set of this `generation`.
+    """
 
     verified: Verified
+    valid_from: float
+    valid_until: float
+    generation: int
     size: int
 
 
@@ -50,12 +66,9 @@ class Verifier:
         self._keys = keys
         self._issuer = issuer
         self._clock = clock
-        self._verified: LRUCache[tuple[bytes | None, bytes], _Held] = LRUCache(
-            VERIFIED_BYTES, getsizeof=_size
-        )
-        self._rejected: TTLCache[tuple[bytes | None, bytes], IdentityFailure] = TTLCache(
-            REJECTED_TOKENS, ttl=REJECTED_SECONDS, timer=clock.monotonic
-        )
+        self._verified: OrderedDict[_TokenKey, _Held] = OrderedDict()  # the one used last is last
+        self._room = VERIFIED_BYTES
+        self._rejected: OrderedDict[_TokenKey, tuple[IdentityFailure, float]] = OrderedDict()
         self._rejected_by = keys.generation
 
     async def identify(
@@ -72,45 +85,49 @@ class Verifier:
         source, token = credential
         if len(token) > LONGEST_TOKEN:
             return IdentityFailure.TOO_LARGE
-        secret = source.secret if isinstance(source, CookieSource) else None
-        try:
-            held = self._verified[secret, token]
-        except KeyError:
-            held = None
-        if held is None:
-            return await self._examine_waiting(secret, token, wait=wait)
-        key = held.verified.key
-        if key is not None and not self._keys.in_force(key):
-            del self._verified[secret, token]
-            return await self._examine_waiting(secret, token, wait=wait)
+        entry = (source.secret if isinstance(source, CookieSource) else None, token)
+        held = self._verified.get(entry)
+        if held is None or (
+            held.generation != self._keys.generation and not self._still_trusted(entry, held)
+        ):
+            return await self._examine_waiting(entry, wait=wait)
+        if held.valid_from <= self._clock.time() < held.valid_until:
+            self._verified.move_to_end(entry)
+            return held.verified.identity
         outcome = judge(held.verified, self._clock.time())
         if outcome is IdentityFailure.EXPIRED:
-            del self._verified[secret, token]
-            self._rejections()[secret, _digest(token)] = outcome
+            self._forget(entry)
+            self._reject(entry, outcome)
         return outcome
 
-    async def _examine_waiting(
-        self, secret: bytes | None, token: bytes, *, wait: bool
-    ) -> Identity | IdentityFailure:
-        outcome = self._examine(secret, token)
+    def _still_trusted(self, entry: _TokenKey, held: _Held) -> bool:
+        """Say whether the key is also in a newer key set; forget the token where it is not."""
+        key = held.verified.key
+        if key is not None and not self._keys.in_force(key):
+            self._forget(entry)
+            return False
+        held.generation = self._keys.generation
+        return True
+
+    async def _examine_waiting(self, entry: _TokenKey, *, wait: bool) -> Identity | IdentityFailure:
+        outcome = self._examine(entry)
         if outcome is IdentityFailure.UNKNOWN_KEY and wait:
             await self._keys.renew()
-            outcome = self._examine(secret, token)
+            outcome = self._examine(entry)
         if outcome is IdentityFailure.UNKNOWN_KEY and not self._keys.keys:
             return IdentityFailure.KEYS_UNAVAILABLE
         return outcome
 
-    def _examine(self, secret: bytes | None, token: bytes) -> Identity | IdentityFailure:
+    def _examine(self, entry: _TokenKey) -> Identity | IdentityFailure:
         """Verify a token that is not in the cache, and cache the result.
 
         An unknown key is not cached: the next key set may have it, and finding that it is unknown
         costs no signature check.
         """
-        rejections = self._rejections()
-        entry = (secret, _digest(token))
-        known = rejections.get(entry)
+        known = self._rejection_of(entry)
         if known is not None:
             return known
+        secret, token = entry
         verified = read_token(
             token,
             PlatformTrust(self._keys.keys, self._issuer)
@@ -119,28 +136,49 @@ class Verifier:
         )
         if isinstance(verified, IdentityFailure):
             if verified is not IdentityFailure.UNKNOWN_KEY:
-                rejections[entry] = verified
+                self._reject(entry, verified)
             return verified
         outcome = judge(verified, self._clock.time())
         if outcome is IdentityFailure.EXPIRED:
-            rejections[entry] = outcome
+            self._reject(entry, outcome)
         else:
             # One that is not valid yet is kept as well: its signature has been checked.
-            size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(token)
-            self._verified[secret, token] = _Held(verified, size)
+            self._hold(entry, verified)
         return outcome
 
-    def _rejections(self) -> TTLCache[tuple[bytes | None, bytes], IdentityFailure]:
+    def _hold(self, entry: _TokenKey, verified: Verified) -> None:
+        """Keep a verified token; the one unused longest makes room for it."""
+        size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(entry[1])
+        self._forget(entry)
+        self._room -= size
+        while self._room < 0 and self._verified:
+            self._room += self._verified.popitem(last=False)[1].size
+        begins, ends = times_of(verified)
+        self._verified[entry] = _Held(verified, begins, ends, self._keys.generation, size)
+
+    def _forget(self, entry: _TokenKey) -> None:
+        held = self._verified.pop(entry, None)
+        if held is not None:
+            self._room += held.size
+
+    def _reject(self, entry: _TokenKey, failure: IdentityFailure) -> None:
+        """Keep a bad token's failure, under the token's digest."""
+        secret, token = entry
+        until = self._clock.monotonic() + REJECTED_SECONDS
+        rejected = self._rejections()
+        rejected[secret, hashlib.sha256(token).digest()] = (failure, until)
+        if len(rejected) > REJECTED_TOKENS:
+            rejected.popitem(last=False)
+
+    def _rejection_of(self, entry: _TokenKey) -> IdentityFailure | None:
+        """Say why a token was found bad a moment ago; None where it was not."""
+        secret, token = entry
+        found = self._rejections().get((secret, hashlib.sha256(token).digest()))
+        return found[0] if found is not None and self._clock.monotonic() < found[1] else None
+
+    def _rejections(self) -> OrderedDict[_TokenKey, tuple[IdentityFailure, float]]:
         """Return the bad tokens under the keys in force: other keys may find them good."""
         if self._rejected_by != self._keys.generation:
             self._rejected.clear()
             self._rejected_by = self._keys.generation
         return self._rejected
-
-
-def _size(held: _Held) -> int:
-    return held.size
-
-
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()

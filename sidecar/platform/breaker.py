@@ -69,19 +69,24 @@ TRANSITIONS: Final = _Transitions(
 
 
 class Ticket:
-    """Leave to make one call. Give it back once, with `record` or `release`."""
+    """Leave to make a call; all calls of one era share it, but for the probe, which has its own.
 
-    __slots__ = ("era", "probe", "spent")
+    What a ticket's call has come to is to be reported with `record`, or `release`, once.
+    """
+
+    __slots__ = ("era", "probe")
 
     def __init__(self, era: int, *, probe: bool) -> None:
         """Name the era of the breaker that let the call through."""
         self.era = era
         self.probe = probe
-        self.spent = False
 
 
 class Breaker:
-    """Counts failures in a row; all times are the caller's `now`, monotonic seconds."""
+    """Counts failures in a row; all times are the caller's `now`, monotonic seconds.
+
+    `steady`: it is closed and nothing has failed, so that a call that went well is no news.
+    """
 
     __slots__ = (
         "_era",
@@ -94,6 +99,8 @@ class Breaker:
         "_probe_at",
         "_state",
         "_threshold",
+        "_ticket",
+        "steady",
     )
 
     def __init__(
@@ -118,7 +125,9 @@ class Breaker:
         self._era = 0
         self._pause = first_pause
         self._probe_at = 0.0
+        self._ticket = Ticket(0, probe=False)
         self._probe: Ticket | None = None
+        self.steady = True
 
     @property
     def state(self) -> BreakerState:
@@ -140,7 +149,7 @@ class Breaker:
     def allow(self, now: float) -> Ticket | None:
         """Give leave for one call, or None: then the call fails at once as BREAKER_OPEN."""
         if self._state is BreakerState.CLOSED:
-            return Ticket(self._era, probe=False)
+            return self._ticket
         if self._state is BreakerState.OPEN:
             if now < self._probe_at:
                 return None
@@ -152,23 +161,22 @@ class Breaker:
 
     def record(self, ticket: Ticket, *, ok: bool, now: float) -> None:
         """Record how the call of `ticket` ended; `ok` is whether the platform is healthy."""
-        if ok and not (self._failures or ticket.probe or ticket.spent) and ticket.era == self._era:
-            ticket.spent = True  # it went well, as those before it: nothing changes
-            return
         event = self._event_of(ticket, ok=ok)
         self._state = TRANSITIONS[self._state, event]
         match event:
             case BreakerEvent.SUCCEEDED:
                 self._failures = 0
+                self.steady = True
             case BreakerEvent.FAILED:
                 self._failures += 1
+                self.steady = False
             case BreakerEvent.TRIPPED:
                 self._pause = self._first_pause
                 self._open(now)
             case BreakerEvent.PROBE_SUCCEEDED:
                 self._failures = 0
-                self._era += 1
-                self._probe = None
+                self._begin_era()
+                self.steady = True
             case BreakerEvent.PROBE_FAILED:
                 self._pause = min(self._pause * 2, self._longest_pause)
                 self._open(now)
@@ -187,13 +195,12 @@ class Breaker:
             self._probe = None
 
     def _event_of(self, ticket: Ticket, *, ok: bool) -> BreakerEvent:
-        """Say what the end of a call means, and use its ticket up."""
-        if ticket.spent:
-            raise BreakerMisuseError("a ticket was given back twice; give each back once")
-        ticket.spent = True
+        """Say what the end of a call means."""
         if ticket.era != self._era:
             return BreakerEvent.LATE
         if ticket.probe:
+            if ticket is not self._probe:
+                raise BreakerMisuseError("a probe was given back twice; give each back once")
             return BreakerEvent.PROBE_SUCCEEDED if ok else BreakerEvent.PROBE_FAILED
         if ok:
             return BreakerEvent.SUCCEEDED
@@ -201,9 +208,14 @@ class Breaker:
         return BreakerEvent.TRIPPED if last else BreakerEvent.FAILED
 
     def _open(self, now: float) -> None:
-        self._era += 1
-        self._probe = None
+        self._begin_era()
+        self.steady = False
         self._probe_at = now + self._pause * self._jitter()
+
+    def _begin_era(self) -> None:
+        self._era += 1
+        self._ticket = Ticket(self._era, probe=False)
+        self._probe = None
 
 
 def counts_against(kind: FailureKind) -> bool:

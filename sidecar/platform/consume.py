@@ -21,8 +21,8 @@ from sidecar.http1.client import ClientConnection
 from sidecar.http1.deadlines import Deadlines
 from sidecar.http1.errors import ConnectFailedError, PeerFailure
 from sidecar.http1.framing import BodyFraming
-from sidecar.http1.heads import ResponseHead
 from sidecar.http1.pool import Pool
+from sidecar.http1.response_heads import ResponseHead
 from sidecar.platform.answers import malformed, read_answer
 from sidecar.platform.breaker import Breaker, Ticket, counts_against
 
@@ -31,8 +31,12 @@ _FIRST_SHARE: Final = 0.6
 
 _MAX_ANSWER: Final = 64 * 1024
 _TOO_LONG: Final = malformed("body", f"it is over {_MAX_ANSWER} bytes")
+_JSON: Final = (b"content-type", b"application/json")
 _RESET: Final = Failed(FailureKind.RESET)
 _LEAST_RETRY_SECONDS: Final = 0.01
+_KEY_SECONDS: Final = 0.25
+"""How long the key is not asked for again: a file is itself looked at once a second."""
+
 _SHARED_DEADLINES: Final = 64
 """Lengths of time that have a queue of their own; any other has a timer for each consume."""
 
@@ -41,14 +45,13 @@ class _Attempt:
     """One request to the platform: the handler of its answer, and what its deadline ends."""
 
     __slots__ = (
-        "_allowance",
         "_body",
         "_charge",
         "_connection",
         "_consumer",
+        "_head",
+        "_seconds",
         "_size",
-        "_status",
-        "_type",
         "decode",
         "orphaned",
         "outcome",
@@ -64,33 +67,36 @@ class _Attempt:
         charge: Charge,
         ticket: Ticket,
         connection: ClientConnection,
-        allowance: Allowance,
+        *,
+        started: float,
+        seconds: float,
     ) -> None:
         self.decode = True
-        self._allowance = allowance
         self.orphaned: Callable[[Outcome], None] | None = None
         self.outcome: Outcome | None = None
         self.over = False
         self.result: asyncio.Future[Outcome] = consumer.loop.create_future()
-        self.started = consumer.loop.time()
+        self.started = started
         self.ticket = ticket
         self._consumer = consumer
         self._charge = charge
         self._connection = connection
-        self._status = 0
-        self._type = ""
+        self._seconds = seconds
+        self._head: ResponseHead | None = None
         self._body: list[bytes] = []
         self._size = 0
+        consumer.in_flight.add(self)
 
     def expire(self) -> None:
         """Give up at the deadline; what comes later is no longer read.
 
         Where our loop was late there is more time: the answer may be here, and unread.
         """
-        if self.outcome is None and (left := self._allowance.left) > 0.0:
+        allowance = self._consumer.allowance(self._seconds, self.started)
+        if self.outcome is None and (left := allowance.left) > 0.0:
             self._consumer.loop.call_later(left, self.expire)
             return
-        late = self._allowance.overloaded
+        late = allowance.overloaded
         self._give_up(Failed(FailureKind.OVERLOADED if late else FailureKind.TIMEOUT))
 
     def close(self) -> None:
@@ -100,12 +106,19 @@ class _Attempt:
     def on_interim(self, head: ResponseHead) -> None:
         """Wait on: a 1xx is no answer."""
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Read the outcome from the whole answer."""
+        kind = ""
+        if _JSON not in head.fields:  # as it mostly is: then there is nothing to find
+            for name, value in head.fields:
+                if name == b"content-type":
+                    kind = value.decode("latin-1")
+        whole = len(data) <= _MAX_ANSWER
+        self._complete(read_answer(head.status, kind, data, self._charge) if whole else _TOO_LONG)
+
     def on_head(self, head: ResponseHead) -> None:
-        """Keep what the outcome is read from."""
-        self._status = head.status
-        for name, value in head.fields:
-            if name == b"content-type":
-                self._type = value.decode("latin-1")
+        """Keep the head of an answer that comes in parts."""
+        self._head = head
 
     def on_body(self, data: bytes) -> None:
         """Collect the body, within bounds."""
@@ -116,12 +129,9 @@ class _Attempt:
             self._body.append(data)
 
     def on_end(self, data: bytes, body: BodyFraming) -> None:  # noqa: ARG002 - trailers say nothing here
-        """Read the outcome from the whole answer."""
-        if self._size + len(data) > _MAX_ANSWER:
-            self._complete(_TOO_LONG)
-            return
-        content = b"".join([*self._body, data]) if self._body else data
-        self._complete(read_answer(self._status, self._type, content, self._charge))
+        """Put the parts together, and read them."""
+        if self._head is not None:
+            self.on_whole(self._head, b"".join([*self._body, data]))
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:
         """Take a broken answer for what it is: the platform may have counted."""
@@ -177,8 +187,8 @@ class Consumer:
         self._agent = agent
         self._lost = lost
         self._observer = observer
-        self._sent_key = ""
         self._prefix = b""
+        self._key_due = 0.0
         self._deadlines: dict[float, Deadlines] = {}
         self.in_flight: set[_Attempt] = set()
 
@@ -186,32 +196,38 @@ class Consumer:
         self, charge: Charge, *, timeout: float, orphaned: Callable[[Outcome], None]
     ) -> Outcome:
         """Consume once; one retry under the same key where the first result is unknown."""
-        ticket = self.breaker.allow(self.loop.time())
+        began = started = self.loop.time()
+        ticket = self.breaker.allow(began)
         if ticket is None:
             return Failed(FailureKind.BREAKER_OPEN)
         share = timeout * _FIRST_SHARE
-        allowance = began = Allowance(share, self.loop.time, self._lost)
         connection = self._pool.take()
         if connection is None:
-            found = await self._connect(ticket, allowance)
+            found = await self._connect(ticket, self.allowance(share, began))
             if isinstance(found, Failed):
                 return found
             connection = found
-            allowance = Allowance(share, self.loop.time, self._lost)
-        attempt = self._send(connection, charge, ticket, allowance)
+            started = self.loop.time()
+        request = self._request(charge, started)
+        attempt = _Attempt(self, charge, ticket, connection, started=started, seconds=share)
         deadlines = self._deadlines.get(share)
         if deadlines is not None:
             deadlines.set(attempt)
         else:
             self._set_first_deadline(attempt, share)
+        connection.start(attempt, "POST", request, complete=True)
         try:
             outcome = await attempt.result
         except asyncio.CancelledError:
             attempt.leave_to(orphaned)
             raise
         if isinstance(outcome, Failed) and outcome.kind.result_unknown:
-            return await self._retry(charge, outcome, began.of(timeout), orphaned)
+            return await self._retry(charge, outcome, self.allowance(timeout, began), orphaned)
         return outcome
+
+    def allowance(self, seconds: float, started: float) -> Allowance:
+        """Return what is left of so many seconds, in a loop that runs."""
+        return Allowance(seconds, started, self.loop.time, self._lost)
 
     async def close(self) -> None:
         """Close the connections; what is in flight fails as reset."""
@@ -239,7 +255,8 @@ class Consumer:
                     self._observer.consume_failed(outcome)
             case _:
                 assert_never(outcome)
-        self.breaker.record(ticket, ok=ok, now=now)
+        if not (ok and self.breaker.steady):
+            self.breaker.record(ticket, ok=ok, now=now)
         self._observer.consume_finished(label, now - started)
 
     async def _retry(
@@ -262,8 +279,10 @@ class Consumer:
             raise
         if isinstance(connection, Failed):
             return first
-        attempt = self._send(connection, charge, ticket, allowance)
         seconds = max(allowance.left, _LEAST_RETRY_SECONDS)
+        started = self.loop.time()
+        attempt = _Attempt(self, charge, ticket, connection, started=started, seconds=seconds)
+        connection.start(attempt, "POST", self._request(charge, started), complete=True)
         timer = self.loop.call_later(seconds, attempt.expire)
         try:
             second = await attempt.result
@@ -275,9 +294,10 @@ class Consumer:
                 timer.cancel()
         return _of_both(first, second)
 
-    def _send(
-        self, connection: ClientConnection, charge: Charge, ticket: Ticket, allowance: Allowance
-    ) -> _Attempt:
+    def _request(self, charge: Charge, now: float) -> bytes:
+        """Write the request, with the key that is in force."""
+        if now >= self._key_due:
+            self._take_key(now)
         body = orjson.dumps(
             {
                 "org_id": charge.org_id,
@@ -287,14 +307,7 @@ class Consumer:
                 "idempotency_key": charge.key,
             }
         )
-        attempt = _Attempt(self, charge, ticket, connection, allowance)
-        self.in_flight.add(attempt)
-        key = self._key()
-        if key != self._sent_key:
-            self._take_key(key)
-        data = b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
-        connection.start(attempt, "POST", data, complete=True)
-        return attempt
+        return b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
 
     async def _connect(self, ticket: Ticket, allowance: Allowance) -> ClientConnection | Failed:
         """Open a connection in time, or report to the breaker that there is none."""
@@ -323,13 +336,13 @@ class Consumer:
         self.report(failed, ticket, started)
         return failed
 
-    def _take_key(self, key: str) -> None:
-        """Write the head up to the length, with the key that is in force now."""
-        self._sent_key = key
+    def _take_key(self, now: float) -> None:
+        """Write the head up to the length, with the key that is in force for a moment from now."""
+        self._key_due = now + _KEY_SECONDS
         self._prefix = (
             "POST /v1/quota/consume HTTP/1.1\r\n"
             f"host: {self._pool.origin.authority}\r\n"
-            f"x-internal-key: {key}\r\n"
+            f"x-internal-key: {self._key()}\r\n"
             f"user-agent: {self._agent}\r\n"
             "accept: application/json\r\n"
             "content-type: application/json\r\n"

@@ -79,13 +79,14 @@ class Route:
 class Policy:
     """What is in force: the routes in order, and the way to find a call's route.
 
+    `router` finds the number of a call's route in `table`, the last of which is `unmatched`.
     `hash` is the SHA-256 of the file's bytes in hex; `errors` is the format of refusals that
     belong to no route. Immutable, apart from a bounded cache of settled paths.
     """
 
     __slots__ = (
-        "_table", "cors", "errors", "hash", "identity", "notices", "product", "router",
-        "routes", "version",
+        "cors", "errors", "hash", "identity", "notices", "product", "router",
+        "routes", "table", "version",
     )  # fmt: skip
 
     def __init__(
@@ -116,15 +117,15 @@ class Policy:
         self.identity: Final = identity
         self.routes: Final = routes
         self.errors: Final = errors
-        self._table: Final = (*routes, Route(UNMATCHED, None, unmatched, errors))
+        self.table: Final = (*routes, Route(UNMATCHED, None, unmatched, errors))
         self.router: Final = Router(
-            matches, [effect_of(route) for route in self._table], case_sensitive=case_sensitive
+            matches, [effect_of(route) for route in self.table], case_sensitive=case_sensitive
         )
 
     @property
     def unmatched(self) -> Route:
         """Where a call goes that matches no route: named "unmatched", never metered."""
-        return self._table[-1]
+        return self.table[-1]
 
     def route_for(
         self, method: str, path: str, headers: Headers, query: str = ""
@@ -136,7 +137,7 @@ class Policy:
         some route meters or denies. A settled path costs one look in a dict.
         """
         found = self.router.find(method, path, headers, query)
-        return found if isinstance(found, UnsafePath) else self._table[found]
+        return found if isinstance(found, UnsafePath) else self.table[found]
 
     def preflight_route(
         self, method: str, path: str, headers: Headers, query: str = ""
@@ -147,7 +148,7 @@ class Policy:
         """
         asked = preflight_method(method, headers, query)
         found = None if asked is None else self.router.find_preflight(asked, path, headers)
-        return None if found is None else self._table[found]
+        return None if found is None else self.table[found]
 
 
 def effect_of(route: Route) -> Effect:

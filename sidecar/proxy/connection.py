@@ -6,64 +6,24 @@ The connection knows bytes, deadlines and back-pressure; what a request means is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from sidecar.http1.delivery import reset_on_close, taken_so_far
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import RequestHead, find_end, parse_request
-from sidecar.proxy.body_memory import BodyMemory
+from sidecar.http1.heads import RequestHead, parse_request
+from sidecar.http1.lines import find_end
 from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.listener import Listener
 from sidecar.proxy.phases import STEPS, Phase, Step
 from sidecar.proxy.ports import OpenExchange, TunnelEnd
-from sidecar.settings.sections import Limits
 
 _NEVER: Final = float("inf")
 _LINGER_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 0.25
 _WRITE_HIGH_WATER: Final = 64 * 1024
 _FIRST_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BETWEEN: Final = frozenset({Phase.IDLE, Phase.HEAD})
 _DISCARDING: Final = frozenset({Phase.BROKEN, Phase.LINGERING, Phase.CLOSED})
-
-
-class Listener(Protocol):
-    """The server, as its connections need it. Seconds; `now` is the loop's clock."""
-
-    limits: Limits
-    upgrades: frozenset[bytes]
-    keep_alive: bytes
-    via: tuple[bytes, bytes]
-    memory: BodyMemory
-    now: Callable[[], float]
-    is_trusted: Callable[[str], bool]
-    body_idle: float
-    answer_idle: float
-    request_timeout: float
-    patience: float
-    room: int
-
-    def opened(self, connection: ServerConnection) -> None:
-        """Count a connection in."""
-
-    def closed(self, connection: ServerConnection) -> None:
-        """Count a connection out."""
-
-    def begin(
-        self, connection: ServerConnection, head: RequestHead, body: InboundBody | None
-    ) -> OpenExchange:
-        """Begin to answer a request."""
-
-    def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
-        """Answer what never became a request."""
-
-    def refuse_overloaded(self, connection: ServerConnection) -> None:
-        """Answer a connection that there is no room for."""
-
-    def connection_closed(self, cause: str) -> None:
-        """Count a connection that was ended by a deadline or a bound."""
-
-    def sweep_soon(self, seconds: float) -> None:
-        """Look at deadlines earlier than usual."""
 
 
 class ServerConnection:
@@ -75,17 +35,20 @@ class ServerConnection:
     `taken`: what it had taken at the last look.
     """
 
-    __slots__ = ("_behind", "_body_due", "_buffer", "_reading", "_searched", "_tunnel", "arriving",
-                 "body_full", "deadline", "ended", "exchange", "listener", "moved", "peer",
-                 "phase", "taken", "transport", "trusted", "writing_paused")  # fmt: skip
+    __slots__ = ("_beginning", "_behind", "_body_due", "_buffer", "_reading", "_searched",
+                 "_tunnel", "arriving", "body_full", "deadline", "ended", "exchange", "listener",
+                 "moved", "peer", "phase", "taken", "transport", "trusted",
+                 "writing_paused")  # fmt: skip
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener[ServerConnection]) -> None:
         self.listener = listener
         self._buffer = b""  # of the next head; with `_behind`, it begins with body
         self._searched = self.taken = 0
         self.arriving: InboundBody | None = None  # the one that is still arriving
         self._body_due = self.deadline = _NEVER
-        self.body_full = self._behind = self.moved = self.writing_paused = self.trusted = False
+        self.body_full = self._beginning = self._behind = self.moved = self.writing_paused = (
+            self.trusted
+        ) = False
         self.ended = False  # the client will send nothing more
         self._reading = True
         self._tunnel: TunnelEnd | None = None
@@ -233,6 +196,15 @@ class ServerConnection:
             self._close(whole=whole and not self._buffer)
             return
         self.phase = STEPS[self.phase][Step.ANSWERED]
+        if self._buffer and self._beginning:  # or one event would answer all that were sent ahead
+            asyncio.get_running_loop().call_soon(self._go_on)
+        elif self._buffer or self.ended or not self._reading:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the next request, where it is here; close where none will come."""
+        if self.exchange is not None or self.phase not in _BETWEEN or self.transport.is_closing():
+            return
         if self._buffer and not self.writing_paused:
             self._next_head()
         if self.ended and self.exchange is None:
@@ -257,7 +229,7 @@ class ServerConnection:
         """Close at once if nothing is under way, after the answer if something is."""
         if self.exchange is not None:
             self.exchange.keep = False
-        elif self.phase is Phase.IDLE:
+        elif self.phase is Phase.IDLE and not self._buffer:
             self._close(whole=True)
 
     # inside
@@ -317,7 +289,9 @@ class ServerConnection:
                 if not body.owes_continue:
                     self.watch()
         self.phase = STEPS[self.phase][Step.REQUEST]
-        self.exchange = listener.begin(self, head, body)
+        self._beginning = True
+        listener.begin(self, head, body)
+        self._beginning = False
 
     def _feed_body(self, body: InboundBody, data: bytes) -> bytes:
         """Feed the open body; return what follows it."""

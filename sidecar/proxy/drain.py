@@ -37,6 +37,8 @@ class Drain:
                 await self.idle.wait()
         except TimeoutError:
             return False
+        if self.inflight:  # hurried
+            self.idle.clear()
         return not self.inflight
 
     def hurry(self) -> None:

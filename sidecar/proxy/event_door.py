@@ -82,7 +82,7 @@ class EventDoor:
             outcome = await self._outcome(body, exchange.head.fields)
             answer = answer_delivery(outcome)
             exchange.keep = exchange.kept and (body is None or body.error is None)
-            self._gateway.send_answer(exchange, answer)
+            self._gateway.answers.send(exchange, answer)
             self._receiver.answered(outcome)
         finally:
             drain.leave()

@@ -17,10 +17,13 @@ class Exchange:
 
     `keep`: the connection takes another request afterwards. It starts as what the head asks for,
     and only falls. `status` is that of the answer passed on so far, 0 before its head. `answered`:
-    bytes of an answer have left, so that no other answer can be given.
+    bytes of an answer have left, so that no other answer can be given. `task` decides on it and
+    forwards it; from then on `relay` has it. `started` is when it began, on the monotonic clock,
+    and `added` how many seconds later the product was called.
     """
 
-    __slots__ = ("answered", "body", "client", "head", "keep", "relay", "status", "task")
+    __slots__ = ("added", "answered", "body", "client", "head", "keep", "relay", "started",
+                 "status", "task")  # fmt: skip
 
     def __init__(
         self, client: ServerConnection, head: RequestHead, body: InboundBody | None, *, keep: bool
@@ -31,6 +34,8 @@ class Exchange:
         self.keep = keep and head.keep_alive and head.upgrade is None
         self.answered = False
         self.status = 0
+        self.started = 0.0
+        self.added: float | None = None
         self.relay: Answering | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -66,6 +71,8 @@ class Exchange:
         """End the exchange: the client has gone."""
         if self.task is not None:
             self.task.cancel()
+        if self.relay is not None:  # as a cancelled task: in the next iteration
+            asyncio.get_running_loop().call_soon(self.relay.cancel)
         if self.body is not None:  # a task that never ran does not end its exchange
             self.body.let_go()
 

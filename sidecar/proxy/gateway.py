@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from functools import partial
 from typing import Final, Protocol
 
 from sidecar.answers import early
-from sidecar.answers.cors import show_to_page
-from sidecar.answers.failures import fault, last_hop, upstream_failure
-from sidecar.answers.refusals import quota_headers, refuse
-from sidecar.answers.writer import OwnAnswer, serialise
+from sidecar.answers.failures import last_hop
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.cors import Cors
 from sidecar.domain.errors import NoRoomError
@@ -26,12 +24,12 @@ from sidecar.domain.trace import trace_fields
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.pool import Pool
-from sidecar.http1.shared_lines import CLOSE
 from sidecar.proxy import headers
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
+from sidecar.proxy.own_answers import OwnAnswers
 from sidecar.proxy.realtime import RealtimeEngine, settling_of
 from sidecar.proxy.relay import Relay
 from sidecar.proxy.settling import Settling
@@ -99,20 +97,24 @@ class Gateway:
         self._engine = engine
         self._upstream = upstream
         self._clock = clock
+        self.answers = OwnAnswers(engine, clock)
         self._observer = observer
         self._max_inflight = max_inflight
-        self._first_byte_timeout = first_byte_timeout
+        self._new_relay = partial(
+            Relay, clock=clock, first_byte_timeout=first_byte_timeout, finished=self._relayed
+        )
         self._nonce = nonce
         self._serial = 0
         self._untrusted = UntrustedProxies()
         self.memory = BodyMemory() if memory is None else memory
         self.drain = Drain()
-        # Bound once: in Python 3.11 each get_running_loop() is a system call.
-        self._new_future = asyncio.get_running_loop().create_future
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request; its status and duration are counted, however it ends."""
-        started = self._clock.monotonic()
+        """Decide on one request, and answer it or forward it.
+
+        Its status and duration are counted, however it ends.
+        """
+        exchange.started = self._clock.monotonic()
         drain = self.drain
         drain.inflight += 1
         call = self._call(exchange)
@@ -130,32 +132,36 @@ class Gateway:
                     await body.prime()
                 decision = await self._engine.decide(call, _NO_BODY if body is None else body)
             if decision.permit is None:
-                self._answer(exchange, refuse(decision, self._clock.time()))
+                self.answers.refuse(exchange, decision)
             else:
-                await self._forward(exchange, decision, decision.permit, started)
+                await self._forward(exchange, decision, decision.permit)
         except ProtocolError as error:  # the client broke its own body
-            self._answer_broken(exchange, decision or self._undecided(call), error)
+            self.answers.refuse_broken(exchange, decision or self._undecided(call), error)
         except NoRoomError:
             decision = early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
-            self._answer(exchange, refuse(decision, self._clock.time()))
+            self.answers.refuse(exchange, decision)
         except Exception:
             decision = decision or self._undecided(call)
-            trace = trace_fields(call.headers)
-            extra = {"request_id": call.request_id, "route": decision.route, **trace}
+            trace = trace_fields(exchange.head.fields)
+            extra = {"request_id": decision.request_id, "route": decision.route, **trace}
             log.exception("fault", extra=extra)
-            self._answer_fault(exchange, decision)
+            self.answers.admit_fault(exchange, decision)
         finally:
-            if drain.draining:
-                drain.leave()
-            else:
-                drain.inflight -= 1
-            try:
-                seconds = self._clock.monotonic() - started
-                self._observer.request_finished(
-                    decision or self._undecided(call), exchange.status, seconds
-                )
-            finally:
-                exchange.end()
+            if exchange.relay is None:
+                self._end(exchange, decision or self._undecided(call))
+
+    def _end(self, exchange: Exchange, decision: Decision) -> None:
+        """Count an exchange out, and give its connection back."""
+        drain = self.drain
+        if drain.draining:
+            drain.leave()
+        else:
+            drain.inflight -= 1
+        try:
+            seconds = self._clock.monotonic() - exchange.started
+            self._observer.request_finished(decision, exchange.status, seconds, exchange.added)
+        finally:
+            exchange.end()
 
     def _check_capacity(self, call: Call, exchange: Exchange) -> Decision | None:
         """Refuse while draining, over `--max-inflight`, or with no memory left for bodies.
@@ -171,12 +177,10 @@ class Gateway:
             return early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
         return None
 
-    async def _forward(
-        self, exchange: Exchange, decision: Decision, permit: Permit, started: float
-    ) -> None:
-        """Send the call to the upstream and relay the answer.
+    async def _forward(self, exchange: Exchange, decision: Decision, permit: Permit) -> None:
+        """Send the call to the upstream: from then on, a relay has the exchange.
 
-        Whatever happens, the attempt is concluded: as unreached until the first byte leaves.
+        Where it comes to no relay, the attempt is concluded here: as unreached.
         """
         upstream: ClientConnection | None = None
         relay: Relay | None = None
@@ -189,150 +193,113 @@ class Gateway:
                     clock=self._clock, observer=self._observer,
                 )  # fmt: skip
             if exchange.head.last_hop:
-                self._answer(exchange, last_hop(decision, self._clock.time()))
+                self.answers.give(exchange, last_hop(decision, self._clock.time()))
                 return
+            head = self._request_head(exchange, decision, settling)
             free = decision.reason is Reason.UNMETERED
-            upstream = self._upstream.take(reserved=free) or await self._upstream.connect(
-                reserved=free
-            )
-            relay = self._relay(exchange, upstream, decision, settling)
-            # No name for the request here: it would keep a large body until the answer has ended.
-            relay.start(
-                self._request(exchange, decision, relay, settling),
-                complete=exchange.body is None or exchange.body.done,
-            )
-            self._observer.forwarded(decision.route, self._clock.monotonic() - started)
-            ended = await relay.finished
-            if relay.resend and (relay.unreached or _may_repeat(exchange, decision, ended)):
-                again = relay.resend
-                upstream = relay = None
+            upstream = self._upstream.take(reserved=free)
+            if upstream is None:
                 upstream = await self._upstream.connect(reserved=free)
-                relay = self._relay(exchange, upstream, decision, settling)
-                relay.start(again, complete=True)
-                again = b""  # it would be kept until the answer has ended
-                ended = await relay.finished
-            if ended is not None:
-                self._end_early(exchange, decision, ended, relay.detail)
+            exchange.added = self._clock.monotonic() - exchange.started
+            relay = self._new_relay(exchange, upstream, decision, permit, settling)
+            exchange.relay = relay
+            relay.start(head)
         except ConnectFailedError as error:
             self._observer.upstream_failed(error.kind, str(error))
-            self._answer(exchange, upstream_failure(decision, error.kind, self._clock.time()))
+            self.answers.report_failure(exchange, decision, error.kind)
         except BaseException:
+            exchange.relay = None
             if relay is not None:
                 relay.abandon()
             elif upstream is not None:
                 upstream.put_back()
             raise
         finally:
-            end = AttemptEnd.UNREACHED if relay is None else relay.attempt_end
-            ended_as = (end, None) if settling is None else settling.ended(end)
-            if ended_as is not None:
-                self._engine.attempt_ended(permit, *ended_as)
+            if exchange.relay is None:
+                end = AttemptEnd.UNREACHED if relay is None else relay.attempt_end
+                self._conclude(permit, end, settling)
 
-    def _relay(
-        self,
-        exchange: Exchange,
-        upstream: ClientConnection,
-        decision: Decision,
-        settling: Settling | None,
-    ) -> Relay:
-        marks = quota_headers(decision, self._clock.time())
-        added = b"X-Request-ID: %b\r\n" % decision.request_id.encode("ascii")
-        for mark in marks:
-            added += b"%b: %b\r\n" % mark
-        relay = Relay(
-            exchange,
-            upstream,
-            added,
-            tells_quota=len(marks) > 1,
-            first_byte_timeout=self._first_byte_timeout,
-            finished=self._new_future(),
-            settling=settling,
-        )
+    def _relayed(self, relay: Relay) -> None:
+        """End an exchange whose answer has ended, or send its request once more."""
+        exchange, decision, ended = relay.exchange, relay.decision, relay.ended
+        if ended is not None and relay.resend and (relay.unreached or _may_repeat(relay)):
+            exchange.relay = None
+            exchange.task = task = asyncio.create_task(self._send_again(relay))
+            task.add_done_callback(partial(self._sent_again, relay))
+            return
+        try:
+            self._conclude(relay.permit, relay.attempt_end, relay.settling)
+            if isinstance(ended, ProtocolError):
+                self.answers.refuse_broken(exchange, decision, ended)
+            elif ended is not None:
+                self._observer.upstream_failed(ended, relay.detail)
+                self.answers.report_failure(exchange, decision, ended)
+        except Exception:
+            trace = trace_fields(exchange.head.fields)
+            extra = {"request_id": decision.request_id, "route": decision.route, **trace}
+            log.exception("fault", extra=extra)
+            self.answers.admit_fault(exchange, decision)
+        finally:
+            self._end(exchange, decision)
+
+    async def _send_again(self, lost: Relay) -> None:
+        """Send the request of a relay once more: the product had closed its connection."""
+        exchange, decision = lost.exchange, lost.decision
+        try:
+            upstream = await self._upstream.connect(reserved=decision.reason is Reason.UNMETERED)
+        except ConnectFailedError as error:
+            self._observer.upstream_failed(error.kind, str(error))
+            self.answers.report_failure(exchange, decision, error.kind)
+            return
+        relay = self._new_relay(exchange, upstream, decision, lost.permit, lost.settling)
+        request, lost.resend = lost.resend, b""
         exchange.relay = relay
-        return relay
+        relay.send_again(request)
 
-    def _request(
-        self,
-        exchange: Exchange,
-        decision: Decision,
-        relay: Relay,
-        settling: Settling | None,
+    def _sent_again(self, lost: Relay, task: asyncio.Task[None]) -> None:
+        """End an exchange whose request could not be sent again: its client may have left."""
+        exchange, decision = lost.exchange, lost.decision
+        if not task.cancelled() and task.exception() is not None:
+            extra = {"request_id": decision.request_id, "route": decision.route}
+            log.error("fault", exc_info=task.exception(), extra=extra)
+            self.answers.admit_fault(exchange, decision)
+        if exchange.relay is None:
+            self._conclude(lost.permit, AttemptEnd.UNREACHED, lost.settling)
+            self._end(exchange, decision)
+
+    def _conclude(self, permit: Permit, end: AttemptEnd, settling: Settling | None) -> None:
+        """Close the permit of an attempt that has ended so."""
+        ended_as = (end, None) if settling is None else settling.ended(end)
+        if ended_as is not None:
+            self._engine.attempt_ended(permit, *ended_as)
+
+    def _request_head(
+        self, exchange: Exchange, decision: Decision, settling: Settling | None
     ) -> bytes:
-        """Return the head for the upstream with the part of the body that has arrived."""
+        """Return the head for the upstream."""
         client, head, body = exchange.client, exchange.head, exchange.body
         if settling is not None:
             head = settling.request_head(head, body)
-        if not client.trusted:
+        if not client.trusted and self._untrusted.left:
             self._untrusted.search(client.peer, head.fields)
         host = head.host or self._upstream.origin.authority.encode("ascii")
-        data = headers.request_head(
+        if client.trusted:
+            forwarded = headers.extended_lines(head.fields, client.peer, host)
+        else:
+            forwarded = headers.own_lines(client.peer, host)
+        return headers.request_head(
             head,
             host=host,
-            forwarded=headers.forwarded_lines(
-                head.fields, client.peer, host, trusted=client.trusted
-            )
-            + client.listener.via[head.minor],
+            forwarded=forwarded + client.listener.via[head.minor],
             identity=decision.identity,
             request_id=decision.request_id.encode("ascii"),
             expect=head.expects_continue and body is not None and body.owes_continue,
         )
-        if body is None:
-            return data
-        return data + body.attach(relay.send_body)
 
-    # answers of our own
-
-    def _end_early(
-        self,
-        exchange: Exchange,
-        decision: Decision,
-        ended: PeerFailure | ProtocolError,
-        detail: str,
-    ) -> None:
-        """End an exchange whose answer is incomplete: answer, or close the connection."""
-        if isinstance(ended, ProtocolError):
-            self._answer_broken(exchange, decision, ended)
-            return
-        self._observer.upstream_failed(ended, detail)
-        if exchange.answered:
-            exchange.cut()
-        else:
-            self._answer(exchange, upstream_failure(decision, ended, self._clock.time()))
-
-    def _answer_broken(self, exchange: Exchange, decision: Decision, error: ProtocolError) -> None:
-        """Answer a request whose body has an invalid framing, and close the connection."""
-        if exchange.answered:
-            exchange.cut()
-            return
-        broken = early.broken_body(decision, error.status, error.detail)
-        self._answer(exchange, refuse(broken, self._clock.time()))
-
-    def _answer_fault(self, exchange: Exchange, decision: Decision) -> None:
-        """Answer a request that failed through a bug of ours; an answer that has begun is cut."""
-        if exchange.answered:
-            exchange.cut()
-        else:
-            self._answer(exchange, fault(decision))
-
-    def _answer(self, exchange: Exchange, answer: OwnAnswer) -> None:
-        """Send an answer of our own; the connection is kept where the request has arrived whole."""
-        exchange.keep = exchange.kept
-        self.send_answer(exchange, show_to_page(answer, self._engine.cors, exchange.head.fields))
-
-    def send_answer(self, exchange: Exchange, answer: OwnAnswer) -> None:
-        """Send an answer of our own, as it is; `exchange.keep` says what comes after it."""
-        exchange.status = answer.status
-        exchange.send(
-            serialise(
-                answer,
-                now=self._clock.time(),
-                connection=exchange.client.listener.keep_alive if exchange.keep else CLOSE,
-                bodiless=exchange.head.method == "HEAD",
-            )
-        )
+    # what never became a call
 
     def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
-        """Answer what never became a request."""
+        """Answer what could not be read."""
         errors = self._engine.errors
         self._turn_away(
             client, early.unreadable(self._new_id(), errors, error.status, error.detail)
@@ -346,9 +313,7 @@ class Gateway:
         )
 
     def _turn_away(self, client: ServerConnection, decision: Decision) -> None:
-        now = self._clock.time()
-        refusal = refuse(decision, now)
-        client.write(serialise(refusal, now=now, connection=CLOSE, bodiless=False))
+        self.answers.turn_away(client, decision)
         self._observer.request_finished(decision, decision.status, 0.0)
 
     def _undecided(self, call: Call) -> Decision:
@@ -360,7 +325,6 @@ class Gateway:
     def _call(self, exchange: Exchange) -> Call:
         """Describe the request as the engine sees it."""
         head = exchange.head
-        path, _, query = head.target.decode("ascii").partition("?")
         given = head.request_id
         if given is not None and _REQUEST_ID.fullmatch(given):
             trusted = exchange.client.trusted
@@ -373,21 +337,21 @@ class Gateway:
         fields = head.fields
         if not head.connection <= headers.COMMON_OPTIONS:
             fields = headers.decided_on(head)
-        return Call(head.method, path, query, fields, request_id, origin)
+        return Call(head.method, head.path, head.query, fields, request_id, origin)
 
     def _new_id(self) -> str:
         self._serial += 1
         return f"{self._nonce}-{self._serial:x}"
 
 
-def _may_repeat(exchange: Exchange, decision: Decision, ended: object) -> bool:
+def _may_repeat(relay: Relay) -> bool:
     """Whether a request may run twice: the product closed a kept connection without an answer.
 
     Safe methods may be repeated (RFC 9110, 9.2.2); what is metered never is.
     """
     return (
-        ended is PeerFailure.CLOSED_EARLY
-        and decision.reason is Reason.UNMETERED
-        and exchange.head.method in _SAFE
-        and exchange.body is None
+        relay.ended is PeerFailure.CLOSED_EARLY
+        and relay.decision.reason is Reason.UNMETERED
+        and relay.exchange.head.method in _SAFE
+        and relay.exchange.body is None
     )

@@ -9,11 +9,15 @@ behind CGI, WSGI or Rack it is another field with a hyphen, about which we decid
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from sidecar.domain.model import Identity
-from sidecar.http1.heads import FOLDED, HeadFields, RequestHead, ResponseHead
-from sidecar.http1.lines import Field, Memory
+from sidecar.http1.heads import FOLDED, HeadFields, RequestHead
+from sidecar.http1.lines import Field
+from sidecar.http1.memory import Memory
+from sidecar.http1.response_heads import ResponseHead
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -43,13 +47,9 @@ _REMEMBERED: Final = 2 * 1024 * 1024  # bytes, each way
 _OF_THE_HOP: Final = frozenset({b"close", b"keep-alive", b"te", b"upgrade", b""})
 """What Connection usually names: nothing that would be passed on otherwise."""
 
+_name_of: Final = itemgetter(0)
+
 _identity_lines: dict[tuple[str, str, str, str], bytes] = {}
-
-
-_for_upstream: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
-_for_client: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
-_beside_quota: Final[Memory[Field, bytes]] = Memory(_REMEMBERED)
-"""Fields as they are passed on: the same ones come with every head (http1/lines.py)."""
 
 
 def _to_upstream(field: Field) -> bytes:
@@ -61,7 +61,6 @@ def _to_upstream(field: Field) -> bytes:
             value = _without_platform_session(value)
         if value or field[1] == value:
             line = b"%b: %b\r\n" % (name, value)
-    _for_upstream.keep(field, line, len(field[1]) + len(line))
     return line
 
 
@@ -75,16 +74,25 @@ def _ends_here(name: bytes) -> bool:
     )
 
 
-def _to_client(field: Field, *, tells_quota: bool) -> bytes:
+def _to_client(field: Field) -> bytes:
     """Return an upstream's field as the client gets it, with its CRLF: empty where it ends here."""
-    name, value = field
-    line = b""
-    ends = name in _HOP_BY_HOP or name in _OURS_DOWNSTREAM
-    if not (ends or (tells_quota and name in _QUOTA_FIELDS)):
-        line = b"%b: %b\r\n" % (name, value)
-    memory = _beside_quota if tells_quota else _for_client
-    memory.keep(field, line, len(value) + len(line))
-    return line
+    ends = field[0] in _HOP_BY_HOP or field[0] in _OURS_DOWNSTREAM
+    return b"" if ends else b"%b: %b\r\n" % field
+
+
+def _beside_our_quota(field: Field) -> bytes:
+    """Return the same, where the RateLimit fields are ours."""
+    return b"" if field[0] in _QUOTA_FIELDS else _to_client(field)
+
+
+def _size_of(field: Field, line: bytes) -> int:
+    return len(field[1]) + len(line)
+
+
+_for_upstream: Final = Memory(_to_upstream, _size_of, _REMEMBERED)
+_for_client: Final = Memory(_to_client, _size_of, _REMEMBERED)
+_beside_quota: Final = Memory(_beside_our_quota, _size_of, _REMEMBERED)
+"""Fields as they are passed on: the same ones come with every head (http1/lines.py)."""
 
 
 def _but_for(fields: HeadFields, dropped: Container[bytes]) -> HeadFields:
@@ -102,17 +110,14 @@ def request_head(
 ) -> bytes:
     """Write the head that the upstream gets, with the empty line.
 
-    `forwarded` are the whole X-Forwarded lines, from `forwarded_lines`. `expect` passes a client's
-    `Expect: 100-continue` on.
+    `forwarded` are the X-Forwarded lines, of `own_lines` or `extended_lines`. `expect` passes on a
+    client's `Expect: 100-continue`.
     """
     fields = head.fields
     if not head.connection <= _OF_THE_HOP:
         fields = _but_for(fields, head.connection)
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (head.method.encode("ascii"), head.target, host)]
-    known = _for_upstream.get
-    for field in fields:
-        line = known(field)
-        lines.append(_to_upstream(field) if line is None else line)
+    lines += map(_for_upstream.__getitem__, fields)
     if head.length < 0:
         lines.append(b"transfer-encoding: chunked\r\n")
     elif head.length or _has_length(head):
@@ -140,7 +145,7 @@ def decided_on(head: RequestHead) -> HeadFields:
 
 def _has_length(head: RequestHead) -> bool:
     """Say whether a length of 0 was sent: a POST without a body must stay one."""
-    return any(name == b"content-length" for name, _ in head.fields)
+    return b"content-length" in map(_name_of, head.fields)
 
 
 def _without_platform_session(value: bytes) -> bytes:
@@ -172,22 +177,29 @@ def identity_lines(identity: Identity) -> bytes:
     return lines
 
 
-def forwarded_lines(fields: HeadFields, peer: bytes, host: bytes, *, trusted: bool) -> bytes:
-    """Return the X-Forwarded lines: the peer's own replaced, or extended where it is trusted."""
+_FORWARDED: Final = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n"
+
+
+@lru_cache(maxsize=1024)
+def own_lines(peer: bytes, host: bytes) -> bytes:
+    """Return the X-Forwarded lines for a peer that is not trusted: in place of its own."""
+    return _FORWARDED % (peer, b"http", host)
+
+
+def extended_lines(fields: HeadFields, peer: bytes, host: bytes) -> bytes:
+    """Return the X-Forwarded lines of a trusted peer, extended by the peer itself."""
     came: dict[bytes, bytes] = {}
     kept = b""
-    if trusted:
-        for name, value in fields:
-            if name in _FROM_TRUSTED:
-                kept += b"%b: %b\r\n" % (name, value)
-            elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
-                came[name] = came[name] + b", " + value if name in came else value
+    for name, value in fields:
+        if name in _FROM_TRUSTED:
+            kept += b"%b: %b\r\n" % (name, value)
+        elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
+            came[name] = came[name] + b", " + value if name in came else value
     if b"forwarded" in came:  # RFC 7239, 4 and 6: an IPv6 address stands in brackets and quotes
         node = b'"[%b]"' % peer if b":" in peer else peer
         kept += b"forwarded: %b, for=%b\r\n" % (came[b"forwarded"], node)
     before = came.get(b"x-forwarded-for")
-    return b"%bx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n" % (
-        kept,
+    return kept + _FORWARDED % (
         before + b", " + peer if before else peer,
         came.get(b"x-forwarded-proto", b"http"),
         came.get(b"x-forwarded-host", host),
@@ -207,14 +219,7 @@ def response_head(
         fields = _but_for(fields, head.connection - {b"content-length"})
     if head.status < 200 or head.status == 204:
         fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
-    lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)]
-    known = _beside_quota.get if tells_quota else _for_client.get
-    for field in fields:
-        line = known(field)
-        lines.append(_to_client(field, tells_quota=tells_quota) if line is None else line)
-    lines.append(added)
-    if chunked:
-        lines.append(b"transfer-encoding: chunked\r\n")
-    lines.append(connection)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+    memory = _beside_quota if tells_quota else _for_client
+    start = b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+    framing = b"transfer-encoding: chunked\r\n" if chunked else b""
+    return b"".join((start, *map(memory.__getitem__, fields), added, framing, connection, b"\r\n"))

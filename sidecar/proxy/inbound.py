@@ -86,7 +86,11 @@ class InboundBody:
             if passed or done:
                 sink(passed, done)
             return rest
-        if passed:
+        if not (self._held or self._reading or self.error):  # the first piece: mostly all of it
+            self._held = passed
+            self._counted = len(passed)
+            self._memory.used += len(passed)
+        elif passed:
             self._keep(passed)
         if done:
             if self._waiter is not None:
@@ -136,11 +140,15 @@ class InboundBody:
             self._counted = size
 
     def let_go(self) -> None:
-        """Hold nothing more, and count nothing more."""
+        """Hold nothing more, and count nothing more: where it went is no longer known either."""
         self._held = b""
-        if self._counted:
+        if self._sink is not None:
+            self._sink = _nowhere
+        if self._holder:
             self._memory.add(-self._counted, self._holder)
-            self._counted = 0
+        else:
+            self._memory.used -= self._counted
+        self._counted = 0
 
     async def prime(self) -> None:
         """Wait for the first of a chunked body, so that a broken one never reaches the upstream.
@@ -217,7 +225,7 @@ class InboundBody:
             return
         if self._chunked is not None or not self._reading:
             if not self._reading:
-                self._memory.add(len(data), self._holder)
+                self._memory.used += len(data)  # it has no holder before it is read
             elif not self._memory.reserve(len(data), self._holder):
                 self.fail(NoRoomError())
                 return
@@ -243,6 +251,10 @@ class InboundBody:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _nowhere(data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
+    """Drop what comes after the exchange has ended."""
 
 
 def _arriving() -> Generator[float, None, None]:

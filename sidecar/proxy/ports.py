@@ -51,6 +51,9 @@ class Answering(Protocol):
 
     until_close: bool
 
+    def cancel(self) -> None:
+        """End the answer: the client has left."""
+
     def break_off(self, error: ProtocolError) -> None:
         """End the answer: the client broke its own request."""
 

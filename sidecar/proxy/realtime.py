@@ -14,7 +14,8 @@ from sidecar.answers.words import detail_of, openai_code, openai_type
 from sidecar.domain.model import AttemptEnd, Decision, Permit, Reason
 from sidecar.domain.ports import Clock, RequestObserver
 from sidecar.domain.usage import Terms, Usage, UsageFormat
-from sidecar.http1.heads import RequestHead, ResponseHead
+from sidecar.http1.heads import RequestHead
+from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.inbound import InboundBody

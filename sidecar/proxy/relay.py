@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import Callable
 from typing import Final
 
-from sidecar.domain.model import AttemptEnd
+from sidecar.answers.refusals import mark_lines
+from sidecar.domain.model import AttemptEnd, Decision, Permit
+from sidecar.domain.ports import Clock
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import BodyFraming, ChunkedBody
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields, ResponseHead
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, HeadFields
+from sidecar.http1.response_heads import ResponseHead
 from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy import headers
 from sidecar.proxy.exchange import Exchange
@@ -20,86 +22,110 @@ from sidecar.proxy.settling import Settling
 from sidecar.usage.realtime.deflate import UnknownExtensionError
 
 _SWITCHING_PROTOCOLS: Final = 101
+_SERVER_ERROR: Final = 500
 _EVENT_STREAM: Final = b"text/event-stream"
 
 
-class Relay:
-    """The handler of one upstream answer; `finished` says how it ended, None when whole.
+Ended = PeerFailure | ProtocolError | None
+"""How an answer has ended: None when whole, or when its client has left."""
 
-    The head waits for the first bytes of the body, which come at once, so that both leave in one
-    write. `until_close`: the client can tell the whole answer only by the end of the connection.
-    `unreached`: provably, not one byte of the request has arrived. `resend` is the whole request
-    while it may have to be sent again, because the upstream may have closed its connection
-    meanwhile. `detail` says how the upstream failed, for the log. `settling` reads the answer of a
-    call that is settled by it.
+
+class Relay:
+    """The handler of one upstream answer; `finished(relay)` is called once, when it has `ended`.
+
+    An answer that comes in parts waits with its head for the first bytes of its body, which come at
+    once, so that both leave in one write. `until_close`: the client can tell the whole answer only
+    by the end of the connection. `unreached`: provably, not one byte of the request has arrived.
+    `resend` is the whole request while it may have to be sent again, because the upstream may have
+    closed its connection meanwhile. `detail` says how the upstream failed, for the log. `settling`
+    reads the answer of a call that is settled by it. `permit` and `decision` admitted the call, and
+    `attempt_end` is how that has gone so far: a client that broke its own request is charged.
     """
 
-    __slots__ = ("_added", "_chunk", "_client", "_ending", "_exchange", "_fields", "_first_byte",
-                 "_pending", "_settling", "_started", "_tells_quota", "_tunnel", "decode", "detail",
-                 "finished", "resend", "unreached", "until_close", "upstream")  # fmt: skip
+    __slots__ = ("_chunk", "_client", "_clock", "_ending", "_fields", "_finished", "_first_byte",
+                 "_over", "_pending", "_started", "_tunnel", "attempt_end", "decision", "decode",
+                 "detail", "ended", "exchange", "permit", "resend", "settling", "unreached",
+                 "until_close", "upstream")  # fmt: skip
 
     def __init__(
         self,
         exchange: Exchange,
         upstream: ClientConnection,
-        added: bytes,
+        decision: Decision,
+        permit: Permit,
+        settling: Settling | None,
         *,
-        tells_quota: bool,
+        clock: Clock,
         first_byte_timeout: float | None,
-        finished: asyncio.Future[PeerFailure | ProtocolError | None],
-        settling: Settling | None = None,
+        finished: Callable[[Relay], None],
     ) -> None:
-        """Relay one answer; `added` are our own header lines for it, with their CRLFs."""
-        self._exchange = exchange
-        self._client = exchange.client
-        self._added = added
-        self._tells_quota = tells_quota
-        self._first_byte = first_byte_timeout
-        self._fields: HeadFields = []
-        self._pending = b""
-        self._chunk = False
-        self._started = False
-        self._ending = b""
-        self._settling = settling
-        self._tunnel: MeteredTunnel | None = None
-        # HTTP/1.0 knows no chunks; usage is read from what is in them, which is framed again.
-        self.decode = exchange.head.minor == 0 or settling is not None
+        self.exchange = exchange
+        self.upstream = upstream
+        self.decision = decision
+        self.permit = permit
+        self.settling = settling
+        self.ended: Ended = None
+        self.attempt_end = AttemptEnd.UNREACHED
         self.detail = ""
         self.unreached = False
         self.resend = b""
         self.until_close = False
-        self.upstream = upstream
-        self.finished = finished
+        # HTTP/1.0 knows no chunks; usage is read from what is in them, which is framed again.
+        self.decode = exchange.head.minor == 0 or settling is not None
+        self._client = exchange.client
+        self._clock = clock
+        self._first_byte = first_byte_timeout
+        self._finished = finished
+        self._fields: HeadFields = []
+        self._pending = b""
+        self._chunk = False
+        self._started = self._over = False
+        self._ending = b""
+        self._tunnel: MeteredTunnel | None = None
 
     # the request
 
-    def start(self, data: bytes, *, complete: bool) -> None:
-        """Send the head, and what there is of the body."""
+    def start(self, head: bytes) -> None:
+        """Send the head of the request, and what there is of its body."""
+        exchange, upstream = self.exchange, self.upstream
+        body = exchange.body
+        if body is not None:
+            head += body.attach(self.send_body)
+        complete = body is None or body.done
         self._started = True
-        upstream = self.upstream
-        self.resend = data if complete and upstream.used else b""
-        upstream.start(self, self._exchange.head.method, data, complete=complete)
-        body = self._exchange.body
-        if body is not None and not self.resend:
-            body.count_unsent(upstream.transport.get_write_buffer_size())
+        self.attempt_end = AttemptEnd.DONE
+        if complete and upstream.used:
+            self.resend = head
+        upstream.start(self, exchange.head.method, head, complete=complete)
+        if not self.resend:
+            self._count_unsent()
         if complete and self._first_byte is not None:
             upstream.expire_after(self, self._first_byte)
 
+    def send_again(self, request: bytes) -> None:
+        """Send a whole request that another connection has lost."""
+        self._started = True
+        self.attempt_end = AttemptEnd.DONE
+        self.upstream.start(self, self.exchange.head.method, request, complete=True)
+        self._count_unsent()
+        if self._first_byte is not None:
+            self.upstream.expire_after(self, self._first_byte)
+
     def _count_unsent(self) -> None:
         """Count the part of the request that the upstream has not taken."""
-        body = self._exchange.body
+        body = self.exchange.body
         if body is not None:
             body.count_unsent(self.upstream.transport.get_write_buffer_size())
 
     def send_body(self, data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
         """Pass a part of the request's body on."""
-        if self.finished.done():
+        if self._over:
             return
         if data:
             self.upstream.write(self, data)
         if done:
             self.upstream.complete_request(self)
-            if self._first_byte is not None and not self._exchange.status:
+            if self._first_byte is not None and not self.exchange.status:
                 self.upstream.expire_after(self, self._first_byte)
 
     def abandon(self) -> None:
@@ -117,27 +143,19 @@ class Relay:
     def leave(self) -> None:
         """End a tunnel, when what was written to both sides is out."""
         self.upstream.leave(self)
-        if not self.finished.done():
-            self.finished.set_result(None)
+        self._end(None)
 
-    @property
-    def attempt_end(self) -> AttemptEnd:
-        """How the attempt went so far; a client that broke its own request is charged."""
-        if not self._started or self.unreached:
-            return AttemptEnd.UNREACHED
-        finished = self.finished
-        failed = (
-            finished.done()
-            and not finished.cancelled()
-            and isinstance(finished.result(), PeerFailure)
-        )
-        return AttemptEnd.FAILED if failed or self._exchange.status >= 500 else AttemptEnd.DONE
+    def cancel(self) -> None:
+        """End the answer: its client has left."""
+        if not self._over:
+            self.abandon()
+            self._end(None)
 
     def break_off(self, error: ProtocolError) -> None:
         """End the exchange because the client broke its own request."""
-        if not self.finished.done():
+        if not self._over:
             self.upstream.abort(self)
-            self.finished.set_result(error)
+            self._end(error)
 
     def time_out(self) -> None:
         """End the exchange because a body stalls on the upstream's side.
@@ -147,9 +165,9 @@ class Relay:
         """
         if _is_event_stream(self._fields):
             return
-        body = self._exchange.body
-        stalled = self._exchange.status or (body is not None and not body.done)
-        if stalled and self._client.phase is Phase.EXCHANGE and not self.finished.done():
+        body = self.exchange.body
+        stalled = self.exchange.status or (body is not None and not body.done)
+        if stalled and self._client.phase is Phase.EXCHANGE and not self._over:
             self.upstream.fail(self, PeerFailure.IDLE_TIMEOUT)
 
     def pause(self) -> None:
@@ -175,35 +193,69 @@ class Relay:
 
     def on_interim(self, head: ResponseHead) -> None:
         """Pass 100 and 103 on to a client that knows them (RFC 9110, 15.2)."""
-        if self._exchange.head.minor == 1:
+        if self.exchange.head.minor == 1:
             self._client.write_interim(
                 headers.response_head(head, b"", tells_quota=False, chunked=False, connection=b"")
             )
 
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Write an answer that came in one piece."""
+        exchange, client = self.exchange, self._client
+        exchange.keep = exchange.keep and (exchange.body is None or exchange.body.done)
+        try:
+            if self.settling is not None:
+                self.settling.begin(head)
+                data = self.settling.end(data)
+            now = self._clock.time()
+            marks, tells_quota = mark_lines(self.decision, now)
+            added = client.listener.via[head.minor] + marks
+            if not head.dated:
+                added += date_line(int(now))
+            written = headers.response_head(
+                head,
+                added,
+                tells_quota=tells_quota,
+                chunked=False,
+                connection=client.listener.keep_alive if exchange.keep else CLOSE,
+            )
+        except BaseException:  # a fault of ours: no other call would end the exchange
+            self.on_failure(PeerFailure.PROTOCOL, "its answer could not be passed on")
+            raise
+        exchange.status = head.status
+        exchange.answered = True
+        if head.status >= _SERVER_ERROR:
+            self.attempt_end = AttemptEnd.FAILED
+        client.write(written + data)
+        self._over = True
+        self._finished(self)
+
     def on_head(self, head: ResponseHead) -> None:
         """Write the head again, framed for this client."""
-        exchange = self._exchange
+        exchange = self.exchange
         if self.resend:
             self.resend = b""
-            if exchange.body is not None:
-                exchange.body.count_unsent(self.upstream.transport.get_write_buffer_size())
+            self._count_unsent()
         switches = head.status == _SWITCHING_PROTOCOLS
         connection = self._switch(head) if switches else self._frame(head)
         if connection is None:
             self.upstream.abort(self)
-            self.finished.set_result(PeerFailure.PROTOCOL)
+            self._end(PeerFailure.PROTOCOL)
             return
         exchange.status = head.status
+        if head.status >= _SERVER_ERROR:
+            self.attempt_end = AttemptEnd.FAILED
         self._fields = head.fields
-        added = self._client.listener.via[head.minor] + self._added
+        if self.settling is not None:
+            self.settling.begin(head)
+        now = self._clock.time()
+        marks, tells_quota = mark_lines(self.decision, now)
+        added = self._client.listener.via[head.minor] + marks
         if not (head.dated or switches):
-            added += date_line(int(time.time()))
-        if self._settling is not None:
-            self._settling.begin(head)
+            added += date_line(int(now))
         self._pending = headers.response_head(
             head,
             added,
-            tells_quota=self._tells_quota,
+            tells_quota=tells_quota,
             chunked=self._chunk or bool(self._ending),
             connection=connection,
         )
@@ -216,13 +268,13 @@ class Relay:
 
     def _switch(self, head: ResponseHead) -> bytes | None:
         """Return the Connection lines of a 101; None where the client must not get it."""
-        upgrade = self._exchange.head.upgrade
+        upgrade = self.exchange.head.upgrade
         if upgrade is None or not _same_protocol(head, upgrade):
             self.detail = "its 101 switches to another protocol than was asked for"
             return None
         try:
-            if self._settling is not None:
-                self._tunnel = self._settling.switch(head, self)
+            if self.settling is not None:
+                self._tunnel = self.settling.switch(head, self)
         except UnknownExtensionError as error:
             self.detail = str(error)
             return None
@@ -230,7 +282,7 @@ class Relay:
 
     def _frame(self, head: ResponseHead) -> bytes:
         """Choose the framing towards the client; return the Connection line."""
-        exchange = self._exchange
+        exchange = self.exchange
         minor = exchange.head.minor
         if head.length in {CHUNKED, UNTIL_CLOSE}:
             if minor == 0:
@@ -251,13 +303,13 @@ class Relay:
         if self._pending:
             data, self._pending = self._pending + data, b""
         if data:
-            self._exchange.answered = True
+            self.exchange.answered = True
             self._client.write(data)
 
     def on_body(self, data: bytes) -> None:
         """Pass a part of the answer on."""
-        if self._settling is not None:
-            data = self._settling.feed(data)
+        if self.settling is not None:
+            data = self.settling.feed(data)
         if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._send(data)
@@ -265,25 +317,31 @@ class Relay:
 
     def on_end(self, data: bytes, body: BodyFraming) -> None:
         """Pass the last part on."""
-        if self._settling is not None:
-            data = self._settling.end(data)
+        if self.settling is not None:
+            data = self.settling.end(data)
         if self._chunk and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._ending:
             data += body.last_chunk() if isinstance(body, ChunkedBody) else self._ending
         self._send(data)
-        if not self.finished.done():
-            self.finished.set_result(None)
+        self._end(None)
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:
         """End the exchange without a whole answer; a head that still waits is not sent."""
         if self._pending:
             self._pending = b""
-            self._exchange.status = 0
+            self.exchange.status = 0
         self.detail = detail
         self.unreached = kind is PeerFailure.CLOSED_EARLY and self.upstream.never_arrived()
-        if not self.finished.done():
-            self.finished.set_result(kind)
+        self._end(kind)
+
+    def _end(self, ended: Ended) -> None:
+        if not self._over:
+            self._over = True
+            self.ended = ended
+            if isinstance(ended, PeerFailure):
+                self.attempt_end = AttemptEnd.UNREACHED if self.unreached else AttemptEnd.FAILED
+            self._finished(self)
 
 
 def _is_event_stream(fields: HeadFields) -> bool:

@@ -6,8 +6,9 @@ import asyncio
 import ipaddress
 import logging
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Protocol, cast
 
 from sidecar.domain.ports import RequestObserver
@@ -84,6 +85,7 @@ class Server:
         self.memory = gateway.memory
         self._serve: Serve = gateway.serve if serve is None else serve
         self._loop = asyncio.get_running_loop()
+        self._run = _runner(self._loop)
         self._observer = observer
         self._connections: set[ServerConnection] = set()
         self._listener: asyncio.Server | None = None
@@ -155,15 +157,13 @@ class Server:
             self._listener.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        exchanges = [each.exchange for each in self._connections if each.exchange is not None]
-        tasks = [each.task for each in exchanges if isinstance(each, Exchange) and each.task]
         for connection in tuple(self._connections):
             if connection.exchange is None:
                 connection.transport.close()
             else:
                 connection.abort()
-        if tasks:
-            await asyncio.wait(tasks, timeout=2.0)
+        self._drain.begin()
+        await self._drain.wait(2.0)
         if self._connections:
             try:
                 async with asyncio.timeout(2.0):
@@ -193,11 +193,12 @@ class Server:
 
     def begin(
         self, connection: ServerConnection, head: RequestHead, body: InboundBody | None
-    ) -> Exchange:
-        """Answer one request in a task that its exchange owns."""
-        exchange = Exchange(connection, head, body, keep=not self._drain.draining)
-        exchange.task = self._loop.create_task(self._serve(exchange))
-        return exchange
+    ) -> None:
+        """Answer one request in a task that its exchange owns: at once, as far as it gets."""
+        connection.exchange = exchange = Exchange(
+            connection, head, body, keep=not self._drain.draining
+        )
+        exchange.task = self._run(self._serve(exchange))
 
     def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
         """Answer what never became a call."""
@@ -226,6 +227,15 @@ class Server:
             connection.watch()
         for connection in [each for each in self._connections if each.deadline < now]:
             expire(connection)
+
+
+def _runner(
+    loop: asyncio.AbstractEventLoop,
+) -> Callable[[Coroutine[None, None, None]], asyncio.Task[None]]:
+    """Return what runs a coroutine: from Python 3.12 on, at once until it waits for something."""
+    if sys.version_info >= (3, 12):
+        return partial(asyncio.Task, loop=loop, eager_start=True)
+    return loop.create_task
 
 
 def _keep_alive(listener: socket.socket) -> None:

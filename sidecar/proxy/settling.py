@@ -8,7 +8,8 @@ from typing import Protocol
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Usage
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
+from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.metered_tunnel import MeteredTunnel
 from sidecar.usage.settled_answer import SettledAnswer

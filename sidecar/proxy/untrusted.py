@@ -17,16 +17,16 @@ _HINT: Final = "if it is your proxy, name it in --trusted-proxies: else products
 
 
 class UntrustedProxies:
-    """Warns once of a peer whose X-Forwarded-Proto is replaced."""
+    """Warns once of a peer whose X-Forwarded-Proto is replaced; `left`: requests to search."""
 
     def __init__(self) -> None:
-        self._left = REQUESTS_SEARCHED
+        self.left = REQUESTS_SEARCHED
 
     def search(self, peer: bytes, fields: Headers) -> None:
         """Search one request of a peer that is not trusted."""
-        if self._left:
-            self._left -= 1
+        if self.left:
+            self.left -= 1
             if _FROM_HTTPS in fields:
-                self._left = 0
+                self.left = 0
                 extra = {"peer": peer.decode("latin-1"), "hint": _HINT}
                 _log.warning("forwarded_proto_replaced", extra=extra)

@@ -8,7 +8,7 @@ Single-threaded, as the event loop is.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sidecar.domain.choices import OnReplay
@@ -17,12 +17,14 @@ from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Qu
 from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry import catalogue as c
-from sidecar.telemetry.recent_orgs import RecentOrgs
 from sidecar.telemetry.series import OTHER, Counts, Histogram, Labels, RouteSeries, Times
 from sidecar.telemetry.snapshot import Buckets, Sample, Snapshot, in_parts, merge
 
 GaugeValue = float | Mapping[Labels, float]
 """A gauge's value, or one for each of its label values."""
+
+KnownQuotas = Callable[[int], Sequence[tuple[str, Quota]]]
+"""Gives the last answers of the platform for so many orgs, those used last, all at once."""
 
 _ROUTES_CAP: Final = 2000  # four times the routes of a large policy; reloads may rename them
 _SETTLED_CAP: Final = 7 * _ROUTES_CAP  # every outcome, of one resource each
@@ -68,7 +70,8 @@ class Metrics:
         self._free_times = _new_times()
         self._other_route = RouteSeries(_SERIES_CAP, _new_times())
         self._other_route.metered = True
-        self._orgs = RecentOrgs(orgs)
+        self._orgs = orgs
+        self._known_quotas: KnownQuotas = _none_known
         self._gauges: dict[str, Callable[[], GaugeValue]] = {}
         self.keys = 0
         self.platform_seen = UNASKED
@@ -97,8 +100,13 @@ class Metrics:
 
     # RequestObserver
 
-    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
-        """Count one answer, `seconds` after its head was read; `code` 0 if none was sent."""
+    def request_finished(
+        self, decision: Decision, code: int, seconds: float, added: float | None = None
+    ) -> None:
+        """Count one answer, `seconds` after its head was read; `code` 0 if none was sent.
+
+        `added` is the time before the upstream was called, where it was.
+        """
         series = self._routes.get(decision.route) or self._first(decision.route)
         if not series.metered and decision.reason not in _OF_ANY_ROUTE:
             _meters(series)
@@ -111,14 +119,12 @@ class Metrics:
         times = series.times.answered
         times.counts[bisect_left(times.bounds, seconds)] += 1
         times.total += seconds
+        if added is not None:
+            times = series.times.added
+            times.counts[bisect_left(times.bounds, added)] += 1
+            times.total += added
         if self.upstream_seen is not WELL and decision.permit is not None and code not in _OURS:
             self.upstream_seen = WELL
-
-    def forwarded(self, route: str, seconds: float) -> None:
-        """Count the time that was added before the upstream was called."""
-        times = (self._routes.get(route) or self._first(route)).times.added
-        times.counts[bisect_left(times.bounds, seconds)] += 1
-        times.total += seconds
 
     def connection_closed(self, cause: str) -> None:
         """Count a client connection that a deadline or a bound ended."""
@@ -159,8 +165,7 @@ class Metrics:
         self._replays.add((action,))
 
     def quota_seen(self, org_id: str, quota: Quota) -> None:
-        """Keep what the platform answered, if the org is among the most recent at the scrape."""
-        self._orgs.seen(org_id, quota)
+        """Count nothing: a scrape reads the quotas from the ledger."""
 
     def journal_replayed(self, outcome: str, units: int) -> None:
         """Count units that were reported to the platform later."""
@@ -209,7 +214,12 @@ class Metrics:
         times = self._consume_seconds
         times.counts[bisect_left(times.bounds, seconds)] += 1
         times.total += seconds
-        if outcome not in {self._outcome, "overloaded"}:  # the latter is our own
+        if outcome != self._outcome:
+            self._changed(outcome)
+
+    def _changed(self, outcome: str) -> None:
+        """Note that the platform answers in another way than before."""
+        if outcome != FailureKind.OVERLOADED.value:  # that is our own
             self._outcome = outcome
             self.platform_seen = WELL if outcome in _ANSWERED else self._failure_of(outcome)
 
@@ -252,6 +262,10 @@ class Metrics:
             raise ValueError(f"{name!r} is no gauge: one of {', '.join(sorted(_GAUGES))}")
         self._gauges[name] = provider
 
+    def read_quotas_at_scrape(self, known: KnownQuotas) -> None:
+        """Read the quotas of the orgs used last from their owner at each scrape."""
+        self._known_quotas = known
+
     def snapshot(self) -> Snapshot:
         """Take the state of all metrics as plain data, at once."""
         return merge(self.parts())
@@ -272,7 +286,9 @@ class Metrics:
         for route, series in (*self._routes.items(), (OTHER, self._other_route)):
             yield from _route_samples(route, series)
         yield from _time_samples(_FREE_ROUTES, self._free_times)
-        for org_id, quota in self._orgs.limited():
+        for org_id, quota in self._known_quotas(self._orgs):
+            if quota.unlimited:  # -1 as a number would read as a debt
+                continue
             labels = (org_id, quota.resource)
             yield c.QUOTA_LIMIT.name, labels, quota.limit
             yield c.QUOTA_USED.name, labels, quota.used
@@ -315,6 +331,10 @@ class Metrics:
         series = self._routes[route] = RouteSeries(_SERIES_CAP, self._free_times)
         series.metered = route == _FREE_ROUTES  # its times are the shared ones, whatever it does
         return series
+
+
+def _none_known(orgs: int) -> Sequence[tuple[str, Quota]]:  # noqa: ARG001 - a `KnownQuotas`
+    return ()
 
 
 def _meters(series: RouteSeries) -> None:

@@ -168,7 +168,6 @@ class Observer(Metrics):
 
     @override
     def quota_seen(self, org_id: str, quota: Quota) -> None:
-        self._orgs.seen(org_id, quota)
         self._cause = self._why = ""
         self.tokens_seen = WELL
         if self._outage.calls:

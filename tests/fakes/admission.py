@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from typing_extensions import override
+from typing import Any, cast
 
 from sidecar.domain.choices import Action, ErrorFormat, OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.model import Charge, FailureKind, Headers, Identity, Loss, Quota, Reason
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.policy.compiled import Policy, Route, UnsafePath
+from sidecar.policy.routing import Router
 
 
 class RememberingObserver:
@@ -94,12 +93,23 @@ class OnePagePolicy(Policy):
             case_sensitive=True,
         )
         self.pages = pages
+        pages_first = cast("Router", PageRouter(pages, self.unmatched))
+        self.router = pages_first  # type: ignore[misc] # final
+        self.table = pages_first  # type: ignore[misc, assignment] # it finds the route itself
 
-    @override
-    def route_for(
-        self, method: str, path: str, headers: Headers, query: str = ""
-    ) -> Route | UnsafePath:
-        return self.pages.get(path, self.unmatched)
+
+class PageRouter:
+    """Finds a route by the page, and stands for the table in which it is looked up."""
+
+    def __init__(self, pages: dict[str, Route | UnsafePath], otherwise: Route) -> None:
+        self._pages = pages
+        self._otherwise = otherwise
+
+    def find(self, method: str, path: str, headers: Headers, query: str = "") -> Route | UnsafePath:
+        return self._pages.get(path, self._otherwise)
+
+    def __getitem__(self, found: Route | int) -> Route:
+        return self._otherwise if isinstance(found, int) else found
 
 
 class HeldPolicy:

@@ -176,11 +176,13 @@ class RememberingRequests:
         self.told: list[tuple[Any, ...]] = []
         self.why = ""
 
-    def request_finished(self, decision: Decision, code: int, seconds: float) -> None:
+    def request_finished(
+        self, decision: Decision, code: int, seconds: float, added: float | None = None
+    ) -> None:
+        if added is not None:
+            assert 0.0 <= added <= seconds
+            self.told.append(("forwarded", decision.route))
         self.told.append(("finished", decision.reason, code))
-
-    def forwarded(self, route: str, seconds: float) -> None:
-        self.told.append(("forwarded", route))
 
     def connection_closed(self, cause: str) -> None:
         self.told.append(("closed", cause))

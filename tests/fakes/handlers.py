@@ -6,8 +6,8 @@ import asyncio
 
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure
-from sidecar.http1.framing import BodyFraming, ChunkedBody
-from sidecar.http1.heads import ResponseHead
+from sidecar.http1.framing import BodyFraming, ChunkedBody, CountedBody
+from sidecar.http1.response_heads import ResponseHead
 
 
 class RecordingHandler:
@@ -31,6 +31,11 @@ class RecordingHandler:
         """Keep the status."""
         self._told()
         self.interim.append(head.status)
+
+    def on_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Keep the head and the content."""
+        RecordingHandler.on_head(self, head)
+        self.on_end(data, CountedBody(0))
 
     def on_head(self, head: ResponseHead) -> None:
         """Keep the head; a second one is a fault."""

@@ -84,6 +84,7 @@ class _Listening:
         task = asyncio.ensure_future(self._own(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        task.add_done_callback(lambda _: writer.close())  # also of one that never ran
 
     async def _own(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         got = bytearray()

@@ -8,17 +8,11 @@ import h11
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.http1 import heads
+from sidecar.http1 import heads, response_heads
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import (
-    CHUNKED,
-    RequestHead,
-    ResponseHead,
-    find_end,
-    parse_request,
-    parse_response,
-)
-from sidecar.http1.lines import Lines
+from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
+from sidecar.http1.lines import Lines, find_end
+from sidecar.http1.response_heads import ResponseHead, parse_response
 from tests.properties.examples import examples
 from tests.properties.http_messages import ANSWER_HEADS, REQUEST_HEADS, pieces
 
@@ -188,7 +182,7 @@ def test_nothing_that_could_split_a_head_is_read(data: bytes) -> None:
         assert value == value.strip(b" \t")
 
 
-def request_by(memory: Lines[tuple[str, bytes, int]], data: bytes) -> RequestHead | int:
+def request_by(memory: Lines[heads.RequestLine], data: bytes) -> RequestHead | int:
     """Read a head with this memory; the status where it is refused."""
     with mock.patch.object(heads, "_requests", memory):
         try:
@@ -199,7 +193,7 @@ def request_by(memory: Lines[tuple[str, bytes, int]], data: bytes) -> RequestHea
 
 def answer_by(memory: Lines[tuple[int, bytes, int]], data: bytes) -> ResponseHead | int:
     """The same for the head of an answer."""
-    with mock.patch.object(heads, "_answers", memory):
+    with mock.patch.object(response_heads, "_answers", memory):
         try:
             return parse_response(data[: find_end(data, 0)], "GET", 1000)
         except ProtocolError as error:
@@ -210,7 +204,7 @@ def answer_by(memory: Lines[tuple[int, bytes, int]], data: bytes) -> ResponseHea
 @given(REQUEST_HEADS)
 def test_memory_changes_no_request(data: bytes) -> None:
     """What was read before makes no head mean something else, be it refused or not."""
-    unused: Lines[tuple[str, bytes, int]] = Lines(heads._read_request, 1 << 20)
+    unused: Lines[heads.RequestLine] = Lines(heads._read_request, heads._ruling_request, 1 << 20)
     assert request_by(heads._requests, data) == request_by(unused, data)
 
 
@@ -218,5 +212,7 @@ def test_memory_changes_no_request(data: bytes) -> None:
 @given(ANSWER_HEADS)
 def test_memory_changes_no_answer(data: bytes) -> None:
     """The same for what servers send."""
-    unused: Lines[tuple[int, bytes, int]] = Lines(heads._read_answer, 1 << 20)
-    assert answer_by(heads._answers, data) == answer_by(unused, data)
+    unused: Lines[tuple[int, bytes, int]] = Lines(
+        response_heads._read_answer, response_heads._ruling_answer, 1 << 20
+    )
+    assert answer_by(response_heads._answers, data) == answer_by(unused, data)

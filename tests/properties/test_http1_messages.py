@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.framing import body_of
-from sidecar.http1.heads import find_end, parse_request
+from sidecar.http1.heads import parse_request
+from sidecar.http1.lines import find_end
 from tests.properties.examples import examples
 from tests.properties.http_messages import ANSWER_HEADS, CHUNKED_BODIES, REQUEST_HEADS, mutated
 from tests.properties.test_http1_framing import h11_is_stricter

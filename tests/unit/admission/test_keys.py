@@ -10,6 +10,7 @@ from sidecar.admission.idempotency import (
     key_of,
     killed_key_of,
     lease_key_of,
+    new_key_of,
     owed_key_of,
     scope_of,
     turn_key_of,
@@ -28,6 +29,13 @@ FIELDS = {
     "resource": "ai_calls",
     "request_id": "id",
 }
+
+
+def test_a_made_id_is_a_key_of_its_process() -> None:
+    """Another process may make the same ID, and never the same key."""
+    keys = {new_key_of(each, nonce) for each in ("a-1", "a-2") for nonce in (b"n" * 16, b"m" * 16)}
+    assert len(keys) == 4
+    assert {len(key) for key in keys} == {64}
 
 
 @pytest.mark.parametrize("field", sorted(FIELDS))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission import engine, findings, leases, moment, replays, verdict
+from sidecar.admission import findings, leases, moment, replays, verdict
 from sidecar.domain import model
 from sidecar.domain.choices import Refund
-from sidecar.http1 import heads
+from sidecar.http1 import heads, response_heads
 
 QUOTA = model.Quota("ai_calls", 25, 12, 13, "month", 1_760_000_000.0)
 VALUES = [
@@ -23,11 +23,13 @@ VALUES = [
     (model, model.Permit("id", "route", None, paid=True, refund=Refund.NEVER, claim=None)),
     (model, model.Decision(model.Reason.BLOCKED, "route", "id", None)),
     (moment, moment.Moment(1.0, 2.0)),
-    (engine, engine._Claimed(0, None, b"", private=True)),
     (replays, replays.Claim(1, seen=True)),
     (leases, leases.Drawn(QUOTA, 1.0)),
     (heads, heads.parse_request(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 9)),
-    (heads, heads.parse_response(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "GET", 9)),
+    (
+        response_heads,
+        response_heads.parse_response(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "GET", 9),
+    ),
     (findings, findings.Credited(1.0)),
     (findings, findings.Leased(QUOTA, 1.0)),
     (findings, findings.Denied(QUOTA)),

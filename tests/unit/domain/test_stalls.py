@@ -9,7 +9,13 @@ import time
 import pytest
 
 from sidecar.app.loop_watch import LoopWatch
-from sidecar.domain.stalls import LONGEST_SECONDS, Allowance, RunningTime, ends_within
+from sidecar.domain.stalls import (
+    LONGEST_SECONDS,
+    Allowance,
+    RunningTime,
+    always_on_time,
+    ends_within,
+)
 
 
 class TurnedLoop:
@@ -17,11 +23,15 @@ class TurnedLoop:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.lost = 0.0
+        self.stalls: list[tuple[float, float]] = []
+
+    def lost(self, since: float) -> float:
+        """Return what was lost since then."""
+        return sum(seconds for ended, seconds in self.stalls if ended > since)
 
     def allowance(self, seconds: float) -> Allowance:
         """Begin to count."""
-        return Allowance(seconds, lambda: self.now, lambda: self.lost)
+        return Allowance(seconds, self.now, lambda: self.now, self.lost)
 
     def run(self, seconds: float) -> None:
         """Let the loop run."""
@@ -30,7 +40,7 @@ class TurnedLoop:
     def stall(self, seconds: float) -> None:
         """Hold the loop."""
         self.now += seconds
-        self.lost += seconds
+        self.stalls.append((self.now, seconds))
 
 
 def test_time_that_the_loop_ran_is_used_up() -> None:
@@ -63,14 +73,6 @@ def test_a_process_that_loses_too_much_is_overloaded() -> None:
     assert allowance.overloaded
 
 
-def test_an_allowance_of_another_length_begins_when_the_first_did() -> None:
-    """A retry has what is left of the whole."""
-    loop = TurnedLoop()
-    first = loop.allowance(0.15)
-    loop.run(0.1)
-    assert round(first.of(0.25).left, 6) == 0.15
-
-
 async def test_what_ends_in_time_is_waited_for() -> None:
     """And what does not is left to its owner."""
     now = asyncio.get_running_loop().time
@@ -78,8 +80,8 @@ async def test_what_ends_in_time_is_waited_for() -> None:
     quick = asyncio.ensure_future(done.wait())
     slow = asyncio.ensure_future(never.wait())
     done.set()
-    assert await ends_within(Allowance(5.0, now, lambda: 0.0), quick)
-    assert not await ends_within(Allowance(0.01, now, lambda: 0.0), slow)
+    assert await ends_within(Allowance(5.0, now(), now, always_on_time), quick)
+    assert not await ends_within(Allowance(0.01, now(), now, always_on_time), slow)
     assert not slow.done()
     slow.cancel()
 
@@ -94,7 +96,7 @@ async def test_a_wait_goes_on_for_as_long_as_the_loop_was_held() -> None:
     asyncio.get_running_loop().call_later(
         0.01, lambda: asyncio.get_running_loop().call_later(0.05, came.set)
     )
-    assert await ends_within(Allowance(0.2, now, watch.lost), task)
+    assert await ends_within(Allowance(0.2, now(), now, watch.lost), task)
     watch.close()
 
 

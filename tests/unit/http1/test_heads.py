@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.http1 import heads
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, RequestHead, find_end, parse_request
+from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
+from sidecar.http1.lines import find_end
 from tests.unit.http1.request_vectors import ACCEPTED, HOST, REFUSED, first, post
 
 FIELDS = 100
@@ -290,11 +291,10 @@ FRAMINGS = {
 @pytest.mark.parametrize("name", FRAMINGS)
 def test_framing_is_checked_twice(name: str) -> None:
     """What llhttp refuses is refused here as well, should it ever let it pass."""
-    read = (("POST", b"/", 1), [(b"host", b"a"), *FRAMINGS[name]])
-    with (
-        mock.patch.object(heads, "_requests", mock.Mock(parse=lambda _: read)),
-        pytest.raises(ProtocolError) as caught,
-    ):
+    fields = [(b"host", b"a"), *FRAMINGS[name]]
+    read = (("POST", b"/", 1, "/", ""), fields, fields)
+    unread = mock.Mock(start=lambda _: None, read=lambda _, lines: read)
+    with mock.patch.object(heads, "_requests", unread), pytest.raises(ProtocolError) as caught:
         parse_request(b"", 100)
     assert caught.value.status == 400
 

@@ -23,6 +23,11 @@ def breaker() -> Breaker:
     return Breaker(jitter=lambda: 1.0)
 
 
+def is_steady(subject: Breaker) -> bool:
+    """Return whether a call that went well is no news."""
+    return subject.steady
+
+
 def allowed(subject: Breaker, now: float) -> Ticket:
     """Take a ticket that must be there."""
     ticket = subject.allow(now)
@@ -167,15 +172,30 @@ def test_late_failures_do_not_count() -> None:
     assert state_of(subject) is BreakerState.CLOSED
 
 
-def test_ticket_is_given_back_once() -> None:
-    """A ticket used twice is a fault of the caller, and is told."""
+def test_a_probe_is_given_back_once() -> None:
+    """A probe given back twice is a fault of the caller, and is told."""
     subject = breaker()
-    ticket = allowed(subject, 0.0)
-    subject.record(ticket, ok=True, now=0.0)
+    fail(subject, 5)
+    probe = allowed(subject, 1.0)
+    subject.release(probe)
     with pytest.raises(BreakerMisuseError, match="twice"):
-        subject.record(ticket, ok=True, now=0.0)
+        subject.record(probe, ok=True, now=1.0)
     with pytest.raises(BreakerMisuseError, match="twice"):
-        subject.release(ticket)
+        subject.release(probe)
+
+
+def test_a_breaker_is_steady_while_nothing_has_failed() -> None:
+    """Then a call that went well is no news, and need not be recorded."""
+    subject = breaker()
+    assert is_steady(subject)
+    fail(subject, 1)
+    assert not is_steady(subject)
+    subject.record(allowed(subject, 0.0), ok=True, now=0.0)
+    assert is_steady(subject)
+    fail(subject, 5)
+    assert not is_steady(subject)
+    subject.record(allowed(subject, 1.0), ok=True, now=1.0)
+    assert is_steady(subject)
 
 
 @pytest.mark.parametrize("event", [event for event in BreakerEvent if event.name != "LATE"])

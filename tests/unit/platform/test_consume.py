@@ -75,6 +75,7 @@ async def test_a_changed_key_is_sent_from_then_on() -> None:
     async with bench(granting(), granting()) as b:
         await b.consume()
         b.key[0] = "bbas_two"
+        b.consumer._key_due = 0.0  # a moment later
         await b.consume()
         assert ["bbas_two" in asked.head for asked in b.asked] == [False, True]
 
@@ -460,11 +461,11 @@ async def test_a_loop_that_is_held_for_too_long_says_so() -> None:
     """The wait ends as our own overload, and the breaker learns nothing."""
     async with bench(silent, silent, threshold=1) as b:
         lost = [0.0]
-        b.consumer._lost = lambda: lost[0]
+        b.consumer._lost = lambda _: lost[0]
         asking = b.begin(0.05)
         await b.asked.reach(1)
         lost[0] = LONGEST_SECONDS + 1.0
-        b.consumer._lost = lambda: lost[0]
+        b.consumer._lost = lambda _: lost[0]
         with mock.patch("sidecar.domain.stalls.LONGEST_SECONDS", 0.0):
             outcome = await asking
         assert outcome == Failed(FailureKind.OVERLOADED)

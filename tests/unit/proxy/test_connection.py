@@ -62,6 +62,25 @@ async def test_every_pipelined_request_is_served_past_the_bound() -> None:
         await sending
 
 
+async def test_of_the_requests_sent_ahead_one_is_answered_in_each_turn_of_the_loop() -> None:
+    """Each is refused at once: together, they would hold the loop for as long as they like."""
+    count, turns = 200, 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count_turns())
+    async with staged(RefusingEngine()) as stage, stage.client() as client:
+        client.writer.write(b"GET /deny HTTP/1.1\r\nHost: a\r\n\r\n" * count)
+        for _ in range(count):
+            assert (await client.answer()).status == 429
+        counting.cancel()
+        assert turns >= count
+
+
 async def test_a_head_larger_than_the_pipeline_bound_is_read() -> None:
     """Room for what waits is never smaller than a head may be."""
     limits = Limits(max_head_bytes=300_000)

@@ -141,7 +141,9 @@ async def test_a_broken_observer_does_not_hold_the_connection() -> None:
     async with staged() as stage, stage.client() as client:
         finished = stage.observer.request_finished
 
-        def breaks(decision: Decision, code: int, seconds: float) -> None:
+        def breaks(
+            decision: Decision, code: int, seconds: float, added: float | None = None
+        ) -> None:
             stage.observer.request_finished = finished  # type: ignore[method-assign]
             raise RuntimeError("the metrics are broken")
 

@@ -10,9 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, RequestHead, parse_request, parse_response
+from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
+from sidecar.http1.response_heads import parse_response
 from sidecar.proxy import headers
-from sidecar.proxy.headers import forwarded_lines, identity_lines, request_head, response_head
+from sidecar.proxy.headers import (
+    extended_lines,
+    identity_lines,
+    own_lines,
+    request_head,
+    response_head,
+)
 from tests.fakes.engines import ACME
 
 NOBODY = b""
@@ -90,13 +97,13 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_an_ipv6_peer_is_quoted_in_forwarded() -> None:
     """RFC 7239, 6: brackets and quotes around it; X-Forwarded-For has it plain."""
-    lines = forwarded_lines([(b"forwarded", b"for=x")], b"::1", b"a", trusted=True)
+    lines = extended_lines([(b"forwarded", b"for=x")], b"::1", b"a")
     assert b'forwarded: for=x, for="[::1]"\r\nx-forwarded-for: ::1\r\n' in lines
 
 
 def test_a_trusted_peer_that_says_nothing_is_a_first_hop() -> None:
     """Without words of its own there are those that the sidecar saw."""
-    assert forwarded_lines([], b"1.2.3.4", b"a:1", trusted=True) == (
+    assert extended_lines([], b"1.2.3.4", b"a:1") == (
         b"x-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: http\r\nx-forwarded-host: a:1\r\n"
     )
 
@@ -143,7 +150,7 @@ def test_an_independent_parser_reads_what_was_written(fields: list[tuple[bytes, 
         request_head(
             head,
             host=b"a",
-            forwarded=forwarded_lines(head.fields, b"1.2.3.4", b"a", trusted=False),
+            forwarded=own_lines(b"1.2.3.4", b"a"),
             identity=ACME,
             request_id=b"id",
             expect=False,

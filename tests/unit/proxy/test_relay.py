@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from types import SimpleNamespace
 from typing import cast
+from unittest import mock
 
 import pytest
 
+from sidecar.domain.choices import Refund
+from sidecar.domain.model import AttemptEnd, Decision, Permit, Reason
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import PeerFailure, ProtocolError
 from sidecar.http1.framing import ChunkedBody, CountedBody, UntilCloseBody
-from sidecar.http1.heads import parse_request, parse_response
+from sidecar.http1.heads import parse_request
+from sidecar.http1.response_heads import parse_response
 from sidecar.http1.shared_lines import kept_for, via_lines
+from sidecar.proxy import headers
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.phases import Phase
-from sidecar.proxy.relay import Relay
+from sidecar.proxy.relay import Ended, Relay
+from tests.plane import SystemClock
+
+PERMIT = Permit("id", "free", None, False, Refund.NEVER, None)
+DECISION = Decision(Reason.UNMETERED, "free", "id", PERMIT)
 
 
 class RecordingClient:
@@ -54,7 +62,8 @@ class RecordingUpstream:
     """An upstream connection that notes what was done to it."""
 
     def __init__(self) -> None:
-        self.transport = object()
+        self.transport = SimpleNamespace(get_write_buffer_size=lambda: 0)
+        self.used = False
         self.sent: list[bytes] = []
         self.told: list[str] = []
         self.request_complete = False
@@ -91,6 +100,7 @@ class Scene:
     def __init__(
         self, *fields: bytes, version: bytes = b"1.1", first_byte: float | None = None
     ) -> None:
+        self.finished: list[Relay] = []
         self.client = RecordingClient()
         self.upstream = RecordingUpstream()
         head = b"\r\n".join((b"GET / HTTP/" + version, b"Host: a", *fields, b"", b""))
@@ -101,11 +111,19 @@ class Scene:
         self.relay = Relay(
             self.exchange,
             cast("ClientConnection", self.upstream),
-            b"X-Request-ID: id\r\n",
-            tells_quota=False,
+            DECISION,
+            PERMIT,
+            None,
+            clock=SystemClock(),
             first_byte_timeout=first_byte,
-            finished=asyncio.get_running_loop().create_future(),
+            finished=self.finished.append,
         )
+
+    @property
+    def ended(self) -> Ended:
+        """How the answer ended, as its relay says once."""
+        (relay,) = self.finished
+        return relay.ended
 
     def head(self, *fields: bytes, status: bytes = b"200 OK") -> None:
         """Have the upstream answer with this head."""
@@ -122,7 +140,43 @@ async def test_head_and_first_bytes_leave_in_one_write() -> None:
     (write,) = scene.client.writes
     assert write.startswith(b"HTTP/1.1 200 OK\r\n")
     assert write.endswith(b"\r\n\r\nabc")
-    assert await scene.relay.finished is None
+    assert scene.ended is None
+
+
+async def test_an_answer_in_one_piece_is_one_write() -> None:
+    """With our fields behind the product's, and an end that is told once."""
+    scene = Scene()
+    raw = b"HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\n"
+    scene.relay.on_whole(parse_response(raw, "GET", 100), b"abc")
+    (write,) = scene.client.writes
+    assert write.startswith(
+        b"HTTP/1.1 500 Oh\r\ncontent-length: 3\r\nVia: 1.1 edge\r\nX-Request-ID: id"
+    )
+    assert write.endswith(b"\r\n\r\nabc")
+    assert scene.ended is None
+    assert scene.relay.attempt_end is AttemptEnd.FAILED
+
+
+async def test_a_fault_in_an_answer_in_one_piece_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is in the pool again by then, so that nothing else would."""
+    scene = Scene()
+    monkeypatch.setattr(headers, "response_head", mock.Mock(side_effect=RuntimeError("a fault")))
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    with pytest.raises(RuntimeError, match="a fault"):
+        scene.relay.on_whole(parse_response(raw, "GET", 100), b"abc")
+    assert scene.ended is PeerFailure.PROTOCOL
+    assert (scene.exchange.status, scene.client.writes) == (0, [])
+
+
+async def test_a_client_that_leaves_ends_the_answer_once() -> None:
+    """Its upstream is cut, and charged for as far as it came."""
+    scene = Scene()
+    scene.relay.start(b"head")
+    scene.relay.cancel()
+    scene.relay.cancel()
+    assert scene.upstream.told == ["abort"]
+    assert scene.ended is None
+    assert scene.relay.attempt_end is AttemptEnd.DONE
 
 
 async def test_an_answer_until_close_is_chunked_anew() -> None:
@@ -163,7 +217,7 @@ async def test_a_head_whose_body_broke_at_once_is_not_sent() -> None:
     scene.relay.on_failure(PeerFailure.PROTOCOL, "broken")
     assert scene.client.writes == []
     assert scene.exchange.status == 0
-    assert await scene.relay.finished is PeerFailure.PROTOCOL
+    assert scene.ended is PeerFailure.PROTOCOL
 
 
 @pytest.mark.parametrize("kind", [PeerFailure.CLOSED_EARLY, PeerFailure.CUT_OFF])
@@ -189,8 +243,8 @@ async def test_what_comes_after_the_end_is_not_sent_upstream() -> None:
 
 async def test_the_first_byte_is_due_when_the_request_is_out() -> None:
     """A slow upload does not use up the upstream's time."""
-    scene = Scene(first_byte=3.0)
-    scene.relay.start(b"head", complete=False)
+    scene = Scene(b"Content-Length: 3", first_byte=3.0)
+    scene.relay.start(b"head")
     scene.relay.send_body(b"abc", done=False)
     assert scene.upstream.told == []
     scene.relay.send_body(b"", done=True)
@@ -200,8 +254,8 @@ async def test_the_first_byte_is_due_when_the_request_is_out() -> None:
 
 async def test_no_first_byte_is_due_after_the_answer_began() -> None:
     """An early answer is one."""
-    scene = Scene(first_byte=3.0)
-    scene.relay.start(b"head", complete=False)
+    scene = Scene(b"Content-Length: 3", first_byte=3.0)
+    scene.relay.start(b"head")
     scene.head(b"Transfer-Encoding: chunked")
     scene.relay.send_body(b"", done=True)
     assert scene.upstream.told == []
@@ -285,4 +339,4 @@ async def test_breaking_off_ends_the_upstream() -> None:
     error = ProtocolError("broken")
     scene.relay.break_off(error)
     assert scene.upstream.told == ["abort"]
-    assert await asyncio.wait_for(scene.relay.finished, 1.0) is error
+    assert scene.ended is error

@@ -25,15 +25,15 @@ from tests.unit.golden.compare import assert_golden
 def busy() -> Metrics:
     """Metrics with at least one series each, of made-up values."""
     metrics = Metrics(build=("0.1.0", "abc123", "3.13.0", "pure"))
-    metrics.request_finished(Decision(Reason.WITHIN_QUOTA, "chat", "r", None), 200, 0.042)
+    metrics.request_finished(Decision(Reason.WITHIN_QUOTA, "chat", "r", None), 200, 0.042, 0.0012)
     metrics.request_finished(Decision(Reason.OVER_QUOTA, "chat", "r", None), 429, 0.0004)
     metrics.request_finished(Decision(Reason.UNMETERED, "rest", "r", None), 0, 400.0)
-    metrics.forwarded("chat", 0.0012)
     metrics.units_admitted("ai_calls", "chat", Reason.WITHIN_QUOTA, 5)
     metrics.identity_failed(IdentityFailure.EXPIRED)
     metrics.platform_degraded(FailureKind.TIMEOUT)
     metrics.replay_seen(OnReplay.CHARGE)
-    metrics.quota_seen("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0))
+    quota = Quota("ai_calls", 25, 12, 13, "month", 0.0)
+    metrics.read_quotas_at_scrape(lambda _: [("org_acme", quota)])
     metrics.journal_replayed("counted", 3)
     metrics.journal_dropped(1)
     metrics.lease_requested("granted")
@@ -151,9 +151,8 @@ async def test_a_large_page_gives_the_loop_back_after_each_slice() -> None:
     metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
     for number in range(1000):
         metrics.units_admitted("ai_calls", f"r{number}", Reason.WITHIN_QUOTA, 1)
-        metrics.forwarded(f"r{number}", 0.001)
         decision = Decision(Reason.WITHIN_QUOTA, f"r{number}", "q", None)
-        metrics.request_finished(decision, 200, 0.01)
+        metrics.request_finished(decision, 200, 0.01, 0.001)
     iterations = 0
     spend_a_budget_each()
 

@@ -69,7 +69,7 @@ def test_added_time_is_counted_by_route() -> None:
     """Before the upstream was called; in whole nanoseconds, which add up exactly."""
     metrics = Metrics(build=BUILD)
     metrics.units_admitted("ai_calls", "chat", Reason.LEASED, 1)
-    metrics.forwarded("chat", 0.0004)
+    metrics.request_finished(decided(Reason.LEASED), 200, 0.1, 0.0004)
     overhead = metrics.snapshot().histograms["overhead_seconds"]
     assert {route: each.nanoseconds for route, each in overhead.items()} == {("chat",): 400_000}
 
@@ -78,8 +78,7 @@ def test_routes_that_meter_nothing_share_their_durations() -> None:
     """A thousand of them are a thousand series and not 38,000; each still counts its answers."""
     metrics = Metrics(build=BUILD)
     for number in range(1000):
-        metrics.forwarded(f"free{number}", 0.1)
-        metrics.request_finished(decided(Reason.UNMETERED, f"free{number}"), 200, 0.1)
+        metrics.request_finished(decided(Reason.UNMETERED, f"free{number}"), 200, 0.1, 0.1)
     snapshot = metrics.snapshot()
     assert len(snapshot.values["requests_total"]) == 1000
     for name in ("overhead_seconds", "request_duration_seconds"):
@@ -170,9 +169,13 @@ def test_each_verb_moves_its_own_counter() -> None:
 
 
 def test_what_the_platform_told_becomes_gauges() -> None:
-    """By org and resource."""
+    """By org and resource; an org without a limit has none."""
     metrics = Metrics(build=BUILD)
-    metrics.quota_seen("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0))
+    known = [
+        ("org_acme", Quota("ai_calls", 25, 12, 13, "month", 0.0)),
+        ("org_free", Quota("ai_calls", -1, 0, -1, "month", 0.0)),
+    ]
+    metrics.read_quotas_at_scrape(lambda _: known)
     told = metrics.snapshot().values
     assert [told[f"quota_{name}_units"] for name in ("limit", "used", "remaining")] == [
         {("org_acme", "ai_calls"): 25},
@@ -202,10 +205,12 @@ def test_only_gauges_can_be_read_from_an_owner(name: str) -> None:
 async def test_the_number_of_series_stays_bounded() -> None:
     """Conformance 45: 10,000 routes, orgs, codes and kinds, though none of them should come."""
     metrics = Metrics(build=BUILD, orgs=100)
+    ledger: list[tuple[str, Quota]] = []
+    metrics.read_quotas_at_scrape(lambda orgs: ledger[:orgs])
     for number in range(10_000):
         name = f"n{number}"
         metrics.request_finished(decided(Reason.UNMETERED, name), number % 1000, 0.1)
-        metrics.quota_seen(name, Quota(name, 25, 1, 24, "month", 0.0))
+        ledger.append((name, Quota(name, 25, 1, 24, "month", 0.0)))
         metrics.upstream_failed(name, "")
         metrics.units_admitted(name, "chat", Reason.LEASED, 1)
     page = (await Exposition(metrics.parts).render(""))[0].decode()
@@ -220,7 +225,7 @@ def test_routes_past_the_bound_are_counted_together() -> None:
     metrics = Metrics(build=BUILD)
     for number in range(2100):
         metrics.units_admitted("ai_calls", f"n{number}", Reason.LEASED, 1)
-        metrics.forwarded(f"n{number}", 0.1)
+        metrics.request_finished(decided(Reason.LEASED, f"n{number}"), 200, 0.1, 0.1)
     assert sum(metrics.snapshot().histograms["overhead_seconds"]["other",].counts) == 100
 
 

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from sidecar.domain.model import Decision, Reason
 from sidecar.telemetry.catalogue import METRICS
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.series import Labels
@@ -63,7 +64,7 @@ def test_merging_changes_no_snapshot() -> None:
 def test_a_snapshot_crosses_processes() -> None:
     """A worker hands it to the one that answers the scrape."""
     metrics = Metrics(build=("0", "abc123", "3.13.0", "pure"))
-    metrics.forwarded("chat", 0.1)
+    metrics.request_finished(Decision(Reason.WITHIN_QUOTA, "chat", "r", None), 200, 0.2, 0.1)
     snapshot = metrics.snapshot()
     assert pickle.loads(pickle.dumps(snapshot)) == snapshot  # noqa: S301 (made a line ago)
 

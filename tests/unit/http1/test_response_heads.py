@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, ResponseHead, find_end, parse_response
+from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE
+from sidecar.http1.lines import find_end
+from sidecar.http1.response_heads import ResponseHead, parse_response
 from tests.unit.http1.response_vectors import ACCEPTED, REFUSED, answer
 
 
