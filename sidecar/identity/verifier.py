@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache, TTLCache
 
 from sidecar.domain.credentials import CookieSource, IdentityFailure, IdentitySource
 from sidecar.domain.model import Headers, Identity
@@ -27,7 +28,7 @@ VERIFIED_BYTES: Final = 32 * 1024 * 1024
 """Memory for verified tokens: about ten thousand usual ones. The least recently used goes first."""
 
 REJECTED_TOKENS: Final = 4096
-"""How many bad tokens are cached, by digest. The oldest goes first."""
+"""How many bad tokens are cached, by digest."""
 
 REJECTED_SECONDS: Final = 60.0
 """How long a bad token is cached. It stays bad, so this bounds memory and not trust."""
@@ -66,9 +67,10 @@ class Verifier:
         self._keys = keys
         self._issuer = issuer
         self._clock = clock
-        self._verified: OrderedDict[_TokenKey, _Held] = OrderedDict()  # the one used last is last
-        self._room = VERIFIED_BYTES
-        self._rejected: OrderedDict[_TokenKey, tuple[IdentityFailure, float]] = OrderedDict()
+        self._verified: LRUCache[_TokenKey, _Held] = LRUCache(VERIFIED_BYTES, getsizeof=_size)
+        self._rejected: TTLCache[_TokenKey, IdentityFailure] = TTLCache(
+            REJECTED_TOKENS, ttl=REJECTED_SECONDS, timer=clock.monotonic
+        )
         self._rejected_by = keys.generation
 
     async def identify(
@@ -86,17 +88,19 @@ class Verifier:
         if len(token) > LONGEST_TOKEN:
             return IdentityFailure.TOO_LARGE
         entry = (source.secret if isinstance(source, CookieSource) else None, token)
-        held = self._verified.get(entry)
+        try:
+            held = self._verified[entry]
+        except KeyError:
+            held = None
         if held is None or (
             held.generation != self._keys.generation and not self._still_trusted(entry, held)
         ):
             return await self._examine_waiting(entry, wait=wait)
         if held.valid_from <= self._clock.time() < held.valid_until:
-            self._verified.move_to_end(entry)
             return held.verified.identity
         outcome = judge(held.verified, self._clock.time())
         if outcome is IdentityFailure.EXPIRED:
-            self._forget(entry)
+            self._verified.pop(entry, None)
             self._reject(entry, outcome)
         return outcome
 
@@ -104,7 +108,7 @@ class Verifier:
         """Say whether the key is also in a newer key set; forget the token where it is not."""
         key = held.verified.key
         if key is not None and not self._keys.in_force(key):
-            self._forget(entry)
+            self._verified.pop(entry, None)
             return False
         held.generation = self._keys.generation
         return True
@@ -149,36 +153,26 @@ class Verifier:
     def _hold(self, entry: _TokenKey, verified: Verified) -> None:
         """Keep a verified token; the one unused longest makes room for it."""
         size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(entry[1])
-        self._forget(entry)
-        self._room -= size
-        while self._room < 0 and self._verified:
-            self._room += self._verified.popitem(last=False)[1].size
         begins, ends = times_of(verified)
         self._verified[entry] = _Held(verified, begins, ends, self._keys.generation, size)
-
-    def _forget(self, entry: _TokenKey) -> None:
-        held = self._verified.pop(entry, None)
-        if held is not None:
-            self._room += held.size
 
     def _reject(self, entry: _TokenKey, failure: IdentityFailure) -> None:
         """Keep a bad token's failure, under the token's digest."""
         secret, token = entry
-        until = self._clock.monotonic() + REJECTED_SECONDS
-        rejected = self._rejections()
-        rejected[secret, hashlib.sha256(token).digest()] = (failure, until)
-        if len(rejected) > REJECTED_TOKENS:
-            rejected.popitem(last=False)
+        self._rejections()[secret, hashlib.sha256(token).digest()] = failure
 
     def _rejection_of(self, entry: _TokenKey) -> IdentityFailure | None:
         """Say why a token was found bad a moment ago; None where it was not."""
         secret, token = entry
-        found = self._rejections().get((secret, hashlib.sha256(token).digest()))
-        return found[0] if found is not None and self._clock.monotonic() < found[1] else None
+        return self._rejections().get((secret, hashlib.sha256(token).digest()))
 
-    def _rejections(self) -> OrderedDict[_TokenKey, tuple[IdentityFailure, float]]:
+    def _rejections(self) -> TTLCache[_TokenKey, IdentityFailure]:
         """Return the bad tokens under the keys in force: other keys may find them good."""
         if self._rejected_by != self._keys.generation:
             self._rejected.clear()
             self._rejected_by = self._keys.generation
         return self._rejected
+
+
+def _size(held: _Held) -> int:
+    return held.size
