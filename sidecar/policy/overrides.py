@@ -18,10 +18,12 @@ MAX_OVERRIDES: Final = 4
 """A call that asks for more methods than this is refused."""
 
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]")
-_NAMES: Final = frozenset(
+NAMES: Final = frozenset(
     {"httpmethod", "httpmethodoverride", "methodoverride"}
     | {"xhttpmethod", "xhttpmethodoverride", "xmethodoverride"}
 )
+"""Of fields and of the query, without what stands between their words."""
+
 _METHOD_FIELD: Final = "_method"
 
 
@@ -38,12 +40,12 @@ def override_texts(headers: Headers, query: str) -> list[str]:
     """Return what overrides in headers and the raw query hold, methods or not."""
     found: list[str] = []
     for name, value in headers:
-        if b"method" in name and _folded(name.decode("latin-1")) in _NAMES:
+        if b"method" in name and _folded(name.decode("latin-1")) in NAMES:
             found += value.decode("latin-1").split(",")
     if query and ("%" in query or "method" in query.lower()):
         for part in re.split("[&;]", unquote_plus(query)):
             name_, _, text = part.partition("=")
-            if name_.strip().lower().startswith(_METHOD_FIELD) or _folded(name_) in _NAMES:
+            if name_.strip().lower().startswith(_METHOD_FIELD) or _folded(name_) in NAMES:
                 found += text.split(",")
     return found
 

@@ -165,3 +165,11 @@ def test_the_nginx_configuration_has_every_status_of_a_refusal() -> None:
     lines = re.findall(r"\$quota_status = (\d+)\) \{ return (\d+) ", block("nginx", "nginx"))
     assert {int(status) for status, _ in lines} | {403} == statuses
     assert all(status == returned for status, returned in lines)
+
+
+async def test_an_error_of_the_product_is_no_refusal_of_ours_behind_nginx(tmp_path: Path) -> None:
+    """`error_page` is for what `auth_request` answers."""
+    async with asked("nginx", tmp_path) as a:
+        for status in (401, 403, 500):
+            answer = await a.client.get(f"/api/status/{status}")
+            assert (answer.status_code, answer.json()) == (status, {"status": status})

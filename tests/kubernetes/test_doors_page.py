@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.policy import overrides
 from tests.kubernetes.cases import GOOD
 from tests.kubernetes.rendering import NAMESPACE, ROOT, chart
 from tests.kubernetes.schemas import problems, releases
@@ -127,3 +128,18 @@ def test_each_check_has_more_time_than_the_platform() -> None:
         "`proxy-read-timeout` (60 s)",
     ):
         assert told in " ".join(PAGE.split())
+
+
+def test_a_check_over_http_has_every_field_that_asks_for_another_method() -> None:
+    """Products would run the handler of that method, and the check would not know."""
+    route = next(each for each in objects() if each["metadata"]["name"] == "acme-notes-by-http")
+    (filter_,) = route["spec"]["rules"][0]["filters"]
+    listed = filter_["externalAuth"]["http"]["allowedHeaders"]
+    mesh = yaml.safe_load(blocks()[0])
+    provider = mesh["meshConfig"]["extensionProviders"][1]["envoyExtAuthzHttp"]
+    patterns = provider["includeRequestHeadersInCheck"]
+    for name in overrides.NAMES:
+        assert name in {each.replace("-", "") for each in listed}
+        assert any(
+            name.endswith(each.lstrip("*").replace("-", "")) for each in patterns if "*" in each
+        )
