@@ -40,6 +40,7 @@ NO_LIMITS: Final = {
         "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
         "http1.client._SWITCHING_PROTOCOLS", "proxy.relay._SWITCHING_PROTOCOLS",
+        "proxy.relay._SERVER_ERROR",
         "frontends.aiohttp_answer._FAULT", "frontends.aiohttp_answer._SWITCHING_PROTOCOLS",
         "frontends.envoy.check_answers._PERMISSION_DENIED",
         "frontends.envoy.check_answers._UNAUTHENTICATED",

@@ -194,8 +194,11 @@ class Engine:
         terms, noted = None, ""
         try:
             if usage is None:
-                pay = self._deposits.pay_beside if self._holds else self._payments.pay
-                ruling = await pay(charge, meter, identity)
+                ruling = await (
+                    self._deposits.pay_beside(charge, meter, identity)
+                    if self._holds
+                    else self._payments.pay(charge, meter, identity)
+                )
             else:
                 deposited = await self._deposits.pay(
                     charge, meter, usage, estimate, route.name, identity

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from sidecar.domain.model import AttemptEnd
-from sidecar.domain.usage import Usage
+from sidecar.domain.usage import Terms, Usage
 from sidecar.http1.client import ClientConnection
+from sidecar.http1.framing import ChunkedBody
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
 from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
@@ -27,7 +28,17 @@ class SwitchedRelay(Protocol):
 class Settling(SettledAnswer):
     """Reads the usage of one call's answer, relayed by the proxy."""
 
-    __slots__ = ()
+    __slots__ = ("_content",)
+
+    def __init__(self, terms: Terms) -> None:
+        """Settle a call by `terms`."""
+        super().__init__(terms)
+        self._content: ChunkedBody | None = None  # takes off the frames of what passes with them
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether a chunked answer passes with the chunks that it came in: in shadow."""
+        return self._terms.shadow
 
     def request_head(self, head: RequestHead, body: InboundBody | None) -> RequestHead:
         """Return the head for the product: it asks for a plain answer, and maybe for its usage.
@@ -45,9 +56,27 @@ class Settling(SettledAnswer):
                 length = len(asking)
         return replace(head, fields=self.request_fields(head.fields), length=length)
 
-    def begin(self, head: ResponseHead) -> None:
-        """Choose how to read the answer by its head."""
+    def begin(self, head: ResponseHead, *, framed: bool) -> None:
+        """Choose how to read the answer by its head; `framed`: chunks come as such."""
+        if framed and head.length == CHUNKED:
+            self._content = ChunkedBody(decode=True)
         self.began(head.status, head.fields, open_ended=head.length in {CHUNKED, UNTIL_CLOSE})
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a part of the answer; return what goes to the client."""
+        if self._content is None:
+            return super().feed(data)
+        content, _ = self._content.feed(data)
+        super().feed(content)
+        return data
+
+    def end(self, data: bytes) -> bytes:
+        """Take the last part of a whole answer; return what goes to the client."""
+        if self._content is None:
+            return super().end(data)
+        content, _ = self._content.feed(data)
+        super().end(content)
+        return data
 
     def switch(
         self,

@@ -294,6 +294,22 @@ def test_what_was_running_is_owed_by_the_process_that_follows() -> None:
     assert after.observer.of("usage_missing") == [("chat", MissingCause.RESTART)]
 
 
+async def test_a_kill_loses_less_than_a_unit_of_what_was_carried_and_of_each_call() -> None:
+    """Whole units alone are written down: twenty calls run, whose requests cost 2.675 units."""
+    of = terms(rule(per=Decimal(1000)), Estimate(10_700, None, None))
+    killed = Desk(limit=1000)
+    await killed.call(used(1999), of)
+    for _ in range(20):
+        killed.admit(of)
+    after = Desk()
+    after.settlements.restore(killed.books.journal.entries(), after.now)
+    await after.reporter.report()
+    charged = killed.used + after.used
+    exact = Decimal("1.999") + 20 * Decimal("2.675")
+    assert 0 <= exact - charged < 1 + 20
+    assert charged == 1 + 20 * 2
+
+
 async def test_the_later_of_two_entries_of_a_call_replaces_the_other() -> None:
     """The process was killed between settling and forgetting what was noted."""
     killed = Desk()

@@ -115,6 +115,22 @@ async def test_in_shadow_no_byte_changes() -> None:
     assert engine.usages[0].tokens == Tokens(7, 0, 0, 3)
 
 
+async def test_in_shadow_an_answer_passes_in_the_chunks_that_it_came_in() -> None:
+    """Whatever cuts them on the way; and its usage is read from what is in them."""
+    engine = SettlingEngine(SHADOW)
+    whole = DELTA + USAGE + DONE
+    chunks = chunked(*(whole[at : at + 7] for at in range(0, len(whole), 7)))
+    head = EVENTS + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with (
+        ScriptedUpstream(head + chunks) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        raw = await stage.talk(post(fields=b"Connection: close\r\n"))
+    assert raw.partition(b"\r\n\r\n")[2] == chunks
+    assert engine.usages[0] is not None
+    assert engine.usages[0].tokens == Tokens(7, 0, 0, 3)
+
+
 async def test_trailers_pass_behind_a_stream_that_is_framed_again() -> None:
     """As behind one that is not."""
     answer = stream(DELTA, end=b"0\r\nX-Checksum: 42\r\n\r\n")
