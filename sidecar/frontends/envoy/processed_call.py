@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 
@@ -19,6 +19,7 @@ from sidecar.frontends.envoy.processing_answers import (
 from sidecar.frontends.envoy.shown_body import ShownBody
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.frontends.fields import field_of, identity_fields
+from sidecar.frontends.long_parts import read_part
 from sidecar.frontends.questions import CallQuestion
 
 _SERVER_ERROR: Final = 500
@@ -93,7 +94,8 @@ class ProcessedCall:
             case "response_headers":
                 await self._take_head(message)
             case "response_body":
-                await self._take_part(message.response_body.body, message.response_body)
+                part = message.response_body
+                await self._take_part(part.body, last=part.end_of_stream)
             case "response_trailers":
                 self._over = True
                 if self._visit.settled is not None:
@@ -127,12 +129,12 @@ class ProcessedCall:
         show_next(response, answer_body=not self._over)
         await self._stream.write(response)
 
-    async def _take_part(self, data: bytes, part: Any) -> None:  # noqa: ANN401 - a message
-        """Look at a part of the answer; it passes as it is, but for a chunk of usage."""
+    async def _take_part(self, data: bytes, *, last: bool) -> None:
+        """Read a part of the answer; it passes as it is, but for a chunk of usage."""
         settled = self._visit.settled
-        self._over = part.end_of_stream
+        self._over = last
         given = data
         if settled is not None:
-            given = settled.end(data) if part.end_of_stream else settled.feed(data)
+            given = await read_part(self._visit, settled, data, last=last)
         changed = None if given == data else given
         await self._stream.write(passing("response_body", body=changed))

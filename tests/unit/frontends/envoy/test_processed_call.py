@@ -158,6 +158,18 @@ async def test_a_stream_is_asked_for_its_usage() -> None:
     assert usage.tokens == Tokens(7, 0, 0, 3)
 
 
+async def test_a_long_part_is_read_whole() -> None:
+    """In slices, between which the loop serves other calls."""
+    answer = b'{"text":"' + b"x" * 100_000 + b'",' + JSON[1:]
+    await follow(
+        engine := SettlingEngine(TERMS), request_head(), request_body(b"{}"), answer_head(),
+        answer_body(answer, last=True),
+    )  # fmt: skip
+    (usage,) = engine.usages
+    assert usage is not None
+    assert usage.tokens == Tokens(7, 0, 0, 3)
+
+
 @pytest.mark.parametrize(
     ("messages", "missing"),
     [
