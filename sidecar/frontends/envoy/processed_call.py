@@ -7,6 +7,7 @@ from typing import Final
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 
 from sidecar.domain.model import AttemptEnd
+from sidecar.frontends.bodies import announced_length
 from sidecar.frontends.door import Visit
 from sidecar.frontends.envoy.attempts import attributes_of, reached_none
 from sidecar.frontends.envoy.head_fields import forged_names, pairs_of, split
@@ -38,6 +39,8 @@ class ProcessedCall:
         self._status = 0
         self._end = AttemptEnd.UNREACHED
         self._over = False
+        self._left: int | None = None
+        """Bytes of the answer that are still to come, where its head says how many it has."""
 
     async def follow(self) -> None:
         """Answer Envoy until the call has ended, and close the attempt however that goes.
@@ -116,8 +119,9 @@ class ProcessedCall:
         elif self._status >= _SERVER_ERROR:
             self._end = AttemptEnd.FAILED
         if settled is not None:
-            open_ended = field_of(fields, b"content-length") is None
-            settled.began(self._status, fields, open_ended=open_ended)
+            length = field_of(fields, b"content-length")
+            self._left = announced_length(length)
+            settled.began(self._status, fields, open_ended=length is None)
             if last:
                 settled.end(b"")
         self._over = last or settled is None
@@ -130,8 +134,14 @@ class ProcessedCall:
         await self._stream.write(response)
 
     async def _take_part(self, data: bytes, *, last: bool) -> None:
-        """Read a part of the answer; it passes as it is, but for a chunk of usage."""
+        """Read a part of the answer; it passes as it is, but for a chunk of usage.
+
+        A client that has all bytes may leave before Envoy says that they were the last ones.
+        """
         settled = self._visit.settled
+        if self._left is not None:
+            self._left -= len(data)
+            last = last or not self._left
         self._over = last
         given = data
         if settled is not None:
