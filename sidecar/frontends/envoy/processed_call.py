@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 
 from sidecar.domain.model import AttemptEnd
+from sidecar.frontends.bodies import announced_length
 from sidecar.frontends.door import Visit
 from sidecar.frontends.envoy.attempts import attributes_of, reached_none
 from sidecar.frontends.envoy.head_fields import forged_names, pairs_of, split
@@ -19,6 +20,7 @@ from sidecar.frontends.envoy.processing_answers import (
 from sidecar.frontends.envoy.shown_body import ShownBody
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.frontends.fields import field_of, identity_fields
+from sidecar.frontends.long_parts import read_part
 from sidecar.frontends.questions import CallQuestion
 
 _SERVER_ERROR: Final = 500
@@ -37,6 +39,8 @@ class ProcessedCall:
         self._status = 0
         self._end = AttemptEnd.UNREACHED
         self._over = False
+        self._left: int | None = None
+        """Bytes of the answer that are still to come, where its head says how many it has."""
 
     async def follow(self) -> None:
         """Answer Envoy until the call has ended, and close the attempt however that goes.
@@ -93,7 +97,8 @@ class ProcessedCall:
             case "response_headers":
                 await self._take_head(message)
             case "response_body":
-                await self._take_part(message.response_body.body, message.response_body)
+                part = message.response_body
+                await self._take_part(part.body, last=part.end_of_stream)
             case "response_trailers":
                 self._over = True
                 if self._visit.settled is not None:
@@ -114,8 +119,9 @@ class ProcessedCall:
         elif self._status >= _SERVER_ERROR:
             self._end = AttemptEnd.FAILED
         if settled is not None:
-            open_ended = field_of(fields, b"content-length") is None
-            settled.began(self._status, fields, open_ended=open_ended)
+            length = field_of(fields, b"content-length")
+            self._left = announced_length(length)
+            settled.began(self._status, fields, open_ended=length is None)
             if last:
                 settled.end(b"")
         self._over = last or settled is None
@@ -127,12 +133,18 @@ class ProcessedCall:
         show_next(response, answer_body=not self._over)
         await self._stream.write(response)
 
-    async def _take_part(self, data: bytes, part: Any) -> None:  # noqa: ANN401 - a message
-        """Look at a part of the answer; it passes as it is, but for a chunk of usage."""
+    async def _take_part(self, data: bytes, *, last: bool) -> None:
+        """Read a part of the answer; it passes as it is, but for a chunk of usage.
+
+        A client that has all bytes may leave before Envoy says that they were the last ones.
+        """
         settled = self._visit.settled
-        self._over = part.end_of_stream
+        if self._left is not None:
+            self._left -= len(data)
+            last = last or not self._left
+        self._over = last
         given = data
         if settled is not None:
-            given = settled.end(data) if part.end_of_stream else settled.feed(data)
+            given = await read_part(self._visit, settled, data, last=last)
         changed = None if given == data else given
         await self._stream.write(passing("response_body", body=changed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
@@ -18,11 +17,8 @@ from sidecar.frontends.envoy.sent_body import sent_body
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.proxy.body_memory import BodyMemory
 
-log = logging.getLogger("sidecar.frontends")
-
 _HELD_BACK: Final = frozenset({ProcessingMode.BUFFERED, ProcessingMode.BUFFERED_PARTIAL})
 """Modes in which the request waits in Envoy until its body was decided on."""
-
 
 _NOT_SHOWN: Final = (
     "ext_proc: this route needs the request's body, and Envoy does not show it: set "
@@ -103,5 +99,5 @@ class ShownBody:
             shown.end_of_stream or self._mode == ProcessingMode.BUFFERED
         ):
             self.whole = shown.body
-        # With trailers alone no head can be changed any more, so that is no body that has a price.
+        # When trailers come without a body, the head cannot be changed any more: that has no price.
         return sent_body(shown.body, self._memory, partial=self.whole is None)

@@ -158,6 +158,29 @@ async def test_a_stream_is_asked_for_its_usage() -> None:
     assert usage.tokens == Tokens(7, 0, 0, 3)
 
 
+async def test_an_answer_is_whole_with_its_last_byte() -> None:
+    """Its client may leave before Envoy says so."""
+    await follow(
+        engine := SettlingEngine(TERMS), request_head(), request_body(b"{}"),
+        answer_head(content_length=str(len(JSON))), answer_body(JSON),
+    )  # fmt: skip
+    (usage,) = engine.usages
+    assert usage is not None
+    assert usage.missing is None
+
+
+async def test_a_long_part_is_read_whole() -> None:
+    """In slices, between which the loop serves other calls."""
+    answer = b'{"text":"' + b"x" * 100_000 + b'",' + JSON[1:]
+    await follow(
+        engine := SettlingEngine(TERMS), request_head(), request_body(b"{}"), answer_head(),
+        answer_body(answer, last=True),
+    )  # fmt: skip
+    (usage,) = engine.usages
+    assert usage is not None
+    assert usage.tokens == Tokens(7, 0, 0, 3)
+
+
 @pytest.mark.parametrize(
     ("messages", "missing"),
     [
