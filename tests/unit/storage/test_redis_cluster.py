@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from sidecar.domain.holds import HoldRoom
 from sidecar.storage import redis_attempts
 from sidecar.storage.redis_attempts import RedisAttempts
 from tests.free_ports import free_port
 from tests.redis_server import RedisServer, redis_server
 from tests.unit.storage.counting import counting, problem_of, until, well
+from tests.unit.storage.sharing import answered, sharing
 
 SCOPES = [bytes([n]) * 32 for n in range(40)]
 THIRDS = ((0, 5460), (5461, 10922), (10923, 16383))
@@ -70,6 +72,33 @@ async def test_a_cluster_of_one_node_is_counted_at_the_url(tmp_path: Path) -> No
         await node.cli("CONFIG", "SET", "cluster-announce-ip", "192.0.2.1")
         assert await numbers(attempts) == [0] * len(SCOPES)
         assert attempts.problem == ""
+
+
+async def test_a_cluster_shares_holds_at_every_node(tmp_path: Path) -> None:
+    """Each org's are at the node of its key, by the rights that settings.md names."""
+    settings = (Path(__file__).parents[3] / "docs/settings.md").read_text()
+    line = next(line for line in settings.splitlines() if line.startswith("ACL SETUSER"))
+    rights = ["on", ">pw", *line.split()[5:]]
+    slots = [(f"org_{n}", "ai_calls") for n in range(40)]
+    async with cluster(tmp_path, 3) as nodes:
+        for node in nodes:
+            await node.cli("ACL", "SETUSER", "sidecar", *rights)
+        urls = [node.url.replace("//", "//sidecar:pw@") for node in nodes]
+        async with sharing(urls[0], 1) as one, sharing(urls[2], 2) as other:
+            for slot in slots:
+                one.hold(3, slot)
+
+            async def seen_of_one() -> int:
+                for slot in slots:
+                    other.holds.changed(slot)
+                return sum(other.holds.others(slot) for slot in slots)
+
+            await until(seen_of_one, lambda units: units == 3 * len(slots))
+            other.answer = answered(10)
+            found = await other.holds.take(slots[0], "call", deposit=1, hold=7)
+            assert found is not None
+            assert found.room is HoldRoom.SHORT
+            assert one.holds.problem == other.holds.problem == ""
 
 
 async def test_a_slot_that_has_moved_is_followed(tmp_path: Path) -> None:
