@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 from sidecar.domain.model import AttemptEnd
@@ -54,7 +53,11 @@ class Settling(SettledAnswer):
             if asking is not None:
                 body.replace(asking)
                 length = len(asking)
-        return replace(head, fields=self.request_fields(head.fields), length=length)
+        return RequestHead(
+            head.method, head.target, head.path, head.query, head.minor,
+            self.request_fields(head.fields), head.host, length, head.keep_alive, head.connection,
+            head.expects_continue, head.upgrade, head.request_id, head.last_hop,
+        )  # fmt: skip
 
     def begin(self, head: ResponseHead, *, framed: bool) -> None:
         """Choose how to read the answer by its head; `framed`: chunks come as such."""

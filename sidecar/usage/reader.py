@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, assert_never
 
+from sidecar.domain.by_rule import ByRule
 from sidecar.domain.model import Headers
 from sidecar.domain.usage import (
     HeaderUsage,
@@ -40,6 +42,9 @@ from sidecar.usage.tally import (
 PIECE: Final = 8 * 1024
 """Bytes of a body that are looked at together: some thirty events of a stream."""
 
+KINDS_KEPT: Final = 256
+"""Content types whose meaning is kept: a product has few."""
+
 _NUMBER: Final = re.compile(rb"[0-9]{1,16}(?:\.[0-9]{1,18})?")
 _CHARSET: Final = re.compile(rb"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _UTF8: Final = frozenset({b"", b"utf-8", b"utf8", b"us-ascii", b"ascii"})
@@ -67,7 +72,7 @@ class AnswerReader:
         self._tally = tally
         self._decoder = decoder
         self._events = events
-        self._pending = bytearray()
+        self._pending: bytes | bytearray = b""
         self._source: EventReader | BodyReader | ElementReader | None = None
         self._sent: SentText | None = None
         self._given_up = False
@@ -83,15 +88,31 @@ class AnswerReader:
             self._unread += len(data)
             return
         pending = self._pending
-        pending += data
+        if not pending:
+            pending = data
+        elif isinstance(pending, bytearray):
+            pending += data
+        else:
+            pending = bytearray(pending) + data
+        self._pending = pending
         if len(pending) >= PIECE:
             self._look()
 
     def end(self, *, whole: bool) -> Usage:
         """Return what was read; `whole`: the body has ended as its head said."""
-        if self._pending:
-            self._take(bytes(self._pending))
-        self._pending = bytearray()
+        data = bytes(self._pending)
+        self._pending = b""
+        tally = self._tally
+        if whole and self._is_short_object(data) and isinstance(tally, TokenTally | NumberTally):
+            take_document(tally, data)
+            usage = tally.result(0, whole=True)
+            if usage.missing is None:
+                return usage
+            text = SentText(self._format.text)
+            text.feed(data)
+            return tally.result(text.total, whole=True)
+        if data:
+            self._take(data)
         source = self._source
         if source is not None and (whole or isinstance(source, EventReader)):
             source.end()
@@ -105,6 +126,15 @@ class AnswerReader:
         for start in range(0, rest, PIECE):
             self._take(data[start : start + PIECE])
         self._pending = bytearray(data[rest:])
+
+    def _is_short_object(self, data: bytes) -> bool:
+        """Say whether nothing was read before, and this is a JSON object."""
+        return (
+            self._sent is None
+            and self._decoder is None
+            and not (self._events or self._given_up)
+            and data.startswith(b"{")
+        )
 
     def _take(self, piece: bytes) -> None:
         if self._given_up:
@@ -157,21 +187,35 @@ def reader_of(rule: UsageRule, status: int, headers: Headers) -> AnswerReader:
         reader = AnswerReader(OPENAI, HeadTally(None, None))
         reader.give_up()
         return reader
+    content_type, coded = b"", False
+    for name, value in headers:
+        if name == b"content-type":
+            content_type += value
+        elif name == b"content-encoding":
+            coded = True
+    events, unread = _kind_of(content_type)
     answer_format, tally = _tally_of(rule, headers)
-    content_type = b"".join(value for name, value in headers if name == b"content-type").lower()
-    events = content_type.startswith(_EVENT_STREAM)
-    charset = _CHARSET.search(content_type)
-    try:
-        coding = coding_of(headers)
-        decoder = AnswerDecoder(coding) if coding else None
-        unread = charset is not None and charset[1] not in _UTF8
-    except UndecodableError:
-        decoder, unread = None, True
+    decoder = None
+    if coded:
+        try:
+            coding = coding_of(headers)
+            decoder = AnswerDecoder(coding) if coding else None
+        except UndecodableError:
+            unread = True
     reader = AnswerReader(answer_format, tally, decoder=decoder, events=events)
     if unread:
         tally.unreadable = True
         reader.give_up()
     return reader
+
+
+@lru_cache(maxsize=KINDS_KEPT)
+def _kind_of(content_type: bytes) -> tuple[bool, bool]:
+    """Say whether a body of this type is a stream of events, and whether it cannot be read."""
+    content_type = content_type.lower()
+    charset = _CHARSET.search(content_type)
+    unread = charset is not None and charset[1] not in _UTF8
+    return content_type.startswith(_EVENT_STREAM), unread
 
 
 def read_message(message: bytes) -> Usage:
@@ -182,15 +226,24 @@ def read_message(message: bytes) -> Usage:
 
 
 def _tally_of(rule: UsageRule, headers: Headers) -> tuple[AnswerFormat, AnswerTally]:
+    answer_format = _formats.of(rule)
+    if answer_format is not None:
+        return answer_format, TokenTally(answer_format)
     match rule.format:
-        case UsageFormat():
-            answer_format = FORMATS[rule.format]
-            return answer_format, TokenTally(answer_format)
         case JsonUsage():
             return OPENAI, NumberTally(rule.format)
         case HeaderUsage(name):
             return OPENAI, _head_tally([value for each, value in headers if each == name])
+        case UsageFormat():
+            raise ValueError(f"{rule.format} has no format")
     assert_never(rule.format)
+
+
+def _format_of(rule: UsageRule) -> AnswerFormat | None:
+    return FORMATS[rule.format] if isinstance(rule.format, UsageFormat) else None
+
+
+_formats: Final = ByRule(_format_of)
 
 
 def _head_tally(values: list[bytes]) -> HeadTally:

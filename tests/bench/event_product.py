@@ -21,9 +21,7 @@ _DELTA: Final = (
     _CHUNK + b'[{"index":0,"delta":{"content":" word%d"},"logprobs":null,"finish_reason":null}],'
     b'"usage":null,"obfuscation":"aBcDeF"}'
 )
-_USAGE: Final = (
-    _CHUNK + b'[],"usage":{"prompt_tokens":9,"completion_tokens":9,"total_tokens":18}}'
-)
+_USAGE: Final = _CHUNK + b'[],"usage":{"prompt_tokens":9,"completion_tokens":9,"total_tokens":18}}'
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
