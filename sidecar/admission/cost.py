@@ -33,9 +33,7 @@ LONGEST_NAME: Final = 256
 
 _NOTHING: Final = Tokens()
 _NONE_LEFT: Final = (0, 1, 0.0)
-_DIGITS: Final = 12
-_SCALE: Final = 10**_DIGITS
-_SMALLEST: Final = Decimal(1).scaleb(-_DIGITS)
+_SMALLEST: Final = Decimal("1e-12")
 _EXACT: Final = Context(prec=60)
 
 ExactUnits = tuple[int, int]
@@ -60,7 +58,7 @@ def cost_of(terms: Terms, usage: Usage, deposit: int) -> ExactUnits:
         )
     elif usage.number is not None and usage.number.is_finite():
         least = _scaled(usage.number) * price.input * BYTES_PER_TOKEN  # a number has one weight
-        per *= _SCALE
+        per *= int(1 / _SMALLEST)
     if usage.missing is None and least >= 0:
         return least, per
     match rule.missing:
@@ -198,12 +196,12 @@ def _estimated(tokens: Tokens, sent: tuple[int, int], price: _Price) -> int:
 
 
 def _scaled(number: Decimal) -> int:
-    """Return a number of an answer in parts of `_SCALE`, within what is computed with."""
+    """Return a number of an answer in parts of `_SMALLEST`, within what is computed with."""
     if number <= 0:
         return 0
     if number >= MAX_UNITS:
-        return MAX_UNITS * _SCALE
-    return int(number.quantize(_SMALLEST, ROUND_HALF_EVEN, _EXACT).scaleb(_DIGITS, _EXACT))
+        number = Decimal(MAX_UNITS)
+    return int(_EXACT.divide(number.quantize(_SMALLEST, ROUND_HALF_EVEN, _EXACT), _SMALLEST))
 
 
 def _times(rule: UsageRule, model: str | None) -> Fraction:
