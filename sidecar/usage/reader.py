@@ -22,6 +22,7 @@ from sidecar.domain.usage import (
     UsageRule,
 )
 from sidecar.policy.content_coding import UndecodableError, coding_of
+from sidecar.usage.alike import AlikeEvents, alike
 from sidecar.usage.answer_format import AnswerFormat
 from sidecar.usage.body import BodyReader
 from sidecar.usage.decoding import AnswerDecoder, TooDenseError
@@ -30,17 +31,21 @@ from sidecar.usage.events import EventReader, take_document
 from sidecar.usage.formats import FORMATS
 from sidecar.usage.formats.openai import OPENAI
 from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
-from sidecar.usage.sent_text import SentText
+from sidecar.usage.sent_text import SentText, needles_of
 from sidecar.usage.tally import (
     MAX_NUMBER,
     AnswerTally,
     HeadTally,
     NumberTally,
     TokenTally,
+    names_usage,
 )
 
 PIECE: Final = 8 * 1024
 """Bytes of a body that are looked at together: some thirty events of a stream."""
+
+HEAD: Final = 1024
+"""Bytes of a stream of events by which the keys of its text are known."""
 
 KINDS_KEPT: Final = 256
 """Content types whose meaning is kept: a product has few."""
@@ -57,7 +62,7 @@ class AnswerReader:
     """The usage of one answer, as far as it has come."""
 
     __slots__ = ("_decoder", "_events", "_format", "_given_up", "_pending", "_sent", "_source",
-                 "_tally", "_unread")  # fmt: skip
+                 "_tally", "_unread", "skipped")  # fmt: skip
 
     def __init__(
         self,
@@ -77,6 +82,27 @@ class AnswerReader:
         self._sent: SentText | None = None
         self._given_up = False
         self._unread = 0  # bytes that count as text, since no text was found in them
+        self.skipped = 0  # bytes of text in events that were not fed
+
+    def alike(self, event: bytes, start: int, closing: bytes) -> AlikeEvents | None:
+        """Return how to know the events that need not be fed, from one that was; None: feed each.
+
+        Their text counts as `skipped`. For `start` and `closing` see `sidecar.usage.alike`.
+        """
+        tally = self._tally
+        if (
+            not self._events
+            or self._given_up
+            or self._decoder is not None
+            or not isinstance(tally, TokenTally | NumberTally)
+            or (self._sent is None and len(self._pending) < HEAD)
+            or names_usage(event, tally.needle, tally.follows)
+        ):
+            return None
+        if self._sent is not None:
+            return alike(event, self._sent.needles, start, closing)
+        keys = self._format.event_text(bytes(self._pending[:HEAD]))
+        return alike(event, needles_of(keys), start, closing)
 
     def give_up(self) -> None:
         """Look at nothing more of the body."""
@@ -118,7 +144,7 @@ class AnswerReader:
             source.end()
         self._source = None
         sent = 0 if self._sent is None else self._sent.total
-        return self._tally.result(sent + self._unread, whole=whole)
+        return self._tally.result(sent + self._unread + self.skipped, whole=whole)
 
     def _look(self) -> None:
         data = bytes(self._pending)
