@@ -112,6 +112,9 @@ class Settling(SettledAnswer):
         self._whole = True
         if self._reader is None:
             return data
+        if self._content is None and self._filter is None and not self._ready:
+            self._reader.feed(data)
+            return data
         passed = self.feed(data) if data else data
         held = b"" if self._filter is None else self._filter.end()
         return passed + self._framed(held)
