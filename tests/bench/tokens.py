@@ -71,8 +71,10 @@ def picture_request(prose: str) -> list[dict[str, object]]:
 def counted(samples: list[str]) -> list[list[int]]:
     """Count the tokens of texts, by each encoding."""
     folder = ROOT / ".tokenizer"
-    npm: list[str | Path] = ["npm", "install", "--prefix", folder, "--no-package-lock", "--no-audit", "--no-fund",
-           "--ignore-scripts", "--silent", PACKAGE]  # fmt: skip
+    npm: list[str | Path] = [
+        "npm", "install", "--prefix", folder, "--no-package-lock", "--no-audit", "--no-fund",
+        "--ignore-scripts", "--silent", PACKAGE,
+    ]  # fmt: skip
     subprocess.run(npm, check=True)
     node = subprocess.run(
         ["node", "-e", _COUNT, *ENCODINGS], cwd=folder, input=json.dumps(samples), text=True,
