@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final, assert_never
 
 from sidecar.admission.moment import Slot
+from sidecar.domain.by_rule import ByRule
 from sidecar.domain.usage import Estimate, OnMissing, Terms, Tokens, Usage, UsageRule
 from sidecar.policy.amounts import MAX_UNITS
 
@@ -25,45 +25,60 @@ CAPACITY: Final = 10_000
 BYTES_PER_TOKEN: Final = 4
 """Of text, where an answer does not say how many tokens it was."""
 
-PRICES_KEPT: Final = 4096
-"""Prices of a rule for a model that are kept: a client chooses what models it names."""
+PRICES_KEPT: Final = 256
+"""Models whose price is kept, of each rule: a client chooses what models it names."""
 
 LONGEST_NAME: Final = 256
 """Characters of a model's name whose price is kept."""
 
 _NOTHING: Final = Tokens()
-_ZERO: Final = Fraction(0)
+_NONE_LEFT: Final = (0, 1, 0.0)
 _SMALLEST: Final = Decimal("1e-12")
 _EXACT: Final = Context(prec=60)
 
+ExactUnits = tuple[int, int]
+"""Units as parts, and how many parts are one unit: exact, and not reduced."""
 
-def cost_of(terms: Terms, usage: Usage, deposit: int) -> Fraction:
+
+def cost_of(terms: Terms, usage: Usage, deposit: int) -> ExactUnits:
     """Return the units of an answer with a status of 2xx, before what is carried."""
     if usage.units is not None:
-        return Fraction(usage.units)
+        return usage.units, 1
     rule = terms.rule
-    price = _price_of(rule, usage.model or terms.estimate.model)
-    seen = _seen(usage, price)
-    if usage.missing is None and seen is not None:
-        return seen
-    least = _ZERO if seen is None else seen
+    price = _prices.of(rule).of(usage.model or terms.estimate.model)
+    per = price.per
+    least = -1  # nothing was named
+    tokens = usage.tokens
+    if tokens is not None:
+        least = price.parts(
+            BYTES_PER_TOKEN * max(0, tokens.input),
+            BYTES_PER_TOKEN * max(0, tokens.cached),
+            BYTES_PER_TOKEN * max(0, tokens.cache_write),
+            BYTES_PER_TOKEN * max(0, tokens.output),
+        )
+    elif usage.number is not None and usage.number.is_finite():
+        least = _scaled(usage.number) * price.input * BYTES_PER_TOKEN  # a number has one weight
+        per *= int(1 / _SMALLEST)
+    if usage.missing is None and least >= 0:
+        return least, per
     match rule.missing:
         case OnMissing.ESTIMATE:
-            tokens = usage.tokens or _NOTHING
             sent = (terms.estimate.text_bytes, usage.text_bytes)
-            return max(least, Fraction(_estimated(tokens, sent, price), price.per))
+            parts = _estimated(tokens or _NOTHING, sent, price) * (per // price.per)
         case OnMissing.HOLD:
-            return max(least, Fraction(deposit + terms.hold))
+            parts = (deposit + terms.hold) * per
         case OnMissing.AMOUNT:
-            return max(least, Fraction(deposit))
-    assert_never(rule.missing)
+            parts = deposit * per
+        case _:
+            assert_never(rule.missing)
+    return max(least, parts), per
 
 
 def cost_if_killed(terms: Terms, deposit: int) -> int:
     """Return the whole units of a call whose process ended before its answer did."""
     match terms.rule.missing:
         case OnMissing.ESTIMATE:
-            price = _price_of(terms.rule, terms.estimate.model)
+            price = _prices.of(terms.rule).of(terms.estimate.model)
             asked = _estimated(_NOTHING, (terms.estimate.text_bytes, 0), price)
             return min(MAX_UNITS, asked // price.per)
         case OnMissing.HOLD:
@@ -79,11 +94,9 @@ def hold_of(rule: UsageRule, estimate: Estimate, deposit: int) -> int:
     if hold is None:
         return 0
     announced = hold.default if estimate.output is None else estimate.output
-    price = _price_of(rule, estimate.model)
-    input_, *_, output = price.weights
-    weighted = estimate.text_bytes * input_
-    weighted += min(announced, hold.most) * BYTES_PER_TOKEN * output
-    units = -(-weighted // price.per)  # rounded up, so that it covers what is carried too
+    price = _prices.of(rule).of(estimate.model)
+    parts = price.parts(estimate.text_bytes, 0, 0, min(announced, hold.most) * BYTES_PER_TOKEN)
+    units = -(-parts // price.per)  # rounded up, so that it covers what is carried too
     return min(MAX_UNITS, max(0, units - deposit))
 
 
@@ -99,71 +112,77 @@ class CarryBook:
         """Count the slots with a part of a unit."""
         return len(self._left)
 
-    def charge(self, slot: Slot, units: Fraction, period_end: float, now: float) -> int:
+    def charge(self, slot: Slot, units: ExactUnits, period_end: float, now: float) -> int:
         """Return the whole units to charge for `units` and what was left before; keep the rest.
 
         `period_end` (Unix seconds) is when the part that is kept becomes void.
         """
-        parts, per, end = self._left.pop(slot, (0, 1, 0.0))
-        total, of = units.numerator, units.denominator
+        total, of = units
+        parts, per, end = self._left.pop(slot, _NONE_LEFT)
         if parts and now < end:
-            common = of if of == per else math.lcm(of, per)
-            total = total * (common // of) + parts * (common // per)
-            of = common
+            if per != of:
+                common = math.lcm(per, of)
+                total, parts, of = total * (common // of), parts * (common // per), common
+            total += parts
         whole, rest = divmod(total, of)
         if rest:
+            if of != units[1]:  # else calls of different prices would make it larger and larger
+                divisor = math.gcd(rest, of)
+                rest, of = rest // divisor, of // divisor
             self._left[slot] = (rest, of, period_end)
             if len(self._left) > self._capacity:
                 self._left.popitem(last=False)
         return min(MAX_UNITS, whole)
 
 
-@dataclass(frozen=True, slots=True)
 class _Price:
     """What a rule charges for a model, in whole numbers: a fraction costs ten times as much.
 
-    `weights` of a byte of text of each kind (a token is four), of which `per` are one unit.
+    The weights of a byte of text of each kind (a token is four), of which `per` are one unit.
     """
 
-    weights: tuple[int, int, int, int]
-    per: int
+    __slots__ = ("_cache_write", "_cached", "_output", "input", "per")
 
-
-def _price_of(rule: UsageRule, model: str | None) -> _Price:
-    if model is not None and len(model) > LONGEST_NAME:
-        return _new_price(rule, model)
-    return _kept_price(rule, model)
-
-
-def _new_price(rule: UsageRule, model: str | None) -> _Price:
-    times = _times(rule, model)
-    exact = [Fraction(weight) * times / Fraction(rule.per) for weight in rule.weights]
-    of = math.lcm(*(each.denominator for each in exact))
-    input_, cached, cache_write, output = (int(each * of) for each in exact)
-    return _Price((input_, cached, cache_write, output), of * BYTES_PER_TOKEN)
-
-
-_kept_price = lru_cache(maxsize=PRICES_KEPT)(_new_price)
-
-
-def _seen(usage: Usage, price: _Price) -> Fraction | None:
-    """Price what the answer named; None where it named nothing."""
-    tokens = usage.tokens
-    if tokens is not None:
-        weighted = _weighted(
-            (
-                max(0, tokens.input) * BYTES_PER_TOKEN,
-                max(0, tokens.cached) * BYTES_PER_TOKEN,
-                max(0, tokens.cache_write) * BYTES_PER_TOKEN,
-                max(0, tokens.output) * BYTES_PER_TOKEN,
-            ),
-            price,
+    def __init__(self, weights: tuple[Fraction, ...]) -> None:
+        """Charge `weights`, in units for a token of each kind."""
+        of = math.lcm(*(each.denominator for each in weights))
+        self.input, self._cached, self._cache_write, self._output = (
+            int(each * of) for each in weights
         )
-        return Fraction(weighted, price.per)
-    if usage.number is not None and usage.number.is_finite():
-        each = Fraction(price.weights[0] * BYTES_PER_TOKEN, price.per)  # one number has one weight
-        return Fraction(_bounded(usage.number)) * each
-    return None
+        self.per = of * BYTES_PER_TOKEN
+
+    def parts(self, input_: int, cached: int, cache_write: int, output: int) -> int:
+        """Weigh bytes of text of each kind."""
+        return (
+            input_ * self.input
+            + cached * self._cached
+            + cache_write * self._cache_write
+            + output * self._output
+        )
+
+
+class _Prices:
+    """The prices of a rule."""
+
+    __slots__ = ("_any", "_of_model", "_rule")
+
+    def __init__(self, rule: UsageRule) -> None:
+        self._rule = rule
+        self._any = self._priced(None)
+        self._of_model = lru_cache(maxsize=PRICES_KEPT)(self._priced)
+
+    def of(self, model: str | None) -> _Price:
+        """Return the price of a model; None where that is not known."""
+        if model is None or not self._rule.models:
+            return self._any
+        return self._priced(model) if len(model) > LONGEST_NAME else self._of_model(model)
+
+    def _priced(self, model: str | None) -> _Price:
+        each = _times(self._rule, model) / Fraction(self._rule.per)
+        return _Price(tuple(Fraction(weight) * each for weight in self._rule.weights))
+
+
+_prices: Final = ByRule(_Prices)
 
 
 def _estimated(tokens: Tokens, sent: tuple[int, int], price: _Price) -> int:
@@ -173,26 +192,16 @@ def _estimated(tokens: Tokens, sent: tuple[int, int], price: _Price) -> int:
     cache_write = max(0, tokens.cache_write) * BYTES_PER_TOKEN
     fresh = max(tokens.input * BYTES_PER_TOKEN, asked - cached - cache_write, 0)
     output = max(tokens.output * BYTES_PER_TOKEN, answered)
-    return _weighted((fresh, cached, cache_write, output), price)
+    return price.parts(fresh, cached, cache_write, output)
 
 
-def _weighted(bytes_of: tuple[int, int, int, int], price: _Price) -> int:
-    weights = price.weights
-    return (
-        bytes_of[0] * weights[0]
-        + bytes_of[1] * weights[1]
-        + bytes_of[2] * weights[2]
-        + bytes_of[3] * weights[3]
-    )
-
-
-def _bounded(number: Decimal) -> Decimal:
-    """Bring a number of an answer within what is computed with: its exponent may be anything."""
+def _scaled(number: Decimal) -> int:
+    """Return a number of an answer in parts of `_SMALLEST`, within what is computed with."""
     if number <= 0:
-        return Decimal(0)
+        return 0
     if number >= MAX_UNITS:
-        return Decimal(MAX_UNITS)
-    return number.quantize(_SMALLEST, ROUND_HALF_EVEN, _EXACT)
+        number = Decimal(MAX_UNITS)
+    return int(_EXACT.divide(number.quantize(_SMALLEST, ROUND_HALF_EVEN, _EXACT), _SMALLEST))
 
 
 def _times(rule: UsageRule, model: str | None) -> Fraction:

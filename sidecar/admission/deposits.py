@@ -87,13 +87,18 @@ class ReadOnce:
         return self._content
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Deposited:
     """How a deposit was ruled on; `terms` where the call will be settled, and what was noted."""
 
-    ruling: Ruling
-    terms: Terms | None = None
-    noted: str = ""
+    ruling: Final[Ruling]
+    terms: Final[Terms | None]
+    noted: Final[str]
+
+    def __init__(self, ruling: Ruling, terms: Terms | None = None, noted: str = "") -> None:
+        self.ruling = ruling
+        self.terms = terms
+        self.noted = noted
 
 
 class Deposits:
@@ -138,8 +143,12 @@ class Deposits:
         """
         if self._estimates is None:
             return NOTHING_KNOWN
-        compressed = any(name == b"content-encoding" for name, _ in call.headers)
-        content = await body.read(meter.body_limit, org, meter.body_limit if compressed else 0)
+        limit, compressed = meter.body_limit, _is_compressed(call.headers)
+        content = await body.read(limit, org, limit if compressed else 0)
+        if content and not compressed:
+            found = self._estimates.short(usage, content)
+            if found is not None:
+                return found
         return await self.estimate_of(content, call.headers, meter, usage, org)
 
     async def estimate_of(
@@ -365,3 +374,10 @@ def _is_limited(identity: Identity, resource: str, now: Moment) -> bool:
     """Say whether the caller's token names a limit."""
     witness = Witness.of(identity, resource, now.unix)
     return witness is not None and witness.limited
+
+
+def _is_compressed(headers: Headers) -> bool:
+    for name, _ in headers:  # noqa: SIM110 - a generator would cost twice as much
+        if name == b"content-encoding":
+            return True
+    return False

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import auto
 from typing import Final
 
 from sidecar.admission.moment import Slot
-from sidecar.admission.steps import step
+from sidecar.admission.steps import Listed, step
 
 
-class HoldState(Enum):
+class HoldState(Listed):
     """Where a call's hold stands."""
 
     ABSENT = auto()
@@ -26,7 +26,7 @@ class HoldState(Enum):
     WAITING = auto()  # what is owed waits in the journal for an answer
 
 
-class HoldEvent(Enum):
+class HoldEvent(Listed):
     """What can happen to a hold: every way in which a call can end is one."""
 
     TAKE = auto()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import auto
 from typing import Final
 
+from sidecar.admission.steps import Listed
 
-class EntryState(Enum):
+
+class EntryState(Listed):
     """Where an entry stands."""
 
     ABSENT = auto()
@@ -16,7 +18,7 @@ class EntryState(Enum):
     SENDING = auto()  # being sent
 
 
-class EntryEvent(Enum):
+class EntryEvent(Listed):
     """What can happen to an entry."""
 
     NOTE = auto()

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import Enum, auto
+from enum import auto
 from typing import Final
 
 from sidecar.admission.credits import Lot
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.moment import Moment, Slot, good_until
-from sidecar.admission.steps import step
+from sidecar.admission.steps import Listed, step
 from sidecar.domain.model import Quota
 
 CAPACITY: Final = 10_000
@@ -52,7 +52,7 @@ def most_held(limit: int) -> int:
     return max(LEAST_HELD, limit // HELD_PART)
 
 
-class LeaseState(Enum):
+class LeaseState(Listed):
     """Where one slot's lease stands."""
 
     ABSENT = auto()
@@ -62,7 +62,7 @@ class LeaseState(Enum):
     REFUSED = auto()  # no units, and none asked for until the hold-off ends
 
 
-class LeaseEvent(Enum):
+class LeaseEvent(Listed):
     """What can happen to a lease. EMPTY also stands for the end of the quota period."""
 
     ASK = auto()

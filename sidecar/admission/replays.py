@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import auto
 from typing import Final
 
-from sidecar.admission.steps import step
+from sidecar.admission.steps import Listed, step
 from sidecar.domain.choices import OnReplay
 
 CAPACITY: Final = 50_000
@@ -22,7 +22,7 @@ RETENTION_SECONDS: Final = 48 * 3600.0
 and is remembered for 24 h from then; a trusted ID must not start again at 0 before that."""
 
 
-class ScopeState(Enum):
+class ScopeState(Listed):
     """What is known of one scope (one request ID on one route, for one caller)."""
 
     ABSENT = auto()
@@ -32,7 +32,7 @@ class ScopeState(Enum):
     DONE = auto()  # at rest; one has succeeded
 
 
-class ScopeEvent(Enum):
+class ScopeEvent(Listed):
     """What can happen to a scope; LAST when no other claim of it remains in flight."""
 
     CLAIM = auto()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from fractions import Fraction
 from typing import Final, assert_never
 
 from sidecar.admission.books import Books
@@ -105,7 +104,7 @@ class Settlements:
         units = cost_of(terms, usage, charge.amount)
         if not charge.private:
             # Another replica may have charged this key too, so nothing of it is given back.
-            units = max(units, Fraction(charge.amount))
+            units = (max(units[0], charge.amount * units[1]), units[1])
         slot = (charge.org_id, charge.resource)
         quota = books.ledger.quota(*slot)
         end = good_until(quota, now.unix) if quota is not None else permit.good_until or math.inf

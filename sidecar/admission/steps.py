@@ -8,8 +8,15 @@ from typing import TypeVar
 
 from sidecar.domain.errors import SidecarError
 
-State = TypeVar("State", bound=Enum)
-StepEvent = TypeVar("StepEvent", bound=Enum)
+
+class Listed(Enum):
+    """A state or an event in a table: it is found by what it is, with no call of Python's."""
+
+    __hash__ = object.__hash__
+
+
+State = TypeVar("State", bound=Listed)
+StepEvent = TypeVar("StepEvent", bound=Listed)
 
 
 class IllegalStep(SidecarError):  # noqa: N818 - named as the state machines speak of it

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from functools import lru_cache
-from typing import Final
 
+from sidecar.domain.by_rule import ByRule
 from sidecar.domain.model import Headers
 from sidecar.domain.usage import Estimate, UsageRule
 from sidecar.policy.content_coding import UndecodableError, coding_of
 from sidecar.usage.estimate import Estimator
 
-READERS_KEPT: Final = 1024
-"""One for each hold of a policy; what a reload leaves behind goes first."""
-
-_reader_of = lru_cache(maxsize=READERS_KEPT)(Estimator)
-
 
 class RequestEstimates:
     """Satisfies `sidecar.domain.ports.Estimates`."""
+
+    def __init__(self) -> None:
+        self._estimators = ByRule(_estimator_of)
+
+    def short(self, rule: UsageRule, body: bytes) -> Estimate | None:
+        """Read a short body at once; None for one that is to be read in slices."""
+        return self._estimators.of(rule).short(body)
 
     def reading(
         self, rule: UsageRule, headers: Headers, body: bytes, limit: int
@@ -28,4 +29,8 @@ class RequestEstimates:
             coding = coding_of(headers)
         except UndecodableError:
             return Estimate(0, None, None)
-        return (yield from _reader_of(rule.hold).reading(body, coding, limit))
+        return (yield from self._estimators.of(rule).reading(body, coding, limit))
+
+
+def _estimator_of(rule: UsageRule) -> Estimator:
+    return Estimator(rule.hold, model=bool(rule.models))

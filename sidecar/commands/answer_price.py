@@ -50,7 +50,7 @@ def price_answer(rule: UsageRule, answer: bytes, request: bytes, deposit: int) -
     estimate = Estimator(rule.hold).read(request)
     terms = Terms(rule, estimate, hold_of(rule, estimate, deposit), forgive=False)
     succeeded = 200 <= status <= 299  # noqa: PLR2004 - RFC 9110, 15.3
-    units = cost_of(terms, usage, deposit) if succeeded else Fraction(deposit)
+    units = Fraction(*cost_of(terms, usage, deposit)) if succeeded else Fraction(deposit)
     cost = units.numerator // units.denominator
     return AnswerPrice(
         tokens=None if usage.tokens is None else asdict(usage.tokens),

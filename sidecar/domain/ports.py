@@ -128,6 +128,12 @@ class BodySource(Protocol):
 class Estimates(Protocol):
     """What a call may cost, as its body says."""
 
+    def short(self, rule: UsageRule, body: bytes) -> Estimate | None:
+        """Read a short body at once; None for one that is to be read in slices.
+
+        The body is not compressed.
+        """
+
     def reading(
         self, rule: UsageRule, headers: Headers, body: bytes, limit: int
     ) -> Generator[None, None, Estimate]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 
 class UsageFormat(StrEnum):
@@ -57,14 +58,26 @@ class Settled(StrEnum):
     DROPPED = "dropped"  # given up: too old to be sent, or refused permanently
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Tokens:
     """Tokens of one answer, none counted twice: `input` is neither read from a cache nor kept."""
 
-    input: int = 0
-    cached: int = 0
-    cache_write: int = 0
-    output: int = 0
+    input: Final[int]
+    cached: Final[int]
+    cache_write: Final[int]
+    output: Final[int]
+
+    def __init__(
+        self,
+        input: int = 0,  # noqa: A002 - the word of the rule's weights
+        cached: int = 0,
+        cache_write: int = 0,
+        output: int = 0,
+    ) -> None:
+        self.input = input
+        self.cached = cached
+        self.cache_write = cache_write
+        self.output = output
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ class UsageRule:
     overrun: OnOverrun
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Estimate:
     """What is known of a call before its answer.
 
@@ -120,29 +133,51 @@ class Estimate:
     `output`: the most tokens of output that it announces, None where it names none.
     """
 
-    text_bytes: int
-    output: int | None
-    model: str | None
+    text_bytes: Final[int]
+    output: Final[int | None]
+    model: Final[str | None]
+
+    def __init__(self, text_bytes: int, output: int | None, model: str | None) -> None:
+        self.text_bytes = text_bytes
+        self.output = output
+        self.model = model
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Usage:
     """What was read of one answer. With `missing`, `tokens` and `number` are a lower bound.
 
     `number` is that of a `JsonUsage` or `HeaderUsage`, `tokens` those of the other formats; None
-    where nothing was named. `text_bytes`: bytes of text that went to the client. `units`: the whole
-    cost, where the product itself has named it.
+    where nothing was named. `text_bytes`: bytes of text that went to the client; 0 for a short
+    answer that names its usage, whose text is not counted. `units`: the whole cost, where the
+    product itself has named it.
     """
 
-    tokens: Tokens | None
-    number: Decimal | None
-    model: str | None
-    text_bytes: int
-    missing: MissingCause | None
-    units: int | None = None
+    tokens: Final[Tokens | None]
+    number: Final[Decimal | None]
+    model: Final[str | None]
+    text_bytes: Final[int]
+    missing: Final[MissingCause | None]
+    units: Final[int | None]
+
+    def __init__(
+        self,
+        tokens: Tokens | None,
+        number: Decimal | None,
+        model: str | None,
+        text_bytes: int,
+        missing: MissingCause | None,
+        units: int | None = None,
+    ) -> None:
+        self.tokens = tokens
+        self.number = number
+        self.model = model
+        self.text_bytes = text_bytes
+        self.missing = missing
+        self.units = units
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class Terms:
     """How a call will be settled, fixed before it runs.
 
@@ -153,14 +188,34 @@ class Terms:
     `meter`: that of its route in the policy it was decided under, which the engine made.
     """
 
-    rule: UsageRule
-    estimate: Estimate
-    hold: int
-    forgive: bool
-    limited: bool = False
-    shadow: bool = False
-    call: str = ""
-    meter: object = None
+    rule: Final[UsageRule]
+    estimate: Final[Estimate]
+    hold: Final[int]
+    forgive: Final[bool]
+    limited: Final[bool]
+    shadow: Final[bool]
+    call: Final[str]
+    meter: Final[object]
+
+    def __init__(
+        self,
+        rule: UsageRule,
+        estimate: Estimate,
+        hold: int,
+        forgive: bool,
+        limited: bool = False,
+        shadow: bool = False,
+        call: str = "",
+        meter: object = None,
+    ) -> None:
+        self.rule = rule
+        self.estimate = estimate
+        self.hold = hold
+        self.forgive = forgive
+        self.limited = limited
+        self.shadow = shadow
+        self.call = call
+        self.meter = meter
 
     def name(self, key: str) -> str:
         """Return the name of the call that is charged under `key`."""

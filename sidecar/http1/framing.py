@@ -129,8 +129,8 @@ class ChunkedBody:
         if self._partial:
             data = self._partial + data
             self._partial = b""
-        elif self._at is _At.SIZE and not self._decode and _is_one_chunk(data):
-            return data, b""
+        elif self._at is _At.SIZE and _is_one_chunk(data):
+            return (data[data.index(b"\n") + 1 : -2] if self._decode else data), b""
         out: list[bytes] = []
         size = len(data)
         decode = self._decode
@@ -198,6 +198,11 @@ class ChunkedBody:
             position = line_end + 2
             self._at = _At.DATA
         return (out[0] if len(out) == 1 else b"".join(out)), b""
+
+    @property
+    def between_chunks(self) -> bool:
+        """Whether what was passed on so far is whole chunks, and not yet all of them."""
+        return self._at is _At.SIZE
 
     def end(self) -> bool:
         """Return True only after the last chunk and its trailer."""

@@ -70,9 +70,7 @@ class Relay:
         self.unreached = False
         self.resend = b""
         self.until_close = False
-        # HTTP/1.0 knows no chunks; usage is read from what is in them, which is framed again.
-        settles = settling is not None and not settling.keeps_frames
-        self.decode = exchange.head.minor == 0 or settles
+        self.decode = exchange.head.minor == 0  # it knows no chunks
         self._client = exchange.client
         self._clock = clock
         self._first_byte = first_byte_timeout
@@ -205,7 +203,7 @@ class Relay:
         exchange.keep = exchange.keep and (exchange.body is None or exchange.body.done)
         try:
             if self.settling is not None:
-                self.settling.begin(head, framed=not self.decode)
+                self.settling.begin(head)
                 data = self.settling.end(data)
             now = self._clock.time()
             marks, tells_quota = mark_lines(self.decision, now)
@@ -247,7 +245,7 @@ class Relay:
             self.attempt_end = AttemptEnd.FAILED
         self._fields = head.fields
         if self.settling is not None:
-            self.settling.begin(head, framed=not self.decode)
+            self.settling.begin(head, chunked=head.length == CHUNKED and not self.decode)
         now = self._clock.time()
         marks, tells_quota = mark_lines(self.decision, now)
         added = self._client.listener.via[head.minor] + marks

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Terms, Usage
@@ -13,7 +12,15 @@ from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
 from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.metered_tunnel import MeteredTunnel
+from sidecar.usage.alike import LONGEST, AlikeEvents
+from sidecar.usage.reader import AnswerReader
 from sidecar.usage.settled_answer import SettledAnswer
+
+_TRIES: Final = 16
+"""Events of a stream that others may turn out to be like."""
+
+_KEPT: Final = 16
+"""Events like an earlier one that are looked at together."""
 
 
 class SwitchedRelay(Protocol):
@@ -26,19 +33,25 @@ class SwitchedRelay(Protocol):
 
 
 class Settling(SettledAnswer):
-    """Reads the usage of one call's answer, relayed by the proxy."""
+    """Reads the usage of one call's answer, relayed by the proxy.
 
-    __slots__ = ("_content",)
+    Chunks pass as they came. Events that differ from an earlier one in their text alone are kept,
+    and looked at together: that is most of a stream.
+    """
+
+    __slots__ = ("_alike", "_before", "_content", "_end", "_parts", "_ready", "_start",
+                 "_tries")  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
         """Settle a call by `terms`."""
         super().__init__(terms)
-        self._content: ChunkedBody | None = None  # takes off the frames of what passes with them
-
-    @property
-    def keeps_frames(self) -> bool:
-        """Whether a chunked answer passes with the chunks that it came in: in shadow."""
-        return self._terms.shadow
+        self._content: ChunkedBody | None = None  # takes the chunks off that pass as they came
+        self._alike: AlikeEvents | None = None
+        self._before = self._end = b""  # of `_alike`
+        self._start = 0
+        self._parts: list[bytes] = []  # events that are likely alike
+        self._ready = False  # all that has passed is whole events, and whole chunks
+        self._tries = _TRIES
 
     def request_head(self, head: RequestHead, body: InboundBody | None) -> RequestHead:
         """Return the head for the product: it asks for a plain answer, and maybe for its usage.
@@ -54,29 +67,17 @@ class Settling(SettledAnswer):
             if asking is not None:
                 body.replace(asking)
                 length = len(asking)
-        return replace(head, fields=self.request_fields(head.fields), length=length)
+        return RequestHead(
+            head.method, head.target, head.path, head.query, head.minor,
+            self.request_fields(head.fields), head.host, length, head.keep_alive, head.connection,
+            head.expects_continue, head.upgrade, head.request_id, head.last_hop,
+        )  # fmt: skip
 
-    def begin(self, head: ResponseHead, *, framed: bool) -> None:
-        """Choose how to read the answer by its head; `framed`: chunks come as such."""
-        if framed and head.length == CHUNKED:
-            self._content = ChunkedBody(decode=True)
+    def begin(self, head: ResponseHead, *, chunked: bool = False) -> None:
+        """Choose how to read the answer by its head; `chunked`: it comes and passes in chunks."""
         self.began(head.status, head.fields, open_ended=head.length in {CHUNKED, UNTIL_CLOSE})
-
-    def feed(self, data: bytes) -> bytes:
-        """Take a part of the answer; return what goes to the client."""
-        if self._content is None:
-            return super().feed(data)
-        content, _ = self._content.feed(data)
-        super().feed(content)
-        return data
-
-    def end(self, data: bytes) -> bytes:
-        """Take the last part of a whole answer; return what goes to the client."""
-        if self._content is None:
-            return super().end(data)
-        content, _ = self._content.feed(data)
-        super().end(content)
-        return data
+        if chunked:
+            self._content = ChunkedBody(decode=True)
 
     def switch(
         self,
@@ -89,9 +90,95 @@ class Settling(SettledAnswer):
         """
         return None
 
+    def feed(self, data: bytes) -> bytes:
+        """Take a part of the answer; return what goes to the client."""
+        if (
+            self._ready
+            and data.startswith(self._before, self._start)
+            and data.endswith(self._end)
+            and len(data) <= LONGEST
+        ):
+            parts = self._parts
+            parts.append(data)
+            if len(parts) == _KEPT:
+                self._skip()
+            return data
+        if self._reader is None:
+            return data
+        return self._look(self._reader, data)
+
+    def end(self, data: bytes) -> bytes:
+        """Take the last part of a whole answer; return what goes to the client."""
+        self._whole = True
+        if self._reader is None:
+            return data
+        if self._content is None and self._filter is None and not self._ready:
+            self._reader.feed(data)
+            return data
+        passed = self.feed(data) if data else data
+        held = b"" if self._filter is None else self._filter.end()
+        return passed + self._framed(held)
+
     def ended(self, end: AttemptEnd) -> tuple[AttemptEnd, Usage | None] | None:
         """Say what a call has come to whose attempt has ended so; None: it is settled already.
 
         To be asked once.
         """
+        self._skip()
         return self.result(end)
+
+    def _skip(self) -> None:
+        """Count the text of events that are likely like an earlier one; read those that are not."""
+        reader, alike, parts = self._reader, self._alike, self._parts
+        if reader is None or alike is None or not parts:
+            return
+        self._parts = []
+        text = alike.text_in(parts)
+        if text >= 0:
+            reader.skipped += text
+            return
+        for part in parts:
+            text = alike.text_in((part,))
+            if text >= 0:
+                reader.skipped += text
+            else:
+                reader.feed(part if self._content is None else self._content.feed(part)[0])
+
+    def _look(self, reader: AnswerReader, data: bytes) -> bytes:
+        """Read a part of the answer, and take out what its client did not ask for."""
+        self._skip()
+        content, whole = data, True
+        framing = self._content
+        if framing is not None:
+            whole = framing.between_chunks
+            content, _ = framing.feed(data)
+            whole = whole and framing.between_chunks
+        reader.feed(content)
+        passed = content if self._filter is None else self._filter.feed(content)
+        unchanged = passed == content
+        whole_events = whole and unchanged and content.endswith(b"\n\n")
+        if whole_events and self._tries:
+            self._learn(reader, data, content)
+        self._ready = whole_events and self._alike is not None
+        if unchanged and (whole or self._filter is None):
+            return data
+        return self._framed(passed)
+
+    def _learn(self, reader: AnswerReader, data: bytes, event: bytes) -> None:
+        """Learn from an event how to know others like it, where it came by itself."""
+        start, closing = len(data) - len(event), b""
+        if start:
+            start, closing = start - 2, b"\r\n"
+        if data[start:] != event + closing:
+            return
+        self._tries -= 1
+        found = reader.alike(event, start, closing)
+        if found is not None:
+            self._alike = found
+            self._before, self._start, self._end = found.before, found.start, found.end
+
+    def _framed(self, content: bytes) -> bytes:
+        """Frame what is written in place of what has come."""
+        if self._content is None or not content:
+            return content
+        return b"%x\r\n%b\r\n" % (len(content), content)

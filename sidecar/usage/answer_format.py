@@ -43,9 +43,16 @@ class AnswerFormat:
     event_text: Callable[[bytes], tuple[str, ...]]
     ends_with_final: bool = False
     needle: bytes = field(init=False)
+    model_needle: bytes = field(init=False)
+    places: tuple[tuple[int, str, KeyPath], ...] = field(init=False)
+    """Of `counts`: which one, the key in the usage object, and the way on from there."""
 
     def __post_init__(self) -> None:
+        each = ((at, path) for at, paths in enumerate(self.counts) for path in paths)
+        places = tuple((at, path[0], path[1:]) for at, path in each)
         object.__setattr__(self, "needle", f'"{self.usage}"'.encode())
+        object.__setattr__(self, "model_needle", f'"{self.model}"'.encode())
+        object.__setattr__(self, "places", places)
 
 
 def follow(value: object, path: KeyPath) -> object:

@@ -15,7 +15,7 @@ from sidecar.policy.content_coding import TooLongError, UndecodableError, decode
 from sidecar.policy.json_pointer import JsonPointer, PointerResult
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader
-from sidecar.policy.json_text import Piece, pieces_of
+from sidecar.policy.json_text import PIECE, Piece, pieces_of
 from sidecar.usage.answer_format import count_of, model_of
 from sidecar.usage.sent_text import plain
 
@@ -28,6 +28,9 @@ _LONGEST_HEADER: Final = 160
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _ESCAPED: Final = re.compile(rb"\\[nr/]")
 _DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
+_TEXTS: Final = re.compile(rb'"([^"]*+)"(?!\s*:)|"[^"]*+"')
+"""Strings whose quotation marks are not escaped; the group is empty for a key."""
+
 _MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
 _MODEL: Final = JsonPointer("/model", ("model",))
 
@@ -35,11 +38,27 @@ _MODEL: Final = JsonPointer("/model", ("model",))
 class Estimator:
     """Reads the bodies of a route's calls."""
 
-    def __init__(self, hold: HoldRule | None) -> None:
-        paths = () if hold is None else hold.pointers
-        pointers = [_MODEL, *(_pointer(path) for path in paths)]
+    def __init__(self, hold: HoldRule | None, *, model: bool = True) -> None:
+        """Read what `hold` points at; `model`: and which model is asked for."""
+        self._model = model
+        self._paths = () if hold is None else hold.pointers
+        pointers = [_MODEL, *(_pointer(path) for path in self._paths)]
         self._reader = JsonReader(pointers)
         self._short = ShortReader(pointers)
+
+    def short(self, body: bytes) -> Estimate | None:
+        """Read a short body in one go, as `reading` does; None for one that is left to that."""
+        if len(body) > PIECE:
+            return None
+        text = text_of(body)
+        if text is None:
+            return None
+        if not self._model and not self._paths:
+            return Estimate(text, None, None)
+        found = self._short.read(body)
+        if found is None:
+            return None
+        return Estimate(text, _first_count(found[1:]), model_of(found[0]))
 
     def read(self, body: bytes) -> Estimate:
         """Read a body in one go, where nothing else waits for it."""
@@ -74,6 +93,28 @@ class Estimator:
         return Estimate(text.end(), _first_count(found[1:]), model_of(found[0]))
 
 
+def text_of(body: bytes) -> int | None:
+    """Count the bytes of text in a whole JSON body; None where `RequestText` has to count them.
+
+    That is a body whose last string has no end.
+    """
+    data, hanging = plain(body)
+    if hanging or data.count(b'"') % 2:
+        return None
+    texts = _TEXTS.findall(data)
+    total = sum(map(len, texts))
+    if total >= SHORTEST_BLOB:
+        total -= sum(len(text) for text in texts if len(text) >= SHORTEST_BLOB and _is_blob(text))
+    return total
+
+
+def _is_blob(text: bytes) -> bool:
+    """Say whether a string is a data: URL in base64, or base64 alone."""
+    if b" " in text:
+        return False
+    return not _ESCAPED.sub(b"", _DATA_URL.sub(b"", text, count=1)).translate(None, _BASE64)
+
+
 class RequestText:
     """Counts the bytes of text in a JSON body, piece by piece."""
 
@@ -94,7 +135,7 @@ class RequestText:
         last = len(parts) - 1
         for at, part in enumerate(parts):
             if not self._inside:
-                self._between(part)
+                self._between(part, opens=at < last)
                 self._inside, self._fresh, self._size, self._blob = at < last, True, 0, True
             elif at == last and self._fresh and len(part) < _LONGEST_HEADER:
                 self._rest = b'"' + part + hanging  # its header may be cut in two
@@ -120,10 +161,10 @@ class RequestText:
         self._inside = False
         self._closed = 0 if self._blob and self._size >= SHORTEST_BLOB else self._size
 
-    def _between(self, part: bytes) -> None:
-        """Decide on the last string by what follows it: a colon makes it a key."""
+    def _between(self, part: bytes, *, opens: bool) -> None:
+        """Decide on the last string by what follows it, another one or a colon of a key."""
         text = part.lstrip()
-        if text:
+        if text or opens:
             self._total += 0 if text.startswith(b":") else self._closed
             self._closed = 0
 

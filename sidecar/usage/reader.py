@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, assert_never
 
+from sidecar.domain.by_rule import ByRule
 from sidecar.domain.model import Headers
 from sidecar.domain.usage import (
     HeaderUsage,
@@ -20,6 +22,7 @@ from sidecar.domain.usage import (
     UsageRule,
 )
 from sidecar.policy.content_coding import UndecodableError, coding_of
+from sidecar.usage.alike import AlikeEvents, alike
 from sidecar.usage.answer_format import AnswerFormat
 from sidecar.usage.body import BodyReader
 from sidecar.usage.decoding import AnswerDecoder, TooDenseError
@@ -28,17 +31,24 @@ from sidecar.usage.events import EventReader, take_document
 from sidecar.usage.formats import FORMATS
 from sidecar.usage.formats.openai import OPENAI
 from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
-from sidecar.usage.sent_text import SentText
+from sidecar.usage.sent_text import SentText, needles_of
 from sidecar.usage.tally import (
     MAX_NUMBER,
     AnswerTally,
     HeadTally,
     NumberTally,
     TokenTally,
+    names_usage,
 )
 
 PIECE: Final = 8 * 1024
 """Bytes of a body that are looked at together: some thirty events of a stream."""
+
+HEAD: Final = 1024
+"""Bytes of a stream of events by which the keys of its text are known."""
+
+KINDS_KEPT: Final = 256
+"""Content types whose meaning is kept: a product has few."""
 
 _NUMBER: Final = re.compile(rb"[0-9]{1,16}(?:\.[0-9]{1,18})?")
 _CHARSET: Final = re.compile(rb"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
@@ -52,7 +62,7 @@ class AnswerReader:
     """The usage of one answer, as far as it has come."""
 
     __slots__ = ("_decoder", "_events", "_format", "_given_up", "_pending", "_sent", "_source",
-                 "_tally", "_unread")  # fmt: skip
+                 "_tally", "_unread", "skipped")  # fmt: skip
 
     def __init__(
         self,
@@ -67,11 +77,32 @@ class AnswerReader:
         self._tally = tally
         self._decoder = decoder
         self._events = events
-        self._pending = bytearray()
+        self._pending: bytes | bytearray = b""
         self._source: EventReader | BodyReader | ElementReader | None = None
         self._sent: SentText | None = None
         self._given_up = False
         self._unread = 0  # bytes that count as text, since no text was found in them
+        self.skipped = 0  # bytes of text in events that were not fed
+
+    def alike(self, event: bytes, start: int, closing: bytes) -> AlikeEvents | None:
+        """Return how to know the events that need not be fed, from one that was; None: feed each.
+
+        Their text counts as `skipped`. For `start` and `closing` see `sidecar.usage.alike`.
+        """
+        tally = self._tally
+        if (
+            not self._events
+            or self._given_up
+            or self._decoder is not None
+            or not isinstance(tally, TokenTally | NumberTally)
+            or (self._sent is None and len(self._pending) < HEAD)
+            or names_usage(event, tally.needle, tally.follows)
+        ):
+            return None
+        if self._sent is not None:
+            return alike(event, self._sent.needles, start, closing)
+        keys = self._format.event_text(bytes(self._pending[:HEAD]))
+        return alike(event, needles_of(keys), start, closing)
 
     def give_up(self) -> None:
         """Look at nothing more of the body."""
@@ -83,21 +114,37 @@ class AnswerReader:
             self._unread += len(data)
             return
         pending = self._pending
-        pending += data
+        if not pending:
+            pending = data
+        elif isinstance(pending, bytearray):
+            pending += data
+        else:
+            pending = bytearray(pending) + data
+        self._pending = pending
         if len(pending) >= PIECE:
             self._look()
 
     def end(self, *, whole: bool) -> Usage:
         """Return what was read; `whole`: the body has ended as its head said."""
-        if self._pending:
-            self._take(bytes(self._pending))
-        self._pending = bytearray()
+        data = bytes(self._pending)
+        self._pending = b""
+        tally = self._tally
+        if whole and self._is_short_object(data) and isinstance(tally, TokenTally | NumberTally):
+            take_document(tally, data)
+            usage = tally.result(0, whole=True)
+            if usage.missing is None:
+                return usage
+            text = SentText(self._format.text)
+            text.feed(data)
+            return tally.result(text.total, whole=True)
+        if data:
+            self._take(data)
         source = self._source
         if source is not None and (whole or isinstance(source, EventReader)):
             source.end()
         self._source = None
         sent = 0 if self._sent is None else self._sent.total
-        return self._tally.result(sent + self._unread, whole=whole)
+        return self._tally.result(sent + self._unread + self.skipped, whole=whole)
 
     def _look(self) -> None:
         data = bytes(self._pending)
@@ -105,6 +152,15 @@ class AnswerReader:
         for start in range(0, rest, PIECE):
             self._take(data[start : start + PIECE])
         self._pending = bytearray(data[rest:])
+
+    def _is_short_object(self, data: bytes) -> bool:
+        """Say whether nothing was read before, and this is a JSON object."""
+        return (
+            self._sent is None
+            and self._decoder is None
+            and not (self._events or self._given_up)
+            and data.startswith(b"{")
+        )
 
     def _take(self, piece: bytes) -> None:
         if self._given_up:
@@ -157,21 +213,35 @@ def reader_of(rule: UsageRule, status: int, headers: Headers) -> AnswerReader:
         reader = AnswerReader(OPENAI, HeadTally(None, None))
         reader.give_up()
         return reader
+    content_type, coded = b"", False
+    for name, value in headers:
+        if name == b"content-type":
+            content_type += value
+        elif name == b"content-encoding":
+            coded = True
+    events, unread = _kind_of(content_type)
     answer_format, tally = _tally_of(rule, headers)
-    content_type = b"".join(value for name, value in headers if name == b"content-type").lower()
-    events = content_type.startswith(_EVENT_STREAM)
-    charset = _CHARSET.search(content_type)
-    try:
-        coding = coding_of(headers)
-        decoder = AnswerDecoder(coding) if coding else None
-        unread = charset is not None and charset[1] not in _UTF8
-    except UndecodableError:
-        decoder, unread = None, True
+    decoder = None
+    if coded:
+        try:
+            coding = coding_of(headers)
+            decoder = AnswerDecoder(coding) if coding else None
+        except UndecodableError:
+            unread = True
     reader = AnswerReader(answer_format, tally, decoder=decoder, events=events)
     if unread:
         tally.unreadable = True
         reader.give_up()
     return reader
+
+
+@lru_cache(maxsize=KINDS_KEPT)
+def _kind_of(content_type: bytes) -> tuple[bool, bool]:
+    """Say whether a body of this type is a stream of events, and whether it cannot be read."""
+    content_type = content_type.lower()
+    charset = _CHARSET.search(content_type)
+    unread = charset is not None and charset[1] not in _UTF8
+    return content_type.startswith(_EVENT_STREAM), unread
 
 
 def read_message(message: bytes) -> Usage:
@@ -182,15 +252,24 @@ def read_message(message: bytes) -> Usage:
 
 
 def _tally_of(rule: UsageRule, headers: Headers) -> tuple[AnswerFormat, AnswerTally]:
+    answer_format = _formats.of(rule)
+    if answer_format is not None:
+        return answer_format, TokenTally(answer_format)
     match rule.format:
-        case UsageFormat():
-            answer_format = FORMATS[rule.format]
-            return answer_format, TokenTally(answer_format)
         case JsonUsage():
             return OPENAI, NumberTally(rule.format)
         case HeaderUsage(name):
             return OPENAI, _head_tally([value for each, value in headers if each == name])
+        case UsageFormat():
+            raise ValueError(f"{rule.format} has no format")
     assert_never(rule.format)
+
+
+def _format_of(rule: UsageRule) -> AnswerFormat | None:
+    return FORMATS[rule.format] if isinstance(rule.format, UsageFormat) else None
+
+
+_formats: Final = ByRule(_format_of)
 
 
 def _head_tally(values: list[bytes]) -> HeadTally:

@@ -14,11 +14,11 @@ _ESCAPES: Final = ((b"\\\\", b"'"), (b'\\"', b"'"), (b"\\n", b" "), (b"\\u", b""
 class SentText:
     """The count for one answer."""
 
-    __slots__ = ("_inside", "_needles", "_overlap", "_rest", "total")
+    __slots__ = ("_inside", "_overlap", "_rest", "needles", "total")
 
     def __init__(self, keys: tuple[str, ...]) -> None:
-        self._needles = [f'"{key}":"'.encode() for key in keys]
-        self._overlap = max(len(needle) for needle in self._needles) + 1
+        self.needles = needles_of(keys)
+        self._overlap = max(len(needle) for needle in self.needles) + 1
         self._rest = b""  # the end of the last piece, which the next one may complete
         self._inside = False  # in a string that goes on in the next piece
         self.total = 0
@@ -39,7 +39,7 @@ class SentText:
             self._inside = False
             end = close + 1
         start = end
-        for needle in self._needles:
+        for needle in self.needles:
             if needle in data:
                 end = max(end, self._count(data, needle, start))
         if not self._inside:
@@ -61,6 +61,11 @@ class SentText:
             last += 1
             at = data.find(needle, last)
         return last
+
+
+def needles_of(keys: tuple[str, ...]) -> list[bytes]:
+    """Return keys as they are written, up to the text behind them."""
+    return [f'"{key}":"'.encode() for key in keys]
 
 
 def plain(data: bytes) -> tuple[bytes, bytes]:

@@ -9,7 +9,14 @@ from typing import Final, Protocol
 
 from sidecar.domain.usage import JsonUsage, MissingCause, Tokens, Usage
 from sidecar.policy.json_pointer import JsonPointer, PointerResult
-from sidecar.usage.answer_format import AnswerFormat, KeyPath, count_of, follow, model_of
+from sidecar.usage.answer_format import (
+    MAX_COUNT,
+    AnswerFormat,
+    KeyPath,
+    count_of,
+    follow,
+    model_of,
+)
 
 MAX_NUMBER: Final = 10**15
 """A larger number is no usage: it counts as not named."""
@@ -80,11 +87,12 @@ class TokenTally:
         self._format = answer_format
         self._counts: list[int | None] = [None] * len(answer_format.counts)
         self._model: str | None = None
+        self._named = False
         self._final = False
         self._model_tries = _MODEL_TRIES
         self.needle = answer_format.needle
         self.follows = OBJECT_FOLLOWS
-        self.model_needle = f'"{answer_format.model}"'.encode()
+        self.model_needle = answer_format.model_needle
         self.unreadable = False
         self.too_large = False
 
@@ -99,7 +107,9 @@ class TokenTally:
             return
         named = False
         for parent in self._format.parents:
-            holder = follow(document, parent) if parent else document
+            holder: object = document
+            for key in parent:
+                holder = holder.get(key) if isinstance(holder, dict) else None
             if not isinstance(holder, dict):
                 continue
             self._model = model_of(holder.get(self._format.model)) or self._model
@@ -107,21 +117,20 @@ class TokenTally:
             if isinstance(usage, dict):
                 named |= self._take_usage(usage)
         if named:
+            self._named = True
             self._final = self._format.is_final(document)
         else:
             self._model_tries -= 1
 
     def _take_usage(self, usage: Mapping[str, object]) -> bool:
         named = False
-        for at, paths in enumerate(self._format.counts):
-            for path in paths:
-                value = usage.get(path[0])
-                if value is None:
-                    continue
-                count = count_of(value if len(path) == 1 else follow(value, path[1:]))
-                if count is not None:
-                    self._counts[at] = count
-                    named = True
+        for at, key, way in self._format.places:
+            value = usage.get(key)
+            if way and value is not None:
+                value = follow(value, way)
+            if type(value) is int and 0 <= value <= MAX_COUNT:
+                self._counts[at] = value
+                named = True
         return named
 
     def pointers(self) -> list[JsonPointer]:
@@ -141,11 +150,11 @@ class TokenTally:
                     count = count_of(next(left))
                     if count is not None:
                         self._counts[at] = count
-                        self._final = True
+                        self._named = self._final = True
 
     def result(self, text_bytes: int, *, whole: bool) -> Usage:
         """Return what was read; `whole`: the answer has ended as it should."""
-        named = any(count is not None for count in self._counts)
+        named = self._named
         tokens: Tokens | None = self._format.tokens(self._counts) if named else None
         complete = named and (self._final or (whole and not self._format.ends_with_final))
         missing = None if complete else _cause(self, whole=whole)

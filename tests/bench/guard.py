@@ -1,4 +1,4 @@
-"""A guard against decay: the instructions of 1,000 calls, of this commit and of its merge base.
+"""A guard against decay: the instructions of each kind of call, now and at the merge base.
 
 `python -m tests.bench.guard [BASE]` runs both under callgrind in turns, and fails where a kind of
 call takes over 3 % more instructions than before. Instructions are counted and not time: they are
@@ -16,13 +16,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from tests.bench import peers, stubs
+from tests.bench.event_product import EventProduct
 from tests.bench.processes import SYSTEM_CORE, free_port, running
-from tests.bench.work import KEY, Work, make_work
+from tests.bench.work import KEY, OPENAI_PATH, Work, make_work
 
 CALLS: Final = 1000
 WARM: Final = 300
@@ -31,9 +34,18 @@ MOST: Final = 1.03
 FORWARD_AUTH: Final = "forward_auth"
 """An exact call that is asked about, as Traefik asks: the program forwards it by itself."""
 
-KINDS: Final = ("exact", "unmetered", "settled", FORWARD_AUTH)
-NEEDS: Final = {"settled": "usage", FORWARD_AUTH: "frontends/forward_auth.py"}
+KINDS: Final = (
+    "exact", "unmetered", "settled", "owed", "exact_stream", "settled_stream", FORWARD_AUTH,
+)  # fmt: skip
+NEEDS: Final = {
+    **dict.fromkeys(("settled", "owed", "settled_stream"), "usage"),
+    FORWARD_AUTH: "frontends/forward_auth.py",
+}
 """What the package must have for a kind."""
+
+STREAMS: Final = 50
+"""Answers in events that are counted; the others are `CALLS`."""
+
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -71,12 +83,14 @@ def call(client: socket.socket, request: bytes) -> None:
         body += client.recv(65536)
 
 
-def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, folder: Path) -> int:
-    """Count the instructions of CALLS calls of a kind, by the package in `sources`."""
+def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, folder: Path) -> float:
+    """Count the instructions of a call of a kind, by the package in `sources`."""
+    product = EventProduct() if kind.endswith("_stream") else None
     policy, counted, port = folder / "policy.yaml", folder / "callgrind.out", free_port()
     asked = kind == FORWARD_AUTH
+    upstream = product.url if product else behind.upstream_url
     policy.write_text(peers.policy("exact" if asked else kind))
-    proxy = ["run", "--upstream", behind.upstream_url, "--host", "127.0.0.1", "--port", str(port)]
+    proxy = ["run", "--upstream", upstream, "--host", "127.0.0.1", "--port", str(port)]
     command: list[str | Path] = [
         "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
         f"--callgrind-out-file={counted}", sys.executable, "-m", "sidecar",
@@ -91,25 +105,39 @@ def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, fold
         "PYTHONHASHSEED": "0",
     }
     request = work.question() if asked else work.raw_request()
+    if product is not None:
+        streaming = replace(work, body=work.body[:-1] + b',"stream":true}')
+        request = streaming.raw_request(OPENAI_PATH)
+    make, calls, warm = (product.call, STREAMS, WARM // 20) if product else (call, CALLS, WARM)
     log = folder / "sidecar.log"
     with (
+        contextlib.closing(product) if product else contextlib.nullcontext(),
         running(command, core=SYSTEM_CORE, port=port, log=log, env=environment) as process,
         socket.create_connection(("127.0.0.1", port), timeout=30) as client,
     ):
-        for _ in range(WARM):
-            call(client, request)
+        for _ in range(warm):
+            make(client, request)
         _count(process.pid, "on")
-        for _ in range(CALLS):
-            call(client, request)
+        for _ in range(calls):
+            make(client, request)
         _count(process.pid, "off")
     found = re.search(r"^totals: (\d+)", counted.read_text(), re.MULTILINE)
     if found is None:
         raise RuntimeError(f"callgrind counted nothing: {log.read_text()[-500:]}")
-    return int(found[1])
+    return int(found[1]) / calls
 
 
 def _count(pid: int, state: str) -> None:
     subprocess.run(["callgrind_control", "-i", state, str(pid)], check=True, capture_output=True)
+
+
+def costs_of_settling(least: dict[str, float]) -> Iterator[str]:
+    """Say what settling by usage adds to a call and to an event, and what it owes in a consume."""
+    exact, settled = least["exact"], least["settled"]
+    yield f"a settled call that owes nothing takes {settled / exact:.2f} of an exact one"
+    yield f"a settled call that owes takes {least['owed'] / exact:.2f}, its second consume included"
+    event = (least["settled_stream"] - settled) / (least["exact_stream"] - exact)
+    yield f"an event of a settled stream takes {event:.2f} of one of an exact stream"
 
 
 def main() -> int:
@@ -123,6 +151,7 @@ def main() -> int:
         print(f"nothing was compared: {why}")
         return 0
     grown = False
+    least: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with tarfile.open(fileobj=BytesIO(git("archive", base, "sidecar"))) as archive:
@@ -138,12 +167,15 @@ def main() -> int:
                     if knows:
                         before.append(instructions(old, kind, work, behind, folder))
                     now.append(instructions(ROOT, kind, work, behind, folder))
-                told = f"{kind}: {min(now) / CALLS:,.0f} instructions a call"
+                least[kind] = min(now)
+                found = f"{kind}: {min(now):,.0f} instructions a call"
                 if before:
                     ratio = min(now) / min(before)
                     grown = grown or ratio > MOST
-                    told += f", {min(before) / CALLS:,.0f} at {base[:10]}: {ratio:.3f}"
-                print(told, flush=True)
+                    found += f", {min(before):,.0f} at {base[:10]}: {ratio:.3f}"
+                print(found, flush=True)
+    for line in costs_of_settling(least):
+        print(line)
     return int(grown)
 
 

@@ -139,7 +139,10 @@ def policy(mode: str) -> str:
         "settled": "meter: {usage: {format: openai, per: 18}}",  # the deposit covers it
         "priced": f"meter: {{usage: {_PRICE}}}",  # owes more than the deposit, and holds
         "owed": "meter: {usage: {format: openai, per: 9}}",
+        "exact_stream": "meter: {accuracy: exact}",
+        "settled_stream": "meter: {usage: {format: openai, per: 18, request_usage: true}}",
     }.get(mode, "meter: {accuracy: " + mode + "}")
+    path = OPENAI_PATH if mode.endswith("_stream") else PATH
     return f"""version: 1
 product: acme-notes
 identity:
@@ -149,7 +152,7 @@ defaults:
   platform_timeout: 2s
 routes:
   - name: chat
-    match: {{path: {PATH}}}
+    match: {{path: {path}}}
     {action}
 unmatched: allow
 """

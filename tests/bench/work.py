@@ -129,11 +129,11 @@ end
         )
         return script
 
-    def raw_request(self) -> bytes:
+    def raw_request(self, path: str = PATH) -> bytes:
         """Return the request as it goes over the wire."""
         fields = {**self.fields, "Content-Length": str(len(self.body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return f"POST {PATH} HTTP/1.1\r\n{lines}\r\n".encode() + self.body
+        return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + self.body
 
     def question(self) -> bytes:
         """Return what Traefik asks a forward auth about this request."""

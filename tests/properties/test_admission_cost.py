@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from fractions import Fraction
 
 from hypothesis import assume, given
@@ -15,6 +16,7 @@ from sidecar.domain.usage import (
     HoldRule,
     MissingCause,
     OnMissing,
+    Terms,
     Tokens,
     Usage,
     UsageRule,
@@ -51,15 +53,54 @@ def test_costs_add_up_to_the_exact_sum_in_any_order(
     calls: list[tuple[UsageRule, Usage, Estimate]], order: object
 ) -> None:
     """No call is rounded, none costs less than nothing, and no order costs more."""
-    exact = [cost_of(terms(one, asked), usage, 1) for one, usage, asked in calls]
+    costs_of = [cost_of(terms(one, asked), usage, 1) for one, usage, asked in calls]
+    exact = [Fraction(*units) for units in costs_of]
     assert all(units >= 0 for units in exact)
     assume(sum(exact) < MAX_UNITS)  # the most that is charged for a call
     whole = math.floor(sum(exact, Fraction(0)))
-    for units in (exact, order.sample(exact, len(exact))):  # type: ignore[attr-defined]
+    for units in (costs_of, order.sample(costs_of, len(costs_of))):  # type: ignore[attr-defined]
         book = CarryBook()
         costs = [book.charge(SLOT, each, math.inf, 0.0) for each in units]
         assert all(cost >= 0 for cost in costs)
         assert sum(costs) == whole
+
+
+def defined_cost(of: Terms, usage: Usage, deposit: int) -> Fraction:
+    """Return a cost as usage.md defines it, in fractions."""
+    rule_, model = of.rule, usage.model or of.estimate.model
+    fits = (times for name, times in rule_.models if model is not None and fnmatchcase(model, name))
+    times = Fraction(next(fits, 1)) / Fraction(rule_.per)
+    weights = [Fraction(weight) * times for weight in rule_.weights]
+    seen = None
+    tokens = usage.tokens
+    if tokens is not None:
+        named = (tokens.input, tokens.cached, tokens.cache_write, tokens.output)
+        seen = sum((n * w for n, w in zip(named, weights, strict=True)), Fraction(0))
+    elif usage.number is not None and usage.number.is_finite():
+        bounded = min(max(usage.number, Decimal(0)), Decimal(MAX_UNITS))
+        seen = Fraction(round(Fraction(bounded) * 10**12), 10**12) * weights[0]
+    if seen is not None and usage.missing is None:
+        return seen
+    least = seen or Fraction(0)
+    if rule_.missing is OnMissing.AMOUNT:
+        return max(least, Fraction(deposit))
+    if rule_.missing is OnMissing.HOLD:
+        return max(least, Fraction(deposit + of.hold))
+    tokens = tokens or Tokens()
+    asked = Fraction(of.estimate.text_bytes, 4) - tokens.cached - tokens.cache_write
+    fresh = max(Fraction(tokens.input), asked, Fraction(0))
+    output = max(Fraction(tokens.output), Fraction(usage.text_bytes, 4))
+    counts = (fresh, Fraction(tokens.cached), Fraction(tokens.cache_write), output)
+    return max(least, sum((n * w for n, w in zip(counts, weights, strict=True)), Fraction(0)))
+
+
+@given(RULES, USAGES, ESTIMATES, st.integers(1, 100), st.integers(0, 1000))
+def test_a_cost_in_whole_numbers_is_the_exact_one(
+    one: UsageRule, usage: Usage, asked: Estimate, deposit: int, hold: int
+) -> None:
+    """Integers are for speed: they differ from fractions in nothing."""
+    of = terms(one, asked, hold=hold)
+    assert Fraction(*cost_of(of, usage, deposit)) == defined_cost(of, usage, deposit)
 
 
 @given(RULES, TOKENS, ESTIMATES, st.sampled_from(MissingCause), COUNTS)
@@ -67,8 +108,8 @@ def test_what_was_named_is_never_undercut(
     one: UsageRule, tokens: Tokens, asked: Estimate, cause: MissingCause, text: int
 ) -> None:
     """A cut answer costs at least what it had named, under each rule of `missing`."""
-    whole = cost_of(terms(one, asked), Usage(tokens, None, None, text, None), 1)
-    cut = cost_of(terms(one, asked), Usage(tokens, None, None, text, cause), 1)
+    whole = Fraction(*cost_of(terms(one, asked), Usage(tokens, None, None, text, None), 1))
+    cut = Fraction(*cost_of(terms(one, asked), Usage(tokens, None, None, text, cause), 1))
     assert cut >= whole
 
 
@@ -84,7 +125,7 @@ def test_a_hold_covers_what_it_estimates_and_what_is_carried(
     output = 10 if asked.output is None else asked.output
     usage = Usage(Tokens(asked.text_bytes // 4, 0, 0, output), None, None, 0, None)
     book = CarryBook()
-    book.charge(SLOT, carried, math.inf, 0.0)
+    book.charge(SLOT, carried.as_integer_ratio(), math.inf, 0.0)
     units = cost_of(terms(held_by, asked), usage, deposit)
     assert book.charge(SLOT, units, math.inf, 0.0) <= hold + deposit
 

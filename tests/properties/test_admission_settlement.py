@@ -62,6 +62,9 @@ USAGES = st.builds(
 
 
 class _Texts:
+    def short(self, rule: UsageRule, body: bytes) -> Estimate | None:
+        return None
+
     def reading(
         self, rule: UsageRule, headers: Headers, body: bytes, limit: int
     ) -> Generator[None, None, Estimate]:
@@ -197,7 +200,7 @@ class Settlement(RuleBasedStateMachine):
         )
         units = Fraction(0 if refunded else charge.amount)
         if end is AttemptEnd.DONE and usage is not None:
-            units = cost_of(permit.terms, usage, charge.amount)
+            units = Fraction(*cost_of(permit.terms, usage, charge.amount))
         self.cost[charge.org_id] = self.cost.get(charge.org_id, Fraction(0)) + units
 
     @rule()

@@ -25,6 +25,9 @@ HELD = rule(hold=HoldRule((("max_tokens",),), 10, 1000))
 class Announced:
     """Estimates of what the bodies say: the most tokens of output, in digits."""
 
+    def short(self, rule: UsageRule, body: bytes) -> Estimate | None:
+        """Leave every body to `reading`."""
+
     def reading(
         self, rule: UsageRule, headers: Headers, body: bytes, limit: int
     ) -> Generator[None, None, Estimate]:

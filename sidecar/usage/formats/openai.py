@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sidecar.domain.usage import Tokens
-from sidecar.usage.answer_format import AnswerCounts, AnswerFormat, follow, parts_of
+from sidecar.usage.answer_format import AnswerCounts, AnswerFormat, parts_of
 
 _HEAD: Final = 512
 """Bytes of a stream in which the type of its first event is."""
@@ -41,7 +41,10 @@ def _tokens(counts: AnswerCounts) -> Tokens:
 
 def _is_final(event: Mapping[str, object]) -> bool:
     choices = event.get("choices")
-    return not choices or follow(choices, ("0", "finish_reason")) is not None
+    if not choices:
+        return True
+    first = choices[0] if isinstance(choices, list) else None
+    return isinstance(first, dict) and first.get("finish_reason") is not None
 
 
 _CHAT_TEXT: Final = ("content", "text", "arguments", "refusal", "reasoning_content")

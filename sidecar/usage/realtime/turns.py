@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
 
+from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import MissingCause, Tokens, Usage
 from sidecar.usage.realtime.events import ErrorNamed
@@ -46,7 +47,7 @@ class TurnStep(IntEnum):
     LOST = auto()  # no more will be seen of it
 
 
-class IllegalTurnStepError(RuntimeError):
+class IllegalTurnStepError(SidecarError):
     """A step that the table does not have: a fault of ours."""
 
 

@@ -23,6 +23,9 @@ SLOT = (ORG, RESOURCE)
 class Announced:
     """Estimates of what the events say: the most tokens of output, in digits."""
 
+    def short(self, rule: UsageRule, body: bytes) -> Estimate | None:
+        """Leave every body to `reading`."""
+
     def reading(
         self, rule: UsageRule, headers: Headers, body: bytes, limit: int
     ) -> Generator[None, None, Estimate]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.usage import Estimate, HoldRule
 from sidecar.usage.estimate import Estimator, RequestText, model_in_path
+from sidecar.usage.estimate import text_of as text_of_whole
 
 HOLD = HoldRule((("max_completion_tokens",), ("max_tokens",)), 4096, 100_000)
 ESTIMATOR = Estimator(HOLD)
@@ -70,6 +71,11 @@ def test_a_word_is_text_however_it_is_called() -> None:
     assert text_of(b'["abcdefgh"]') == 8
     prose = b"many words " * 90
     assert text_of(b'["data:text/plain;base64,' + prose + b'"]') == len(prose) + 23
+
+
+def test_a_string_behind_another_is_no_key() -> None:
+    """That is no JSON, and its text is text all the same."""
+    assert text_of(b'"ab""cd" "ef"') == 6
 
 
 def test_an_escape_counts_as_its_character() -> None:
@@ -130,3 +136,51 @@ def test_a_piece_may_end_anywhere(text: list[str], cut: int) -> None:
     parts.feed(body[:cut])
     parts.feed(body[cut:])
     assert abs(parts.end() - text_of(body)) <= 4
+
+
+STRINGS = st.text(max_size=30) | st.text("ab=+/_-\\", min_size=250, max_size=300)
+DOCUMENTS = st.recursive(
+    st.none()
+    | st.integers(-(2**63), 2**63 - 1)
+    | STRINGS
+    | STRINGS.map("data:a/b;base64,{}".format),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(STRINGS, inner, max_size=4),
+    max_leaves=12,
+)
+RUBBISH = st.lists(
+    st.sampled_from(
+        [b'"', b"\\", b":", b" ", b"\t", b",", b"{", b"a", b"data:;base64,", b"A" * 256]
+    )
+).map(b"".join)
+
+
+@given(body=DOCUMENTS.map(orjson.dumps) | RUBBISH | st.binary(max_size=300))
+def test_a_short_body_has_as_much_text_read_at_once(body: bytes) -> None:
+    """The one pass finds what is found piece by piece, or leaves the body to that."""
+    whole = text_of_whole(body)
+    assert whole is None or whole == text_of(body)
+
+
+@given(body=DOCUMENTS.map(orjson.dumps))
+def test_valid_json_is_read_at_once(body: bytes) -> None:
+    """Only what has an open string is left."""
+    assert text_of_whole(body) is not None
+
+
+@given(
+    model=st.none() | STRINGS | st.integers(0, 99),
+    output=st.none() | st.integers(-5, 10**15) | st.floats(0, 1e9),
+    more=DOCUMENTS,
+)
+def test_a_short_estimate_is_the_one_in_slices(model: object, output: object, more: object) -> None:
+    """Whatever the body says."""
+    body = orjson.dumps({"model": model, "max_tokens": output, "messages": more})
+    short = ESTIMATOR.short(body)
+    assert short is None or short == ESTIMATOR.read(body)
+    assert ESTIMATOR.short(body + b" " * 9000) is None
+
+
+def test_a_model_that_changes_no_price_is_not_looked_for() -> None:
+    """A route without models and hold needs no more than the text."""
+    body = b'{"model": "gpt", "max_tokens": 7}'
+    assert Estimator(None, model=False).short(body) == Estimate(3, None, None)

@@ -20,8 +20,10 @@ ANTHROPIC = UsageFormat.ANTHROPIC
 
 def test_a_message_has_three_counts_of_input() -> None:
     """They have no token in common."""
-    found = read(ANTHROPIC, orjson.dumps(MESSAGE), headers=JSON)
-    assert found == Usage(Tokens(25, 300, 7, 15), None, "claude-sample", 11, None)
+    body = orjson.dumps(MESSAGE)
+    found = read(ANTHROPIC, body, headers=JSON)
+    assert found == Usage(Tokens(25, 300, 7, 15), None, "claude-sample", 0, None)
+    assert read(ANTHROPIC, body, headers=JSON, whole=False).text_bytes == 11
 
 
 def test_counts_of_a_stream_are_cumulative() -> None:

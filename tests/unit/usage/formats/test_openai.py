@@ -26,8 +26,10 @@ OPENAI = UsageFormat.OPENAI
 
 def test_a_chat_completion_has_its_prompt_divided() -> None:
     """What is read from a cache or written to one is no input, and reasoning is output."""
-    found = read(OPENAI, orjson.dumps(CHAT), headers=JSON)
-    assert found == Usage(Tokens(30, 60, 10, 40), None, "gpt-sample", 11, None)
+    body = orjson.dumps(CHAT)
+    found = read(OPENAI, body, headers=JSON)
+    assert found == Usage(Tokens(30, 60, 10, 40), None, "gpt-sample", 0, None)
+    assert read(OPENAI, body, headers=JSON, whole=False).text_bytes == 11
 
 
 def test_a_chat_stream_is_read_from_its_usage_chunk() -> None:
@@ -70,8 +72,10 @@ def test_embeddings_have_input_alone() -> None:
 
 def test_a_response_is_read_at_its_top() -> None:
     """A tool's parameters that are called `usage` are the client's own words."""
-    found = read(OPENAI, orjson.dumps(RESPONSE), headers=JSON)
-    assert found == Usage(Tokens(25, 20, 5, 30), None, "gpt-sample", 11, None)
+    body = orjson.dumps(RESPONSE)
+    found = read(OPENAI, body, headers=JSON)
+    assert found == Usage(Tokens(25, 20, 5, 30), None, "gpt-sample", 0, None)
+    assert read(OPENAI, body, headers=JSON, whole=False).text_bytes == 11
 
 
 @pytest.mark.parametrize("last", ["completed", "incomplete", "failed"])
