@@ -196,7 +196,7 @@ class Engine:
             if usage is None:
                 ruling = await (
                     self._deposits.pay_beside(charge, meter, identity)
-                    if self._holds
+                    if self._holds.by_slot
                     else self._payments.pay(charge, meter, identity)
                 )
             else:
