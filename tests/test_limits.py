@@ -52,6 +52,7 @@ NO_LIMITS: Final = {
         "frontends.forward_auth._NOT_FOUND", "frontends.forward_auth._OK",
         "frontends.forward_auth._UNAUTHORIZED",
         "frontends.asgi_answer._FAULT", "frontends.asgi_answer._FORBIDDEN",
+        "proxy.relay._SERVER_ERROR",
         "frontends.asgi_answer._SWITCHING_PROTOCOLS", "frontends.door._SERVER_ERROR",
         "identity.credentials._SEMICOLON",
         "identity.credentials._EQUALS", "settings.sections._DAY", "settings.values._MAX_PORT",

@@ -142,10 +142,10 @@ class Engine:
         policy = self._policies.current
 
         # Match: which route, and whether anything is to be charged.
-        if call.method == PREFLIGHT:
-            passes = policy.preflight_route(call.method, call.path, call.headers, call.query)
-            if passes is not None:
-                return _unidentified(Preflight(), call, passes)
+        if call.method == PREFLIGHT and (
+            passes := policy.preflight_route(call.method, call.path, call.headers, call.query)
+        ):
+            return _unidentified(Preflight(), call, passes)
         number = policy.router.find(call.method, call.path, call.headers, call.query)
         if isinstance(number, UnsafePath):
             return _unidentified(Unsafe(number.detail), call, policy.unmatched)
@@ -196,7 +196,7 @@ class Engine:
             if usage is None:
                 ruling = await (
                     self._deposits.pay_beside(charge, meter, identity)
-                    if self._holds
+                    if self._holds.by_slot
                     else self._payments.pay(charge, meter, identity)
                 )
             else:

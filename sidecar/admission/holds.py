@@ -7,7 +7,7 @@ and ends when the platform has counted or refused that: at rest the book is empt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import auto
 from typing import Final
@@ -123,13 +123,15 @@ class _Sums:
 class HoldBook:
     """Holds by the key of their call, with a sum for each org and resource.
 
-    Changes only synchronously. Bounded by the calls under way, and by the journal.
+    Changes only synchronously. Bounded by the calls under way, and by the journal. `by_slot` is
+    empty where nothing is held, which a call finds out without a step into here.
     """
 
     def __init__(self) -> None:
         """Hold nothing."""
         self._holds: dict[str, _Hold] = {}
         self._sums: dict[Slot, _Sums] = {}
+        self.by_slot: Final[Mapping[Slot, object]] = self._sums
         self._changed: Callable[[Slot], None] | None = None
 
     def share(self, changed: Callable[[Slot], None]) -> None:

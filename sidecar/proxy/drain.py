@@ -8,14 +8,15 @@ import asyncio
 class Drain:
     """Everything that answers a request is counted in it, from its head to the end of its answer.
 
-    `idle` is set once `draining` and nothing is under way.
+    `idle` is set once `draining` and nothing is under way; what comes after that is refused.
     """
 
-    __slots__ = ("draining", "idle", "inflight")
+    __slots__ = ("_hurried", "draining", "idle", "inflight")
 
     def __init__(self) -> None:
         self.inflight = 0
         self.draining = False
+        self._hurried = False
         self.idle = asyncio.Event()
 
     def begin(self) -> None:
@@ -37,10 +38,13 @@ class Drain:
                 await self.idle.wait()
         except TimeoutError:
             return False
-        if self.inflight:  # hurried
+        whole = not (self._hurried and self.inflight)
+        self._hurried = False
+        if self.inflight:
             self.idle.clear()
-        return not self.inflight
+        return whole
 
     def hurry(self) -> None:
         """End the wait now."""
+        self._hurried = True
         self.idle.set()

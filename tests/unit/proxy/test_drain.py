@@ -50,3 +50,32 @@ def test_requests_that_end_before_a_drain_do_not_end_it() -> None:
     drain.inflight += 1
     drain.leave()
     assert not drain.idle.is_set()
+
+
+async def test_what_comes_once_nothing_is_under_way_makes_no_drain_less_whole() -> None:
+    """It is refused; a close waits for it as well."""
+    drain = Drain()
+    drain.inflight += 1
+    drain.begin()
+    drain.leave()
+    drain.inflight += 1
+    assert await drain.wait(10.0)
+    closing = asyncio.ensure_future(drain.wait(10.0))
+    await asyncio.sleep(0)
+    assert not closing.done()
+    drain.leave()
+    assert await closing
+
+
+async def test_a_close_after_a_hurried_drain_waits_again() -> None:
+    """For what it cuts off to end."""
+    drain = Drain()
+    drain.inflight += 1
+    drain.begin()
+    drain.hurry()
+    assert not await drain.wait(10.0)
+    closing = asyncio.ensure_future(drain.wait(10.0))
+    await asyncio.sleep(0)
+    assert not closing.done()
+    drain.leave()
+    assert await closing
