@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from sidecar.domain.choices import Action, ErrorFormat, OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.model import Charge, FailureKind, Headers, Identity, Loss, Quota, Reason
 from sidecar.domain.usage import MissingCause, Settled, Tokens
-from sidecar.policy.compiled import Policy, Route, UnsafePath
-from sidecar.policy.routing import Router
+from sidecar.policy.compiled import Policy, Route
+from sidecar.policy.patterns import parse_pattern
+from sidecar.policy.routing import Match
 
 
 class RememberingObserver:
@@ -78,38 +79,20 @@ class FixedIdentities:
 
 
 class OnePagePolicy(Policy):
-    """Routes by exact path; other paths are denied."""
+    """Routes by path; other paths are denied."""
 
-    def __init__(self, pages: dict[str, Route | UnsafePath]) -> None:
+    def __init__(self, pages: dict[str, Route]) -> None:
         super().__init__(
             product="acme-notes",
             version=1,
             hash="",
             identity=(),
-            routes=tuple(page for page in pages.values() if isinstance(page, Route)),
-            matches=(),
+            routes=tuple(pages.values()),
+            matches=tuple(Match(parse_pattern(path), None, ()) for path in pages),
             unmatched=Action.DENY,
             errors=ErrorFormat.PROBLEM,
             case_sensitive=True,
         )
-        self.pages = pages
-        pages_first = cast("Router", PageRouter(pages, self.unmatched))
-        self.router = pages_first  # type: ignore[misc] # final
-        self.table = pages_first  # type: ignore[misc, assignment] # it finds the route itself
-
-
-class PageRouter:
-    """Finds a route by the page, and stands for the table in which it is looked up."""
-
-    def __init__(self, pages: dict[str, Route | UnsafePath], otherwise: Route) -> None:
-        self._pages = pages
-        self._otherwise = otherwise
-
-    def find(self, method: str, path: str, headers: Headers, query: str = "") -> Route | UnsafePath:
-        return self._pages.get(path, self._otherwise)
-
-    def __getitem__(self, found: Route | int) -> Route:
-        return self._otherwise if isinstance(found, int) else found
 
 
 class HeldPolicy:

@@ -25,7 +25,7 @@ from sidecar.domain.model import Call, Decision, Identity, Quota, RequestIdOrigi
 from sidecar.domain.ports import Attempts, BodySource, Estimates, SharedHolds
 from sidecar.domain.share import ALONE, Share
 from sidecar.policy.amounts import ConstantAmount
-from sidecar.policy.compiled import FailOpenBudget, Meter, Route, UnsafePath
+from sidecar.policy.compiled import FailOpenBudget, Meter, Route
 from tests.fakes.admission import (
     FixedIdentities,
     HeldPolicy,
@@ -115,8 +115,8 @@ class Scene:
             {
                 "/chat": route("chat", self.meter),
                 "/free": route("free", None, Action.ALLOW),
+                "/free/*": route("free/*", None, Action.ALLOW),
                 "/blocked": route("blocked", None, Action.DENY),
-                "/unsafe": UnsafePath("an encoded slash"),
             }
         )
         self.policies = HeldPolicy(self.policy)

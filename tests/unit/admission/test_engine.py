@@ -137,7 +137,7 @@ async def _fail_open_spent() -> Decision:
 
 
 async def _bad_request() -> Decision:
-    return await Scene().decide("/unsafe")
+    return await Scene().decide("/free/..%2f..%2fchat")
 
 
 SCENES: dict[Reason, tuple[Any, int]] = {
@@ -453,7 +453,7 @@ async def test_shadow_lets_through_what_it_would_refuse(
 
 async def test_shadow_still_refuses_what_could_be_read_in_two_ways() -> None:
     """An unsafe path is refused before any route, and so any shadow, is known."""
-    decision = await Scene(enforcement=Enforcement.SHADOW).decide("/unsafe")
+    decision = await Scene(enforcement=Enforcement.SHADOW).decide("/free/..%2f..%2fchat")
     assert decision.reason is Reason.BAD_REQUEST
 
 
