@@ -28,7 +28,7 @@ _LONGEST_HEADER: Final = 160
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _ESCAPED: Final = re.compile(rb"\\[nr/]")
 _DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
-_TEXTS: Final = re.compile(rb'"([^"]*+)"(?!\s*:)|"[^"]*+"')
+_TEXTS: Final = re.compile(rb'"([^"]*)"(?!\s*:)|"[^"]*"')
 """Strings whose quotation marks are not escaped; the group is empty for a key."""
 
 _MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")

@@ -67,7 +67,7 @@ async def test_what_is_not_http_gets_a_plain_400(raw: bytes) -> None:
 
 async def test_what_is_not_http_costs_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
     """No traceback for a port scanner."""
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sidecar"):
         await answer_to(b"GET / HTTP/9.9\r\n\r\n")
     assert [(r.message, r.exc_info) for r in caplog.records] == [("admin_bad_request", None)]
 

@@ -111,7 +111,7 @@ def test_a_disk_that_fails_is_reported_and_retried(
     assert "Input/output error" in unwritable["why"]
     assert "Input/output error" in books.journal.problem
     assert len(books.journal) == 0
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sidecar"):
         keeper.look()
     assert len(_said(caplog, "journal_writable_again")) == 1
     assert books.journal.problem == ""

@@ -122,7 +122,7 @@ async def test_what_is_not_http_costs_one_quiet_line(
 ) -> None:
     """No error and no traceback for whoever scans the cluster."""
     context = ssl.create_default_context(cafile=str(webhook.certificate.cert))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sidecar"):
         reader, writer = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=context)
         writer.write(b"POST /mutate HTTP/1.1\r\nHost: h\r\nbad name: x\r\n\r\n")
         assert (await reader.read()).split(b" ")[1] == b"400"

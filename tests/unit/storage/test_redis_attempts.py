@@ -84,7 +84,7 @@ async def test_an_absent_redis_costs_no_call_and_no_start_its_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """There is no number, one log line, and the cause in the problem."""
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sidecar"):
         async with counting(f"redis://127.0.0.1:{free_port()}") as attempts:
             assert [await attempts.next(SCOPE) for _ in range(3)] == [None] * 3
             assert attempts.problem == "Connection refused"
@@ -109,7 +109,7 @@ async def test_it_counts_again_once_redis_is_back(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Stopped and started: the log says both, and what the cause is now."""
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sidecar"):
         async with counting(server.url) as attempts:
             assert await attempts.next(SCOPE) == 0
             await server.stop()
@@ -238,7 +238,7 @@ async def test_a_password_that_is_changed_is_named_as_the_cause(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log and the problem show the cause as it is now, and no password."""
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sidecar"):
         async with redis_server(tmp_path, "--requirepass", "first-secret") as server:
             server.password = "first-secret"
             url = server.url.replace("//", "//:first-secret@")

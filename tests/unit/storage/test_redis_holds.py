@@ -209,7 +209,7 @@ async def test_a_user_without_the_right_counts_and_shares_nothing(
     monkeypatch.setattr(redis_holds, "RETRY_SECONDS", 0.0)
     rights = ("~bb-sidecar:attempts:*", "+incr", "+expire")
     async with redis_server(tmp_path, "--user", "counter", "on", ">pw", *rights) as server:
-        with caplog.at_level(logging.INFO):
+        with caplog.at_level(logging.INFO, "sidecar"):
             async with sharing(server.url.replace("//", "//counter:pw@")) as one:
                 assert [await room(one, 5) for _ in range(2)] == [None, None]
                 assert "NOPERM" in one.holds.problem
@@ -227,7 +227,7 @@ async def test_it_shares_again_once_the_user_has_the_right(
     _, _, _, _, _, *rights = line.split()
     old = ("~bb-sidecar:attempts:*", "+incr", "+expire")
     async with redis_server(tmp_path, "--user", "counter", "on", ">pw", *old) as server:
-        with caplog.at_level(logging.INFO):
+        with caplog.at_level(logging.INFO, "sidecar"):
             async with sharing(server.url.replace("//", "//counter:pw@")) as one:
                 assert await room(one, 5) is None
                 await server.cli("ACL", "SETUSER", "counter", *rights)
