@@ -62,6 +62,7 @@ NO_LIMITS: Final = {
         "http1.delivery._BYTES_ACKED_AT", "http1.delivery._BYTES_SENT_AT",
         "http1.delivery._TCP_INFO", "http1.delivery._TCP_CLOSE", "identity.jws._SEGMENTS",
         "admission.idempotency.NONCE_BYTES", "admission.idempotency._KEY_BYTES",
+        "frontends.envoy.checks._DIGEST_BYTES",
         "storage.redis_attempts._SCOPE_BYTES", "storage.redis_holds._DIGEST_BYTES",
         "admission.journal_records._SURPLUS_BIT",
         "workers.link._LENGTH_BYTES",

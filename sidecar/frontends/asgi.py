@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.model import Call
+from sidecar.domain.model import AttemptEnd, Call
 from sidecar.frontends.asgi_answer import AsgiAnswer
 from sidecar.frontends.asgi_call import calls_of
 from sidecar.frontends.asgi_lifespan import serve_lifespan
@@ -61,9 +61,14 @@ class AsgiGuard:
             body.let_go()
             await _refuse(visit, scope, send)
             return
-        if visit.settled is not None and scope["type"] == "http":
-            _make_readable(visit.settled, call, body, scope)
-        scope.setdefault("state", {})["quota"] = QuotaHandle(visit)
+        try:
+            if visit.settled is not None and scope["type"] == "http":
+                _make_readable(visit.settled, call, body, scope)
+            scope.setdefault("state", {})["quota"] = QuotaHandle(visit)
+        except BaseException:
+            body.let_go()
+            visit.end(0, AttemptEnd.UNREACHED)
+            raise
         answer = AsgiAnswer(visit, body, receive, send)
         visit.begin()
         try:

@@ -1,7 +1,8 @@
 """The step in Redis by which replicas take holds: a script over one org's resource, atomic.
 
 A hash has a field for each replica: the units that it holds, and until when it is believed; and a
-field with the latest answer of the platform that any replica has had.
+field with the latest answer of the platform that any replica has had. Where the clock was set back
+(another Redis took over), both are believed from now on as long as if they were new.
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ for n = 1, #fields, 2 do
   local name, value = fields[n], fields[n + 1]
   if name == 'answer' then
     latest = read(value)
+    if latest then latest.at = math.min(latest.at, now) end
   elseif name ~= me then
     local units, ends = string.match(value, '^(%d+) (%d+)$')
-    if units and tonumber(ends) > now then
+    ends = tonumber(ends)
+    if units and ends > now then
       others = others + tonumber(units)
+      if ends > now + keep then
+        redis.call('HSET', key, name, string.format('%s %.0f', units, now + keep))
+      end
     else
       redis.call('HDEL', key, name)
     end

@@ -18,13 +18,16 @@ from sidecar.answers.refusals import refuse
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door
 from sidecar.frontends.envoy.attempts import attributes_of, reached_none
-from sidecar.frontends.envoy.head_fields import pairs_of, split
+from sidecar.frontends.envoy.head_fields import TOO_LARGE, is_too_large, pairs_of, split
 from sidecar.frontends.envoy.peers import host_of
 from sidecar.frontends.envoy.processed_call import ProcessedCall
 from sidecar.frontends.envoy.processing_answers import passing, refusing_with
 from sidecar.frontends.envoy.shown_body import ShownBody
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.frontends.questions import Asker, question_about
+
+FIRST_SECONDS: Final = 10.0
+"""How long a stream may begin with nothing: Envoy opens it with the head of a request."""
 
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 
@@ -61,7 +64,10 @@ class ExtProc:
     async def process(self, _: object, context: Any) -> None:  # noqa: ANN401
         """Follow one call to its end."""
         stream = ProcessingStream(context)
-        first = await stream.read()
+        try:
+            first = await stream.soon(FIRST_SECONDS)
+        except TimeoutError:
+            first = None
         if first is None:
             return
         step = first.WhichOneof("request")
@@ -69,7 +75,10 @@ class ExtProc:
             await stream.write(passing(step))  # Envoy's own answer to what is no request
             return
         if step != "request_headers" or first.observability_mode:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _WRONG_MODE)
+            await stream.fail(_WRONG_MODE)
+        if is_too_large(first.request_headers.headers):
+            await self._refuse(stream, TOO_LARGE)
+            return
         own, fields = split(pairs_of(first.request_headers.headers))
         method, target = own.get(b":method", b""), own.get(b":path", b"")
         question = question_about(Asker.ENVOY, method, target, fields)

@@ -24,10 +24,16 @@ MOST_BYTES: Final = 65 << 20
 CLOSING_SECONDS: Final = 1.0
 """How long the last answers have to be written, after the drain."""
 
+SILENT_SECONDS: Final = 20
+"""After so long without a byte an Envoy is asked whether it is there; after as long again without
+an answer its streams end, where gRPC would wait for two hours."""
+
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MOST_BYTES),
     ("grpc.max_send_message_length", MOST_BYTES),
     ("grpc.so_reuseport", 0),  # a second process on the port is an error, as over HTTP
+    ("grpc.keepalive_time_ms", SILENT_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", SILENT_SECONDS * 1000),
     ("grpc.keepalive_permit_without_calls", 1),  # Envoy's own keepalive pings are no attack
     ("grpc.http2.max_ping_strikes", 0),
 )

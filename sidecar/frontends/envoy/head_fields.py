@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue, HeaderValueOption
 
@@ -12,6 +12,25 @@ from sidecar.frontends.fields import is_ours
 
 Pairs = list[tuple[bytes, bytes]]
 """Names in lower case, and values as they came."""
+
+
+MOST_FIELDS: Final = 1000
+MOST_HEAD_BYTES: Final = 256 * 1024
+
+TOO_LARGE: Final = (
+    f"The head has more than {MOST_FIELDS} fields, or more than {MOST_HEAD_BYTES // 1024} KiB."
+)
+
+
+def is_too_large(header_map: HeaderMap, texts: Mapping[str, str] | None = None) -> bool:
+    """Whether a head costs more to read than one call may cost the others."""
+    if header_map.ByteSize() > MOST_HEAD_BYTES or len(header_map.headers) > MOST_FIELDS:
+        return True
+    if not texts:
+        return False
+    if len(texts) > MOST_FIELDS:
+        return True
+    return sum(len(name) + len(value) for name, value in texts.items()) > MOST_HEAD_BYTES
 
 
 def pairs_of(header_map: HeaderMap) -> Pairs:

@@ -25,6 +25,8 @@ from sidecar.frontends.questions import CallQuestion
 
 _SERVER_ERROR: Final = 500
 
+_OUT_OF_ORDER: Final = "ext_proc: one stream is one call, and {} came where it cannot come"
+
 
 class ProcessedCall:
     """A call that was decided on."""
@@ -41,6 +43,7 @@ class ProcessedCall:
         self._over = False
         self._left: int | None = None
         """Bytes of the answer that are still to come, where its head says how many it has."""
+        self._headed = False
 
     async def follow(self) -> None:
         """Answer Envoy until the call has ended, and close the attempt however that goes.
@@ -94,18 +97,21 @@ class ProcessedCall:
     async def _take(self, message: ProcessingRequest) -> None:
         step = message.WhichOneof("request") or ""
         match step:
-            case "response_headers":
+            case "response_headers" if not self._headed:
+                self._headed = True
                 await self._take_head(message)
-            case "response_body":
+            case "response_body" if self._headed:
                 part = message.response_body
                 await self._take_part(part.body, last=part.end_of_stream)
-            case "response_trailers":
+            case "response_trailers" if self._headed:
                 self._over = True
                 if self._visit.settled is not None:
                     self._visit.settled.end(b"")
                 await self._stream.write(passing(step))
-            case _:
+            case "request_body" | "request_trailers":
                 await self._stream.write(passing(step))
+            case _:
+                await self._stream.fail(_OUT_OF_ORDER.format(step or "nothing"))
 
     async def _take_head(self, message: ProcessingRequest) -> None:
         """Mark the answer's head, and choose how much of the rest is looked at."""

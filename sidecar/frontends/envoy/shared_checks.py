@@ -21,6 +21,9 @@ REMEMBERED_SECONDS: Final = 60.0
 MOST_REMEMBERED: Final = 32_768
 """Answers that are kept, at about 1 KiB each; the oldest goes first."""
 
+MOST_BYTES: Final = 32 << 20
+"""Of these answers: one names every forged field of its call, so that a client makes it long."""
+
 _OK: Final = 200
 
 
@@ -41,6 +44,7 @@ class SharedChecks:
         self._clock = clock
         self._deciding: dict[CheckName, Deciding] = {}
         self._answers: OrderedDict[CheckName, tuple[float, bytes]] = OrderedDict()
+        self._bytes = 0
 
     def answer(self, name: CheckName | None) -> bytes | None:
         """Return what was answered to an earlier check of the same request."""
@@ -81,12 +85,21 @@ class SharedChecks:
             return
         visit.end(_OK, AttemptEnd.DONE)
         if name is not None:
-            now = self._clock.monotonic()
-            answers = self._answers
-            answers[name] = (now + REMEMBERED_SECONDS, answer)
-            answers.move_to_end(name)
-            while len(answers) > MOST_REMEMBERED or next(iter(answers.values()))[0] < now:
-                answers.popitem(last=False)
+            self._remember(name, answer)
+
+    def _remember(self, name: CheckName, answer: bytes) -> None:
+        now = self._clock.monotonic()
+        answers = self._answers
+        _, replaced = answers.pop(name, (now, b""))
+        answers[name] = (now + REMEMBERED_SECONDS, answer)
+        self._bytes += len(answer) - len(replaced)
+        while (
+            len(answers) > MOST_REMEMBERED
+            or self._bytes > MOST_BYTES
+            or next(iter(answers.values()))[0] < now
+        ):
+            _, (_, dropped) = answers.popitem(last=False)
+            self._bytes -= len(dropped)
 
     def _forget(self, name: CheckName | None, deciding: Deciding) -> None:
         if name is not None and self._deciding.get(name) is deciding:

@@ -9,7 +9,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 
 from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import Headers
-from sidecar.frontends.bodies import ClientLeftError, HeldBody
+from sidecar.frontends.bodies import BodyTooSlowError, ClientLeftError, HeldBody
 from sidecar.frontends.envoy.attempts import attributes_of, reached_none
 from sidecar.frontends.envoy.head_fields import forged_names
 from sidecar.frontends.envoy.processing_answers import passing, show_next
@@ -17,8 +17,13 @@ from sidecar.frontends.envoy.sent_body import sent_body
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.proxy.body_memory import BodyMemory
 
+BODY_SECONDS: Final = 300.0
+"""How long Envoy may wait for a whole body: its own limit for a silent stream."""
+
 _HELD_BACK: Final = frozenset({ProcessingMode.BUFFERED, ProcessingMode.BUFFERED_PARTIAL})
 """Modes in which the request waits in Envoy until its body was decided on."""
+
+_OF_THE_BODY: Final = frozenset({"request_body", "request_trailers"})
 
 _NOT_SHOWN: Final = (
     "ext_proc: this route needs the request's body, and Envoy does not show it: set "
@@ -29,6 +34,9 @@ _FORWARDED: Final = (
     "ext_proc: Envoy has forwarded a call before it was decided on: it says in its "
     "initial_metadata that it obeys mode overrides, and does not: set allow_mode_override: true"
 )
+
+
+_OUT_OF_ORDER: Final = "ext_proc: a request's body was to come, and another message has come: {}"
 
 
 class BodyNotShownError(SidecarError):
@@ -67,7 +75,7 @@ class ShownBody:
     async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         """Return the whole body; None when it is longer than `limit` bytes.
 
-        Raises NoRoomError, ClientLeftError, and BodyNotShownError.
+        Raises NoRoomError, BodyTooSlowError, ClientLeftError, and BodyNotShownError.
         """
         if self._held is None:
             self._held = await self._show()
@@ -86,7 +94,10 @@ class ShownBody:
         waiting = passing(self.step, removed=forged_names(self._fields))
         show_next(waiting, request_body=self._mode)
         await self._stream.write(waiting)
-        message = await self._stream.read()
+        try:
+            message = await self._stream.soon(BODY_SECONDS)
+        except TimeoutError as error:
+            raise BodyTooSlowError("the body is late") from error
         if message is None:
             raise ClientLeftError("the client left before its body was whole")
         self.step = message.WhichOneof("request") or ""
@@ -94,6 +105,9 @@ class ShownBody:
             if not reached_none(attributes_of(message)):
                 raise BodyNotShownError(_FORWARDED)
             raise ClientLeftError("Envoy has answered in place of the product")
+        if self.step not in _OF_THE_BODY:
+            came, self.step = self.step, "request_body"
+            raise BodyNotShownError(_OUT_OF_ORDER.format(came or "none"))
         shown = message.request_body
         if self.step == "request_body" and (
             shown.end_of_stream or self._mode == ProcessingMode.BUFFERED

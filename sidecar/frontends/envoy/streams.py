@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc.aio
@@ -24,6 +25,15 @@ class ProcessingStream:
         """Wait for the next message; None at the end."""
         message = await self._context.read()
         return None if message is grpc.aio.EOF else message
+
+    async def soon(self, seconds: float) -> ProcessingRequest | None:
+        """Wait for the next message, not longer than this. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            return await self.read()
+
+    async def fail(self, why: str) -> None:
+        """End the stream with an error, for which Envoy refuses the call. It raises."""
+        await self._context.abort(grpc.StatusCode.FAILED_PRECONDITION, why)
 
     async def write(self, response: ProcessingResponse) -> None:
         """Answer the last message."""

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.domain.model import AttemptEnd, RequestIdOrigin
 from sidecar.frontends.asgi_types import AsgiReceive, AsgiScope, AsgiSend
-from tests.fakes.doors import PlayedServer, body, http_scope, play
+from tests.fakes.doors import OneDoor, PlayedServer, body, http_scope, play
 from tests.fakes.engines import AllowingEngine, FaultyEngine, ReadingEngine, RefusingEngine
 
 DENIAL: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
@@ -146,3 +146,13 @@ async def test_a_websocket_is_closed_where_the_server_cannot() -> None:
     doors = await play(Product(), RefusingEngine(), server, http_scope("/deny", type="websocket"))
     assert server.sent == [{"type": "websocket.close", "code": 1008, "reason": "over_quota"}]
     assert doors.observer.of("finished") == [("over_quota", 403)]
+
+
+async def test_a_scope_that_cannot_be_changed_gives_the_call_back() -> None:
+    """The application never ran, so that the call costs nothing and holds up no drain."""
+    engine, product = AllowingEngine(), Product()
+    doors = OneDoor(engine)
+    with pytest.raises(TypeError):
+        await play(product, engine, PlayedServer(), http_scope(state=None), doors=doors)
+    assert (product.scope, engine.executions) == ({}, [AttemptEnd.UNREACHED])
+    assert doors.one.drain.inflight == 0

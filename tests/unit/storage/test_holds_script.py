@@ -55,6 +55,25 @@ async def test_it_does_what_its_model_does(seed: int, tmp_path: Path) -> None:
                 ), step
 
 
+async def test_a_clock_that_is_set_back_locks_no_org(tmp_path: Path) -> None:
+    """What a killed replica held and the latest answer are believed no longer than if new."""
+    async with redis_server(tmp_path) as server, Redis.from_url(server.url) as client:
+        ahead = round(time.time() * 1000) + 3_600_000
+        text = f"100 100 0 {ahead} {ahead} month"
+        await client.hset("key", mapping={"killed": f"60 {ahead}", "answer": text})
+        nothing, free = Standing(0, 0, None, 0.0), Standing(0, 0, answered(100), 0.0)
+        before = found(
+            "ai_calls", await client.eval(SCRIPT, 1, "key", *arguments("me", nothing, []))
+        )
+        assert before.others == 60
+        units, ends = (await client.hget("key", "killed") or b"").split()
+        assert (units, int(ends) < ahead - 3_500_000) == (b"60", True)
+        after = found(
+            "ai_calls", await client.eval(SCRIPT, 1, "key", *arguments("me", free, [(1, 9)]))
+        )
+        assert after.rooms == (HoldRoom.FREE,)
+
+
 def test_what_is_no_reply_of_the_script_is_an_error() -> None:
     """The key may be used by another program."""
     with pytest.raises(ValueError, match="for a hold"):

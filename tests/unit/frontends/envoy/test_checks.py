@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
 from sidecar.frontends.envoy.checks import CallCheck, read_check
+from sidecar.frontends.envoy.head_fields import TOO_LARGE
 from tests.fakes.rpcs import check_request
 
 
@@ -71,3 +74,25 @@ def test_a_part_of_a_body_is_no_body(
 ) -> None:
     """Nor is none, where the call has one that Envoy did not send."""
     assert read(check_request(content=content, **fields)).partial == (not whole)
+
+
+@pytest.mark.parametrize("field", ["cookie", "authorization"])
+def test_an_id_with_another_token_is_another_call(field: str) -> None:
+    """A second caller never gets the first one's decision, also by another host."""
+    mine: dict[str, Any] = {field: "one"}
+    request = check_request(id="7", **{**mine, field: "two"})
+    first, other = read(check_request(id="7", **mine)), read(request)
+    request.attributes.request.http.host = "other"
+    assert len({first.name, other.name, read(request).name}) == 3
+
+
+@pytest.mark.parametrize(("fields", "length"), [(1001, 1), (1, 256 * 1024)])
+def test_a_head_beyond_measure_is_no_check(fields: int, length: int) -> None:
+    """However Envoy sends its fields: to read them all would hold up other calls."""
+    many: dict[str, Any] = {f"a{number}": "x" * length for number in range(fields)}
+    texts = CheckRequest()
+    texts.attributes.request.http.method = "GET"
+    texts.attributes.request.http.path = "/chat"
+    texts.attributes.request.http.headers.update(many)
+    for request in (check_request(**many), texts):
+        assert read_check(request, "") == TOO_LARGE

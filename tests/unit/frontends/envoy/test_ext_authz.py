@@ -147,3 +147,15 @@ async def test_a_fault_of_the_answer_is_an_error_of_the_rpc(
     with pytest.raises(ZeroDivisionError):
         await service.check(check_request(), Rpc())
     assert (engine.executions, doors.one.drain.inflight) == ([AttemptEnd.UNREACHED], 0)
+
+
+async def test_a_second_caller_is_decided_by_itself() -> None:
+    """With the first one's ID: while that one is decided, and after it."""
+    service, _ = behind(engine := HeldEngine())
+    mine, other = check_request(id="7", cookie="bb_at=1"), check_request(id="7", cookie="bb_at=2")
+    checks = [asyncio.ensure_future(service.check(each, Rpc())) for each in (mine, other)]
+    await engine.asked.wait()
+    engine.release.set()
+    await asyncio.gather(*checks)
+    await service.check(check_request(id="7"), Rpc())
+    assert len(engine.executions) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sidecar.domain.model import AttemptEnd, RequestIdOrigin
@@ -107,3 +109,12 @@ async def test_a_drain_refuses() -> None:
     rpc = ProcessingRpc(request_head(last=True))
     await ExtProc(doors.one, bool).process(None, rpc)
     assert rpc.answers[0].immediate_response.status.code == 503
+
+
+async def test_a_head_beyond_measure_is_refused() -> None:
+    """To read all of its fields would hold up other calls."""
+    many: dict[str, Any] = {f"a{number}": "x" for number in range(1001)}
+    rpc = ProcessingRpc(request_head(**many))
+    await followed(engine := AllowingEngine(), rpc)
+    assert rpc.answers[0].immediate_response.status.code == 400
+    assert engine.calls == []

@@ -9,24 +9,29 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from sidecar.domain.errors import UserError
+from sidecar.frontends.envoy import ext_proc, shown_body
 from sidecar.frontends.envoy.grpc_server import GrpcServer
 from sidecar.frontends.envoy.tls import TlsFiles
 from tests.fakes.certificates import loopback_contexts
 from tests.fakes.doors import OneDoor
-from tests.fakes.engines import AllowingEngine
-from tests.fakes.rpcs import answered, check_request
+from tests.fakes.engines import AllowingEngine, ReadingEngine
+from tests.fakes.rpcs import answered, check_request, request_head
 
 CHECK = "/envoy.service.auth.v3.Authorization/Check"
+PROCESS = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 PROBE = "/grpc.health.v1.Health/Check"
 
 
 @contextlib.asynccontextmanager
-async def serving(files: TlsFiles | None = None) -> AsyncIterator[tuple[int, OneDoor]]:
+async def serving(
+    files: TlsFiles | None = None, engine: AllowingEngine | None = None
+) -> AsyncIterator[tuple[int, OneDoor]]:
     """Serve behind a door that is open; yield the port."""
-    doors = OneDoor(AllowingEngine())
+    doors = OneDoor(engine or AllowingEngine())
     server = GrpcServer(doors.one, lambda _: True, files)
     port = await server.start("127.0.0.1", 0)
     try:
@@ -37,10 +42,12 @@ async def serving(files: TlsFiles | None = None) -> AsyncIterator[tuple[int, One
 
 @contextlib.asynccontextmanager
 async def connected(
-    files: TlsFiles | None = None, credentials: Any = None
+    files: TlsFiles | None = None,
+    credentials: Any = None,
+    engine: AllowingEngine | None = None,
 ) -> AsyncIterator[tuple[Any, OneDoor]]:
     """Serve, with a client that is connected."""
-    async with serving(files) as (port, doors):
+    async with serving(files, engine) as (port, doors):
         at = f"127.0.0.1:{port}"
         made = grpc.aio.secure_channel(at, credentials) if files else grpc.aio.insecure_channel(at)
         async with made as channel:
@@ -102,3 +109,27 @@ async def test_a_port_that_is_taken_is_an_error_with_its_flag() -> None:
     async with serving() as (port, doors):
         with pytest.raises(UserError, match=rf"--grpc: 127.0.0.1:{port} is in use"):
             await GrpcServer(doors.one, lambda _: True, None).start("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("first", [(), (request_head(),)])
+async def test_a_stream_that_goes_on_with_nothing_is_ended(
+    monkeypatch: pytest.MonkeyPatch, first: tuple[Any, ...]
+) -> None:
+    """Before the head of its request, and before a body that a decision needs."""
+    monkeypatch.setattr(ext_proc, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(shown_body, "BODY_SECONDS", 0.1)
+    async with connected(engine=ReadingEngine()) as (channel, doors):
+        stream = channel.stream_stream(
+            PROCESS,
+            request_serializer=ProcessingRequest.SerializeToString,
+            response_deserializer=ProcessingResponse.FromString,
+        )(timeout=10)
+        for message in first:
+            await stream.write(message)
+        answers = []
+        while (answer := await stream.read()) is not grpc.aio.EOF:
+            answers.append(answer)
+        assert await stream.code() is grpc.StatusCode.OK
+        assert doors.one.drain.inflight == 0
+        if first:
+            assert answers[-1].immediate_response.status.code == 408

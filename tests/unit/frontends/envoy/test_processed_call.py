@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
+from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 
 from sidecar.domain.model import AttemptEnd, Call, Decision
 from sidecar.domain.ports import BodySource
@@ -14,6 +15,7 @@ from sidecar.frontends.envoy.ext_proc import ExtProc
 from tests.fakes.doors import OneDoor
 from tests.fakes.engines import AllowingEngine, RefusingEngine, SettlingEngine
 from tests.fakes.rpcs import (
+    AbortedError,
     ProcessingRpc,
     answer_body,
     answer_head,
@@ -205,3 +207,23 @@ async def test_a_settled_call_that_reached_no_product_is_given_back() -> None:
     answer = answer_head(503, attempts=1, details=REFUSED)
     await follow(engine := SettlingEngine(TERMS), request_head(last=True), answer)
     assert (engine.executions, engine.usages) == ([UNREACHED], [None])
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (request_head("/other"),),
+        (answer_head(), request_head("/other")),
+        (answer_head(), answer_head()),
+        (answer_body(b"early"),),
+        (trailers("response"),),
+        (ProcessingRequest(),),
+    ],
+)
+async def test_a_message_out_of_order_ends_the_stream(messages: tuple[Any, ...]) -> None:
+    """A second request on it would pass undecided. The call that ran is charged once."""
+    engine = SettlingEngine(TERMS)
+    with pytest.raises(AbortedError, match="one stream is one call"):
+        await follow(engine, request_head(last=True), *messages)
+    assert engine.executions == [DONE]
+    assert engine.settled_once()

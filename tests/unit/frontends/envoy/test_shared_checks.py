@@ -19,7 +19,7 @@ CALL = Call("POST", "/chat", "", [], "id", RequestIdOrigin.GENERATED)
 
 def name_of(number: int) -> CheckName:
     """Name a request."""
-    return ("envoy", str(number), "POST", "/chat")
+    return b"%d" % number
 
 
 async def answer(checks: SharedChecks, name: CheckName | None, engine: AllowingEngine) -> None:
@@ -77,3 +77,13 @@ async def test_a_decision_whose_answer_was_lost_is_taken_back() -> None:
     checks.leave(name_of(1), deciding)
     assert e.executions == [AttemptEnd.UNREACHED]
     assert checks.answer(name_of(1)) is None
+
+
+async def test_long_answers_hold_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client makes them long by what it forges; an answer that replaces another counts once."""
+    monkeypatch.setattr(shared_checks, "MOST_BYTES", 2 * len(b"allowed"))
+    checks = SharedChecks(TurnedClock())
+    for number in (0, 1, 1, 2):
+        await answer(checks, name_of(number), AllowingEngine())
+    kept = [checks.answer(name_of(number)) for number in range(3)]
+    assert kept == [None, b"allowed", b"allowed"]

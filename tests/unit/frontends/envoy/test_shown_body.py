@@ -6,12 +6,20 @@ from typing import Any
 
 import pytest
 from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
+from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.envoy.shown_body import BodyNotShownError, ShownBody
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.proxy.body_memory import BodyMemory
-from tests.fakes.rpcs import ProcessingRpc, answer_head, request_body, request_head, trailers
+from tests.fakes.rpcs import (
+    ProcessingRpc,
+    answer_body,
+    answer_head,
+    request_body,
+    request_head,
+    trailers,
+)
 
 PARTIAL = ProcessingMode.BUFFERED_PARTIAL
 
@@ -92,3 +100,14 @@ async def test_a_body_that_envoy_would_not_hold_back_cannot_be_priced(mode: int)
     with pytest.raises(BodyNotShownError, match="request_body_mode: BUFFERED"):
         await body.read(2)
     assert rpc.answers == []
+
+
+@pytest.mark.parametrize(
+    "message", [request_head(), trailers("response"), ProcessingRequest(), answer_body(b"x")]
+)
+async def test_another_message_in_place_of_the_body_is_a_fault(message: Any) -> None:
+    """The refusal can be written all the same: the request's body waits in Envoy."""
+    body, _, _ = shown(message)
+    with pytest.raises(BodyNotShownError, match="another message"):
+        await body.read(2)
+    assert body.step == "request_body"
