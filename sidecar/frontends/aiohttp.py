@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
-from sidecar.domain.model import Call
+from sidecar.domain.model import AttemptEnd, Call
 from sidecar.frontends.aiohttp_answer import AiohttpAttempt
 from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
 from sidecar.frontends.door import Door
@@ -70,8 +70,13 @@ class AiohttpGuard:
             visit.end(refusal.status)
             fields = CIMultiDict((n.decode(), v.decode("latin-1")) for n, v in refusal.headers)
             return web.Response(status=refusal.status, headers=fields, body=refusal.body)
-        given = _given(request, call, body, visit.settled)
-        _put_back(given, body)
+        try:
+            given = _given(request, call, body, visit.settled)
+            _put_back(given, body)
+        except BaseException:
+            body.let_go()
+            visit.end(0, AttemptEnd.UNREACHED)
+            raise
         attempt = AiohttpAttempt(visit, request)
         request[_ATTEMPT] = given[_ATTEMPT] = attempt
         with warnings.catch_warnings():
