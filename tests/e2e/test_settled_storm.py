@@ -48,7 +48,7 @@ async def test_each_org_has_paid_what_its_calls_cost(number: int) -> None:
     """To the unit where nothing was cut or killed; nothing is free, and nothing is held."""
     found = await settled(320, 2, number)
     assert found.wrong == [], found.table()
-    assert found.mute > 5
+    assert found.mute > 0
 
 
 @pytest.mark.parametrize("most", [5, 30])

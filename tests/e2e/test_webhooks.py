@@ -200,10 +200,11 @@ async def test_a_captured_delivery_makes_no_call_free_in_a_disguised_outage(
     ) as (chain, _):
         assert (await chain.call()).status_code == 200
         await chain.fault(store_down=True)
+        cookie = chain.cookie(ORG)  # a token made after the event would speak of a limit again
         body, headers = delivery(time.time())
         answer = await chain.client.post(PATH, content=body, headers=headers)
         assert (answer.status_code, answer.json()) == (200, {"outcome": "applied"})
-        statuses = {(await chain.call()).status_code for _ in range(10)}
+        statuses = {(await chain.call(org=None, headers=cookie)).status_code for _ in range(10)}
         assert statuses == ({200} if ends_the_doubt else {503})
 
 
