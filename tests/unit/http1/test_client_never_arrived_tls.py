@@ -13,44 +13,61 @@ from sidecar.http1.pool import Pool, PoolLimits
 from tests.fakes.certificates import loopback_contexts
 from tests.fakes.servers import FakeOrigin
 from tests.fakes.tls_records import Records
-from tests.plane import PROVABLE
+from tests.loops import settle
+from tests.plane import PATIENCE, PROVABLE, eventually
 from tests.unit.http1.test_client_never_arrived import OK, REQUEST, RESET, AskingHandler
 
 
 class PatientTlsServer:
-    """A server on a blocking socket, whose every step the test takes."""
+    """A server whose every step the test takes, and which never holds the loop."""
 
     def __init__(self, folder: Path) -> None:
         ours, theirs = loopback_contexts(folder)
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
         origin = FakeOrigin(self._listener.getsockname()[1], tls=True)
-        self.pool = Pool(origin, PoolLimits(), theirs)
+        self.pool = Pool(origin, PoolLimits(connect_timeout=PATIENCE), theirs)
         self.records = Records(ours)
 
     async def kept(self, exchanges: int) -> tuple[ClientConnection, socket.socket]:
         """Return a connection after so many exchanges."""
         opening = asyncio.ensure_future(self.pool.connect())
-        await asyncio.sleep(0.01)
-        served, _ = self._listener.accept()
-        while not opening.done():
-            self.read(served)
-            await asyncio.sleep(0.01)
-        if not self.records.open:
-            self.read(served)
-        await asyncio.sleep(0.01)
+        served, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+        served.setblocking(False)
+
+        def shake_hands() -> bool:
+            self._take(served)
+            return opening.done() and self.records.open
+
+        await eventually(shake_hands)
+        await settle()
         connection = opening.result()
         for _ in range(exchanges):
             handler = self.ask(connection)
-            await asyncio.sleep(0.01)
-            assert self.read(served) == REQUEST
+            assert await self.read(served) == REQUEST
             served.sendall(self.records.say(OK))
             await handler.ended.wait()
             assert self.pool.take() is connection
         return connection, served
 
-    def read(self, served: socket.socket) -> bytes:
+    async def read(self, served: socket.socket) -> bytes:
+        """Wait for what the client says next."""
+        said = b""
+
+        def has_come() -> bool:
+            nonlocal said
+            said = self._take(served)
+            return said != b""
+
+        await eventually(has_come)
+        return said
+
+    def _take(self, served: socket.socket) -> bytes:
         """Read what has come, and go on with the handshake."""
-        plain = self.records.take(served.recv(65536))
+        try:
+            plain = self.records.take(served.recv(65536))
+        except BlockingIOError:
+            return b""
         if reply := self.records.say():
             served.sendall(reply)
         return plain
@@ -65,6 +82,11 @@ class PatientTlsServer:
         """End it all."""
         await self.pool.close()
         self._listener.close()
+
+
+async def received(served: socket.socket) -> bytes:
+    """Wait for bytes, encrypted as they are."""
+    return await asyncio.get_running_loop().sock_recv(served, 65536)
 
 
 @pytest.mark.parametrize("notifies", [True, False])
@@ -93,8 +115,7 @@ async def test_a_server_that_reads_and_closes_has_had_the_request(
     server = PatientTlsServer(tmp_path)
     connection, served = await server.kept(exchanges)
     handler = server.ask(connection)
-    await asyncio.sleep(0.005)
-    assert server.read(served) == REQUEST
+    assert await server.read(served) == REQUEST
     if notifies:
         served.sendall(server.records.close())
     served.close()
@@ -114,7 +135,7 @@ async def test_a_server_that_notifies_and_resets_may_have_had_the_request(
     served.sendall(server.records.close())
     handler = server.ask(connection)
     if reads:
-        served.recv(65536)
+        assert await received(served)
     served.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     served.close()
     await handler.ended.wait()
@@ -132,7 +153,7 @@ async def test_a_server_that_notifies_and_reads_on_may_have_the_request(
     served.sendall(server.records.close())
     handler = server.ask(connection)
     await handler.ended.wait()
-    assert served.recv(65536)
+    assert await received(served)
     assert handler.never_arrived is False
     served.close()
     await server.close()
@@ -149,7 +170,7 @@ async def test_a_server_that_closed_its_sending_side_may_still_have_it(
     served.shutdown(socket.SHUT_WR)
     handler = server.ask(connection)
     await handler.ended.wait()
-    assert served.recv(65536)
+    assert await received(served)
     assert handler.never_arrived is False
     served.close()
     await server.close()

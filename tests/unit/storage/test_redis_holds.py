@@ -129,7 +129,7 @@ async def test_a_replica_that_stops_holds_nothing(server: RedisServer) -> None:
 async def test_a_call_that_gave_up_holds_nothing(server: RedisServer) -> None:
     """Redis may have taken its hold all the same."""
     async with sharing(server.url, 1) as one, sharing(server.url, 2) as other:
-        one.answer = answered(100)
+        one.answer = other.answer = answered(100)
         task = asyncio.ensure_future(room(one, 50))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
