@@ -14,6 +14,7 @@ from sidecar.frontends.door import Door
 from sidecar.policy.compiled import Policy
 from sidecar.policy.load import load_policy
 from sidecar.proxy.body_memory import BodyMemory
+from sidecar.telemetry import foreign_log
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 
 POLICY = b"""
@@ -44,7 +45,7 @@ def leave_our_log() -> None:
     """Take the filter of a middleware off our loggers: other tests read them unfiltered."""
     for name in list(logging.Logger.manager.loggerDict):
         if name.startswith("sidecar"):
-            logging.getLogger(name).filters.clear()
+            logging.getLogger(name).removeFilter(foreign_log._FILTER)
 
 
 class NoBody:
