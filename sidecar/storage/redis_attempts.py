@@ -22,7 +22,7 @@ from redis.exceptions import MovedError
 from sidecar.domain.errors import UserError
 from sidecar.settings.redis_url import RedisUrl, parse_redis_url
 from sidecar.storage.causes import LateError, cause_of
-from sidecar.storage.redis_client import Client, close, connect, context_of, count
+from sidecar.storage.redis_client import Client, close, connect, context_of, count, end
 
 TIMEOUT_SECONDS: Final = 0.05
 """The longest a call waits for its number; then it goes on without."""
@@ -95,8 +95,7 @@ class RedisAttempts:
     async def close(self) -> None:
         """Close the connections."""
         if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait((self._keeping,))
+            await end(self._keeping)
 
     async def next(self, scope: bytes) -> int | None:
         """Take the next attempt number of `scope`, from 0; None when Redis does not answer.

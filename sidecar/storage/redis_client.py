@@ -126,3 +126,14 @@ def _tls(tls: RedisTls) -> dict[str, Any]:
         "ssl_certfile": tls.certificate_file,
         "ssl_keyfile": tls.key_file,
     }
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that uses a client, again and again until it has ended.
+
+    The client waits with `asyncio.wait_for`, which on Python 3.11 loses a cancellation that comes
+    in the moment in which what it waits for is done.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=2 * _CLOSE_SECONDS)

@@ -22,7 +22,7 @@ from sidecar.domain.holds import HoldRoom, Shared, Standing
 from sidecar.domain.ports import HoldSource
 from sidecar.storage.causes import LateError, cause_of
 from sidecar.storage.holds_script import EXPIRY_SECONDS, SCRIPT, ScriptReply, arguments, found
-from sidecar.storage.redis_client import Client
+from sidecar.storage.redis_client import Client, end
 
 TIMEOUT_SECONDS: Final = 0.05
 """The longest a call waits for its hold to be taken; then it goes on by what is known."""
@@ -106,8 +106,7 @@ class RedisHolds:
         """Show that nothing is held any more."""
         if self._sending is None or self._source is None:
             return
-        self._sending.cancel()
-        await asyncio.wait((self._sending,))
+        await end(self._sending)
         self._resolve(self._takes)
         client, slots = self._client(), list(self._source.slots())
         with contextlib.suppress(TimeoutError):

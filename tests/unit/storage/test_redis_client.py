@@ -127,3 +127,26 @@ async def test_the_next_address_of_a_name_is_tried(
         monkeypatch.setattr(loop, "getaddrinfo", two)
         async with counting(f"redis://cache:{server.port}") as attempts:
             assert await attempts.next(SCOPE) == 0
+
+
+async def test_a_task_that_loses_a_cancellation_is_ended_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As `asyncio.wait_for` does on Python 3.11: what it waits for is done in that moment."""
+    monkeypatch.setattr(redis_client, "_CLOSE_SECONDS", 0.001)
+    lost = 0
+
+    async def work() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 1:
+                    raise
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)
+    await redis_client.end(task)
+    assert (task.cancelled(), lost) == (True, 2)

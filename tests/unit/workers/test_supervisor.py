@@ -229,7 +229,10 @@ async def test_reload_and_drain_reach_every_worker() -> None:
             assert (await client.post(f"{stack.admin}/drain")).status_code == 202
 
             async def drained() -> set[int]:
-                return set(await calls(stack, 6))
+                try:
+                    return set(await calls(stack, 6))
+                except httpx.ReadError:  # no request was on it yet when the drain began
+                    return set()
 
             await eventually(drained, lambda found: found == {503})
             assert (await client.get(f"{stack.admin}/ready")).status_code == 503
