@@ -63,6 +63,13 @@ LOADS: Final[Mapping[str, LoadPart]] = {
         ("sidecar_exact", "sidecar_exact_compiled", "envoy_authz", "envoy_authz_default"),
         refuse=True,
     ),
+    "settled": LoadPart(
+        "Settled by usage, calls alike, beside exact",
+        (
+            "sidecar_exact", "sidecar_exact_compiled", "sidecar_settled",
+            "sidecar_settled_compiled", "sidecar_owed", "sidecar_owed_compiled",
+        ),
+    ),
     "doors": LoadPart(
         "Doors: what asks us shares our core",
         (

@@ -89,6 +89,7 @@ def _sidecars() -> Iterator[Peer]:
     uncompiled = None if has_compiled() else "the compiled build: run `make bench`"
     for mode, title in (
         ("exact", "exact"), ("lease", "lease"), ("unmetered", "unmetered"), ("priced", "by usage"),
+        ("settled", "by usage, nothing owed"), ("owed", "by usage, as much owed"),
     ):  # fmt: skip
         for compiled in (False, True):
             peer = Peer(
