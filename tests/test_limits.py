@@ -93,7 +93,7 @@ NO_LIMITS: Final = {
         "identity.keyset._SPREAD", "admission.journal_file._WASTE",
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",
         "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
-        "http1.framing._WORTH_A_SPLIT", "platform.consume._SHARED_DEADLINES",
+        "platform.consume._SHARED_DEADLINES",
         "telemetry.registry._TRIES",
         "policy.amounts._LIMIT", "app.memory_limit._PART", "app.memory_limit._NO_LIMIT",
         "policy.store._USUAL_SWITCH_SECONDS", "policy.content_coding._WORK",
