@@ -35,8 +35,8 @@ class InboundBody:
     it came. `memory` counts what is held, what is read, and what the upstream has not taken.
     """
 
-    __slots__ = ("_chunked", "_counted", "_expects", "_held", "_hold", "_holder", "_left",
-                 "_memory", "_reading", "_sender", "_sink", "_waiter", "done", "error",
+    __slots__ = ("_chunked", "_content", "_counted", "_expects", "_held", "_hold", "_holder",
+                 "_left", "_memory", "_reading", "_sender", "_sink", "_waiter", "done", "error",
                  "received")  # fmt: skip
 
     def __init__(self, sender: Sender, length: int, memory: BodyMemory, *, expects: bool) -> None:
@@ -47,6 +47,7 @@ class InboundBody:
         self._memory = memory
         self._counted = 0
         self._holder = ""
+        self._content: bytes | None = None  # of a chunked body that was read
         self._held: bytes | bytearray = b""  # bytes where it came in one piece: no copy is made
         self._hold = _HOLD
         self._expects = expects
@@ -109,15 +110,23 @@ class InboundBody:
 
     @property
     def whole(self) -> bytes | None:
-        """The whole content, where it is here and of a known length; None for any other body."""
-        held = self.done and self._chunked is None and self._sink is None and self.error is None
-        return bytes(self._held) if held else None
+        """The whole content, where it is here; None for any other body.
+
+        Of a chunked one only what was read: no other code takes its chunks off in slices. With
+        trailer fields there is none, since they may be a digest of it.
+        """
+        if not self.done or self._sink is not None or self.error is not None:
+            return None
+        if self._chunked is None:
+            return bytes(self._held)
+        return None if self._chunked.trailers else self._content
 
     def replace(self, content: bytes) -> None:
-        """Forward `content` in place of a body that is `whole`."""
+        """Forward `content`, of a known length, in place of a body that is `whole`."""
         self._memory.add(len(content) - self._counted, self._holder)
         self._counted = len(content)
         self._held = content
+        self._content = None
 
     def attach(self, sink: Callable[[bytes, bool], None]) -> bytes:
         """Return what is held; from now on `sink(data, done)` gets what comes.
@@ -128,6 +137,7 @@ class InboundBody:
             raise self.error
         held = bytes(self._held)
         self._held = b""
+        self._content = None
         self._sink = sink
         if not self.done:
             self._sender.resume_body()
@@ -142,6 +152,7 @@ class InboundBody:
     def let_go(self) -> None:
         """Hold nothing more, and count nothing more: where it went is no longer known either."""
         self._held = b""
+        self._content = None
         if self._sink is not None:
             self._sink = _nowhere
         if self._holder:
@@ -207,7 +218,8 @@ class InboundBody:
         if self._chunked is None:
             return whole
         self._reserve(len(whole))
-        return await turns().run(_unframed(whole, limit), holder)
+        self._content = await turns().run(_unframed(whole, limit), holder)
+        return self._content
 
     async def _wait(self) -> None:
         if self.error is None:

@@ -51,6 +51,13 @@ def post(body: bytes = STREAM, fields: bytes = b"", version: bytes = b"1.1") -> 
     )  # fmt: skip
 
 
+def post_chunked(body: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    """Ask for a completion in chunks of seven bytes."""
+    parts = (body[at : at + 7] for at in range(0, len(body), 7))
+    head = b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % PATH
+    return head + chunked(*parts, end=end)
+
+
 async def test_a_json_answer_is_read_and_passes_as_it_came() -> None:
     """Its usage reaches the engine with the end of the attempt."""
     engine = SettlingEngine(TERMS)
@@ -79,6 +86,31 @@ async def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it() 
     (usage,) = engine.usages
     assert usage is not None
     assert (usage.tokens, usage.missing) == (Tokens(7, 0, 0, 3), None)
+
+
+async def test_a_chunked_request_is_asked_too() -> None:
+    """It goes on with a length; in chunks it would be a client's way around its usage."""
+    engine = SettlingEngine(TERMS)
+    async with (
+        ScriptedUpstream(stream(DELTA, USAGE, DONE)) as upstream,
+        staged(engine, upstream) as stage,
+    ):
+        assert (await stage.ask(post_chunked(STREAM), method="POST")).body == DELTA + DONE
+        (request,) = upstream.requests
+    assert request.body == b'{"stream_options":{"include_usage":true},' + STREAM[1:]
+    assert request.values(b"content-length") == [b"%d" % len(request.body)]
+    assert request.values(b"transfer-encoding") == []
+
+
+async def test_a_chunked_request_with_trailer_fields_stays_as_it_is() -> None:
+    """They may be a digest of what it is."""
+    sent = post_chunked(STREAM, end=b"0\r\nx-sum: 1\r\n\r\n")
+    async with (
+        ScriptedUpstream(stream(DELTA, DONE)) as upstream,
+        staged(SettlingEngine(TERMS), upstream) as stage,
+    ):
+        await stage.ask(sent, method="POST")
+        assert upstream.requests[0].body == STREAM
 
 
 async def test_a_client_that_asked_gets_the_chunk() -> None:
