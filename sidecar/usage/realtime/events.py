@@ -214,4 +214,7 @@ def _response_id(response: object) -> str:
 
 
 def _name(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= MAX_MODEL else None
+    """Return a name that can be written to the client; half a surrogate pair cannot."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_MODEL:
+        return None
+    return value if value.encode("utf-8", "replace").decode() == value else None

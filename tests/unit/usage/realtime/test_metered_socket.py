@@ -111,6 +111,13 @@ def test_a_refused_create_ends_a_quiet_connection_at_once() -> None:
     assert socket.unsettled == 0
 
 
+def test_an_event_id_that_cannot_be_written_does_not_keep_a_connection_open() -> None:
+    """Half a surrogate pair is JSON, and no text: the error names no event."""
+    socket = connection()
+    socket.from_client(up(CREATE | {"event_id": "\ud800"}))
+    assert socket.refused(1, REFUSAL) == refusal(None)
+
+
 def test_a_refused_create_waits_for_the_response_that_runs() -> None:
     """What follows that response is not passed on."""
     socket = connection()
