@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import orjson
-
 from sidecar.domain.model import Headers
 from sidecar.usage.events import is_dense
+from sidecar.usage.json_document import document_of
 
 _OPTION: Final = b'"stream_options":{"include_usage":true},'
 _KEY: Final = b'"stream_options"'
@@ -43,8 +42,8 @@ def with_usage(body: bytes) -> bytes | None:
     if b'"stream"' not in body or is_dense(body):
         return None
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        document = document_of(body)
+    except ValueError:
         return None
     if not isinstance(document, dict) or document.get("stream") is not True:
         return None
@@ -62,7 +61,7 @@ def with_usage(body: bytes) -> bytes | None:
     if changed is None:
         return None
     document["stream_options"] = (options or {}) | {"include_usage": True}
-    return changed if orjson.loads(changed) == document else None
+    return changed if document_of(changed) == document else None
 
 
 def _changed(body: bytes) -> bytes | None:

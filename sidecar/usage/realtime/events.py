@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from sidecar.domain.usage import Tokens
 from sidecar.usage.answer_format import MAX_MODEL
 from sidecar.usage.events import is_dense
 from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME, TRANSCRIPTION
+from sidecar.usage.json_document import document_of
 from sidecar.usage.tally import TokenTally
 
 CREATE_WORDS: Final = (b"response.create", b"\\u")
@@ -132,8 +131,8 @@ def create_event(payload: bytes) -> CreateEvent | None:
 def server_event(payload: bytes) -> ServerEvent | None:
     """Return what a server's event says."""
     try:
-        event = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        event = document_of(payload)
+    except ValueError:
         return None
     if not isinstance(event, dict):
         return None
@@ -157,8 +156,8 @@ def server_event(payload: bytes) -> ServerEvent | None:
 def is_idle(payload: bytes) -> bool:
     """Whether a server's event says that nothing was done: it is about the session alone."""
     try:
-        event = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        event = document_of(payload)
+    except ValueError:
         return False
     kind = event.get("type") if isinstance(event, dict) else None
     return isinstance(kind, str) and kind in _IDLE
@@ -206,7 +205,9 @@ def _text(event: Mapping[str, object]) -> ResponseText | None:
     delta = event.get("delta")
     if not isinstance(delta, str):
         return None
-    return ResponseText(_name(event.get("response_id")) or "", len(delta.encode()))
+    return ResponseText(
+        _name(event.get("response_id")) or "", len(delta.encode("utf-8", "surrogatepass"))
+    )
 
 
 def _response_id(response: object) -> str:

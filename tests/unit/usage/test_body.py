@@ -34,6 +34,21 @@ def test_embeddings_of_many_numbers_are_read() -> None:
     assert read(UsageFormat.OPENAI, body, headers=JSON).tokens == Tokens(8)
 
 
+@pytest.mark.parametrize("text", [",", "[1,2],", '{"a":[]},'])
+def test_what_a_text_consists_of_does_not_hide_the_usage_behind_it(text: str) -> None:
+    """A client chooses what a model writes: commas and brackets in a string cost no work."""
+    body = long_body(1).replace(b'"x"', orjson.dumps(text * 20_000))
+    assert read(UsageFormat.OPENAI, body, headers=JSON).tokens == Tokens(30, 60, 10, 40)
+
+
+@pytest.mark.parametrize("member", [b"[" * 99 + b"]" * 99, b'{"a":{"a":{"a":{"a":{}}}}}'])
+def test_a_body_that_would_hold_the_loop_is_too_large(member: bytes) -> None:
+    """Arrays and objects inside each other are read one by one."""
+    body = b'{"x":[' + (member + b",") * 2000 + b"0]" + long_body(1)[1:]
+    found = read(UsageFormat.OPENAI, body, headers=JSON)
+    assert found.missing is MissingCause.TOO_LARGE
+
+
 def test_a_long_body_keeps_a_few_kilobytes() -> None:
     """However much of it has passed."""
     tally = TokenTally(OPENAI)

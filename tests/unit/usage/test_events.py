@@ -66,6 +66,20 @@ def test_an_event_with_too_many_members_is_not_parsed() -> None:
     """It would hold the loop."""
     dense = b'data: {"usage":{"prompt_tokens":9},"x":[' + b"1," * 200_000 + b"1]}\n\n"
     assert read(UsageFormat.OPENAI, dense).missing is MissingCause.TOO_LARGE
+    hiding = dense.replace(b'"x":[', b'"y":"\\\\","z":"\\"","x":[')
+    assert read(UsageFormat.OPENAI, hiding).missing is MissingCause.TOO_LARGE
+
+
+def test_commas_and_brackets_in_a_text_are_no_members() -> None:
+    """A client that has a table repeated in the answer cannot hide its usage so."""
+    table = {"usage": USAGE, "instructions": '[1,"2\\n"],' * 60_000}
+    assert tokens_of(b"data: " + orjson.dumps(table) + b"\n\n") == FOUND
+
+
+@pytest.mark.parametrize("value", [b'"\\ud800"', b"NaN", b"-Infinity", b'"\xff"'])
+def test_what_only_some_parsers_take_hides_no_usage(value: bytes) -> None:
+    """Products write it: of a text that was cut in a character, or of a probability of 0."""
+    assert tokens_of(USAGE_CHUNK.replace(b'"id"', b'"x":%b,"id"' % value)) == Tokens(30, 60, 10, 40)
 
 
 def test_what_is_no_json_is_unreadable() -> None:

@@ -153,6 +153,16 @@ def test_an_event_of_the_server_says_what_is_metered(
     assert server_event(json.dumps(event).encode()) == expected
 
 
+def test_a_client_s_text_does_not_hide_the_end_of_its_response() -> None:
+    """Its metadata are in the answer: half a surrogate pair is JSON that orjson refuses."""
+    response = {"id": "r", "metadata": {"x": "\ud800"}, "usage": {"output_tokens": 7}}
+    done = {"type": "response.done", "response": response}
+    event = server_event(json.dumps(done).encode())
+    assert event == ResponseDone("r", Tokens(output=7), failed=False)
+    delta = {"type": "response.output_text.delta", "response_id": "r", "delta": "\ud800"}
+    assert server_event(json.dumps(delta).encode()) == ResponseText("r", 3)
+
+
 def test_what_is_no_json_is_no_event() -> None:
     """The product's text is data, never an error."""
     assert server_event(b"{") is None
