@@ -301,6 +301,24 @@ def _past_known_chunks(data: bytes, position: int, most: int) -> int:
     return position
 
 
+def known_chunks(data: bytes) -> list[bytes]:
+    """Return the whole chunks that `data` is made of; none unless all are of known sizes."""
+    chunks: list[bytes] = []
+    size = len(data)
+    position = 0
+    while position < size:
+        line = data[position : data.find(b"\n", position, position + _MAX_SIZE_DIGITS + 2) + 1]
+        step = _known.get(line)
+        if step is None:
+            return []
+        chunk = data[position : position + step + 2]
+        if chunk[step:] != b"\r\n":
+            return []
+        chunks.append(chunk)
+        position += step + 2
+    return chunks
+
+
 def _learn(line: bytes, size: int) -> None:
     """Know chunks of this size line by the line alone."""
     if len(_known) >= _LINES_KEPT:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Terms, Usage
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.framing import ChunkedBody
+from sidecar.http1.framing import ChunkedBody, known_chunks
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
 from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
@@ -39,7 +39,7 @@ class Settling(SettledAnswer):
     and looked at together: that is most of a stream.
     """
 
-    __slots__ = ("_alike", "_before", "_content", "_end", "_parts", "_ready", "_start",
+    __slots__ = ("_alike", "_before", "_content", "_end", "_longest", "_parts", "_ready", "_start",
                  "_tries")  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
@@ -49,6 +49,7 @@ class Settling(SettledAnswer):
         self._alike: AlikeEvents | None = None
         self._before = self._end = b""  # of `_alike`
         self._start = 0
+        self._longest = 0  # bytes in which there is no room for two of them
         self._parts: list[bytes] = []  # events that are likely alike
         self._ready = False  # all that has passed is whole events, and whole chunks
         self._tries = _TRIES
@@ -92,17 +93,13 @@ class Settling(SettledAnswer):
 
     def feed(self, data: bytes) -> bytes:
         """Take a part of the answer; return what goes to the client."""
-        if (
-            self._ready
-            and data.startswith(self._before, self._start)
-            and data.endswith(self._end)
-            and len(data) <= LONGEST
-        ):
-            parts = self._parts
-            parts.append(data)
-            if len(parts) == _KEPT:
-                self._skip()
-            return data
+        if self._ready and data.startswith(self._before, self._start) and data.endswith(self._end):
+            events = (data,) if len(data) <= self._longest else self._burst(data)
+            if events:
+                self._parts += events
+                if len(self._parts) >= _KEPT:
+                    self._skip()
+                return data
         if self._reader is None:
             return data
         return self._look(self._reader, data)
@@ -126,6 +123,20 @@ class Settling(SettledAnswer):
         """
         self._skip()
         return self.result(end)
+
+    def _burst(self, data: bytes) -> tuple[bytes, ...]:
+        """Return the events that `data` brings, if all are likely alike; else nothing."""
+        if self._content is None:
+            return ()
+        events = known_chunks(data)
+        for event in events:
+            if not (
+                event.startswith(self._before, self._start)
+                and event.endswith(self._end)
+                and len(event) <= LONGEST
+            ):
+                return ()
+        return tuple(events)
 
     def _skip(self) -> None:
         """Count the text of events that are likely like an earlier one; read those that are not."""
@@ -158,24 +169,28 @@ class Settling(SettledAnswer):
         unchanged = passed == content
         whole_events = whole and unchanged and content.endswith(b"\n\n")
         if whole_events and self._tries:
-            self._learn(reader, data, content)
+            self._learn(reader, data)
         self._ready = whole_events and self._alike is not None
         if unchanged and (whole or self._filter is None):
             return data
         return self._framed(passed)
 
-    def _learn(self, reader: AnswerReader, data: bytes, event: bytes) -> None:
-        """Learn from an event how to know others like it, where it came by itself."""
-        start, closing = len(data) - len(event), b""
-        if start:
-            start, closing = start - 2, b"\r\n"
-        if data[start:] != event + closing:
-            return
+    def _learn(self, reader: AnswerReader, data: bytes) -> None:
+        """Learn from the last event of `data` how to know others like it."""
+        start, event, closing = 0, data, b""
+        if self._content is not None:
+            chunks = known_chunks(data)
+            if not chunks:
+                return
+            closing = b"\r\n"
+            start = chunks[-1].index(closing) + 2
+            event = chunks[-1][start:-2]
         self._tries -= 1
         found = reader.alike(event, start, closing)
         if found is not None:
             self._alike = found
             self._before, self._start, self._end = found.before, found.start, found.end
+            self._longest = min(LONGEST, 2 * (start + len(found.before) + len(found.end)) - 1)
 
     def _framed(self, content: bytes) -> bytes:
         """Frame what is written in place of what has come."""

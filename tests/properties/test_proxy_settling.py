@@ -92,6 +92,7 @@ def test_a_stream_without_chunks_is_read_as_in_one_piece(
     asks=st.booleans(),
     in_events=st.booleans(),
     chunk_cuts=st.lists(st.integers(0, 10**6), max_size=6),
+    at_once=st.integers(1, 6),
     cuts=st.none() | st.lists(st.integers(0, 10**6), max_size=6),
 )
 def test_chunks_are_read_as_in_one_piece(
@@ -100,13 +101,15 @@ def test_chunks_are_read_as_in_one_piece(
     asks: bool,
     in_events: bool,
     chunk_cuts: list[int],
+    at_once: int,
     cuts: list[int] | None,
 ) -> None:
-    """What passes is chunked as well, whatever the chunks are and wherever they are cut."""
+    """What passes is chunked as well, whatever the chunks are, and however they come."""
     stream = b"".join(events)
     chunks = [part for part in (events if in_events else cut(stream, chunk_cuts)) if part]
     framed = [b"%x\r\n%b\r\n" % (len(part), part) for part in chunks]
-    parts = framed if cuts is None else cut(b"".join(framed), cuts)
+    bursts = [b"".join(framed[at : at + at_once]) for at in range(0, len(framed), at_once)]
+    parts = bursts if cuts is None else cut(b"".join(framed), cuts)
     client, product = ChunkedBody(decode=True), ChunkedBody()
     settling = begun(asks=asks, chunked=True)
     passed = b""

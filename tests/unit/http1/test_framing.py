@@ -14,6 +14,7 @@ from sidecar.http1.framing import (
     UntilCloseBody,
     body_of,
     is_safe_trailer,
+    known_chunks,
 )
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE
 from tests.unit.http1.chunked_vectors import ACCEPTED, END, REFUSED
@@ -309,6 +310,15 @@ def test_a_burst_ends_where_a_chunk_is_not_whole() -> None:
         body = ChunkedBody()
         first, second = body.feed(data[:cut])[0], body.feed(data[cut:])[0]
         assert (first + second, body.between_chunks) == (data, True)
+
+
+def test_a_burst_is_cut_into_its_chunks() -> None:
+    """Of any widths; it is not where the end of a chunk, or the size of one, is not known."""
+    data = burst([20, 300, 1])
+    chunks = known_chunks(data)
+    assert (b"".join(chunks), [len(each) for each in chunks]) == (data, [24 + 2, 305 + 2, 4 + 2])
+    for odd in (data[:-1], data[2:], data + b"1", data + b"01\r\nx\r\n", data[:-2] + b"yy"):
+        assert known_chunks(odd) == []
 
 
 def test_the_table_of_known_sizes_is_bounded() -> None:
