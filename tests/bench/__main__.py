@@ -31,14 +31,20 @@ from tests.bench.peers import all_peers
 from tests.bench.report import Report
 
 _PARTS: Final = (
-    *LOADS, "latency", "capacity", "streaming", "poured", "idle", "bodies", "startup", "workers",
-    "isolation", "flames",
+    *LOADS, "latency", "capacity", "streaming", "poured", "settled_events", "idle", "bodies",
+    "startup", "workers", "isolation", "flames",
 )  # fmt: skip
 _GOALS: Final = (
     "tls", "plain", "distinct", "denied", "settled", "large", "alone_tls", "capacity", "poured",
-    "idle", "bodies", "startup",
+    "settled_events", "idle", "bodies", "startup",
 )  # fmt: skip
 """The parts whose figures the goals of the current milestone compare."""
+_STREAMS: Final[Mapping[str, Sequence[tuple[int, int]]]] = {
+    "streaming": tuple(itertools.product((16, 500), (0, streaming.PACED))),
+    "poured": ((500, 0),),
+    "settled_events": ((16, streaming.PACED), (500, streaming.PACED)),
+}
+"""Of the parts that stream, how many streams, and events a second over all: 0 as many as pass."""
 _ALSO: Final = {"goals": _GOALS, "latency": ("throughput", "latency")}
 """Names for several parts; latency is offered as shares of the throughput in the same run."""
 _RESULTS: Final = Path(__file__).resolve().parents[2] / "docs" / "performance"
@@ -100,6 +106,10 @@ def _measure(part: str, session: _Session) -> None:
     report, folder = session.report, session.folder
     rounds, seconds = session.rounds, session.seconds
     plain = session.named("sidecar_unmetered", "sidecar_unmetered_compiled", "envoy", "nginx")
+    metered = session.named(
+        "sidecar_exact_stream", "sidecar_exact_stream_compiled",
+        "sidecar_settled_stream", "sidecar_settled_stream_compiled",
+    )  # fmt: skip
     match part:
         case "latency":
             _latency(session)
@@ -110,21 +120,19 @@ def _measure(part: str, session: _Session) -> None:
                 ),
                 session.peers["product"], folder, rounds=rounds, seconds=seconds,
             )  # fmt: skip
-        case "streaming" | "poured":
-            kinds = list(itertools.product((16, 500), (0, streaming.PACED)))
-            for streams, offered in kinds if part == "streaming" else [(500, 0)]:
-                rows = streaming.measure_events(
-                    plain, folder, streams=streams, offered=offered, rounds=rounds, seconds=seconds
-                )
-                kept = [
-                    row for row in report.streaming
-                    if (row.streams, row.offered) != (streams, offered)
-                ]  # fmt: skip
-                report.streaming = kept + rows
+        case "streaming" | "poured" | "settled_events":
+            compared = {"streaming": plain + metered, "poured": plain, "settled_events": metered}
+            for streams, offered in _STREAMS[part]:
+                report.replace_streaming(
+                    streaming.measure_events(
+                        compared[part], folder,
+                        streams=streams, offered=offered, rounds=rounds, seconds=seconds,
+                    )
+                )  # fmt: skip
         case "idle":
             report.idle = [
-                row for streams in (1000, 5000)
-                for row in streaming.measure_idle(plain, folder, streams=streams)
+                row for streams, compared in ((1000, plain + metered), (5000, plain))
+                for row in streaming.measure_idle(compared, folder, streams=streams)
             ]  # fmt: skip
         case "bodies":
             report.bodies = bodies.measure(plain, folder, rounds=rounds, seconds=seconds)

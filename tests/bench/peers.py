@@ -90,6 +90,7 @@ def _sidecars() -> Iterator[Peer]:
     for mode, title in (
         ("exact", "exact"), ("lease", "lease"), ("unmetered", "unmetered"), ("priced", "by usage"),
         ("settled", "by usage, nothing owed"), ("owed", "by usage, as much owed"),
+        ("exact_stream", "exact"), ("settled_stream", "by usage"),
     ):  # fmt: skip
         for compiled in (False, True):
             peer = Peer(
@@ -97,6 +98,7 @@ def _sidecars() -> Iterator[Peer]:
                 f"bb-sidecar, {title}{', compiled' if compiled else ''}",
                 partial(run_sidecar, mode, compiled=compiled),
                 uncompiled if compiled else None,
+                path=_path(mode),
             )
             yield peer
             if mode == "exact":
@@ -143,7 +145,6 @@ def policy(mode: str) -> str:
         "exact_stream": "meter: {accuracy: exact}",
         "settled_stream": "meter: {usage: {format: openai, per: 18, request_usage: true}}",
     }.get(mode, "meter: {accuracy: " + mode + "}")
-    path = OPENAI_PATH if mode.endswith("_stream") else PATH
     return f"""version: 1
 product: acme-notes
 identity:
@@ -153,10 +154,15 @@ defaults:
   platform_timeout: 2s
 routes:
   - name: chat
-    match: {{path: {path}}}
+    match: {{path: {_path(mode)}}}
     {action}
 unmatched: allow
 """
+
+
+def _path(mode: str) -> str:
+    """Return the path that a sidecar peer meters."""
+    return OPENAI_PATH if mode.endswith("_stream") else PATH
 
 
 @cache

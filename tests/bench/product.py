@@ -13,10 +13,11 @@ from typing import Final, cast
 
 import uvloop
 
-from tests.bench.streams import CHUNK, EVENT_HEAD
+from tests.bench.streams import CHUNKS, EVENT_HEAD
 
 _EVENTS: Final = 60
 _AT_ONCE: Final = 4
+_BURST: Final = b"".join(CHUNKS[:_AT_ONCE])
 _USAGE: Final = {"prompt_tokens": 12_000, "completion_tokens": 60, "total_tokens": 12_060}
 
 
@@ -82,7 +83,7 @@ class Product(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if left:
-            self._transport.write(CHUNK * _AT_ONCE)
+            self._transport.write(_BURST)
             asyncio.get_running_loop().call_soon(self._stream, left - _AT_ONCE)
         else:
             self._transport.write(_END)

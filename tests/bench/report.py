@@ -70,6 +70,12 @@ class Report:
         today = datetime.now(UTC).date().isoformat()
         self.measured[part] = f"{today}, Python {platform.python_version()}"
 
+    def replace_streaming(self, rows: Sequence[Streaming]) -> None:
+        """Take new rows of streams; those of other peers, and of other streams, stay."""
+        new = {(row.peer, row.streams, row.offered) for row in rows}
+        kept = [row for row in self.streaming if (row.peer, row.streams, row.offered) not in new]
+        self.streaming = [*kept, *rows]
+
     def figures(self) -> Figures:
         """Return what the goals compare. Each figure's peers were measured in one run."""
         found: dict[str, dict[str, float]] = {
@@ -85,6 +91,7 @@ class Report:
                 found.setdefault(f"poured_{row.streams}", {})[row.peer] = row.rate
             elif row.cpu:
                 found.setdefault(f"paced_{row.streams}", {})[row.peer] = 1 / row.cpu
+                found.setdefault(f"event_{row.streams}", {})[row.peer] = row.cpu * 1e6
         for start in self.startup:
             found.setdefault(f"start_{start.cores}", {})[start.peer] = start.seconds * 1e3
         return found | {

@@ -21,10 +21,13 @@ from tests.bench.processes import (
     resident_bytes,
     running,
 )
-from tests.bench.work import make_work
+from tests.bench.work import OPENAI_PATH, Work, make_work
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _STREAMS: Final = [sys.executable, "-m", "tests.bench.streams"]
+
+
+_PLAIN: Final = b"GET /api/stream HTTP/1.1\r\nHost: a.example\r\n\r\n"
 
 
 PACED: Final = 20_000
@@ -59,8 +62,29 @@ class IdleMemory:
     base: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """The stubs with a product that streams, and the requests that ask for it."""
+
+    stubs: stub.Stubs
+    plain: Path
+    metered: Path
+
+    def request(self, peer: Peer) -> Path:
+        """Return what a peer is asked with: a chat completion with its token where it meters."""
+        return self.metered if peer.path == OPENAI_PATH else self.plain
+
+
+def _requests(work: Work, folder: Path) -> tuple[Path, Path]:
+    plain, metered = folder / "plain.http", folder / "metered.http"
+    plain.write_bytes(_PLAIN)
+    asking = replace(work, body=work.body[:-1] + b',"stream":true}')
+    metered.write_bytes(asking.raw_request(OPENAI_PATH))
+    return plain, metered
+
+
 @contextlib.contextmanager
-def _product(folder: Path) -> Iterator[stub.Stubs]:
+def _product(folder: Path) -> Iterator[_Streams]:
     """Run the platform stub, and a product that streams."""
     ports = stub.reserve()
     work = make_work(ports.issuer)
@@ -73,7 +97,7 @@ def _product(folder: Path) -> Iterator[stub.Stubs]:
             core=LOAD_CORE, port=product, log=folder / "streams.log", env=env,
         ),
     ):  # fmt: skip
-        yield replace(ports, upstream=product)
+        yield _Streams(replace(ports, upstream=product), *_requests(work, folder))
 
 
 def measure_events(
@@ -87,11 +111,11 @@ def measure_events(
 ) -> list[Streaming]:
     """Count events through each peer in turn, `rounds` times over."""
     found: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
-    with _product(folder) as ports:
+    with _product(folder) as behind:
         for _ in range(rounds):
             for peer in peers:
-                with peer.run(ports, folder) as system:
-                    reading = _count(system, streams, offered, seconds)
+                with peer.run(behind.stubs, folder) as system:
+                    reading = _count(system, behind.request(peer), streams, offered, seconds)
                     found[peer.name].append(reading)
                 print(
                     f"  {peer.title:<32} {streams:>4} {reading['rate']:>10,.0f} events/s"
@@ -111,11 +135,13 @@ def measure_events(
     ]  # fmt: skip
 
 
-def _count(system: Running, streams: int, offered: int, seconds: float) -> dict[str, float]:
+def _count(
+    system: Running, request: Path, streams: int, offered: int, seconds: float
+) -> dict[str, float]:
     """Read events for `seconds`, once all streams have begun, and time the system meanwhile."""
     command = [
         "taskset", "-c", LOAD_CORE, *_STREAMS,
-        "count", str(system.port), str(streams), str(seconds), str(offered),
+        "count", str(system.port), str(request), str(streams), str(seconds), str(offered),
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as counter:
         assert counter.stdout is not None
@@ -131,21 +157,26 @@ def _count(system: Running, streams: int, offered: int, seconds: float) -> dict[
 def measure_idle(peers: Sequence[Peer], folder: Path, *, streams: int) -> list[IdleMemory]:
     """Hold `streams` streams open through each peer and look at its memory."""
     found = []
-    with _product(folder) as ports:
+    with _product(folder) as behind:
         for peer in peers:
-            with peer.run(ports, folder) as system:
-                _hold(system.port, 50)  # buffers, caches and code that any stream brings
+            request = behind.request(peer)
+            with peer.run(behind.stubs, folder) as system:
+                _hold(system.port, request, 50)  # buffers, caches and code that any stream brings
                 base = resident_bytes(system.pid)
-                grown = _hold(system.port, streams, lambda pid=system.pid: resident_bytes(pid))
+                grown = _hold(
+                    system.port, request, streams, lambda pid=system.pid: resident_bytes(pid)
+                )
                 each = (grown - base) / streams
                 found.append(IdleMemory(peer.name, peer.title, streams, each, base))
                 print(f"  {peer.title:<32} {each / 1024:>8.1f} KiB a stream", flush=True)
     return found
 
 
-def _hold(port: int, streams: int, look: object = None) -> int:
+def _hold(port: int, request: Path, streams: int, look: object = None) -> int:
     """Hold streams open; return what `look` returns meanwhile, 0 without one."""
-    command = ["taskset", "-c", LOAD_CORE, *_STREAMS, "hold", str(port), str(streams)]
+    command = [
+        "taskset", "-c", LOAD_CORE, *_STREAMS, "hold", str(port), str(request), str(streams),
+    ]  # fmt: skip
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT
     ) as holder:

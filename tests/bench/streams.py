@@ -1,9 +1,10 @@
 """Server-sent events through a proxy: a product that streams, clients that count.
 
-`python -m tests.bench.streams serve PORT` streams events; `count PORT N SECONDS RATE` reads N
-streams at once, says when it has begun to count, and prints what came; `hold PORT N` opens N
-streams that send one event and then nothing, and keeps them open until its input ends. `sink PORT`
-reads large bodies and answers when they are whole.
+`python -m tests.bench.streams serve PORT` streams events; `count PORT REQUEST N SECONDS RATE` reads
+N streams at once, says when it has begun to count, and prints what came; `hold PORT REQUEST N`
+opens N streams that send one event and then nothing, and keeps them open until its input ends.
+REQUEST is a file with the request for each. `sink PORT` reads large bodies and answers when they
+are whole.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Final, cast
 
 import uvloop
@@ -19,15 +21,21 @@ import uvloop
 _EVENT: Final = (
     b'data: {"id":"chatcmpl-C3b9kV0qPm5Zf1TjWwXn2aYdRs8Lh","object":"chat.completion.chunk",'
     b'"created":1764115200,"model":"gpt-4o-mini-2024-07-18","service_tier":"default",'
-    b'"system_fingerprint":"fp_560af6e559","choices":[{"index":0,"delta":{"content":" word"},'
+    b'"system_fingerprint":"fp_560af6e559","choices":[{"index":0,"delta":{"content":" %b"},'
     b'"logprobs":null,"finish_reason":null}]}\n\n'
 )
-CHUNK: Final = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
+_WORDS: Final = (
+    b"the", b"quota", b"of", b"an", b"organisation", b"is", b"consumed", b"before", b"a", b"call",
+    b"reaches", b"its", b"product", b"and", b"never", b"twice",
+)  # fmt: skip
+"""What the events of a stream say in turn: nothing may be faster only because they are alike."""
+_EVENTS: Final = tuple(_EVENT % word for word in _WORDS)
+CHUNKS: Final = tuple(b"%x\r\n%b\r\n" % (len(event), event) for event in _EVENTS)
 EVENT_HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-_BURST: Final = CHUNK * 16
+_BURST: Final = b"".join(CHUNKS)
 _TICK: Final = 0.001
 
 
@@ -54,7 +62,7 @@ def _beat(streams: list[Product], rate: float, since: float, sent: int) -> None:
     """Send single events to the streams in turn, as many as are due."""
     due = int((time.perf_counter() - since) * rate)
     for turn in range(sent, due):
-        streams[turn % len(streams)].send(CHUNK)
+        streams[turn % len(streams)].send(CHUNKS[turn // len(streams) % len(CHUNKS)])
     if any(stream.open for stream in streams):
         loop = asyncio.get_running_loop()
         loop.call_later(_TICK, _beat, streams, rate, since, due)
@@ -80,7 +88,9 @@ class Product(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop has types of its own
 
     def data_received(self, data: bytes) -> None:
-        self.send(EVENT_HEAD + CHUNK)
+        if not data.startswith((b"GET ", b"POST ")):
+            return  # the rest of a request that has come in parts
+        self.send(EVENT_HEAD + CHUNKS[0])
         of, slash, rate = data.split(b" ", 2)[1].partition(b"?")[2].partition(b"/")
         if slash:
             _ensemble.add(self, int(of), float(rate))
@@ -141,8 +151,8 @@ class Sink(asyncio.Protocol):
 class Reader(asyncio.Protocol):
     """Counts the events of one stream, and when the first one came."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, request: bytes) -> None:
+        self._request = request
         self._asked = 0.0
         self._transport: asyncio.Transport | None = None
         self.events = 0
@@ -152,7 +162,7 @@ class Reader(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop has types of its own
         self._asked = time.perf_counter()
-        self._transport.write(f"GET {self._path} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if not self.first and b"data:" in data:
@@ -165,11 +175,11 @@ class Reader(asyncio.Protocol):
             self._transport.abort()
 
 
-async def _open(port: int, count: int, path: str) -> list[Reader]:
+async def _open(port: int, count: int, request: bytes) -> list[Reader]:
     loop = asyncio.get_running_loop()
     readers: list[Reader] = []
     for _ in range(count):
-        _, reader = await loop.create_connection(lambda: Reader(path), "127.0.0.1", port)
+        _, reader = await loop.create_connection(lambda: Reader(request), "127.0.0.1", port)
         readers.append(reader)
     async with asyncio.timeout(60):
         await asyncio.gather(*(reader.started for reader in readers))
@@ -183,8 +193,9 @@ async def _serve(port: int, protocol: type[asyncio.Protocol]) -> None:
     await server.serve_forever()
 
 
-async def _count(port: int, count: int, seconds: float, rate: str) -> None:
-    readers = await _open(port, count, f"/api/stream?{count}/{rate}")
+async def _count(port: int, request: bytes, count: int, seconds: float, rate: str) -> None:
+    together = f"?{count}/{rate} HTTP/1.1\r\n".encode()
+    readers = await _open(port, count, request.replace(b" HTTP/1.1\r\n", together, 1))
     before = sum(reader.events for reader in readers)
     sys.stdout.write("counting\n")
     sys.stdout.flush()
@@ -199,8 +210,8 @@ async def _count(port: int, count: int, seconds: float, rate: str) -> None:
         reader.close()
 
 
-async def _hold(port: int, count: int) -> None:
-    await _open(port, count, "/held")
+async def _hold(port: int, request: bytes, count: int) -> None:
+    await _open(port, count, request)
     sys.stdout.write("held\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
@@ -213,10 +224,12 @@ def main() -> None:
         uvloop.run(_serve(int(port), Product))
     elif what == "sink":
         uvloop.run(_serve(int(port), Sink))
-    elif what == "count":
-        uvloop.run(_count(int(port), int(rest[0]), float(rest[1]), rest[2]))
     else:
-        uvloop.run(_hold(int(port), int(rest[0])))
+        request, count = Path(rest[0]).read_bytes(), int(rest[1])
+        if what == "count":
+            uvloop.run(_count(int(port), request, count, float(rest[2]), rest[3]))
+        else:
+            uvloop.run(_hold(int(port), request, count))
 
 
 if __name__ == "__main__":

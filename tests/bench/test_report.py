@@ -11,11 +11,16 @@ from tests.bench.goals import GOALS, Goal
 from tests.bench.loads import LOADS
 from tests.bench.peers import COMPILED, all_peers
 from tests.bench.report import Report
+from tests.bench.streaming import PACED, Streaming
 from tests.bench.throughput import Throughput
 
 
 def _row(peer: str, rate: float) -> Throughput:
     return Throughput(peer, peer, 32, rate, 0.001, 0.002, 5e-5, 0, (rate,), 2e-5)
+
+
+def _events(peer: str, cpu: float) -> Streaming:
+    return Streaming(peer, peer, 16, PACED, 20_000.0, 0.01, cpu)
 
 
 def test_a_part_replaces_its_own_rows_alone(tmp_path: Path) -> None:
@@ -30,6 +35,19 @@ def test_a_part_replaces_its_own_rows_alone(tmp_path: Path) -> None:
     assert [row.rate for row in third.loads["tls"]] == [1.0]
     assert [row.rate for row in third.loads["plain"]] == [2.0]
     assert third.measured["tls"] == "then"
+
+
+def test_a_streams_rows_are_replaced_peer_by_peer() -> None:
+    """Settled streams are measured beside exact ones alone; what was measured of others stays."""
+    report = Report(streaming=[_events("envoy", 3e-6), _events("sidecar_exact_stream", 9e-6)])
+    report.replace_streaming(
+        [_events("sidecar_exact_stream", 5e-6), _events("sidecar_settled_stream", 6e-6)]
+    )
+    assert report.figures()["event_16"] == {
+        "envoy": pytest.approx(3),
+        "sidecar_exact_stream": pytest.approx(5),
+        "sidecar_settled_stream": pytest.approx(6),
+    }
 
 
 def test_each_part_has_a_table_with_user_and_system_time() -> None:
