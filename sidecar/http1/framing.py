@@ -167,7 +167,7 @@ class ChunkedBody:
                 position = _past_known_chunks(data, position, _KNOWN_AT_ONCE if bounded else size)
                 known = not bounded
                 if position == size:
-                    out.append(data[start:])
+                    out.append(data[start:] if start else data)  # compiled, any slice is a copy
                     break
             if not chunks:
                 out.append(b"" if decode else data[start:position])
@@ -278,7 +278,7 @@ def _past_known_chunks(data: bytes, position: int, most: int) -> int:
     """
     size = len(data)
     while position < size:
-        line = data[position : data.find(b"\n", position, position + _MAX_SIZE_DIGITS + 2) + 1]
+        line = _size_line(data, position)
         step = _known.get(line)
         if step is None:
             return position
@@ -286,6 +286,8 @@ def _past_known_chunks(data: bytes, position: int, most: int) -> int:
         position += step
         width = len(line) + 2
         for count in range(most):  # noqa: B007 - a fifth faster than to count down
+            if position > size:
+                return start
             line = data[position : position + width]
             step = _known.get(line)
             if step is None:  # the end of the data, a line of another width, or one that is odd
@@ -307,16 +309,24 @@ def known_chunks(data: bytes) -> list[bytes]:
     size = len(data)
     position = 0
     while position < size:
-        line = data[position : data.find(b"\n", position, position + _MAX_SIZE_DIGITS + 2) + 1]
-        step = _known.get(line)
+        step = _known.get(_size_line(data, position))
         if step is None:
             return []
         chunk = data[position : position + step + 2]
-        if chunk[step:] != b"\r\n":
+        if len(chunk) != step + 2 or not chunk.endswith(b"\r\n"):
             return []
         chunks.append(chunk)
         position += step + 2
     return chunks
+
+
+def _size_line(data: bytes, position: int) -> bytes:
+    """Return the size line at a position, with its line end; nothing where it has none.
+
+    Compiled, a slice must begin before its end and that of its data: others raise SystemError.
+    """
+    end = data.find(b"\n", position, position + _MAX_SIZE_DIGITS + 2)
+    return data[position : end + 1] if end >= 0 else b""
 
 
 def _learn(line: bytes, size: int) -> None:
