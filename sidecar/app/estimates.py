@@ -9,6 +9,7 @@ from sidecar.domain.model import Headers
 from sidecar.domain.usage import Estimate, UsageRule
 from sidecar.policy.content_coding import UndecodableError, coding_of
 from sidecar.usage.estimate import Estimator
+from sidecar.usage.formats import choices_of
 
 
 class RequestEstimates:
@@ -33,4 +34,4 @@ class RequestEstimates:
 
 
 def _estimator_of(rule: UsageRule) -> Estimator:
-    return Estimator(rule.hold, model=bool(rule.models))
+    return Estimator(rule.hold, model=bool(rule.models), choices=choices_of(rule))

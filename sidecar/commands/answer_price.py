@@ -13,6 +13,7 @@ from sidecar.domain.usage import Terms, UsageRule
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.response_heads import parse_response
 from sidecar.usage.estimate import Estimator
+from sidecar.usage.formats import choices_of
 from sidecar.usage.reader import reader_of
 
 _MAX_FIELDS: Final = 1000
@@ -47,7 +48,7 @@ def price_answer(rule: UsageRule, answer: bytes, request: bytes, deposit: int) -
     reader = reader_of(rule, status, headers)
     reader.feed(body)
     usage = reader.end(whole=True)
-    estimate = Estimator(rule.hold).read(request)
+    estimate = Estimator(rule.hold, choices=choices_of(rule)).read(request)
     terms = Terms(rule, estimate, hold_of(rule, estimate, deposit), forgive=False)
     succeeded = 200 <= status <= 299  # noqa: PLR2004 - RFC 9110, 15.3
     units = Fraction(*cost_of(terms, usage, deposit)) if succeeded else Fraction(deposit)

@@ -30,7 +30,8 @@ class AnswerFormat:
     which an answer has at most one. `text`: the keys of text that goes to the client, in a body;
     `event_text`: the same in a stream. `is_final`: whether an event's usage is that of the whole
     answer, where the stream ends before it should. `ends_with_final`: a stream without such an
-    event is not complete, though its connection ended well.
+    event is not complete, though its connection ended well. `choices`: where a request says how
+    many answers it asks for.
     """
 
     parents: tuple[KeyPath, ...]
@@ -42,6 +43,7 @@ class AnswerFormat:
     text: tuple[str, ...]
     event_text: Callable[[bytes], tuple[str, ...]]
     ends_with_final: bool = False
+    choices: tuple[KeyPath, ...] = ()
     needle: bytes = field(init=False)
     model_needle: bytes = field(init=False)
     places: tuple[tuple[int, str, KeyPath], ...] = field(init=False)

@@ -7,7 +7,7 @@ URLs and long base64. That needs no valid JSON, so a body that only the product 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final
 
 from sidecar.domain.usage import Estimate, HoldRule
@@ -16,7 +16,7 @@ from sidecar.policy.json_pointer import JsonPointer, PointerResult
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import PIECE, Piece, pieces_of
-from sidecar.usage.answer_format import count_of, model_of
+from sidecar.usage.answer_format import KeyPath, count_of, model_of
 from sidecar.usage.sent_text import plain
 
 SHORTEST_BLOB: Final = 256
@@ -38,10 +38,16 @@ _MODEL: Final = JsonPointer("/model", ("model",))
 class Estimator:
     """Reads the bodies of a route's calls."""
 
-    def __init__(self, hold: HoldRule | None, *, model: bool = True) -> None:
-        """Read what `hold` points at; `model`: and which model is asked for."""
+    def __init__(
+        self, hold: HoldRule | None, *, model: bool = True, choices: Sequence[KeyPath] = ()
+    ) -> None:
+        """Read what `hold` points at; `model`: and which model is asked for.
+
+        `choices`: where the body says how many answers it asks for, each of that output.
+        """
         self._model = model
-        self._paths = () if hold is None else hold.pointers
+        self._hold = hold
+        self._paths = () if hold is None else (*hold.pointers, *choices)
         pointers = [_MODEL, *(_pointer(path) for path in self._paths)]
         self._reader = JsonReader(pointers)
         self._short = ShortReader(pointers)
@@ -58,7 +64,7 @@ class Estimator:
         found = self._short.read(body)
         if found is None:
             return None
-        return Estimate(text, _first_count(found[1:]), model_of(found[0]))
+        return Estimate(text, self._output(found[1:]), model_of(found[0]))
 
     def read(self, body: bytes) -> Estimate:
         """Read a body in one go, where nothing else waits for it."""
@@ -90,7 +96,18 @@ class Estimator:
                 found = yield from self._reader.read(_pieces(body, coding, limit))
         except (UndecodableError, TooLongError):
             return Estimate(text.end(), None, None)
-        return Estimate(text.end(), _first_count(found[1:]), model_of(found[0]))
+        return Estimate(text.end(), self._output(found[1:]), model_of(found[0]))
+
+    def _output(self, found: tuple[PointerResult, ...]) -> int | None:
+        """Return the most tokens of output that a body announces, None where it names none."""
+        hold = self._hold
+        if hold is None:
+            return None
+        announced = _first_count(found[: len(hold.pointers)])
+        choices = _most(found[len(hold.pointers) :])
+        if choices <= 1:
+            return announced
+        return choices * (hold.default if announced is None else announced)
 
 
 def text_of(body: bytes) -> int | None:
@@ -178,6 +195,11 @@ def model_in_path(path: bytes) -> str | None:
 def _first_count(values: tuple[PointerResult, ...]) -> int | None:
     """Return the first whole number that is there."""
     return next((count for count in map(count_of, values) if count is not None), None)
+
+
+def _most(values: tuple[PointerResult, ...]) -> int:
+    """Return the largest whole number that is there, 1 where there is none."""
+    return max((count for count in map(count_of, values) if count is not None), default=1)
 
 
 def _pieces(body: bytes, coding: str, limit: int) -> Iterator[Piece]:

@@ -9,10 +9,13 @@ from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue, HeaderValueOpt
 
 from sidecar.domain.model import Headers
 from sidecar.frontends.fields import is_ours
+from sidecar.http1.heads import FOLDED
 
 Pairs = list[tuple[bytes, bytes]]
 """Names in lower case, and values as they came."""
 
+
+_REQUEST_ID: Final = b"x-request-id"
 
 MOST_FIELDS: Final = 1000
 MOST_HEAD_BYTES: Final = 256 * 1024
@@ -56,9 +59,16 @@ def split(pairs: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], Pai
 
 
 def forged_names(fields: Headers, *, but: Iterable[bytes] = ()) -> list[str]:
-    """Return each name in `fields` that only we may set, in the spelling that came."""
-    kept = frozenset(but)
-    return sorted({name.decode() for name, _ in fields if is_ours(name) and name not in kept})
+    """Return each name in `fields` that only we may set, in the spelling that came.
+
+    X-Request-ID itself is always set; `x_request_id` would be another one to many products.
+    """
+    kept = frozenset((_REQUEST_ID, *but))
+    return sorted({name.decode() for name, _ in fields if _is_ours(name) and name not in kept})
+
+
+def _is_ours(name: bytes) -> bool:
+    return is_ours(name) or name.translate(FOLDED) == _REQUEST_ID
 
 
 def overwriting(name: bytes, value: bytes, *, raw: bool) -> Any:  # noqa: ANN401 - Envoy's message

@@ -56,4 +56,5 @@ GEMINI: Final = AnswerFormat(
     is_final=_is_final,
     text=_TEXT,
     event_text=_event_text,
+    choices=(("generationConfig", "candidateCount"),),
 )

@@ -74,4 +74,5 @@ OPENAI: Final = AnswerFormat(
     is_final=_is_final,
     text=_CHAT_TEXT,
     event_text=_event_text,
+    choices=(("n",), ("best_of",)),
 )

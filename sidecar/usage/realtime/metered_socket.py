@@ -298,6 +298,8 @@ class MeteredSocket:
         turn = self._turns.created(response_id)
         if turn is not None:
             self._commands.append(TakeDeposit(turn, None))
+        if self._turns.is_full and self._enforced:
+            self._break_off("product", "more responses begin than can be followed")
 
     # the end
 
@@ -318,7 +320,7 @@ class MeteredSocket:
         """End a connection that cannot be followed."""
         if self._product.between_messages and not self._product_closed:
             self._to_client(close_frame(PROTOCOL_ERROR, why))
-        self._commands.append(CloseSocket(f"the {side} sent no WebSocket: {why}"))
+        self._commands.append(CloseSocket(f"the {side} cannot be followed: {why}"))
         self._close()
 
     def _close(self) -> None:

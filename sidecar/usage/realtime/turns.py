@@ -20,6 +20,9 @@ from sidecar.usage.realtime.events import ErrorNamed
 MAX_TURNS: Final = 256
 """Turns of a connection that are not settled; beyond it the oldest without a response ends."""
 
+MOST_TURNS: Final = 2 * MAX_TURNS
+"""Turns in any phase: as many responses may run as events wait for one."""
+
 _ENDED_KEPT: Final = 256
 """Responses that have ended, so that one is not charged twice."""
 
@@ -121,6 +124,11 @@ class TurnBook:
         return len(self._turns)
 
     @property
+    def is_full(self) -> bool:
+        """Whether no further response can be followed."""
+        return len(self._turns) >= MOST_TURNS
+
+    @property
     def responding(self) -> frozenset[int]:
         """The turns whose response runs."""
         return frozenset(
@@ -166,6 +174,8 @@ class TurnBook:
         if turn is not None:
             turn.response_id = response_id
             self._step(turn, TurnStep.CREATED, settles=False)
+            return None
+        if self.is_full:
             return None
         turn = self._begin(TurnPhase.BEGUN, None)
         turn.response_id = response_id

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import gzip
 
+import pytest
+
 from sidecar.app.estimates import RequestEstimates
 from sidecar.domain.model import Headers
-from sidecar.domain.usage import Estimate, HoldRule
+from sidecar.domain.usage import Estimate, HoldRule, JsonUsage, UsageFormat, UsageRule
 from tests.unit.admission.usage_rules import rule
 
 BODY = b'{"model": "gpt-big", "max_tokens": 70, "prompt": "abcdefgh"}'
 HELD = rule(hold=HoldRule((("max_tokens",),), 10, 100))
 
 
-def _read(body: bytes, headers: Headers = (), *, limit: int = 10_000) -> Estimate:
-    reading = RequestEstimates().reading(HELD, headers, body, limit)
+def _read(
+    body: bytes, headers: Headers = (), *, of: UsageRule = HELD, limit: int = 10_000
+) -> Estimate:
+    reading = RequestEstimates().reading(of, headers, body, limit)
     while True:
         try:
             next(reading)
@@ -33,6 +37,34 @@ def test_model_output_and_text_are_read() -> None:
 def test_a_compressed_body_is_decoded() -> None:
     """It says the same."""
     assert _read(gzip.compress(BODY), [(b"content-encoding", b"gzip")]) == _read(BODY)
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "output"),
+    [
+        (UsageFormat.OPENAI, b'{"max_tokens":5,"n":3}', 15),
+        (UsageFormat.OPENAI, b'{"max_tokens":5,"n":2,"best_of":4}', 20),
+        (UsageFormat.OPENAI, b'{"n":3}', 30),
+        (UsageFormat.OPENAI, b'{"max_tokens":5,"n":null}', 5),
+        (UsageFormat.OPENAI, b'{"max_tokens":5,"n":0}', 5),
+        (UsageFormat.OPENAI, b'{"max_tokens":5,"n":"3"}', 5),
+        (UsageFormat.OPENAI, b'{"n":1}', None),
+        (UsageFormat.GEMINI, b'{"max_tokens":5,"generationConfig":{"candidateCount":8}}', 40),
+        (UsageFormat.ANTHROPIC, b'{"max_tokens":5,"n":3}', 5),
+        (JsonUsage("/n", ("n",)), b'{"max_tokens":5,"n":3}', 5),
+    ],
+)
+def test_each_answer_that_is_asked_for_may_have_that_output(
+    form: UsageFormat | JsonUsage, body: bytes, output: int | None
+) -> None:
+    """Or the default, where the body names none; read short, and in slices."""
+    held = rule(format=form, hold=HoldRule((("max_tokens",),), 10, 100))
+    estimates = RequestEstimates()
+    found = estimates.short(held, body)
+    assert found is not None
+    assert found.output == output
+    long = body[:-1] + b',"x":"' + b"y " * 20_000 + b'"}'
+    assert _read(long, of=held, limit=100_000).output == output
 
 
 def test_a_body_that_cannot_be_read_says_nothing() -> None:

@@ -33,6 +33,12 @@ def test_forged_names_are_found_in_every_spelling() -> None:
     assert forged_names(fields, but=[b"x-bb-plan"]) == ["x-bb-new", "x_bb_org_id"]
 
 
+def test_another_spelling_of_the_request_id_is_forged() -> None:
+    """Many servers read an underscore as a hyphen; the field itself is overwritten."""
+    fields = [(b"x-request-id", b"1"), (b"x_request_id", b"2"), (b"x-request-ids", b"3")]
+    assert forged_names(fields) == ["x_request_id"]
+
+
 def test_a_field_replaces_what_is_there() -> None:
     """Envoy would append by default, and a product reads the first line."""
     option = overwriting(b"RateLimit", b"1", raw=True)

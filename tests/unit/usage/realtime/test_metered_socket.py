@@ -19,7 +19,7 @@ from sidecar.usage.realtime.commands import (
 from sidecar.usage.realtime.frame_writer import Refusal, close_frame, error_event
 from sidecar.usage.realtime.frames import LONGEST_MESSAGE
 from sidecar.usage.realtime.metered_socket import SOCKET_STEPS, MeteredSocket, SocketPhase
-from sidecar.usage.realtime.turns import MAX_TURNS, SettleTurn
+from sidecar.usage.realtime.turns import MAX_TURNS, MOST_TURNS, SettleTurn
 
 REFUSAL = Refusal("insufficient_quota", "insufficient_quota", "The quota is spent.")
 PING = Frame(Opcode.PING, b"").serialize(mask=True)
@@ -116,6 +116,27 @@ def test_an_event_id_that_cannot_be_written_does_not_keep_a_connection_open() ->
     socket = connection()
     socket.from_client(up(CREATE | {"event_id": "\ud800"}))
     assert socket.refused(1, REFUSAL) == refusal(None)
+
+
+@pytest.mark.parametrize("kind", ["created", "done"])
+def test_a_product_that_begins_responses_without_end_is_left(kind: str) -> None:
+    """Each takes a deposit, and none of these has an answer yet."""
+    socket = connection()
+    for number in range(MOST_TURNS - 1):
+        socket.from_product(down(kind, f"r{number}"))
+    commands = socket.from_product(down(kind, "last"))
+    assert [each for each in commands if isinstance(each, CloseSocket)]
+    assert socket.from_product(down(kind, "more")) == []
+    assert socket.unsettled == MOST_TURNS
+
+
+def test_in_shadow_no_more_responses_are_followed_than_that() -> None:
+    """The connection goes on."""
+    socket = connection(enforced=False)
+    for number in range(MOST_TURNS + 9):
+        sent = down("created", f"r{number}")
+        assert socket.from_product(sent)[0] == SendToClient(sent)
+    assert socket.unsettled == MOST_TURNS
 
 
 def test_a_refused_create_waits_for_the_response_that_runs() -> None:
