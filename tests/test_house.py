@@ -103,6 +103,9 @@ TESTED_WITH: Final = {
     # Settings of commands and their handlers show what they do only when the command runs.
     "commands/sections.py": "unit/commands/test_access.py",
     "commands/inject.py": "kubernetes/test_webhook.py",
+    # The parts of the client show what they do at its own methods.
+    "client/calls.py": "unit/client/test_client.py",
+    "client/members.py": "unit/client/test_reading.py",
     # Wiring shows what it does only when it runs.
     "app/embedded.py": "unit/middleware/test_doors.py",
     "frontends/handle.py": "doors/test_frameworks.py",
