@@ -35,7 +35,7 @@ class Consumption:
     """The answer of consume. Not `allowed`: nothing was counted.
 
     `allowed` with an unlimited quota may also be the platform's store being down: the words are
-    the same (contract, QuotaMap). `key` is the idempotency key that was sent.
+    the same (contract, Quotas). `key` is the idempotency key that was sent.
     """
 
     allowed: bool
