@@ -102,7 +102,15 @@ UNTESTED: Final = {
 TESTED_WITH: Final = {
     # Settings of commands and their handlers show what they do only when the command runs.
     "commands/sections.py": "unit/commands/test_access.py",
+    "commands/explanation.py": "unit/commands/test_explain.py",
     "commands/inject.py": "kubernetes/test_webhook.py",
+    # A part of the policy's model shows what it does where a whole policy is loaded.
+    "policy/amount_schema.py": "unit/policy/test_load.py",
+    # What a scrape gives is what the verbs have counted.
+    "telemetry/samples.py": "unit/telemetry/test_metrics.py",
+    # The parts of the client show what they do at its own methods.
+    "client/calls.py": "unit/client/test_client.py",
+    "client/members.py": "unit/client/test_reading.py",
     # Wiring shows what it does only when it runs.
     "app/embedded.py": "unit/middleware/test_doors.py",
     "frontends/handle.py": "doors/test_frameworks.py",

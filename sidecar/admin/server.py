@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
@@ -18,6 +17,7 @@ from sidecar.admin.listening import listen_at, listen_on, remove_socket
 from sidecar.admin.readiness import assess
 from sidecar.admin.state import AdminState, AdminView, MetricsPage, Refresh
 from sidecar.admin.wire import AdminConnections, AdminHandler, AdminRequest, Answer, as_json
+from sidecar.domain.instants import utc_text
 from sidecar.domain.model import Quota
 from sidecar.settings.sections import AdminSettings
 from sidecar.settings.values import Address
@@ -223,8 +223,7 @@ def _policy_page(view: Callable[[], Mapping[str, object]]) -> bytes:
 def _quota_view(quota: Quota) -> dict[str, object]:
     """Show a quota in the platform's own words (contract, Quotas)."""
     try:
-        moment = datetime.fromtimestamp(quota.reset_at, UTC)
-        reset_at = moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+        reset_at = utc_text(quota.reset_at)
     except (OverflowError, ValueError, OSError):
         reset_at = None  # beyond the calendar
     return {

@@ -12,7 +12,7 @@ from sidecar.admission.engine import Engine
 from sidecar.app.background import own_task
 from sidecar.app.context import Context
 from sidecar.app.engine import open_engine
-from sidecar.app.gauges import EngineGauges
+from sidecar.app.gauges import publish_gauges
 from sidecar.app.memory_limit import body_memory
 from sidecar.domain.ports import Clock
 from sidecar.domain.share import ALONE
@@ -71,10 +71,7 @@ async def open_embedded(
             hint = "run the sidecar for them, or take `notices` out of the policy"
             log.warning("notices_off", extra={"hint": hint})
         parts = await open_engine(context, policies)
-        EngineGauges(
-            policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,
-            settlements=parts.settlements, attempts=parts.attempts, clock=clock, share=ALONE,
-        ).publish(observer)  # fmt: skip
+        publish_gauges(context, policies, parts)
         parts.keys.start()
         own_task(owned, policies.watch(), "policy watch")
         log.info(

@@ -7,65 +7,42 @@ from collections.abc import Iterable, Mapping
 
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
-from sidecar.admission.books import Books
-from sidecar.admission.settlements import Settlements
-from sidecar.app.gauges import EngineGauges
+from sidecar.app.context import Context
+from sidecar.app.engine import EngineParts
+from sidecar.app.gauges import publish_gauges
 from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.credentials import CookieSource
 from sidecar.domain.model import Quota
-from sidecar.domain.ports import Attempts, Clock, SharedHolds
-from sidecar.domain.share import ALONE, Share
-from sidecar.identity.keyset import KeySet
-from sidecar.platform.breaker import Breaker, BreakerState
+from sidecar.platform.breaker import BreakerState
 from sidecar.policy.store import PolicyStore, ReloadOutcome
 from sidecar.policy.view import as_dict
 from sidecar.proxy.server import Plane, Server
-from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.observer import Observer
 
 
 class Status:
-    """Satisfies `AdminState`, and gives the gauges their values at a scrape."""
+    """The running sidecar as the admin port sees it: satisfies `AdminState`."""
 
     def __init__(
         self,
-        *,
+        context: Context,
         policies: PolicyStore,
-        keys: KeySet,
-        breaker: Breaker,
-        books: Books,
-        settlements: Settlements,
+        parts: EngineParts,
         server: Server,
-        gateway: Plane,
-        clock: Clock,
-        observer: Observer,
+        plane: Plane,
+        *,
         orgs: int,
-        attempts: Attempts | None = None,
-        shared_holds: SharedHolds | None = None,
-        share: Share = ALONE,
     ) -> None:
-        """Read from these parts; `orgs` bounds what `/quota` lists."""
+        """Read from these parts, also the gauges of a scrape; `orgs` bounds what `/quota` lists."""
         self._policies = policies
-        self._keys = keys
-        self._breaker = breaker
-        self._books = books
+        self._parts = parts
         self._server = server
-        self._gateway = gateway
-        self._observer = observer
+        self._plane = plane
+        self._observer = context.observer
         self._orgs = orgs
-        self._attempts = attempts
-        self._shared_holds = shared_holds
-        self._gauges = EngineGauges(
-            policies=policies, keys=keys, breaker=breaker, books=books, settlements=settlements,
-            attempts=attempts, clock=clock, share=share,
-        )  # fmt: skip
-
-    def publish(self, metrics: Metrics) -> None:
-        """Let the gauges be read from their owners."""
-        self._gauges.publish(metrics)
-        read = metrics.read_at_scrape
+        publish_gauges(context, policies, parts)
+        read = context.observer.read_at_scrape
         read("inflight_requests", lambda: self.requests)
-        read("open_connections", lambda: self._server.open_connections)
+        read("open_connections", lambda: server.open_connections)
 
     def failure(self) -> str:
         """Report no failure: a process that can answer serves."""
@@ -74,14 +51,15 @@ class Status:
     def circumstances(self) -> Circumstances:
         """Return the state of each dependency, for readiness."""
         policy = self._policies.current
-        keys = self._keys.state()
+        keys = self._parts.keys.state()
+        closed = self._parts.breaker.state is BreakerState.CLOSED
         meters = [route.meter for route in policy.routes if route.meter is not None]
         return Circumstances(
-            draining=self._gateway.drain.draining,
+            draining=self._plane.drain.draining,
             policy_problem=self._policies.last_error or "",
-            platform_problem=self._platform_problem(),
-            journal_problem=self._books.journal.problem,
-            journal_damaged_bytes=self._books.journal.damaged_bytes,
+            platform_problem="" if closed else "the breaker is not closed",
+            journal_problem=self._parts.books.journal.problem,
+            journal_damaged_bytes=self._parts.books.journal.damaged_bytes,
             keys=keys.keys,
             keys_problem=keys.last_error or "",
             keys_needed=not any(
@@ -89,7 +67,7 @@ class Status:
                 for source in policy.identity
             ),
             modes=frozenset[OnPlatformError](meter.on_platform_error for meter in meters),
-            platform_probe_due=self._breaker.due(asyncio.get_running_loop().time()),
+            platform_probe_due=self._parts.breaker.due(asyncio.get_running_loop().time()),
             platform_seen=self._observer.platform_seen,
             tokens_seen=self._observer.tokens_seen,
             upstream_seen=self._observer.upstream_seen,
@@ -98,15 +76,15 @@ class Status:
 
     def _redis_problem(self) -> str | None:
         """Say what replicas do not share now; None where they share nothing."""
-        if self._attempts is None:
+        attempts, shared = self._parts.attempts, self._parts.shared_holds
+        if attempts is None:
             return None
-        holds = "" if self._shared_holds is None else self._shared_holds.problem
-        return self._attempts.problem or holds
+        return attempts.problem or ("" if shared is None else shared.problem)
 
     @property
     def requests(self) -> int:
         """How many requests are under way."""
-        return self._gateway.drain.inflight
+        return self._plane.drain.inflight
 
     @property
     def policy_hash(self) -> str:
@@ -119,7 +97,7 @@ class Status:
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
         """Return the last answer of the platform for each org that is remembered."""
-        for known in self._books.known_quotas(self._orgs):
+        for known in self._parts.books.known_quotas(self._orgs):
             yield known.org_id, known.quota
 
     async def reload(self) -> ReloadReport:
@@ -131,6 +109,3 @@ class Status:
     def drain(self) -> None:
         """Refuse new requests from now on; those under way finish."""
         self._server.begin_drain()
-
-    def _platform_problem(self) -> str:
-        return "" if self._breaker.state is BreakerState.CLOSED else "the breaker is not closed"

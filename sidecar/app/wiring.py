@@ -178,14 +178,8 @@ class App:
             upgrades=settings.listen.upgrades,
             via=settings.listen.via,
         )
-        self._status = status = Status(
-            policies=policies, keys=parts.keys, breaker=parts.breaker, books=parts.books,
-            settlements=parts.settlements, server=server, gateway=plane,
-            clock=context.clock, observer=observer,
-            orgs=settings.admin.metrics_orgs, attempts=parts.attempts,
-            shared_holds=parts.shared_holds, share=context.share,
-        )  # fmt: skip
-        status.publish(observer)
+        orgs = settings.admin.metrics_orgs
+        self._status = status = Status(context, policies, parts, server, plane, orgs=orgs)
         addresses: dict[str, str] = {}
         if not context.worker:
             admin = AdminServer(status, Exposition(observer.parts))

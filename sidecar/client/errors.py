@@ -6,6 +6,9 @@ credential is in it, whatever the platform repeats.
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Final
+
 from sidecar.domain.errors import SidecarError, TransientError
 from sidecar.domain.model import Quota
 
@@ -89,6 +92,19 @@ class OverQuotaError(SidecarError):
         self.quota = quota
 
 
+_OF_STATUS: Final[dict[int, tuple[type[PlatformError], str]]] = {
+    401: (CredentialRefusedError, "the {key} was refused (401)"),
+    403: (ForbiddenError, "forbidden (403)"),
+    404: (NotFoundError, "not found (404)"),
+    409: (ConflictError, "conflict (409)"),
+}
+_OF_CLASS: Final[dict[int, tuple[type[PlatformError], str]]] = {
+    4: (InvalidRequestError, "the request was not taken ({status})"),
+    5: (UnavailableError, "the platform failed ({status})"),
+}
+_UNEXPECTED: Final = (UnreadableAnswerError, "an unexpected status ({status})")
+
+
 def error_of(
     call: str,
     status: int,
@@ -101,30 +117,9 @@ def error_of(
 
     `key` is the kind of key that was sent, such as `bbk_ key`.
     """
-    match status:
-        case 401:
-            return CredentialRefusedError(
-                call, f"the {key} was refused (401)", status=status, detail=detail
-            )
-        case 403:
-            return ForbiddenError(call, "forbidden (403)", status=status, detail=detail)
-        case 404:
-            return NotFoundError(call, "not found (404)", status=status, detail=detail)
-        case 409:
-            return ConflictError(call, "conflict (409)", status=status, detail=detail)
-        case 429:
-            return RateLimitedError(
-                call, "too many calls (429)", detail=detail, retry_after=retry_after
-            )
-        case _ if 400 <= status < 500:  # noqa: PLR2004 - the client errors of RFC 9110
-            return InvalidRequestError(
-                call, f"the request was not taken ({status})", status=status, detail=detail
-            )
-        case _ if status >= 500:  # noqa: PLR2004 - the server errors of RFC 9110
-            return UnavailableError(
-                call, f"the platform failed ({status})", status=status, detail=detail
-            )
-        case _:
-            return UnreadableAnswerError(
-                call, f"an unexpected status ({status})", status=status, detail=detail
-            )
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        what = "too many calls (429)"
+        return RateLimitedError(call, what, detail=detail, retry_after=retry_after)
+    of_class = _OF_CLASS.get(min(status // 100, 5), _UNEXPECTED)
+    kind, what = _OF_STATUS.get(status, of_class)
+    return kind(call, what.format(key=key, status=status), status=status, detail=detail)

@@ -1,15 +1,33 @@
 """What the platform's answers hold, as frozen values. Times are Unix seconds, UTC.
 
-Source: the platform's contract, Endpoints. How they are read from the wire is in `reading`.
+Source: the platform's contract, Endpoints. The annotations say how `reading` reads each field: what
+the contract publishes must be there, what is our choice may be missing or of another type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from sidecar.client.members import (
+    AnyText,
+    AnyTexts,
+    Flag,
+    GivenText,
+    HiddenText,
+    Instant,
+    MaybeNumber,
+    MaybeText,
+    MaybeWhole,
+    ProductQuotas,
+    QuotaMap,
+    Texts,
+    Whole,
+    named,
+    or_else,
+)
 from sidecar.domain.model import Quota
-from sidecar.settings.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +47,16 @@ class Consumption:
 class QuotaStatus:
     """The quotas of the key's own org, by resource."""
 
-    org_id: str
-    quotas: Mapping[str, Quota]
+    org_id: GivenText
+    quotas: QuotaMap
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaBreakdown:
     """The same by product, then by resource: `used` is the product's, the limit the org's."""
 
-    org_id: str
-    products: Mapping[str, Mapping[str, Quota]]
+    org_id: GivenText
+    products: ProductQuotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +79,27 @@ class NewRecord:
 class PublishedRecord:
     """Which record it became: the same one for the same source."""
 
-    workspace_record_id: str
-    status: str
+    workspace_record_id: GivenText
+    status: GivenText
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceRecord:
     """A record as it is listed."""
 
-    workspace_record_id: str
-    org_id: str
-    source_product: str
-    record_type: str
-    source_ref: str
-    title: str
-    subtitle: str | None
-    summary_text: str | None
-    app_href: str | None
-    status: str
-    meta: Mapping[str, object]
-    created_at: float | None
-    updated_at: float | None
+    workspace_record_id: Annotated[str, named("workspace_record_id", "id")]
+    org_id: GivenText
+    source_product: GivenText
+    record_type: GivenText
+    source_ref: GivenText
+    title: GivenText
+    subtitle: MaybeText
+    summary_text: MaybeText
+    app_href: MaybeText
+    status: AnyText
+    meta: Annotated[Mapping[str, object], or_else({}, dict)]
+    created_at: Instant
+    updated_at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +107,9 @@ class RecordPage:
     """A page of records, and how many there are in all."""
 
     records: tuple[WorkspaceRecord, ...]
-    total: int
-    limit: int
-    offset: int
+    total: Whole
+    limit: Whole
+    offset: Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,86 +117,86 @@ class FoundRecord:
     """A record that a search found; a higher score is a better match."""
 
     record: WorkspaceRecord
-    score: float | None
+    score: MaybeNumber
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogProduct:
     """A product that the org can see, and whether it has it."""
 
-    product_id: str
-    name: str
-    entitled: bool
+    product_id: Annotated[str, named("product_id", "slug", "id")]
+    name: Annotated[str, named("name", "product_id", "slug", "id")]
+    entitled: Flag
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """A registered endpoint. `secret` signs its deliveries and is shown this once."""
 
-    id: str
-    url: str
-    event_types: tuple[str, ...]
-    secret: Secret
+    id: Annotated[str, named("id", "endpoint_id", "webhook_id")]
+    url: AnyText
+    event_types: AnyTexts
+    secret: HiddenText
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookTest:
     """The delivery that a test started."""
 
-    delivery_id: str | None
-    event: str
+    delivery_id: MaybeText
+    event: Annotated[str, or_else("webhook.test", str)]
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
     """A delivery to an endpoint; `last_status` is 0 where no answer came, None before the first."""
 
-    id: str
-    event: str
-    url: str
-    state: str
-    attempts: int
-    last_status: int | None
-    last_error: str | None
-    endpoint_id: str | None
-    product_id: str | None
-    org_id: str | None
-    created_at: float | None
+    id: Annotated[str, named("id", "delivery_id")]
+    event: GivenText
+    url: AnyText
+    state: AnyText
+    attempts: Annotated[int, or_else(0, int)]
+    last_status: MaybeWhole
+    last_error: MaybeText
+    endpoint_id: MaybeText
+    product_id: MaybeText
+    org_id: MaybeText
+    created_at: Instant
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
     """A recent call with the caller's own credentials."""
 
-    method: str
-    path: str
-    status: int
-    duration_ms: float | None
-    at: float | None
+    method: GivenText
+    path: GivenText
+    status: Whole
+    duration_ms: MaybeNumber
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
     """Whom a `bb_at` speaks for, by the platform's word."""
 
-    user_id: str
-    email: str
-    full_name: str
-    org_id: str
-    role: str
-    apps: tuple[str, ...]
-    plan: str
-    is_platform_admin: bool
+    user_id: GivenText
+    email: GivenText
+    full_name: GivenText
+    org_id: GivenText
+    role: GivenText
+    apps: Texts
+    plan: GivenText
+    is_platform_admin: Annotated[bool, or_else(False, bool)]
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A public key of the key set (RFC 7517)."""
 
-    kid: str
-    kty: str
-    alg: str | None
-    use: str | None
+    kid: GivenText
+    kty: GivenText
+    alg: MaybeText
+    use: MaybeText
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,11 @@ class Reply:
     date: float | None
 
 
+def by_chance() -> float:
+    """Return a number from 0 to 1."""
+    return secrets.randbelow(1 << 20) / (1 << 20)
+
+
 class Transport:
     """Sends requests over one pool of connections, from `open` to `close`."""
 
@@ -85,7 +90,7 @@ class Transport:
         self,
         patience: Patience,
         *,
-        chance: Callable[[], float] = lambda: secrets.randbelow(1 << 20) / (1 << 20),
+        chance: Callable[[], float] = by_chance,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._patience = patience
@@ -117,38 +122,34 @@ class Transport:
         attempt = 0
         while True:
             left = end - clock()
-            failed = await self._attempt(request, min(self._patience.attempt, max(left, 0.001)))
-            if isinstance(failed, Reply):
-                return failed
-            wait = self._patience.backoff.wait(attempt, self._chance())
-            wait = max(wait, failed.retry_after or 0.0)
-            again = may_repeat(failed.error, repeatable=request.repeatable, unsent=failed.unsent)
-            if not again or clock() + wait >= end:
-                raise failed.error
+            try:
+                return await self._attempt(request, min(self._patience.attempt, max(left, 0.001)))
+            except _Failed as failed:
+                wait = self._patience.backoff.wait(attempt, self._chance())
+                wait = max(wait, failed.retry_after or 0.0)
+                if clock() + wait >= end or not may_repeat(
+                    failed.error, repeatable=request.repeatable, unsent=failed.unsent
+                ):
+                    raise failed.error from None
             await self._sleep(wait)
             attempt += 1
 
-    async def _attempt(self, request: Request, seconds: float) -> Reply | _Failure:
+    async def _attempt(self, request: Request, seconds: float) -> Reply:
         name = request.name
         try:
             async with asyncio.timeout(seconds):
                 return await self._send(request)
-        except _Failed as failed:
-            return failed.failure
         except TimeoutError:
-            return _Failure(DeadlineError(name, f"no answer within {seconds:.3g} s"))
+            raise _Failed(DeadlineError(name, f"no answer within {seconds:.3g} s")) from None
         except aiohttp.ClientConnectorError as error:
             reason = error.strerror or type(error).__name__
-            return _Failure(
-                UnavailableError(name, f"cannot connect to {request.origin}", detail=reason),
-                unsent=True,
-            )
+            what = f"cannot connect to {request.origin}"
+            raise _Failed(UnavailableError(name, what, detail=reason), unsent=True) from None
         except aiohttp.InvalidURL:
             raise
         except (aiohttp.ClientError, OSError) as error:
-            return _Failure(
-                UnavailableError(name, "the connection broke", detail=type(error).__name__)
-            )
+            broke = UnavailableError(name, "the connection broke", detail=type(error).__name__)
+            raise _Failed(broke) from None
 
     async def _send(self, request: Request) -> Reply:
         if self._session is None:
@@ -179,19 +180,16 @@ class Transport:
         return Reply(_json_of(request, status, raw, retry_after), date)
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
+class _Failed(Exception):  # noqa: N818 - carries a failure up, and goes no further
     """How an attempt failed; `unsent`: no byte of the request left."""
 
-    error: PlatformError
-    unsent: bool = False
-    retry_after: float | None = None
-
-
-class _Failed(Exception):  # noqa: N818 - carries a failure up, and goes no further
-    def __init__(self, error: PlatformError, retry_after: float | None = None) -> None:
+    def __init__(
+        self, error: PlatformError, *, unsent: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(str(error))
-        self.failure = _Failure(error, retry_after=retry_after)
+        self.error = error
+        self.unsent = unsent
+        self.retry_after = retry_after
 
 
 def _json_text(value: object) -> str:
@@ -210,7 +208,7 @@ def _json_of(request: Request, status: int, raw: bytes, retry_after: float | Non
     if status not in _SUCCESS:
         detail = _without_secrets(read_detail(value), request)
         refusal = error_of(request.name, status, detail, retry_after, key=request.key)
-        raise _Failed(refusal, retry_after)
+        raise _Failed(refusal, retry_after=retry_after)
     return value
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +18,9 @@ from sidecar.admission.findings import (
     price_of,
 )
 from sidecar.admission.idempotency import key_of, scope_of
-from sidecar.commands.answer_price import AnswerPrice, lines_of, price_answer
+from sidecar.commands.answer_price import AnswerPrice, price_answer
+from sidecar.commands.explanation import Cost, Explanation, KeyParts, render
 from sidecar.commands.prospects import (
-    Prospect,
     of_metered,
     of_preflight,
     of_unmetered,
@@ -29,13 +29,13 @@ from sidecar.commands.prospects import (
 from sidecar.commands.sections import ProductSettings
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin, Resource
+from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin
 from sidecar.identity.claims import read_claims
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import decode_segment, read_object
 from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
-from sidecar.policy.explain import Detour, TriedRoute, detours_of, steps_of
+from sidecar.policy.explain import detours_of, steps_of
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import AnySecret, load_policy
 from sidecar.policy.paths import normalise
@@ -45,59 +45,6 @@ from sidecar.settings.fields import read_section
 
 _UNKNOWN: Final = Identity("<org>", "<user>", "", "", frozenset(), {}, None, 0.0)
 _UNKNOWN_ID: Final = "<request id>"
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the call costs; `problem` says why that cannot be read, where it cannot."""
-
-    resource: str
-    rule: int | dict[str, object]
-    amount: int | None
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyParts:
-    """What a charge's key is a digest of, the attempt and the nonce apart.
-
-    `key` is that of the first attempt, as for a request ID that a trusted proxy chose; None where
-    the call does not say all that it is made from.
-    """
-
-    key: str | None
-    product: str
-    org_id: str
-    user_id: str
-    route: str
-    method: str
-    path: str
-    query: str
-    resource: str
-    amount: int
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """All that the policy and the call alone say.
-
-    `route` is None where the call is refused for its path or method, for the reason in `refused`.
-    `caller` is an org that was read and not verified, or why there is none.
-    """
-
-    method: str
-    path: str
-    read_as: str | None
-    steps: tuple[TriedRoute, ...]
-    other_readings: tuple[Detour, ...]
-    route: str | None
-    refused: str
-    caller: str
-    cost: Cost | None
-    key: KeyParts | None
-    outcomes: tuple[Prospect, ...]
-    answer: AnswerPrice | None
 
 
 def explain_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -211,50 +158,6 @@ def _contents(path: Path) -> bytes:
         raise UserError(f"{path}: {error.strerror}: name a file that can be read") from error
 
 
-def render(explanation: Explanation) -> str:
-    """Return an explanation as text for a terminal, without a final line break."""
-    lines = [f"{explanation.method} {explanation.path}"]
-    if explanation.read_as is not None:
-        lines.append(f"  read as {explanation.read_as}")
-    lines.append("routes, in order")
-    lines += [
-        f"  {'yes' if step.matches else 'no '}  {step.route}: {step.why}"
-        for step in explanation.steps
-    ]
-    if explanation.other_readings:
-        lines.append("other ways to read the call")
-        lines += [f"  {other.call} would be {other.route}" for other in explanation.other_readings]
-    if explanation.route is None:
-        lines.append(f"refused: {explanation.refused}")
-    else:
-        lines += [f"route: {explanation.route}", f"caller: {explanation.caller}"]
-        lines += _cost_lines(explanation)
-    if explanation.answer is not None:
-        lines += lines_of(explanation.answer)
-    lines.append("outcomes")
-    lines += [f"  {o.reason} ({o.status or 'upstream'}): {o.when}" for o in explanation.outcomes]
-    return "\n".join(lines)
-
-
-def _cost_lines(explanation: Explanation) -> list[str]:
-    cost, key = explanation.cost, explanation.key
-    if cost is None:
-        return ["cost: nothing, not metered"]
-    if cost.amount is None:
-        return [f"cost: cannot be read: {cost.problem}"]
-    unit = "byte" if cost.resource == Resource.STORAGE_BYTES else "unit"
-    unit += "s" * (cost.amount != 1)
-    rule = json.dumps(cost.rule)
-    lines = [f"cost: {cost.amount} {unit} of {cost.resource} (amount: {rule})"]
-    if key is not None:
-        parts = asdict(key)
-        lines.append(f"key: {parts.pop('key') or 'a digest over'}")
-        lines += [f"  {name}: {value}".rstrip() for name, value in parts.items()]
-        lines.append("  attempt: how often this ID was charged before")
-        lines.append("  nonce: of the process, unless a trusted proxy chose the ID")
-    return lines
-
-
 def _caller(headers: Headers, sources: Sequence[IdentitySource]) -> Identity | IdentityFailure:
     """Read who calls from the token among `headers`, without verifying it."""
     found = find_credential(headers, sources)
@@ -303,29 +206,17 @@ def _key(
     amount: int,
 ) -> KeyParts:
     identity = _UNKNOWN if isinstance(caller, IdentityFailure) else caller
+    parts = {
+        "product": product,
+        "org_id": identity.org_id,
+        "user_id": identity.user_id,
+        "route": route.name,
+        "method": call.method,
+        "path": call.path,
+        "resource": meter.resource,
+        "request_id": call.request_id,
+    }
     key: str | None = None
     if identity is not _UNKNOWN and call.request_id != _UNKNOWN_ID:
-        scope = scope_of(
-            product=product,
-            org_id=identity.org_id,
-            user_id=identity.user_id,
-            route=route.name,
-            method=call.method,
-            path=call.path,
-            resource=meter.resource,
-            request_id=call.request_id,
-        )
-        key = key_of(scope, 0, b"", query=call.query, amount=amount)
-    return KeyParts(
-        key=key,
-        product=product,
-        org_id=identity.org_id,
-        user_id=identity.user_id,
-        route=route.name,
-        method=call.method,
-        path=call.path,
-        query=call.query,
-        resource=meter.resource,
-        amount=amount,
-        request_id=call.request_id,
-    )
+        key = key_of(scope_of(**parts), 0, b"", query=call.query, amount=amount)
+    return KeyParts(key=key, query=call.query, amount=amount, **parts)

@@ -6,13 +6,13 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sidecar.domain.instants import utc_text
 from sidecar.domain.model import Quota
 from sidecar.settings.secret import Secret
 
@@ -77,9 +77,7 @@ def plain(value: object, name: str = "") -> object:
 
 def when(seconds: float | None) -> str:
     """Return a time as people and programs read it; nothing for none."""
-    if seconds is None:
-        return ""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if seconds is None else utc_text(seconds)
 
 
 def quota_cells(quota: Quota) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Only what their SDKs need is there; the "model" answers with the caller's own la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,14 +35,20 @@ class Prompt:
     usage_in_stream: bool
 
 
-def read_prompt(body: bytes) -> Prompt:
-    """Read a chat request of either API; raise UnusableRequest when it is none."""
+def read_object(body: bytes) -> JsonObject:
+    """Read a body that is a JSON object; raise UnusableRequest for any other."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise UnusableRequest(f"the body is not JSON: {error}") from error
     if not isinstance(request, dict):
         raise UnusableRequest("the body is not a JSON object")
+    return request
+
+
+def read_prompt(body: bytes) -> Prompt:
+    """Read a chat request of either API; raise UnusableRequest when it is none."""
+    request = read_object(body)
     messages = request.get("messages")
     if not isinstance(messages, list) or not messages:
         raise UnusableRequest("`messages` must be an array that is not empty")
@@ -217,3 +223,20 @@ def _anthropic_envelope(
 def anthropic_error(message: str) -> JsonObject:
     """Return the error object of a request the API cannot use."""
     return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an API answers: whole, as a stream, with an error. Given are an ID and Unix seconds."""
+
+    whole: Callable[[Prompt, str, int], JsonObject]
+    stream: Callable[[Prompt, str, int], Iterator[bytes]]
+    error: Callable[[str], JsonObject]
+
+
+OPENAI: Final = Dialect(openai_completion, openai_stream, openai_error)
+ANTHROPIC: Final = Dialect(
+    lambda prompt, identifier, _: anthropic_message(prompt, identifier),
+    lambda prompt, identifier, _: anthropic_stream(prompt, identifier),
+    anthropic_error,
+)

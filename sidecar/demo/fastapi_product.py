@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 from uuid import uuid4
 
@@ -15,7 +15,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import generate_latest
 
-from sidecar.demo import dialects
+from sidecar.demo.dialects import (
+    ANTHROPIC,
+    OPENAI,
+    Dialect,
+    UnusableRequest,
+    read_prompt,
+)
 from sidecar.middleware import QuotaMiddleware
 
 PACE: Final = 0.3
@@ -27,9 +33,9 @@ def product() -> FastAPI:
     app = FastAPI()
     app.add_middleware(QuotaMiddleware)
     for path in ("/v1/chat/completions", "/api/v1/chat/completions"):
-        app.post(path)(_openai)
+        app.post(path)(_speaking(OPENAI))
     for path in ("/v1/messages", "/api/v1/messages"):
-        app.post(path)(_anthropic)
+        app.post(path)(_speaking(ANTHROPIC))
     app.post("/api/v1/chat")(_chat)
     app.post("/api/v1/report")(_report)
     app.get("/health")(_health)
@@ -37,25 +43,18 @@ def product() -> FastAPI:
     return app
 
 
-async def _openai(request: Request) -> Response:
-    try:
-        prompt = dialects.read_prompt(await request.body())
-    except dialects.UnusableRequest as error:
-        return JSONResponse(dialects.openai_error(str(error)), 400)
-    identifier, created = uuid4().hex, int(time.time())
-    if prompt.stream:
-        return _stream(dialects.openai_stream(prompt, identifier, created))
-    return JSONResponse(dialects.openai_completion(prompt, identifier, created))
+def _speaking(dialect: Dialect) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            prompt = read_prompt(await request.body())
+        except UnusableRequest as error:
+            return JSONResponse(dialect.error(str(error)), 400)
+        made = prompt, uuid4().hex, int(time.time())
+        if prompt.stream:
+            return StreamingResponse(_paced(dialect.stream(*made)), media_type="text/event-stream")
+        return JSONResponse(dialect.whole(*made))
 
-
-async def _anthropic(request: Request) -> Response:
-    try:
-        prompt = dialects.read_prompt(await request.body())
-    except dialects.UnusableRequest as error:
-        return JSONResponse(dialects.anthropic_error(str(error)), 400)
-    if prompt.stream:
-        return _stream(dialects.anthropic_stream(prompt, uuid4().hex))
-    return JSONResponse(dialects.anthropic_message(prompt, uuid4().hex))
+    return answer
 
 
 async def _chat(request: Request) -> dict[str, str]:
@@ -73,10 +72,6 @@ async def _health() -> dict[str, str]:
 
 async def _metrics() -> Response:
     return Response(generate_latest(), media_type="text/plain")
-
-
-def _stream(events: Iterable[bytes]) -> Response:
-    return StreamingResponse(_paced(events), media_type="text/event-stream")
 
 
 async def _paced(events: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -10,16 +10,12 @@ from collections.abc import Iterator
 
 import orjson
 
-from sidecar.demo.dialects import JsonObject, Prompt, UnusableRequest, sse
+from sidecar.demo.dialects import JsonObject, Prompt, UnusableRequest, read_object, sse
 
 
 def read_gemini_prompt(model: str, body: bytes) -> Prompt:
     """Read a `generateContent` request; raise UnusableRequest when it is none."""
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise UnusableRequest(f"the body is not JSON: {error}") from error
-    contents = request.get("contents") if isinstance(request, dict) else None
+    contents = read_object(body).get("contents")
     if not isinstance(contents, list) or not contents:
         raise UnusableRequest("`contents` must be an array that is not empty")
     parts = contents[-1].get("parts") if isinstance(contents[-1], dict) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from hashlib import sha256
 from typing import Final
 from uuid import uuid4
@@ -16,6 +17,7 @@ import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from sidecar.demo import dialects, gemini, routes
+from sidecar.demo.dialects import ANTHROPIC, OPENAI, Dialect
 from sidecar.demo.executions import DEFAULT_KEPT, Execution, ExecutionLog, Progress
 from sidecar.demo.routes import BadInput, ReadBody
 from sidecar.domain.errors import SidecarError, UserError
@@ -108,12 +110,12 @@ class DemoUpstream:
         if self._meter is not None:
             self._meter(app)
         table: list[tuple[str, str, _Handler]] = [
-            ("POST", "/v1/chat/completions", self._openai),
-            ("POST", "/api/v1/chat/completions", self._openai),
-            ("POST", "/v1/messages", self._anthropic),
-            ("POST", "/api/v1/messages", self._anthropic),
+            ("POST", "/v1/chat/completions", self._speaking(OPENAI)),
+            ("POST", "/api/v1/chat/completions", self._speaking(OPENAI)),
+            ("POST", "/v1/messages", self._speaking(ANTHROPIC)),
+            ("POST", "/api/v1/messages", self._speaking(ANTHROPIC)),
             ("POST", f"{_GEMINI}:generateContent", self._gemini),
-            ("POST", f"{_GEMINI}:streamGenerateContent", self._gemini_stream),
+            ("POST", f"{_GEMINI}:streamGenerateContent", partial(self._gemini, stream=True)),
             ("POST", "/api/v1/chat", routes.chat),
             ("POST", "/api/v1/complete", routes.complete),
             ("GET", "/api/v1/stream", self._events),
@@ -183,44 +185,30 @@ class DemoUpstream:
             return self._pace
         return routes.number(request, "interval_ms", 0, most=routes.MAX_PAUSE_MS) / 1000
 
-    async def _openai(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
-        pause = self._pause(request)
-        try:
-            prompt = dialects.read_prompt(body.whole)
-        except dialects.UnusableRequest as error:
-            return routes.json_answer(dialects.openai_error(str(error)), status=400)
-        identifier, created = uuid4().hex, int(time.time())
-        if prompt.stream:
-            return await routes.stream(
-                request, dialects.openai_stream(prompt, identifier, created), pause
-            )
-        return routes.json_answer(dialects.openai_completion(prompt, identifier, created))
+    def _speaking(self, dialect: Dialect) -> _Handler:
+        async def answer(request: web.Request, body: ReadBody) -> web.StreamResponse:
+            pause = self._pause(request)
+            try:
+                prompt = dialects.read_prompt(body.whole)
+            except dialects.UnusableRequest as error:
+                return routes.json_answer(dialect.error(str(error)), status=400)
+            made = prompt, uuid4().hex, int(time.time())
+            if prompt.stream:
+                return await routes.stream(request, dialect.stream(*made), pause)
+            return routes.json_answer(dialect.whole(*made))
 
-    async def _anthropic(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
-        pause = self._pause(request)
-        try:
-            prompt = dialects.read_prompt(body.whole)
-        except dialects.UnusableRequest as error:
-            return routes.json_answer(dialects.anthropic_error(str(error)), status=400)
-        if prompt.stream:
-            return await routes.stream(
-                request, dialects.anthropic_stream(prompt, uuid4().hex), pause
-            )
-        return routes.json_answer(dialects.anthropic_message(prompt, uuid4().hex))
+        return answer
 
-    async def _gemini(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
-        try:
-            prompt = gemini.read_gemini_prompt(request.match_info["model"], body.whole)
-        except dialects.UnusableRequest as error:
-            return routes.json_answer(gemini.gemini_error(str(error)), status=400)
-        return routes.json_answer(gemini.gemini_answer(prompt))
-
-    async def _gemini_stream(self, request: web.Request, body: ReadBody) -> web.StreamResponse:
+    async def _gemini(
+        self, request: web.Request, body: ReadBody, *, stream: bool = False
+    ) -> web.StreamResponse:
         pause = self._pause(request)
         try:
             prompt = gemini.read_gemini_prompt(request.match_info["model"], body.whole)
         except dialects.UnusableRequest as error:
             return routes.json_answer(gemini.gemini_error(str(error)), status=400)
+        if not stream:
+            return routes.json_answer(gemini.gemini_answer(prompt))
         events = request.query.get("alt") == "sse"
         kind = "text/event-stream" if events else "application/json"
         parts = gemini.gemini_stream(prompt, events=events)

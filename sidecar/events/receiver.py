@@ -13,8 +13,11 @@ about "unlimited", and only against limits that were received before that time.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never
+
+from cachetools import TTLCache
 
 from sidecar.domain.deliveries import DeliveryOutcome
 from sidecar.domain.model import Headers, Resource
@@ -26,7 +29,6 @@ from sidecar.events.meaning import (
     effect_of,
     read_event,
 )
-from sidecar.events.memory import SeenDeliveries
 from sidecar.events.signature import is_signed, is_well_formed
 
 MAX_BODY: Final = 64 * 1024
@@ -36,6 +38,9 @@ WINDOW: Final = 300.0
 """Seconds that a delivery may be old: ten times what three attempts take (contract, Webhooks)."""
 
 _REMEMBER: Final = 2 * WINDOW
+CAPACITY: Final = 10_000
+"""Bodies whose digests are remembered; the oldest goes first."""
+
 _SKEW: Final = 60.0
 _SIGNATURE: Final = b"x-bizbasics-signature"
 _EVENT: Final = b"x-bizbasics-event"
@@ -69,7 +74,7 @@ class Receiver:
         self._clock = clock
         self._observer = observer
         self._secret = secret
-        self._seen = SeenDeliveries(_REMEMBER)
+        self._seen: TTLCache[bytes, None] = TTLCache(CAPACITY, _REMEMBER, timer=clock.monotonic)
 
     def refuse_unread(self, fields: Headers) -> DeliveryOutcome | None:
         """Refuse by its head alone what no body can make a delivery; None: read the body."""
@@ -99,8 +104,10 @@ class Receiver:
             return DeliveryOutcome.MALFORMED
         if event.at is not None and not self._is_young(event.at):
             return DeliveryOutcome.EXPIRED
-        if not self._seen.first_time(body, self._clock.monotonic()):
+        digest = hashlib.sha256(body).digest()
+        if digest in self._seen:
             return DeliveryOutcome.REPEATED
+        self._seen[digest] = None
         return self._apply(event)
 
     def _is_young(self, at: float) -> bool:

@@ -87,11 +87,6 @@ def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Ob
     return pod, warnings + more
 
 
-def has_sidecar(pod: Object) -> bool:
-    """Whether a pod has a container of the sidecar's name."""
-    return _sidecar_of(pod) is not None
-
-
 def _sidecar_of(pod: Object) -> Object | None:
     containers = all_containers(pod.get("spec") or {})
     return next((each for each in containers if each.get("name") == words.SIDECAR_NAME), None)

@@ -16,22 +16,17 @@ from sidecar.inject.config import InjectorConfig
 from sidecar.inject.json_patch import difference
 from sidecar.inject.pods import inject
 from sidecar.inject.services import retarget
-from sidecar.inject.shape import API_VERSION, NotAReview, read
+from sidecar.inject.shape import API_VERSION, NotAReview
 
 _MOST_PATCH: Final = 128 * 1024
 """Bytes of the changes to one object: usual ones are below 10 KiB."""
 
 
-def answer(body: bytes, config: InjectorConfig) -> Object:
+def answer(request: Object, config: InjectorConfig) -> Object:
     """Answer a review. The same object always gets the same answer, and nothing else happens.
 
     Raises NotAReview for what no API server sends.
     """
-    return respond(read(body), config)
-
-
-def respond(request: Object, config: InjectorConfig) -> Object:
-    """Answer the request of a review, as `answer`."""
     response: Object = {"uid": request["uid"], "allowed": True}
     before = request["object"]
     try:

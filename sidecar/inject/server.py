@@ -25,7 +25,7 @@ from sidecar.inject.certificate import Certificate
 from sidecar.inject.config import InjectorConfig
 from sidecar.inject.connections import Connections, PlacedConnection
 from sidecar.inject.listener import WebhookListener
-from sidecar.inject.review import about, respond
+from sidecar.inject.review import about, answer
 from sidecar.inject.reviews import ReviewCounts, ReviewOutcome
 from sidecar.inject.shape import NotAReview, read
 
@@ -186,12 +186,12 @@ class InjectorServer:
 
     async def _review(self, request: web.Request) -> web.Response:
         try:
-            outcome, answer = await self._answer(request)
+            outcome, body = await self._answer(request)
         except Exception:
             self._counts.add(ReviewOutcome.FAULT)
             raise
         self._counts.add(outcome)
-        response = web.json_response(answer, status=outcome.status)
+        response = web.json_response(body, status=outcome.status)
         if outcome.status in {ReviewOutcome.TOO_LARGE.status, ReviewOutcome.TOO_SLOW.status}:
             response.force_close()
         return response
@@ -216,7 +216,7 @@ class InjectorServer:
             return ReviewOutcome.TOO_LARGE, too_large
         try:
             asked = read(body)
-            review = respond(asked, self._config)
+            review = answer(asked, self._config)
         except NotAReview as error:
             _log.warning("no_review", extra={"why": str(error)})
             return ReviewOutcome.MALFORMED, {"detail": str(error)}

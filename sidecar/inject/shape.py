@@ -8,9 +8,10 @@ a permission.
 from __future__ import annotations
 
 import json
+from types import GenericAlias
 from typing import Any, Final, NoReturn
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError, create_model
 
 API_VERSION: Final = "admission.k8s.io/v1"
 _MOST_FAULTS: Final = 3
@@ -24,132 +25,57 @@ class NotAReview(ValueError):  # noqa: N818 - it names the thing at fault, and b
     """A body that is no admission review of this version."""
 
 
-class _Part(BaseModel):
-    """Some fields of an object, under Kubernetes' own names; its others are anything."""
+def _part(name: str, /, *required: str, **kinds: Any) -> Any:  # noqa: ANN401 - a model
+    """Make a model of some fields of an object; its other fields are anything.
 
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-
-class _Metadata(_Part):
-    name: str | None = None
-    generateName: str | None = None  # noqa: N815
-    namespace: str | None = None
-    labels: dict[str, str | None] | None = None
-    annotations: dict[str, str | None] | None = None
+    `[kind]` is a list of it. What is not `required` may be missing, or null.
+    """
+    fields: dict[str, Any] = {}
+    for field, given in kinds.items():
+        kind = GenericAlias(list, tuple(given)) if isinstance(given, list) else given
+        fields[field] = (kind, ...) if field in required else (kind | None, None)
+    return create_model(name, __config__=ConfigDict(extra="ignore", strict=True), **fields)
 
 
-class _Named(_Part):
-    name: str
+_Texts: Final = dict[str, str | None]
+_Number: Final = int | str
+"""A port by its number or its name."""
 
+_Named: Final = _part("Named", "name", name=str)
+_Action: Final = _part("Action", port=_Number)
+_Handler: Final = _part("Handler", httpGet=_Action, tcpSocket=_Action, grpc=_Action)
+_Lifecycle: Final = _part("Lifecycle", postStart=_Handler, preStop=_Handler)
+_Variable: Final = _part("Variable", "name", name=str, value=str, valueFrom=dict[str, Any])
+_Reference: Final = _part("Reference", name=str)
+_Source: Final = _part("Source", prefix=str, configMapRef=_Reference, secretRef=_Reference)
+_Port: Final = _part("Port", "containerPort", containerPort=int, name=str, protocol=str)
+_Container: Final = _part(
+    "Container", "name", name=str, image=str, env=[_Variable], envFrom=[_Source],
+    ports=[_Port], lifecycle=_Lifecycle, livenessProbe=_Handler, readinessProbe=_Handler,
+    startupProbe=_Handler,
+)  # fmt: skip
+_Sysctl: Final = _part("Sysctl", "name", name=str, value=str)
+_PodSpec: Final = _part(
+    "PodSpec", containers=[_Container], initContainers=[_Container], volumes=[_Named],
+    hostNetwork=bool, restartPolicy=str, os=_part("System", name=str),
+    securityContext=_part("Security", sysctls=[_Sysctl]), terminationGracePeriodSeconds=int,
+)  # fmt: skip
+_ServicePort: Final = _part("ServicePort", "port", port=int, targetPort=_Number)
+_ServiceSpec: Final = _part("ServiceSpec", ports=[_ServicePort])
+_Metadata: Final = _part(
+    "Metadata", name=str, generateName=str, namespace=str, labels=_Texts, annotations=_Texts
+)
+_Object: Final = _part("Object", metadata=_Metadata)
+_Request: Final = _part(
+    "Request", "uid", "kind", "operation", "object", uid=str,
+    kind=_part("Kind", "kind", kind=str), operation=str, object=dict[str, Any], namespace=str,
+)  # fmt: skip
+_Review: Final = _part("Review", "request", request=_Request)
 
-class _Action(_Part):
-    port: int | str | None = None
-
-
-class _Handler(_Part):
-    httpGet: _Action | None = None  # noqa: N815
-    tcpSocket: _Action | None = None  # noqa: N815
-    grpc: _Action | None = None
-
-
-class _Lifecycle(_Part):
-    postStart: _Handler | None = None  # noqa: N815
-    preStop: _Handler | None = None  # noqa: N815
-
-
-class _Variable(_Named):
-    value: str | None = None
-    valueFrom: dict[str, Any] | None = None  # noqa: N815
-
-
-class _Reference(_Part):
-    name: str | None = None
-
-
-class _Source(_Part):
-    prefix: str | None = None
-    configMapRef: _Reference | None = None  # noqa: N815
-    secretRef: _Reference | None = None  # noqa: N815
-
-
-class _ContainerPort(_Part):
-    containerPort: int  # noqa: N815
-    name: str | None = None
-    protocol: str | None = None
-
-
-class _Container(_Named):
-    image: str | None = None
-    env: list[_Variable] | None = None
-    envFrom: list[_Source] | None = None  # noqa: N815
-    ports: list[_ContainerPort] | None = None
-    lifecycle: _Lifecycle | None = None
-    livenessProbe: _Handler | None = None  # noqa: N815
-    readinessProbe: _Handler | None = None  # noqa: N815
-    startupProbe: _Handler | None = None  # noqa: N815
-
-
-class _System(_Part):
-    name: str | None = None
-
-
-class _Sysctl(_Named):
-    value: str | None = None
-
-
-class _Security(_Part):
-    sysctls: list[_Sysctl] | None = None
-
-
-class _PodSpec(_Part):
-    containers: list[_Container] | None = None
-    initContainers: list[_Container] | None = None  # noqa: N815
-    volumes: list[_Named] | None = None
-    hostNetwork: bool | None = None  # noqa: N815
-    restartPolicy: str | None = None  # noqa: N815
-    os: _System | None = None
-    securityContext: _Security | None = None  # noqa: N815
-    terminationGracePeriodSeconds: int | None = None  # noqa: N815
-
-
-class _ServicePort(_Part):
-    port: int
-    targetPort: int | str | None = None  # noqa: N815
-
-
-class _ServiceSpec(_Part):
-    ports: list[_ServicePort] | None = None
-
-
-class _Object(_Part):
-    metadata: _Metadata | None = None
-
-
-class _Pod(_Object):
-    spec: _PodSpec
-
-
-class _Service(_Object):
-    spec: _ServiceSpec
-
-
-class _Kind(_Part):
-    kind: str
-
-
-class _Request(_Part):
-    uid: str
-    kind: _Kind
-    operation: str
-    object: dict[str, Any]
-    namespace: str | None = None
-
-
-class _Review(_Part):
-    request: _Request
-
-
-_OBJECTS: Final[dict[str, type[_Object]]] = {"Pod": _Pod, "Service": _Service}
+_OBJECTS: Final = {
+    "Pod": _part("Pod", "spec", spec=_PodSpec, metadata=_Metadata),
+    "Service": _part("Service", "spec", spec=_ServiceSpec, metadata=_Metadata),
+}
 """Other kinds are let in as they are, whatever a wide webhook configuration sends."""
 
 

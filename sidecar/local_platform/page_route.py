@@ -8,12 +8,12 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from sidecar.domain.instants import utc_text
 from sidecar.domain.ports import Clock
 from sidecar.local_platform.access import FromThisMachine
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.faults import FaultBox
 from sidecar.local_platform.page import PageView, render
-from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.webhook_book import WebhookBook
@@ -52,6 +52,6 @@ class PageRoute:
             orgs=[(org, self._book.status(org.id)) for org in self._directory.orgs()],
             consumes=self._book.latest(_LATEST),
             deliveries=self._webhooks.latest(_LATEST),
-            now=utc_text(self._clock.time()),
+            now=utc_text(self._clock.time(), "auto"),
             faults=orjson.dumps(faults).decode() if faults else "",
         )

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from sidecar.domain.instants import utc_text
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.org_changes import OrgEvent
-from sidecar.local_platform.periods import utc_text
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_wire import (
@@ -111,7 +111,7 @@ class WebhookBook:
                 "test": True,
                 "endpoint_id": endpoint_id,
                 "product_id": product,
-                "triggered_at": utc_text(now),
+                "triggered_at": utc_text(now, "auto"),
                 "message": "a test of this webhook",
             }
             delivery_id = self._owe(endpoint_id, None, TEST_EVENT, payload, now)
@@ -134,7 +134,7 @@ class WebhookBook:
                             "event": event.name,
                             "org_id": event.org_id,
                             "product_id": product,
-                            "created_at": utc_text(now),
+                            "created_at": utc_text(now, "auto"),
                             "data": dict(event.data),
                         }
                         self._owe(endpoint_id, event.org_id, event.name, payload, now)

@@ -11,9 +11,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from sidecar.domain.instants import utc_text
 from sidecar.domain.model import Resource
 from sidecar.local_platform.choices import LARGEST_AMOUNT, LIST_LIMIT, LIST_LIMIT_MAX
-from sidecar.local_platform.periods import utc_text
 
 SLUG: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 ORG_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
@@ -46,7 +46,7 @@ ResourceName = Annotated[Resource, Field(strict=False)]
 Time = Annotated[
     str,
     Field(json_schema_extra={"format": "date-time"}),
-    BeforeValidator(lambda at: utc_text(at) if isinstance(at, int | float) else at),
+    BeforeValidator(lambda at: utc_text(at, "auto") if isinstance(at, int | float) else at),
 ]
 """A time in ISO 8601; also made from Unix seconds, as they are in the store."""
 

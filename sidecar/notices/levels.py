@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
+
+from cachetools import LRUCache
 
 from sidecar.domain.model import Quota
 
@@ -30,11 +31,10 @@ def level_of(quota: Quota, levels: Sequence[int]) -> int:
 
 
 class ToldLevels:
-    """The level last reported of each slot, and its period; the oldest is dropped first."""
+    """The level last reported of each slot, and its period; the one used longest ago goes first."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._told: OrderedDict[NoticeSlot, tuple[int, float]] = OrderedDict()
+        self._told: LRUCache[NoticeSlot, tuple[int, float]] = LRUCache(capacity)
 
     def is_news(self, slot: NoticeSlot, level: int, reset_at: float) -> bool:
         """Say whether a level differs from what was reported, and remember it if so.
@@ -46,9 +46,6 @@ class ToldLevels:
         if level == before and (period == reset_at or level == 0):
             return False
         self._told[slot] = (level, reset_at)
-        self._told.move_to_end(slot)
-        if len(self._told) > self._capacity:
-            self._told.popitem(last=False)
         return True
 
     def forget(self, slot: NoticeSlot) -> None:

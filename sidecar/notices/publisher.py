@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from cachetools import LRUCache
+
 from sidecar.domain.errors import SidecarError, TransientError
 from sidecar.domain.model import Quota
 from sidecar.domain.ports import NoticeObserver
@@ -49,7 +51,7 @@ class Publisher:
         self._sleep = sleep
         self._told = ToldLevels()
         self._waiting: OrderedDict[NoticeSlot, tuple[Quota, int]] = OrderedDict()
-        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._refused: LRUCache[str, None] = LRUCache(_REFUSED)
         self._some = asyncio.Event()
 
     @property
@@ -95,7 +97,7 @@ class Publisher:
             return False
         except SidecarError as error:
             # Not this org's key, most likely: it belongs to one org (contract, Hosts).
-            self._refuse(org_id)
+            self._refused[org_id] = None
             self._observer.notice_ended("refused")
             _log.warning(
                 "notice_refused",
@@ -109,8 +111,3 @@ class Publisher:
             return True
         self._observer.notice_ended("published")
         return True
-
-    def _refuse(self, org_id: str) -> None:
-        self._refused[org_id] = None
-        if len(self._refused) > _REFUSED:
-            self._refused.popitem(last=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Final
@@ -12,9 +14,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from sidecar.domain.cors import parse_origin_pattern
 from sidecar.policy.amounts import MAX_UNITS
@@ -45,12 +53,47 @@ _ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 _VALUE_PATTERN: Final = r"^[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$"
 
 
-def _matches(pattern: str, fix: str) -> AfterValidator:
-    compiled = re.compile(pattern.removesuffix("$") + r"\Z")
+def by_source(plain: str, in_body: str, in_head: str) -> Discriminator:
+    """Return what names the form of a value: a plain one, `{json: ...}` or `{header: ...}`."""
 
+    def form(value: object) -> str:
+        if not isinstance(value, dict | Spec):
+            return plain
+        keys = value if isinstance(value, dict) else type(value).model_fields
+        return in_head if "header" in keys and "json" not in keys else in_body
+
+    return Discriminator(form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Text of a pattern; in the JSON Schema, too, unless that is `shown` in another way."""
+
+    pattern: str
+    fix: str
+    shown: JsonSchemaValue | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        compiled = re.compile(self.pattern.removesuffix("$") + r"\Z")
+
+        def check(value: str) -> str:
+            if not compiled.match(value):
+                raise ValueError(f"{value!r} {self.fix}")
+            return value
+
+        return no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return self.shown or {**handler(schema), "pattern": self.pattern}
+
+
+def _readable(read: Callable[[str], object]) -> AfterValidator:
     def check(value: str) -> str:
-        if not compiled.match(value):
-            raise ValueError(f"{value!r} {fix}")
+        read(value)
         return value
 
     return AfterValidator(check)
@@ -60,21 +103,6 @@ def _header_name(value: str) -> str:
     if value.lower().startswith("x-bb-"):
         raise ValueError(f"header {value!r} is dropped from every request: a call cannot have it")
     return value.lower()
-
-
-def _pointer(value: str) -> str:
-    JsonPointer.parse(value)
-    return value
-
-
-def _path(value: str) -> str:
-    parse_pattern(value)
-    return value
-
-
-def _origin(value: str) -> str:
-    parse_origin_pattern(value)
-    return value
 
 
 def _status(value: int) -> int:
@@ -109,53 +137,42 @@ Levels = Annotated[
     AfterValidator(_ascending),
 ]
 Method = Annotated[
-    str,
-    _matches(_METHOD_PATTERN, "is not a method: write it in upper case, such as POST"),
-    WithJsonSchema({"type": "string", "pattern": _METHOD_PATTERN}),
+    str, _Text(_METHOD_PATTERN, "is not a method: write it in upper case, such as POST")
 ]
 HeaderName = Annotated[
     str,
-    _matches(_HEADER_PATTERN, "is not a header name: letters, digits and hyphens"),
+    _Text(_HEADER_PATTERN, "is not a header name: letters, digits and hyphens"),
     AfterValidator(_header_name),
-    WithJsonSchema({"type": "string", "pattern": _HEADER_PATTERN}),
 ]
 HeaderValue = Annotated[
     str,
-    _matches(_VALUE_PATTERN, "is not a header value: Latin-1, no white space at the ends"),
-    WithJsonSchema({"type": "string", "minLength": 1}),
+    _Text(
+        _VALUE_PATTERN,
+        "is not a header value: Latin-1, no white space at the ends",
+        {"type": "string", "minLength": 1},
+    ),
 ]
-CookieName = Annotated[
-    str,
-    _matches(_COOKIE_PATTERN, "is not a cookie name"),
-    WithJsonSchema({"type": "string", "pattern": _COOKIE_PATTERN}),
-]
+CookieName = Annotated[str, _Text(_COOKIE_PATTERN, "is not a cookie name")]
 RouteName = Annotated[
     str,
-    _matches(
+    _Text(
         _NAME_PATTERN,
         "is not a route name: up to 64 letters, digits, '_', '.', '-', as it becomes a label",
     ),
-    WithJsonSchema({"type": "string", "pattern": _NAME_PATTERN}),
 ]
 PolicySlug = Annotated[
-    str,
-    _matches(_SLUG_PATTERN, "is not a product slug: lower-case letters, digits, hyphens"),
-    WithJsonSchema({"type": "string", "pattern": _SLUG_PATTERN}),
+    str, _Text(_SLUG_PATTERN, "is not a product slug: lower-case letters, digits, hyphens")
 ]
-EnvironmentName = Annotated[
-    str,
-    _matches(_ENV_PATTERN, "is not the name of an environment variable"),
-    WithJsonSchema({"type": "string", "pattern": _ENV_PATTERN}),
-]
+EnvironmentName = Annotated[str, _Text(_ENV_PATTERN, "is not the name of an environment variable")]
 Pointer = Annotated[
-    str, AfterValidator(_pointer), WithJsonSchema({"type": "string", "pattern": "^/"})
+    str, _readable(JsonPointer.parse), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
 MAX_ORIGINS: Final = 100
 """Each is compared with the origin of a refused request."""
 
 OriginText = Annotated[
     str,
-    AfterValidator(_origin),
+    _readable(parse_origin_pattern),
     WithJsonSchema({"type": "string", "pattern": r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)$"}),
 ]
 Origins = Annotated[list[OriginText], Field(min_length=1, max_length=MAX_ORIGINS)]
@@ -163,6 +180,6 @@ PricedName = Annotated[str, Field(max_length=256)]
 """Short enough that a text which could be one is always decoded, however it is written."""
 PathPattern = Annotated[
     str,
-    AfterValidator(_path),
+    _readable(parse_pattern),
     WithJsonSchema({"type": "string", "pattern": r"^/[^;?#%\\]*$"}),
 ]

@@ -12,6 +12,7 @@ from typing_extensions import override
 from sidecar.domain.cors import Cors, parse_origin_pattern
 from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
 from sidecar.domain.model import Resource
+from sidecar.policy.amount_schema import FactorSpec, HeaderAmountSpec, JsonAmountSpec
 from sidecar.policy.amounts import (
     MAX_UNITS,
     AmountRule,
@@ -31,10 +32,7 @@ from sidecar.policy.schema import (
     ChargingSpec,
     CorsSpec,
     DefaultsSpec,
-    FactorSpec,
-    HeaderAmountSpec,
     IdentitySpec,
-    JsonAmountSpec,
     MeterSpec,
     PolicySpec,
     RouteSpec,

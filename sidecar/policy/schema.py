@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from sidecar.domain.choices import (
@@ -24,6 +24,7 @@ from sidecar.domain.choices import (
     Refund,
 )
 from sidecar.domain.model import Resource
+from sidecar.policy.amount_schema import AmountSpec
 from sidecar.policy.fields import (
     LENIENT,
     CookieName,
@@ -36,9 +37,7 @@ from sidecar.policy.fields import (
     Method,
     Origins,
     PathPattern,
-    Pointer,
     PolicySlug,
-    PricedName,
     RouteName,
     Spec,
     Units,
@@ -69,75 +68,6 @@ class IdentitySpec(Spec):
         description="Environment variable with the secret of the product's own session cookie "
         "(HS256). Without it the token is the platform's (RS256, its key set). Cookies only.",
     )
-
-
-class ScaleSpec(Spec):
-    """How a value that was read becomes units."""
-
-    map: Annotated[dict[PricedName, Units], Field(min_length=1)] | SkipJsonSchema[None] = Field(
-        default=None,
-        description="Price by name: the value is looked up, exactly as it is written. "
-        "A name that is not there takes `default`, or is refused (422) without one.",
-    )
-    default: Units | SkipJsonSchema[None] = Field(
-        default=None,
-        description="Units when the value is missing or null. Without it such a call is refused "
-        "(422).",
-    )
-    max: Units | SkipJsonSchema[None] = Field(
-        default=None, description="The largest amount that is let through; more is refused (422)."
-    )
-
-
-class FactorSpec(ScaleSpec):
-    """A number that is read from the JSON body."""
-
-    json_: Pointer = Field(
-        alias="json", description="JSON pointer (RFC 6901) to the amount, or to the name in `map`."
-    )
-    count: bool = Field(
-        default=False,
-        description="Count the elements of the array there; 1 for anything that is no array.",
-    )
-
-
-class JsonAmountSpec(FactorSpec):
-    """An amount that is read from the JSON body."""
-
-    times: FactorSpec | SkipJsonSchema[None] = Field(
-        default=None,
-        description="Multiply by another number of the body; `max` bounds the product as well.",
-    )
-
-
-class HeaderAmountSpec(ScaleSpec):
-    """An amount that is read from a request header."""
-
-    header: HeaderName = Field(
-        description="Name of the header that holds the amount, or the name in `map`."
-    )
-
-
-CONSTANT, FROM_JSON, FROM_HEADER = "a constant", "from the body", "from a header"
-"""Which form of an amount is meant; no key of the file has such a name."""
-
-
-def _amount_form(value: object) -> str:
-    if isinstance(value, HeaderAmountSpec):
-        return FROM_HEADER
-    if isinstance(value, JsonAmountSpec):
-        return FROM_JSON
-    if not isinstance(value, dict):
-        return CONSTANT
-    return FROM_HEADER if "header" in value and "json" not in value else FROM_JSON
-
-
-AmountSpec = Annotated[
-    Annotated[Units, Tag(CONSTANT)]
-    | Annotated[JsonAmountSpec, Tag(FROM_JSON)]
-    | Annotated[HeaderAmountSpec, Tag(FROM_HEADER)],
-    Discriminator(_amount_form),
-]
 
 
 class BudgetSpec(Spec):

@@ -23,10 +23,9 @@ Where = tuple[str | int, ...]
 _MAX_DEPTH: Final = 32
 _MAX_VALUES: Final = 200_000
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_BOOL: Final = {"true": True, "True": True, "TRUE": True} | {
-    "false": False,
-    "False": False,
-    "FALSE": False,
+_BOOL: Final = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _INT: Final = re.compile(r"[-+]?[0-9]{1,30}")
@@ -67,6 +66,7 @@ class Document:
         *,
         key: bool = False,
         unless: Container[Position] = (),
+        severity: Severity = Severity.ERROR,
     ) -> None:
         """Add a problem at a value, or at its key; a missing part is reported at its parent.
 
@@ -75,19 +75,15 @@ class Document:
         here = self.resolve(where)
         value = self._values.get(here, (1, 1))
         if value not in unless:
-            self.add(self._keys.get(here, value) if key else value, message)
+            self.add(self._keys.get(here, value) if key else value, message, severity)
 
     def warn(self, where: Where, message: str) -> None:
         """Add a warning at a value: the policy can be used, but may not do what is meant."""
-        self._remark(where, message, Severity.WARNING)
+        self.problem(where, message, severity=Severity.WARNING)
 
     def note(self, where: Where, message: str) -> None:
         """Add what an author should know of a value, right as it is."""
-        self._remark(where, message, Severity.NOTE)
-
-    def _remark(self, where: Where, message: str, severity: Severity) -> None:
-        position = self._values.get(self.resolve(where), (1, 1))
-        self._add(PolicyProblem(self.file, *position, message, severity))
+        self.problem(where, message, severity=Severity.NOTE)
 
     def resolve(self, where: Where) -> Where:
         """Return `where` without what the document does not have: a validator's own names."""
@@ -105,11 +101,9 @@ class Document:
         """Note the position of a value, or of its key."""
         (self._keys if key else self._values)[where] = position
 
-    def add(self, position: Position, message: str) -> None:
+    def add(self, position: Position, message: str, severity: Severity = Severity.ERROR) -> None:
         """Add a problem at a position; the same one twice (by an alias) is one."""
-        self._add(PolicyProblem(self.file, *position, message))
-
-    def _add(self, problem: PolicyProblem) -> None:
+        problem = PolicyProblem(self.file, *position, message, severity)
         if problem not in self._seen:
             self._seen.add(problem)
             self.problems.append(problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Field, Tag, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from sidecar.domain.usage import OnMissing, OnOverrun, UsageFormat
@@ -17,6 +17,7 @@ from sidecar.policy.fields import (
     PricedName,
     Spec,
     Units,
+    by_source,
 )
 
 MAX_HOLD_POINTERS: Final = 8
@@ -44,21 +45,11 @@ NAMED, IN_BODY, IN_HEAD = "a format by name", "usage in the body", "usage in the
 """Which form of `format` is meant; no key of the file has such a name."""
 
 
-def _format_form(value: object) -> str:
-    if isinstance(value, HeaderUsageSpec):
-        return IN_HEAD
-    if isinstance(value, JsonUsageSpec):
-        return IN_BODY
-    if not isinstance(value, dict):
-        return NAMED
-    return IN_HEAD if "header" in value and "json" not in value else IN_BODY
-
-
 FormatSpec = Annotated[
     Annotated[Annotated[UsageFormat, LENIENT], Tag(NAMED)]
     | Annotated[JsonUsageSpec, Tag(IN_BODY)]
     | Annotated[HeaderUsageSpec, Tag(IN_HEAD)],
-    Discriminator(_format_form),
+    by_source(NAMED, IN_BODY, IN_HEAD),
 ]
 
 

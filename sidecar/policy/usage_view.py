@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from decimal import Decimal
 from typing import assert_never
 
@@ -10,21 +11,14 @@ from sidecar.domain.usage import HeaderUsage, HoldRule, JsonUsage, UsageFormat, 
 
 def usage_as_value(rule: UsageRule) -> dict[str, object]:
     """Return a rule as the policy file writes it, every default written out."""
-    input_, cached, cache_write, output = map(_number, rule.weights)
+    kinds = ("input", "cached", "cache_write", "output")
     return {
+        **{field.name: getattr(rule, field.name) for field in fields(rule)},
         "format": _format(rule.format),
         "per": _number(rule.per),
-        "weights": {
-            "input": input_,
-            "cached": cached,
-            "cache_write": cache_write,
-            "output": output,
-        },
+        "weights": dict(zip(kinds, map(_number, rule.weights), strict=True)),
         "models": {name: _number(times) for name, times in rule.models},
         "hold": None if rule.hold is None else _hold(rule.hold),
-        "missing": rule.missing.value,
-        "request_usage": rule.request_usage,
-        "overrun": rule.overrun.value,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from typing import assert_never
 
 from sidecar.domain.cors import Cors
@@ -93,30 +94,18 @@ def _match(match: Match) -> dict[str, object]:
 
 
 def _route(route: Route) -> dict[str, object]:
-    shown: dict[str, object] = {"name": route.name, "errors": route.errors.value}
+    shown: dict[str, object] = {"name": route.name, "errors": route.errors}
     if route.meter is not None:
         shown["meter"] = _meter(route.meter)
     if route.action is not None:
-        shown["action"] = route.action.value
+        shown["action"] = route.action
     return shown
 
 
 def _meter(meter: Meter) -> dict[str, object]:
     return {
-        "resource": meter.resource,
+        **{field.name: getattr(meter, field.name) for field in fields(meter)},
         "amount": amount_as_value(meter.amount),
-        "accuracy": meter.accuracy.value,
-        "on_over_quota": meter.on_over_quota.value,
-        "on_platform_error": meter.on_platform_error.value,
-        "fail_open_budget": {
-            "units": meter.fail_open_budget.units,
-            "seconds": meter.fail_open_budget.seconds,
-        },
-        "platform_timeout": meter.platform_timeout,
-        "refund": meter.refund.value,
-        "replay": meter.replay.value,
-        "enforcement": meter.enforcement.value,
-        "deny_status": meter.deny_status,
-        "body_limit": meter.body_limit,
+        "fail_open_budget": asdict(meter.fail_open_budget),
         "usage": None if meter.usage is None else usage_as_value(meter.usage),
     }

@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
-from sidecar.policy.schema import (
-    FROM_HEADER,
-    FROM_JSON,
-    BudgetSpec,
-    CorsSpec,
-    DefaultsSpec,
-    FactorSpec,
-    HeaderAmountSpec,
-    IdentitySpec,
-    JsonAmountSpec,
-    MatchSpec,
-    MeterSpec,
-    PolicySpec,
-    RouteSpec,
-)
+from sidecar.policy.amount_schema import FROM_JSON, JsonAmountSpec
+from sidecar.policy.fields import Spec
+from sidecar.policy.schema import MeterSpec, PolicySpec, RouteSpec
 from sidecar.policy.source import Where
-from sidecar.policy.usage_schema import (
-    IN_BODY,
-    IN_HEAD,
-    HeaderUsageSpec,
-    HoldSpec,
-    JsonUsageSpec,
-    UsageSpec,
-    WeightsSpec,
-)
 
-_MODELS: Final[dict[str, type[BaseModel]]] = {
-    "identity": IdentitySpec,
-    "defaults": DefaultsSpec,
-    "routes": RouteSpec,
-    "match": MatchSpec,
-    "cors": CorsSpec,
-    "meter": MeterSpec,
-    "fail_open_budget": BudgetSpec,
-    FROM_JSON: JsonAmountSpec,
-    "times": FactorSpec,
-    FROM_HEADER: HeaderAmountSpec,
-    "usage": UsageSpec,
-    "weights": WeightsSpec,
-    "hold": HoldSpec,
-    IN_BODY: JsonUsageSpec,
-    IN_HEAD: HeaderUsageSpec,
-}
+
+def _mappings_in(annotation: object, name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Give each mapping below, by the name of its field or the tag of its form."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        yield name, annotation
+        for own, field in annotation.model_fields.items():
+            yield from _mappings_in(field.annotation, field.alias or own)
+    for part in get_args(annotation):
+        tags = (each.tag for each in get_args(part) if isinstance(each, Tag))
+        yield from _mappings_in(part, next(tags, name))
+
+
+_MODELS: Final = dict(_mappings_in(PolicySpec))
 """The mapping that a part of an error's location means."""
 
 _DEMANDS: Final = {

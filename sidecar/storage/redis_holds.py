@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import blake2b, sha1
 from typing import Any, Final, Protocol
 
+from cachetools import LRUCache
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
@@ -86,7 +87,7 @@ class RedisHolds:
         self._source: HoldSource | None = None
         self._takes: OrderedDict[_Slot, list[_Take]] = OrderedDict()
         self._dirty: dict[_Slot, None] = {}
-        self._others: OrderedDict[_Slot, tuple[int, float]] = OrderedDict()
+        self._others: LRUCache[_Slot, tuple[int, float]] = LRUCache(CAPACITY)
         self._wake = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
         self._refused = ""
@@ -219,9 +220,6 @@ class RedisHolds:
 
     def _take_in(self, slot: _Slot, takes: list[_Take], it: ScriptReply) -> None:
         self._others[slot] = (it.others, asyncio.get_running_loop().time())
-        self._others.move_to_end(slot)
-        if len(self._others) > CAPACITY:
-            self._others.popitem(last=False)
         for take, room in zip(takes, it.rooms, strict=True):
             if take.answer.done():  # given up: it may have been taken all the same
                 self.changed(slot)

@@ -14,8 +14,12 @@ REVISION: Final = "BB_SIDECAR_REVISION"
 """The variable that the image sets to the commit that it was built from."""
 
 
+def build() -> str:
+    """Return `compiled` where the hot modules are compiled, else `pure`: as they are written."""
+    return "pure" if str(series.__file__).endswith(".py") else "compiled"
+
+
 def build_labels(environ: Mapping[str, str]) -> Labels:
     """Return version, revision, Python's version, and whether hot modules are compiled."""
     revision = environ.get(REVISION) or "unknown"
-    build = "pure" if str(series.__file__).endswith(".py") else "compiled"
-    return __version__, revision, platform.python_version(), build
+    return __version__, revision, platform.python_version(), build()

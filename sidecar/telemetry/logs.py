@@ -11,12 +11,12 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
 
 import orjson
 from typing_extensions import override
 
+from sidecar.domain.instants import utc_text
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.repeats import RepeatFilter
 
@@ -83,7 +83,7 @@ class _Fields(logging.Formatter):
         message = self._redactor.text(_message(record))
         ours = record.name == _OURS or record.name.startswith(_OURS + ".")
         fields: dict[str, object] = {
-            "timestamp": _timestamp(record.created),
+            "timestamp": utc_text(record.created, "milliseconds"),
             "level": record.levelname.lower(),
             "event": message if ours else "library",
             "logger": record.name,
@@ -151,11 +151,6 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except (TypeError, ValueError):  # arguments that do not fit: the text alone, then
         return str(record.msg)
-
-
-def _timestamp(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _cut(value: object) -> object:

@@ -61,14 +61,7 @@ PRODUCT_FAILS: Final = {
 }
 """What to do where the product gives no whole answer."""
 
-_NO_CONNECTION: Final = frozenset(
-    {
-        "connect",
-        "tls",
-        "connect_timeout",
-        "pool_exhausted",
-    }
-)
+_NO_CONNECTION: Final = frozenset({"connect", "tls", "connect_timeout", "pool_exhausted"})
 
 _MISREAD: Final = "check --platform-url, and what answers for the platform on the way"
 
@@ -144,7 +137,6 @@ class Observer(Metrics):
                 extra={"kind": kind.value, "hint": hint, "repeat_key": kind.value},
             )
 
-    @override
     def consume_failed(self, failed: Failed) -> None:
         """Log a cause when it changes, and again when the platform has answered in between."""
         self._why = f"{failed.cause}: {failed.detail}"
@@ -162,12 +154,12 @@ class Observer(Metrics):
                 extra={"cause": cause, "detail": detail, "hint": hint, "repeat_key": cause},
             )
 
-    @override
     def admitted_unconfirmed(self, charge: Charge, kind: FailureKind, *, first: bool) -> None:
+        """Log when calls begin to pass unconfirmed; their units are counted as admitted."""
         self._outage.admitted(charge, kind, first=first)
 
-    @override
     def quota_seen(self, org_id: str, quota: Quota) -> None:
+        """Note that the platform answers; a scrape reads the quotas from the ledger."""
         self._cause = self._why = ""
         self.tokens_seen = WELL
         if self._outage.calls:

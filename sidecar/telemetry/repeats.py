@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from cachetools import LRUCache
 from typing_extensions import override
 
 QUIET_SECONDS: Final = 10.0
@@ -25,7 +25,7 @@ class RepeatFilter(logging.Filter):
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._monotonic = monotonic
-        self._seen: OrderedDict[tuple[str, ...], tuple[float, int]] = OrderedDict()
+        self._seen: LRUCache[tuple[str, ...], tuple[float, int]] = LRUCache(_MAX_EVENTS)
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
@@ -40,9 +40,6 @@ class RepeatFilter(logging.Filter):
         if held:
             record.held_back = held
         self._seen[key] = (now + QUIET_SECONDS, 0)
-        self._seen.move_to_end(key)
-        if len(self._seen) > _MAX_EVENTS:
-            self._seen.popitem(last=False)
         return True
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from sidecar.admin.readiness import Circumstances, Workers
+from sidecar.domain.instants import utc_text
 from sidecar.domain.seen import worst_seen
 from sidecar.workers.link import Condition
 
@@ -55,12 +55,12 @@ def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
     silent = [place for place in places if place.absent is None and place.silent_since is not None]
     problems = [
         *(
-            f"worker {place.index} is gone since {_moment(place.absent.since)}: {place.absent.why}"
+            f"worker {place.index} is gone since {utc_text(place.absent.since)}: {place.absent.why}"
             for place in absent
             if place.absent is not None and not draining
         ),
         *(
-            f"worker {place.index} has not answered since {_moment(place.silent_since)}: "
+            f"worker {place.index} has not answered since {utc_text(place.silent_since)}: "
             "calls that it takes wait"
             for place in silent
             if place.silent_since is not None
@@ -80,7 +80,7 @@ def failure_of(places: Sequence[WorkerPlace], now: float) -> str:
     moments = [moment for moment in since if moment is not None]
     if len(moments) < len(places) or now - max(moments) < PATIENCE_SECONDS:
         return ""
-    return f"no worker serves since {_moment(max(moments))}"
+    return f"no worker serves since {utc_text(max(moments))}"
 
 
 def worst_of(known: Sequence[Circumstances]) -> Circumstances:
@@ -105,8 +105,3 @@ def worst_of(known: Sequence[Circumstances]) -> Circumstances:
 
 def _first(problems: Iterable[str]) -> str:
     return next((each for each in problems if each), "")
-
-
-def _moment(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -15,6 +15,7 @@ import yaml
 
 from sidecar.inject.config import InjectorConfig, load_config
 from sidecar.inject.review import answer
+from sidecar.inject.shape import read
 from tests.kubernetes.cases import GOOD
 from tests.kubernetes.rendering import documents, render
 from tests.kubernetes.schemas import problems, releases
@@ -50,7 +51,7 @@ def _let_in(made: dict[str, Any], config: InjectorConfig) -> dict[str, Any]:
         "object": made,
     }
     review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    response = answer(json.dumps(review).encode(), config)["response"]
+    response = answer(read(json.dumps(review).encode()), config)["response"]
     assert response["allowed"], response
     patch = json.loads(base64.b64decode(response.get("patch", base64.b64encode(b"[]"))))
     changed: dict[str, Any] = jsonpatch.apply_patch(made, patch)

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.inject import words
-from sidecar.inject.pods import has_sidecar
 from sidecar.inject.review import answer
-from sidecar.inject.shape import NotAReview
-from tests.unit.inject.pods import config
+from sidecar.inject.shape import NotAReview, read
+from tests.unit.inject.pods import config, container_of
 
 _SCALARS = (
     st.none()
@@ -63,8 +62,8 @@ def test_nothing_makes_the_injector_fail(kind: str, annotations: Any, spec: Any)
     request = {"uid": "u", "kind": {"kind": kind}, "operation": "CREATE", "object": body}
     review = {"apiVersion": "admission.k8s.io/v1", "request": request}
     with contextlib.suppress(NotAReview):
-        response = answer(json.dumps(review).encode(), config())["response"]
+        response = answer(read(json.dumps(review).encode()), config())["response"]
         assert response["allowed"] is (response.get("status") is None)
         if kind == "Pod" and response["allowed"]:
             patch = json.loads(base64.b64decode(response.get("patch", b"W10=")))
-            assert has_sidecar(jsonpatch.apply_patch(body, patch))
+            assert container_of(jsonpatch.apply_patch(body, patch), "bb-sidecar")

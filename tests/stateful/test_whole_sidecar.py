@@ -331,7 +331,7 @@ class WholeSidecar(RuleBasedStateMachine):
 
     async def _product_closes(self) -> None:
         """Close in order: wholly where nothing can be on its way, else this side alone."""
-        busy = self.w.app.status._gateway.drain.inflight
+        busy = self.w.app.status.requests
         self.w.product.close_idle(hearing=bool(busy))
         await asyncio.sleep(0 if busy else 0.003)
 
@@ -415,7 +415,7 @@ class WholeSidecar(RuleBasedStateMachine):
                 self._landed(flight, await flight.task, stopped=True)
         self.flights.clear()
         assert self.w.books.replays.in_flight == 0
-        assert self.w.app.status._gateway.drain.inflight == 0
+        assert self.w.app.status.requests == 0
         self._balance()
         await self.owned.aclose()
         tasks, files = self.before

@@ -92,7 +92,7 @@ class World:
     @property
     def books(self) -> Books:
         """The sidecar's own."""
-        return self.app.status._books
+        return self.app.status._parts.books
 
     def marker(self) -> str:
         """Name a request as no other is named."""
@@ -176,7 +176,7 @@ class World:
     async def rest(self) -> None:
         """Let everything come to its end, with a platform in health."""
         self.platform.clear_faults()
-        gateway, server = self.app.status._gateway, self.app.status._server
+        gateway, server = self.app.status._plane, self.app.status._server
         books = self.books
 
         def busy() -> str:

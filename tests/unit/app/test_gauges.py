@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.moment import Moment
 from sidecar.admission.settlements import Settlements
-from sidecar.app.gauges import EngineGauges
+from sidecar.app.context import Context
+from sidecar.app.engine import EngineParts
+from sidecar.app.gauges import publish_gauges
 from sidecar.domain.model import Charge, FailureKind
 from sidecar.domain.share import ALONE
 from sidecar.identity.keyset import KeySet
@@ -48,16 +53,15 @@ class Scene:
         self.books = Books(self.metrics)
         self.settlements = Settlements(books=self.books, observer=self.metrics, nonce=bytes(32))
         self.keys = KeySet(pool_for("http://127.0.0.1:9"), self.clock, self.metrics)
-        self.gauges = EngineGauges(
-            policies=self.policies,
+        parts = SimpleNamespace(
             keys=self.keys,
             breaker=Breaker(jitter=lambda: 1.0),
             books=self.books,
             settlements=self.settlements,
             attempts=None,
-            clock=self.clock,
-            share=ALONE,
         )
+        context = SimpleNamespace(clock=self.clock, observer=self.metrics, share=ALONE)
+        publish_gauges(cast("Context", context), self.policies, cast("EngineParts", parts))
 
     def let_through(self, org: str, units: int, resource: str = "ai_calls") -> None:
         """Admit units without an answer of the platform."""
@@ -67,10 +71,14 @@ class Scene:
         now = Moment.of(self.clock)
         self.books.let_through(charge, FailureKind.CONNECT, now, sent=False, limited=True)
 
+    def read(self, name: str) -> float | None:
+        """The gauge as a scrape finds it; None without a series."""
+        return self.metrics.snapshot().values.get(name, {}).get(())
+
     @property
-    def spent(self) -> float:
+    def spent(self) -> float | None:
         """The gauge of the budget."""
-        return self.gauges._budget_spent()
+        return self.read("fail_open_budget_spent_ratio")
 
 
 @pytest.fixture
@@ -112,13 +120,13 @@ async def test_what_no_route_may_fail_open_has_no_budget(scene: Scene) -> None:
 
 
 async def test_a_key_set_that_never_came_has_no_age(scene: Scene) -> None:
-    """Nought would say that it is fresh."""
-    assert scene.gauges._keys_age() == {}
+    """Zero would say that it is fresh."""
+    assert scene.read("jwks_age_seconds") is None
 
 
-async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
+async def test_a_rejected_policy_shows_until_it_is_fixed(scene: Scene) -> None:
     """A counter of rejections would fall silent while the bad file is still there."""
-    successful = scene.gauges._policy_successful
+    successful = partial(scene.read, "policy_last_reload_successful")
     assert successful() == 1.0
     scene.file.write_text("version: 2\n", encoding="utf-8")
     await scene.policies.reload()
@@ -131,7 +139,7 @@ async def test_a_rejected_policy_shows_until_it_is_mended(scene: Scene) -> None:
 async def test_held_units_are_summed_by_resource(tmp_path: Path) -> None:
     """Of all orgs; nothing where no call is under way."""
     scene = Scene(tmp_path)
-    assert scene.gauges._held_units() == {}
+    assert "held_units" not in scene.metrics.snapshot().values
     scene.settlements.holds.take("a", ("org_a", "ai_calls"), 3, deposit=1)
     scene.settlements.holds.take("b", ("org_b", "ai_calls"), 5, deposit=1)
-    assert scene.gauges._held_units() == {("ai_calls",): 10}
+    assert scene.metrics.snapshot().values["held_units"] == {("ai_calls",): 10}

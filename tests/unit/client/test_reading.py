@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.client import reading
-from sidecar.client.reading import MisreadError
+from sidecar.client import reading, results
+from sidecar.client.members import MisreadError
+from sidecar.client.reading import one, several
 
 QUOTA = {
     "used": 12,
@@ -33,18 +34,18 @@ json = st.recursive(
 )
 
 READERS = [
-    reading.read_status,
-    reading.read_breakdown,
-    reading.read_published,
+    one(results.QuotaStatus),
+    one(results.QuotaBreakdown),
+    one(results.PublishedRecord),
     reading.read_page,
-    reading.read_catalog,
+    several(results.CatalogProduct, "products"),
     reading.read_found,
-    reading.read_webhook,
+    one(results.Webhook),
     reading.read_webhook_test,
-    reading.read_requests,
-    reading.read_deliveries,
-    reading.read_verified,
-    reading.read_keys,
+    several(results.ApiRequest, "requests"),
+    several(results.WebhookDelivery, "deliveries"),
+    one(results.VerifiedToken),
+    several(results.SigningKey, "keys"),
     lambda value: reading.read_consumption(value, "ai_calls", "k"),
 ]
 
@@ -84,7 +85,7 @@ def test_a_consume_without_a_field_is_misread(field: str) -> None:
 
 def test_a_breakdown_is_read_by_product() -> None:
     """Product, then resource."""
-    told = reading.read_breakdown(
+    told = one(results.QuotaBreakdown)(
         {"org_id": "org_acme", "products": {"acme-notes": {"ai_calls": QUOTA}}}
     )
     assert told.products["acme-notes"]["ai_calls"].remaining == 13
@@ -106,7 +107,7 @@ def test_a_record_keeps_what_it_has() -> None:
 
 def test_the_secret_of_a_webhook_does_not_print() -> None:
     """It is shown by name alone."""
-    webhook = reading.read_webhook({"id": "wh_1", "secret": "whsec_x", "event_types": ["org.*"]})
+    webhook = one(results.Webhook)({"id": "wh_1", "secret": "whsec_x", "event_types": ["org.*"]})
     assert "whsec_x" not in repr(webhook)
     assert webhook.secret.reveal() == "whsec_x"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.commands.explain import Explanation, explain, explain_call, render
+from sidecar.commands.explain import explain, explain_call
+from sidecar.commands.explanation import Explanation, render
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Call, Headers, Reason, RequestIdOrigin
 from sidecar.policy.compiled import Policy

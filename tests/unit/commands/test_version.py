@@ -8,7 +8,6 @@ import pytest
 
 from sidecar import __version__
 from sidecar.cli import main
-from sidecar.commands import version
 from sidecar.proxy import gateway
 
 
@@ -20,9 +19,3 @@ def test_the_version_names_its_build(capsys: pytest.CaptureFixture[str]) -> None
     assert line.startswith(f"bb-sidecar {__version__} ({build} build, ")
     assert platform.python_version() in line
     assert line.count("\n") == 1
-
-
-def test_an_extension_module_is_a_compiled_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the interpreter loads decides, not what the package is called."""
-    monkeypatch.setattr(version, "_HOT_MODULE", "uvloop.loop")
-    assert version.build() == "compiled"

@@ -130,6 +130,17 @@ def test_a_repeat_has_no_effect() -> None:
     assert len(scene.told.stale) == 1
 
 
+def test_a_body_is_remembered_for_its_time_alone() -> None:
+    """Longer than the window of one that says when it was made; at most so many."""
+    scene = Scene()
+    found = []
+    for seconds in (0.0, 1.0, 598.0, 1.0):
+        scene.clock.advance(seconds)
+        found.append(scene.send(created_at=None))
+    assert found == ["applied", "repeated", "repeated", "applied"]
+    assert scene.receiver._seen.maxsize == 10_000
+
+
 def test_a_repeat_under_another_name_has_no_effect() -> None:
     """The field is not signed, so it makes no delivery new."""
     scene = Scene()

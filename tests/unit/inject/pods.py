@@ -69,7 +69,7 @@ def container_of(changed: Object, name: str = "app") -> Object:
     spec = changed["spec"]
     found: Object = next(
         each
-        for each in [*spec.get("initContainers", []), *spec["containers"]]
+        for each in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
         if each["name"] == name
     )
     return found

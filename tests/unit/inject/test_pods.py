@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.inject import words
 from sidecar.inject.asking import CannotInject
-from sidecar.inject.pods import has_sidecar, inject
+from sidecar.inject.pods import inject
 from sidecar.inject.words import NAME_LABEL
 from tests.unit.inject.pods import config, container_of, env_of, pod
 
@@ -158,7 +158,7 @@ def test_the_given_pod_is_not_changed() -> None:
 def test_an_injected_pod_stays_as_it_is(native: bool) -> None:  # noqa: FBT001
     """The API server may ask again after others have changed the pod."""
     once = _changed(pod(), native=native)
-    assert has_sidecar(once)
+    assert container_of(once, "bb-sidecar")
     assert _changed(once, native=native) == once
 
 

@@ -10,10 +10,9 @@ import jsonpatch
 import pytest
 
 from sidecar.inject import words
-from sidecar.inject.pods import has_sidecar
 from sidecar.inject.review import answer
-from sidecar.inject.shape import NotAReview
-from tests.unit.inject.pods import config, pod
+from sidecar.inject.shape import NotAReview, read
+from tests.unit.inject.pods import config, container_of, pod
 
 
 def _review(body: dict[str, Any], **request: Any) -> bytes:
@@ -35,7 +34,7 @@ def _review(body: dict[str, Any], **request: Any) -> bytes:
 
 
 def _ask(body: dict[str, Any], **request: Any) -> dict[str, Any]:
-    response: dict[str, Any] = answer(_review(body, **request), config())["response"]
+    response: dict[str, Any] = answer(read(_review(body, **request)), config())["response"]
     return response
 
 
@@ -50,7 +49,7 @@ def test_a_labelled_pod_is_patched() -> None:
     assert response["uid"] == "0df28fbd-5f5f-11e8-bc74-36e6bb280816"
     assert response["allowed"] is True
     assert response["patchType"] == "JSONPatch"
-    assert has_sidecar(_applied(pod(), response))
+    assert container_of(_applied(pod(), response), "bb-sidecar")
 
 
 def test_a_labelled_service_is_patched() -> None:
@@ -80,7 +79,7 @@ def test_some_namespaces_are_never_touched(namespace: str) -> None:
     """Whatever the webhook was told to select: a cluster must come up without us."""
     body = _review(pod(), namespace=namespace)
     settings = config(excluded_namespaces=["ours"])
-    assert "patch" not in answer(body, settings)["response"]
+    assert "patch" not in answer(read(body), settings)["response"]
 
 
 @pytest.mark.parametrize("value", [None, "false", "True"])
@@ -129,7 +128,7 @@ def test_warnings_reach_whoever_applies() -> None:
 def test_what_is_no_review_is_told(body: bytes) -> None:
     """A stray caller gets an error of its own, not a permission."""
     with pytest.raises(NotAReview):
-        answer(body, config())
+        answer(read(body), config())
 
 
 def test_an_answer_larger_than_any_of_a_real_pod_is_not_made() -> None:

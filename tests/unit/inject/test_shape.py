@@ -47,7 +47,7 @@ WRONG = {
 def test_an_object_of_another_shape_is_told(name: str) -> None:
     """The fields that are read are looked at before any of them is used."""
     with pytest.raises(NotAReview, match=r"[a-z0-9]: "):
-        answer(_review(WRONG[name]), config())
+        answer(read(_review(WRONG[name])), config())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_object_of_another_shape_is_told(name: str) -> None:
 def test_a_request_of_another_shape_is_told(request_: dict[str, Any]) -> None:
     """Nor is anything of the request taken on trust."""
     with pytest.raises(NotAReview, match="request"):
-        answer(_review(pod(), **request_), config())
+        answer(read(_review(pod(), **request_)), config())
 
 
 @pytest.mark.parametrize("depth", [900, 20_000])
@@ -67,7 +67,7 @@ def test_what_is_nested_without_an_end_is_told(depth: int) -> None:
     text = _review(_with(deep="HERE")).decode()
     deep = text.replace('"HERE"', "[" * depth + "]" * depth).encode()
     with pytest.raises(NotAReview, match="nested deeper"):
-        answer(deep, config())
+        answer(read(deep), config())
 
 
 def test_what_is_no_number_of_json_is_told() -> None:
@@ -79,5 +79,5 @@ def test_what_is_no_number_of_json_is_told() -> None:
 def test_other_kinds_may_have_any_shape() -> None:
     """A field that has another meaning there is no fault."""
     other = {"metadata": {"labels": {words.INJECT: "true"}}, "spec": {"containers": "none"}}
-    response = answer(_review(other, kind={"kind": "Cage"}), config())["response"]
+    response = answer(read(_review(other, kind={"kind": "Cage"})), config())["response"]
     assert response == {"uid": "u", "allowed": True}

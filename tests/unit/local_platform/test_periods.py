@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.local_platform.periods import month_of, utc_text
+from sidecar.local_platform.periods import month_of
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,3 @@ def test_the_reset_is_ahead_and_opens_another_month(now: float) -> None:
 
     assert now < reset <= now + 31 * 86_400
     assert month_of(reset).name > month.name
-
-
-def test_times_are_written_in_utc() -> None:
-    """Unix seconds become ISO 8601 with a final Z."""
-    assert utc_text(1_760_000_000.0) == "2025-10-09T08:53:20Z"

@@ -48,6 +48,7 @@ def test_good_policy() -> None:
         ),
         ({"<<": "{}"}, "merge keys are not supported: what routes share belongs under `defaults`"),
         ({"case_sensitive": "yes"}, "`case_sensitive` must be true or false, not 'yes'"),
+        ({"notices": "{levels: [80]}"}, "unknown key `levels`; known here: at"),
         ({"identity": "[{bearer: false}]"}, "`bearer` must be true, not false"),
         ({"unmatched": "maybe"}, "`unmatched` must be 'allow' or 'deny', not 'maybe'"),
         ({"defaults": "3"}, "`defaults` must be a mapping of keys to values, not 3"),

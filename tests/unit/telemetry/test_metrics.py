@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Charge, Decision, FailureKind, Loss, Quota, Reason
+from sidecar.domain.model import Decision, FailureKind, Loss, Quota, Reason
 from sidecar.domain.ports import (
     AdmissionObserver,
     IdentityObserver,
@@ -15,6 +15,7 @@ from sidecar.domain.ports import (
 from sidecar.telemetry.catalogue import METRICS
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.series import Labels
 
 BUILD: Labels = ("0", "abc123", "3.13.0", "pure")
@@ -26,13 +27,13 @@ def decided(reason: Reason, route: str = "chat") -> Decision:
 
 
 def values(metrics: Metrics, name: str) -> dict[Labels, float]:
-    """The series of one metric that are above nought."""
+    """The series of one metric that are above zero."""
     return {labels: value for labels, value in metrics.snapshot().values[name].items() if value > 0}
 
 
-def test_metrics_satisfy_every_observer() -> None:
+def test_the_observer_satisfies_every_port() -> None:
     """One object for five ports; the annotations are the proof."""
-    metrics = Metrics(build=BUILD)
+    metrics = Observer(build=BUILD)
     requests: RequestObserver = metrics
     admission: AdmissionObserver = metrics
     platform: PlatformObserver = metrics
@@ -136,8 +137,6 @@ def test_each_verb_moves_its_own_counter() -> None:
     metrics.upstream_failed("connect", "refused")
     metrics.identity_failed(IdentityFailure.EXPIRED)
     metrics.platform_degraded(FailureKind.TIMEOUT)
-    charge = Charge("org", "p", "ai_calls", 1, "k", private=True)
-    metrics.admitted_unconfirmed(charge, FailureKind.TIMEOUT, first=True)
     metrics.credits_lost(4, Loss.EXPIRED)
     metrics.replay_seen(OnReplay.REJECT)
     metrics.journal_replayed("counted", 7)
