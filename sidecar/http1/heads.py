@@ -1,22 +1,18 @@
-"""Request and response heads: split by llhttp, then held to a stricter reading of RFC 9112.
+"""Request heads: each line by its grammar (lines.py), and what rules between lines here.
 
-llhttp accepts more than a proxy may pass on. So the start line is checked before, the lines before
-and after (lines.py), and what rules between them here: framing, host, connection.
-A block goes in, a head or a `ProtocolError` comes out, whatever packets it came in.
+A block goes in, a head or a `ProtocolError` comes out, whatever packets it came in. What two
+parsers could read in two ways is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import httptools
-
 from sidecar.http1.errors import ProtocolError
-from sidecar.http1.lines import Events, Field, Lines, feed
+from sidecar.http1.lines import Field, field_of, memory_of_lines, memory_of_starts, ruling_of
 from sidecar.http1.targets import HOST, origin_form
 
 CHUNKED: Final = -1
@@ -29,8 +25,17 @@ FOLDED: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
 """Folds a name as the most careless product would: behind CGI and its heirs all punctuation is one
 sign, so that `x.bb_org~id` arrives there as `X-BB-Org-Id`."""
 
-_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* ([!\"$-~]+) HTTP/1\.[0-9]")
+_REQUEST_LINE: Final = re.compile(rb"([A-Z][A-Z-]*) ([!\"$-~]+) HTTP/1\.([0-9])")
 _OTHER_VERSION: Final = re.compile(rb"[A-Z][A-Z-]* [!-~]+ HTTP/[02-9]\.[0-9]")
+_METHODS: Final = frozenset(
+    {
+        "ACL", "BIND", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "M-SEARCH",
+        "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE", "NOTIFY", "OPTIONS", "PATCH", "POST",
+        "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "SOURCE",
+        "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+    }
+)  # fmt: skip
+"""The methods that are served: not CONNECT and TRACE, nor what HTTP/2 alone has (RFC 9113, 3.4)."""
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _KNOWN_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
 WEBSOCKET: Final = frozenset({b"websocket"})
@@ -38,7 +43,6 @@ WEBSOCKET: Final = frozenset({b"websocket"})
 
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _MAX_LENGTH: Final = 2**63 - 1
-REMEMBERED: Final = 4 * 1024 * 1024  # bytes, for requests and as much for answers
 
 
 @dataclass(init=False, slots=True)
@@ -113,15 +117,9 @@ def parse_request(
     `upgrades` are the protocols that may be asked for, in lower case.
     """
     lines = block.split(b"\r\n")
-    first, lines = lines[0], lines[1:-2]  # behind them: the empty line, and what follows it
-    start = _requests.start(first)
-    fields = list(map(_requests.field, lines))
-    ruling: Iterable[Field]
-    if start is None or not all(fields):
-        start, fields, ruling = _requests.read(first, lines)
-    else:
-        ruling = filter(None, map(_requests.ruling, lines))
-    method, target, minor, path, query = start
+    method, target, minor, path, query = _starts[lines[0]]
+    read = list(map(_lines.__getitem__, lines[1:-2]))  # behind them: the empty line
+    fields = list(map(field_of, read))
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields", 431)
     host: bytes | None = None
@@ -134,7 +132,7 @@ def parse_request(
     hops: bytes | None = None
     request_id: bytes | None = None
     request_ids = 0
-    for name, value in ruling:
+    for name, value in filter(None, map(ruling_of, read)):
         if name == b"host":
             if host is not None:
                 raise ProtocolError("more than one Host")
@@ -210,29 +208,20 @@ RequestLine = tuple[str, bytes, int, str, str]
 """Method, target, minor version, and the target's path and query as text."""
 
 
-def _read_request(start: bytes, lines: list[bytes]) -> tuple[RequestLine, HeadFields]:
-    """Read a request line, and the lines behind it."""
+def _read_start(start: bytes) -> RequestLine:
+    """Read a request line."""
     line = _REQUEST_LINE.fullmatch(start)
     if line is None:
         if _OTHER_VERSION.fullmatch(start):
             raise ProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
         raise ProtocolError("the request line is not `METHOD target HTTP/1.1`")
-    events = Events()
-    parser = httptools.HttpRequestParser(events)
-    minor = 0 if start.endswith(b"0") else 1
-    if minor:  # a later minor version is read as the one that we know (RFC 9110, 2.5)
-        start = start[:-1] + b"1"
-    try:
-        feed(parser, start, lines)
-    except ProtocolError:
-        _answer_known_coding(lines, events.fields, minor)
-        raise
-    method = parser.get_method().decode("ascii")
-    if method in {"CONNECT", "TRACE", "PRI"}:  # the last is HTTP/2's alone (RFC 9113, 3.4)
-        raise ProtocolError(f"{method} is not served", 501)
-    target = line.group(1)
+    method = line.group(1).decode("ascii")
+    if method not in _METHODS:
+        raise ProtocolError("the method is not known, or not served", 501)
+    target = line.group(2)
     path, _, query = target.decode("ascii").partition("?")
-    return (method, target, minor, path, query), events.fields
+    minor = 0 if line.group(3) == b"0" else 1  # a later one is read as ours (RFC 9110, 2.5)
+    return method, target, minor, path, query
 
 
 _RULING: Final = frozenset(
@@ -243,11 +232,12 @@ _RULING: Final = frozenset(
 )  # fmt: skip
 
 
-def _ruling_request(field: Field) -> Field | None:
+def _rules(field: Field) -> Field | None:
     return field if field[0] in _RULING else None
 
 
-_requests: Final = Lines(_read_request, _ruling_request, REMEMBERED)
+_starts: Final = memory_of_starts(_read_start)
+_lines: Final = memory_of_lines(_rules)
 
 
 @lru_cache(maxsize=1024)
@@ -261,22 +251,10 @@ def content_length(value: bytes) -> int:
 def _check_coding(value: bytes, minor: int) -> None:
     if minor == 1 and value.lower() == b"chunked":
         return
-    codings = {part.strip(b" \t").lower() for part in value.split(b",")}
-    if minor == 1 and codings & _KNOWN_CODINGS and codings <= _KNOWN_CODINGS | {b"chunked"}:
+    *before, last = (part.strip(b" \t").lower() for part in value.split(b","))
+    if minor == 1 and _KNOWN_CODINGS.issuperset(before) and last in {*_KNOWN_CODINGS, b"chunked"}:
         raise ProtocolError("the only transfer coding known here is chunked", 501)
     raise ProtocolError("Transfer-Encoding is not just `chunked` on HTTP/1.1")
-
-
-def _answer_known_coding(lines: list[bytes], fields: HeadFields, minor: int) -> None:
-    """Answer 501 where llhttp, which knows no coding but chunked, has refused a known one.
-
-    `fields` may lack the one at which llhttp stopped, so all lines are searched for other framing.
-    """
-    names = b"\n".join((b"", *lines)).lower()
-    if names.count(b"\ntransfer-encoding") == 1 and b"\ncontent-length" not in names:
-        for name, value in fields:
-            if name == b"transfer-encoding":
-                _check_coding(value, minor)
 
 
 @lru_cache(maxsize=256)

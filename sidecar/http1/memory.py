@@ -29,7 +29,10 @@ class Memory(dict[Key, Value]):
         size_of: Callable[[Key, Value], int],
         capacity: int,
     ) -> None:
-        """Keep what `work_out` returns; `size_of` is how many bytes of the peer are in an entry."""
+        """Keep what `work_out` returns; `size_of` is how many bytes of the peer are in an entry.
+
+        0 where the entry is not to be kept.
+        """
         super().__init__()
         self._work_out = work_out
         self._size_of = size_of
@@ -38,7 +41,7 @@ class Memory(dict[Key, Value]):
     def __missing__(self, key: Key) -> Value:
         value = self._work_out(key)
         size = self._size_of(key, value)
-        if size <= LONGEST_KEPT:
+        if 0 < size <= LONGEST_KEPT:
             size += ENTRY_BYTES
             if size > self._left:
                 self.clear()

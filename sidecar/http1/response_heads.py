@@ -1,28 +1,24 @@
-"""Heads of answers: split by llhttp, then held to a stricter reading of RFC 9112 (see heads.py)."""
+"""Heads of answers, read as those of requests are (see heads.py)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
-
-import httptools
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import (
     CHUNKED,
     NOTHING,
-    REMEMBERED,
     UNTIL_CLOSE,
     HeadFields,
     content_length,
     tokens,
 )
-from sidecar.http1.lines import Events, Field, Lines, feed
+from sidecar.http1.lines import Field, field_of, memory_of_lines, memory_of_starts, ruling_of
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*)?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?")
 
 
 @dataclass(init=False, slots=True)
@@ -62,27 +58,20 @@ class ResponseHead:
         self.dated = dated
 
 
-_RULING_ANSWERS: Final = frozenset(
-    {b"content-length", b"transfer-encoding", b"connection", b"upgrade"}
-)
+_RULING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade"})
 _DATED: Final = (b"date", b"")
 
 
 def parse_response(block: bytes, method: str, max_fields: int) -> ResponseHead:
     """Parse the head of a response to `method` (RFC 9112, 4 to 6); what is unclear is an error."""
     lines = block.split(b"\r\n")
-    first, lines = lines[0], lines[1:-2]
-    start = _answers.start(first)
-    fields = list(map(_answers.field, lines))
-    ruling: Iterable[Field]
-    if start is None or not all(fields):
-        start, fields, ruling = _answers.read(first, lines)
-    else:
-        ruling = filter(None, map(_answers.ruling, lines))
+    status, reason, minor = _starts[lines[0]]
+    read = list(map(_lines.__getitem__, lines[1:-2]))
+    fields = list(map(field_of, read))
     if len(fields) > max_fields:
         raise ProtocolError(f"more than {max_fields} header fields")
-    status, reason, minor = start
-    framed = _framing(status, minor, tuple(ruling), to_head=method == "HEAD")
+    ruling = tuple(filter(None, map(ruling_of, read)))
+    framed = _framing(status, minor, ruling, to_head=method == "HEAD")
     return ResponseHead(status, reason, minor, fields, *framed)
 
 
@@ -133,21 +122,20 @@ def _framing(
     return length, keep_alive, connection, dated
 
 
-def _read_answer(start: bytes, lines: list[bytes]) -> tuple[tuple[int, bytes, int], HeadFields]:
-    """Read a status line into status, reason and minor version, and the lines behind it."""
-    if not _STATUS_LINE.fullmatch(start):
+def _read_start(start: bytes) -> tuple[int, bytes, int]:
+    """Read a status line into status, reason and minor version."""
+    line = _STATUS_LINE.fullmatch(start)
+    if line is None:
         raise ProtocolError("the status line is not `HTTP/1.1 status reason`")
-    events = Events()
-    parser = httptools.HttpResponseParser(events)
-    feed(parser, start, lines)
-    minor = 1 if start.startswith(b"HTTP/1.1") else 0
-    return (parser.get_status_code(), events.reason.strip(b" \t"), minor), events.fields
+    minor, status, reason = line.groups(b"")
+    return int(status), reason.strip(b" \t"), int(minor)
 
 
-def _ruling_answer(field: Field) -> Field | None:
+def _rules(field: Field) -> Field | None:
     """Return what rules of an answer's field: of a Date, that there is one."""
     name = field[0]
-    return _DATED if name == b"date" else field if name in _RULING_ANSWERS else None
+    return _DATED if name == b"date" else field if name in _RULING else None
 
 
-_answers: Final = Lines(_read_answer, _ruling_answer, REMEMBERED)
+_starts: Final = memory_of_starts(_read_start)
+_lines: Final = memory_of_lines(_rules)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from unittest import mock
 
 import h11
+import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.http1 import heads, response_heads
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
-from sidecar.http1.lines import Lines, find_end
+from sidecar.http1.lines import find_end, memory_of_lines, memory_of_starts
 from sidecar.http1.response_heads import ResponseHead, parse_response
 from tests.properties.examples import examples
 from tests.properties.http_messages import ANSWER_HEADS, REQUEST_HEADS, pieces
@@ -182,37 +184,73 @@ def test_nothing_that_could_split_a_head_is_read(data: bytes) -> None:
         assert value == value.strip(b" \t")
 
 
-def request_by(memory: Lines[heads.RequestLine], data: bytes) -> RequestHead | int:
-    """Read a head with this memory; the status where it is refused."""
-    with mock.patch.object(heads, "_requests", memory):
-        try:
-            return parse_request(data[: find_end(data, 0)], 1000)
-        except ProtocolError as error:
-            return error.status
+def request_of(data: bytes) -> RequestHead | int:
+    """Read a head; the status where it is refused."""
+    try:
+        return parse_request(data[: find_end(data, 0)], 1000)
+    except ProtocolError as error:
+        return error.status
 
 
-def answer_by(memory: Lines[tuple[int, bytes, int]], data: bytes) -> ResponseHead | int:
+def answer_of(data: bytes) -> ResponseHead | int:
     """The same for the head of an answer."""
-    with mock.patch.object(response_heads, "_answers", memory):
-        try:
-            return parse_response(data[: find_end(data, 0)], "GET", 1000)
-        except ProtocolError as error:
-            return error.status
+    try:
+        return parse_response(data[: find_end(data, 0)], "GET", 1000)
+    except ProtocolError as error:
+        return error.status
 
 
 @example(b"PRI / HTTP/1.1\r\nHost: a\r\n\r\n")
 @given(REQUEST_HEADS)
 def test_memory_changes_no_request(data: bytes) -> None:
     """What was read before makes no head mean something else, be it refused or not."""
-    unused: Lines[heads.RequestLine] = Lines(heads._read_request, heads._ruling_request, 1 << 20)
-    assert request_by(heads._requests, data) == request_by(unused, data)
+    known = request_of(data)
+    with (
+        mock.patch.object(heads, "_starts", memory_of_starts(heads._read_start)),
+        mock.patch.object(heads, "_lines", memory_of_lines(heads._rules)),
+    ):
+        assert request_of(data) == known
 
 
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n")
 @given(ANSWER_HEADS)
 def test_memory_changes_no_answer(data: bytes) -> None:
     """The same for what servers send."""
-    unused: Lines[tuple[int, bytes, int]] = Lines(
-        response_heads._read_answer, response_heads._ruling_answer, 1 << 20
-    )
-    assert answer_by(response_heads._answers, data) == answer_by(unused, data)
+    known = answer_of(data)
+    with (
+        mock.patch.object(response_heads, "_starts", memory_of_starts(response_heads._read_start)),
+        mock.patch.object(response_heads, "_lines", memory_of_lines(response_heads._rules)),
+    ):
+        assert answer_of(data) == known
+
+
+def their_llhttp(data: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Read the fields of a head with llhttp; None where it refuses it."""
+    fields: list[tuple[bytes, bytes]] = []
+
+    class Events:
+        def on_header(self, name: bytes, value: bytes) -> None:
+            fields.append((name.lower(), value.strip(b" \t")))
+
+    with contextlib.suppress(httptools.HttpParserUpgrade):
+        try:
+            httptools.HttpRequestParser(Events()).feed_data(data)
+        except httptools.HttpParserError:
+            return None
+    return fields
+
+
+@settings(max_examples=examples(500))
+@given(REQUEST_HEADS)
+def test_what_we_accept_llhttp_reads_alike(data: bytes) -> None:
+    """The parser of Node and of much else is given no head that it reads in another way."""
+    head = our_request([data])
+    if head is None:
+        return
+    line, _, lines = data[: find_end(data, 0)].partition(b"\r\n")
+    fields = their_llhttp(line[:-1] + b"%d\r\n" % head.minor + lines)  # no later minor version
+    assert fields is not None
+    if head.upgrade is None:
+        fields = [field for field in fields if field[0] != b"upgrade"]
+    if head.method != "OPTIONS":  # else a hop was counted down
+        assert fields == head.fields

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from unittest import mock
-
 import pytest
 
-from sidecar.http1 import heads
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
 from sidecar.http1.lines import find_end
@@ -276,27 +273,6 @@ def test_one_field_too_many_is_refused() -> None:
     with pytest.raises(ProtocolError) as caught:
         read(post(*[b"X: y"] * 10), fields=10)
     assert caught.value.status == 431
-
-
-FRAMINGS = {
-    "two lengths": [(b"content-length", b"5"), (b"content-length", b"5")],
-    "two codings": [(b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")],
-    "both": [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")],
-    "both, the other order": [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")],
-    "a bad length": [(b"content-length", b"5, 5")],
-    "a bad coding": [(b"transfer-encoding", b"xchunked")],
-}
-
-
-@pytest.mark.parametrize("name", FRAMINGS)
-def test_framing_is_checked_twice(name: str) -> None:
-    """What llhttp refuses is refused here as well, should it ever let it pass."""
-    fields = [(b"host", b"a"), *FRAMINGS[name]]
-    read = (("POST", b"/", 1, "/", ""), fields, fields)
-    unread = mock.Mock(start=lambda _: None, read=lambda _, lines: read)
-    with mock.patch.object(heads, "_requests", unread), pytest.raises(ProtocolError) as caught:
-        parse_request(b"", 100)
-    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize("start", [0, 3, 20])
