@@ -286,8 +286,6 @@ def _past_known_chunks(data: bytes, position: int, most: int) -> int:
         position += step
         width = len(line) + 2
         for count in range(most):  # noqa: B007 - a fifth faster than to count down
-            if position > size:
-                return start
             line = data[position : position + width]
             step = _known.get(line)
             if step is None:  # the end of the data, a line of another width, or one that is odd
@@ -321,12 +319,9 @@ def known_chunks(data: bytes) -> list[bytes]:
 
 
 def _size_line(data: bytes, position: int) -> bytes:
-    """Return the size line at a position, with its line end; nothing where it has none.
-
-    Compiled, a slice must begin before its end and that of its data: others raise SystemError.
-    """
+    """Return the size line at a position, with its line end; nothing where it has none."""
     end = data.find(b"\n", position, position + _MAX_SIZE_DIGITS + 2)
-    return data[position : end + 1] if end >= 0 else b""
+    return data[position : end + 1] if end >= 0 else b""  # compiled, [3:0] is a SystemError
 
 
 def _learn(line: bytes, size: int) -> None:

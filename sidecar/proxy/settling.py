@@ -39,7 +39,7 @@ class Settling(SettledAnswer):
     and looked at together: that is most of a stream.
     """
 
-    __slots__ = ("_alike", "_before", "_content", "_end", "_longest", "_parts", "_ready", "_start",
+    __slots__ = ("_alike", "_before", "_content", "_end", "_parts", "_ready", "_shortest", "_start",
                  "_tries")  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
@@ -49,7 +49,7 @@ class Settling(SettledAnswer):
         self._alike: AlikeEvents | None = None
         self._before = self._end = b""  # of `_alike`
         self._start = 0
-        self._longest = 0  # bytes in which there is no room for two of them
+        self._shortest = 0  # bytes of one without text; in less, its two ends overlap
         self._parts: list[bytes] = []  # events that are likely alike
         self._ready = False  # all that has passed is whole events, and whole chunks
         self._tries = _TRIES
@@ -94,7 +94,9 @@ class Settling(SettledAnswer):
     def feed(self, data: bytes) -> bytes:
         """Take a part of the answer; return what goes to the client."""
         if self._ready and data.startswith(self._before, self._start) and data.endswith(self._end):
-            events = (data,) if len(data) <= self._longest else self._burst(data)
+            size = len(data)
+            one = self._shortest <= size < 2 * self._shortest and size <= LONGEST
+            events = (data,) if one else self._burst(data)
             if events:
                 self._parts += events
                 if len(self._parts) >= _KEPT:
@@ -133,7 +135,7 @@ class Settling(SettledAnswer):
             if not (
                 event.startswith(self._before, self._start)
                 and event.endswith(self._end)
-                and len(event) <= LONGEST
+                and self._shortest <= len(event) <= LONGEST
             ):
                 return ()
         return tuple(events)
@@ -190,7 +192,7 @@ class Settling(SettledAnswer):
         if found is not None:
             self._alike = found
             self._before, self._start, self._end = found.before, found.start, found.end
-            self._longest = min(LONGEST, 2 * (start + len(found.before) + len(found.end)) - 1)
+            self._shortest = start + len(found.before) + len(found.end)
 
     def _framed(self, content: bytes) -> bytes:
         """Frame what is written in place of what has come."""

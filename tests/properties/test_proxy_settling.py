@@ -38,6 +38,7 @@ EVENTS = st.one_of(
             ID + b'"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}\n\n',
             ID + b'"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n',
             ID + b'"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}\n\n',
+            ID + b'"choices":[{"delta":{"content":"}}]}\n\n',
             b": ping\n\n",
             b"data: [DONE]\n\n",
             b'data: {"content":"cut \r\n\r\n',
