@@ -71,6 +71,7 @@ def test_says_when_to_use_it(name: str) -> None:
         ("shadow", "GET", "/api/v1/notes", Action.ALLOW),
         ("openai-tokens", "GET", "/v1/models", Action.ALLOW),
         ("openai-tokens", "POST", "/v1/batches", Action.DENY),
+        ("openai-tokens", "POST", "/batches", Action.DENY),
         ("anthropic-tokens", "POST", "/v1/messages/count_tokens", Action.ALLOW),
         ("anthropic-tokens", "POST", "/v1/messages/batches", Action.DENY),
         ("anthropic-tokens", "GET", "/v1/models", Action.ALLOW),
@@ -138,6 +139,7 @@ RESPONSES: Final = "/v1/responses"
 CLAUDE: Final = "/v1/messages"
 GEMINI: Final = "/v1beta/models/gemini-small:streamGenerateContent"
 VERTEX: Final = "/v1/projects/p/locations/l/publishers/google/models/gemini-small:generateContent"
+AZURE: Final = "/openai/deployments/gpt-small/chat/completions"
 A_QUESTION: Final = b'{"contents":[],"generationConfig":{"maxOutputTokens":1000}}'
 
 
@@ -173,6 +175,10 @@ def test_a_call_of_a_model_is_held_and_settled(
         ("openai-tokens", GPT, UsageFormat.OPENAI, OnMissing.ESTIMATE),
         ("openai-tokens", RESPONSES, UsageFormat.OPENAI, OnMissing.HOLD),
         ("openai-tokens", "/v1/embeddings", UsageFormat.OPENAI, OnMissing.ESTIMATE),
+        ("openai-tokens", "/chat/completions", UsageFormat.OPENAI, OnMissing.ESTIMATE),
+        ("openai-tokens", AZURE, UsageFormat.OPENAI, OnMissing.ESTIMATE),
+        ("openai-tokens", "/openai/responses", UsageFormat.OPENAI, OnMissing.HOLD),
+        ("anthropic-tokens", "/anthropic/v1/messages", UsageFormat.ANTHROPIC, OnMissing.ESTIMATE),
         ("anthropic-tokens", CLAUDE, UsageFormat.ANTHROPIC, OnMissing.ESTIMATE),
         ("gemini-tokens", GEMINI, UsageFormat.GEMINI, OnMissing.ESTIMATE),
     ],
@@ -182,6 +188,7 @@ def test_a_policy_by_tokens_reads_its_own_format(
 ) -> None:
     """A thousand weighted tokens for a unit; no answer without usage is free.
 
+    Under each path that servers of the API have for it: another one would cost a single unit.
     A response costs its hold: one in the background has no text yet that could be estimated.
     """
     meter = route(name, "POST", path).meter
