@@ -13,7 +13,7 @@ import asyncio
 import random
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from signal import SIGKILL, SIGTERM
@@ -29,8 +29,8 @@ from tests.soak.settled_load import (
     DEPOSITS,
     EXACT,
     KILLED,
-    ORGS,
     ROUGH,
+    SHARED,
     Book,
     Clients,
     Load,
@@ -40,7 +40,7 @@ from tests.soak.settled_plans import Shape
 from tests.soak.settled_product import SettledProduct
 from tests.soak.settled_sdks import SdkClients
 
-CLIENTS: Final[Mapping[str, Callable[[Book, Mapping[str, str]], Clients]]] = {
+CLIENTS: Final[Mapping[str, Callable[[Book, Callable[[str], str]], Clients]]] = {
     "raw": RawClients,
     "sdk": SdkClients,
 }
@@ -95,12 +95,12 @@ async def settled(calls: int, kills: int, number: int, clients: str = "raw") -> 
     """Make so many calls, half of them beside `kills` kills; `number` seeds every choice."""
     random.seed(number)
     found = Settled()
-    book = Book(found)
-    limits = dict.fromkeys(ORGS, LIMIT)
+    book = Book(found, calls)
+    limits = dict.fromkeys(book.orgs, LIMIT)
     async with (
         SettledProduct() as product,
         process_stack(policy=POLICY, orgs=limits, upstream_url=product.url) as s,
-        CLIENTS[clients](book, {org: s.token(org, ttl=86_400) for org in ORGS}) as callers,
+        CLIENTS[clients](book, lambda org: s.token(org, ttl=86_400)) as callers,
     ):
         await s.program.close()
         run = _Run(s, callers, book, product, found)
@@ -148,7 +148,7 @@ class _Run:
         found.mute = self._book.mute(self._product.executions)
         if found.missing["absent"] < found.mute:
             found.wrong.append(f"{found.mute} streams were mute, {found.missing} counted")
-        self._count_credits(EXACT, ROUGH)  # a later kill loses them
+        self._count_credits((EXACT, ROUGH))  # a later kill loses them
 
     async def through_kills(self, calls: int, kills: int) -> None:
         """Kill the sidecar while calls go on; clients may make them again at the next."""
@@ -170,7 +170,7 @@ class _Run:
             await running
             page = await self._stop(program)
         self._found.missing["restart"] += int(page.sum("usage_missing_total", cause="restart"))
-        self._count_credits(KILLED)
+        self._count_credits((KILLED,))
 
     @asynccontextmanager
     async def _sidecar(self) -> AsyncIterator[SidecarProgram]:
@@ -196,26 +196,30 @@ class _Run:
     def _check_log(self, program: SidecarProgram) -> None:
         self._found.wrong += [str(line) for line in program.log if line["event"] in _WRONG_EVENTS]
 
-    def _count_credits(self, *orgs: str) -> None:
+    def _count_credits(self, kinds: tuple[str, ...]) -> None:
         """Read what a sidecar that has stopped keeps for these orgs, and that it owes nothing."""
         with JournalFile(self._journal) as file:
             self._found.wrong += [f"the journal still holds {each}" for each in file.entries()]
             for kept in file.kept:
-                if kept.lot.org_id in orgs:
+                if kept.lot.org_id.startswith(kinds):
                     self._in_hand[kept.lot.org_id] += kept.lot.units
 
     def balance(self) -> None:
         """Lay the platform's book of each org beside the product's."""
         found, executions = self._found, self._product.executions
-        for org in ORGS:
-            consumes = [(each.key, each.amount) for each in self._s.platform.consumes(org)]
-            kills = found.kills if org == KILLED else 0
-            calls = self._book.calls[org]
-            row = row_of(org, calls, executions, consumes, self._in_hand[org], kills=kills)
+        consumes: defaultdict[str, list[tuple[str | None, int]]] = defaultdict(list)
+        for each in self._s.platform.consumes():
+            consumes[each.org_id].append((each.key, each.amount))
+        for org, calls in self._book.calls.items():
+            kills = min(found.kills, len(calls) - 1) if org.startswith(KILLED) else 0
+            row = row_of(org, calls, executions, consumes[org], self._in_hand[org], kills=kills)
             found.rows.append(row)
             for name in ("free", "double"):
                 if units := getattr(row, name):
-                    found.wrong.append(f"{org}: {units} units {name}")
+                    of = (
+                        "" if org in SHARED else [(c, executions.get(c.plan.marker)) for c in calls]
+                    )
+                    found.wrong.append(f"{org}: {units} units {name}: {row} {of}")
         found.wrong += [
             f"{call.plan} was answered with {call.status}"
             for call in self._book.calls[EXACT]

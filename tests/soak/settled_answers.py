@@ -26,7 +26,8 @@ def answer_of(plan: Plan, *, named: bool) -> list[bytes]:
     if plan.ending is not Ending.BROKEN:
         return parts
     if plan.stream:
-        return [*parts[:-1], b'data: {"usage": {"prompt\n\n']
+        kept = parts if plan.shape is Shape.GEMINI else parts[:-1]  # its last event has text
+        return [*kept, b'data: {"usage": {"prompt\n\n']
     (body,) = parts
     start = body.index(plan.text.encode())
     return [body[: start + plan.shown]]

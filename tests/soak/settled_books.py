@@ -93,11 +93,19 @@ class Settled:
     wrong: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """Write the books."""
+        """Write the books; a name that ends in `_` stands for many orgs."""
         names = ("org", "calls", "executed", "least", "most", "charged", "credits", "free",
                  "double")  # fmt: skip
-        lines = [names, *(tuple(str(getattr(row, name)) for name in names) for row in self.rows)]
-        return "\n".join("".join(word.ljust(12) for word in line) for line in lines)
+        lines: dict[str, Counter[str]] = {}
+        for row in self.rows:
+            shown = row.org.rstrip("0123456789")  # those of one call each are shown together
+            line = lines.setdefault(shown, Counter())
+            line.update({name: getattr(row, name) for name in names[1:]})
+        cells = [
+            names,
+            *((org, *(str(line[name]) for name in names[1:])) for org, line in lines.items()),
+        ]
+        return "\n".join("".join(word.ljust(13) for word in line) for line in cells)
 
 
 def named(plan: Plan) -> Fraction:
@@ -131,18 +139,19 @@ def _cost_of(call: Sent, execution: Execution | None) -> Cost:
         return Cost(exact, exact)
     if plan.ending is Ending.ERROR and not call.left and not call.killed:
         return Cost(deposit, deposit)
-    least = min(asked, deposit)
-    if call.status == _OK and not call.killed:
-        least = estimated(call.asked, call.got)
-    if execution.named:
-        least = min(least, named(plan))
-    # Each kind at the most of what was named and what is estimated.
+    # Each kind costs the most of what was named of it and what is estimated.
     shown = shown_of(plan, execution.wrote, named=execution.named)
-    of_input = max(Fraction(plan.input * shown.begun), Fraction(call.asked, 4))
-    of_output = max(Fraction(plan.output * shown.named), Fraction(shown.text, 4), Fraction(1))
-    cached = plan.cached * shown.begun
-    most = of_input * WEIGHTS[0] + cached * WEIGHTS[1] + of_output * WEIGHTS[2]
-    return Cost(least, max(most / PER, deposit))
+    fresh = max(Fraction(plan.input), Fraction(call.asked, 4) - plan.cached)
+    inputs = [Fraction(call.asked, 4) * WEIGHTS[0]]
+    if shown.begun:
+        inputs.append(fresh * WEIGHTS[0] + plan.cached * WEIGHTS[1])
+    least = min(min(inputs) / PER, deposit)
+    if call.status == _OK and not call.killed:
+        least = (min(inputs) + Fraction(call.got, 4) * WEIGHTS[2]) / PER
+    if shown.named:
+        least = min(least, named(plan))
+    output = max(Fraction(plan.output * shown.named), Fraction(shown.text, 4), Fraction(1))
+    return Cost(least, max((max(inputs) + output * WEIGHTS[2]) / PER, deposit))
 
 
 def row_of(

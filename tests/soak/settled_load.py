@@ -12,7 +12,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -27,7 +27,12 @@ from tests.soak.settled_product import Execution
 EXACT: Final = "org_exact"
 ROUGH: Final = "org_rough"
 KILLED: Final = "org_killed"
-ORGS: Final = (EXACT, ROUGH, KILLED)
+SHARED: Final = (EXACT, ROUGH, KILLED)
+"""Orgs that many calls share: their books are those of all. The other orgs have one call each."""
+
+_ALONE: Final = 1000
+"""Orgs of one call at most, in ROUGH and in KILLED each: the sidecar remembers 10,000."""
+
 DEPOSITS: Final = {Shape.OPENAI: 1, Shape.RESPONSES: 3, Shape.ANTHROPIC: 2, Shape.GEMINI: 5}
 
 SILENT_SECONDS: Final = 20.0
@@ -38,10 +43,21 @@ UNSETTLED_SECONDS: Final = 0.3
 class Book:
     """Every call of a run, by org; a call that a client makes again is a call of its own."""
 
-    def __init__(self, found: Settled) -> None:
+    def __init__(self, found: Settled, calls: int) -> None:
+        """Choose orgs for a run of so many calls."""
         self.calls: defaultdict[str, list[Sent]] = defaultdict(list)
         self.found = found
         self._serial = itertools.count()
+        alone = min(_ALONE, calls // 8)
+        self._alone = {kind: [f"{kind}_{n}" for n in range(alone)] for kind in (ROUGH, KILLED)}
+        self._share = {ROUGH: 4 * alone / calls, KILLED: 2 * alone / calls}
+        self.orgs = (*SHARED, *itertools.chain(*self._alone.values()))
+
+    def payer(self, kind: str) -> str:
+        """Choose the org of a call: a shared one, or one that has no other call."""
+        if random.random() < self._share.get(kind, 0.0) and self._alone[kind]:
+            return self._alone[kind].pop()
+        return kind
 
     def plan(self, org: str) -> Plan:
         """Choose how a call of an org is to be answered."""
@@ -75,14 +91,14 @@ class Book:
 
     def enter(self, org: str, plan: Plan, asked: int) -> Sent:
         """Note a call before it is sent; `asked`: bytes of text in its request."""
-        call = Sent(plan, asked, DEPOSITS[plan.shape], loses=org == KILLED)
+        call = Sent(plan, asked, DEPOSITS[plan.shape], loses=org.startswith(KILLED))
         self.calls[org].append(call)
         return call
 
     def ended(self, org: str, call: Sent, word: str = "") -> None:
         """Note that a client is done with a call; `word` where it has seen no status."""
         call.ended_at = time.monotonic()
-        self.found.statuses[f"{org} {word or call.status}"] += 1
+        self.found.statuses[f"{kind_of(org)} {word or call.status}"] += 1
 
     def mute(self, executions: Mapping[str, Execution]) -> int:
         """Count the streams that named no usage and came whole to their clients."""
@@ -94,10 +110,16 @@ class Book:
 
     def killed(self, at: float) -> None:
         """Note which calls the kill at `at` may have met before they were settled."""
-        for call in self.calls[KILLED]:
+        killed = (calls for org, calls in self.calls.items() if org.startswith(KILLED))
+        for call in itertools.chain(*killed):
             if not call.killed and not call.seen_out:
                 call.killed = call.ended_at > at - UNSETTLED_SECONDS
                 call.seen_out = True
+
+
+def kind_of(org: str) -> str:
+    """Name the shared org whose calls are as those of this one."""
+    return next(kind for kind in SHARED if org.startswith(kind))
 
 
 class Clients(Protocol):
@@ -119,8 +141,8 @@ class Clients(Protocol):
     def turn_to(self, url: str) -> None:
         """Make the calls that follow to a sidecar at this URL."""
 
-    async def call(self, org: str) -> None:
-        """Make one call of an org to its end."""
+    async def call(self, kind: str) -> None:
+        """Make one call to its end, as those of a shared org are."""
 
 
 class Load:
@@ -144,18 +166,18 @@ class Load:
         """Wait until so many calls have begun."""
         await soon(lambda: self.begun, lambda begun: begun >= int(calls), seconds=120.0)
 
-    async def run(self, orgs: tuple[str, ...], calls: int) -> None:
+    async def run(self, kinds: tuple[str, ...], calls: int) -> None:
         """Make so many calls."""
         left = iter(range(calls))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._clients.at_once):
-                group.create_task(self._caller(orgs, left))
+                group.create_task(self._caller(kinds, left))
 
-    async def _caller(self, orgs: tuple[str, ...], left: Iterator[int]) -> None:
+    async def _caller(self, kinds: tuple[str, ...], left: Iterator[int]) -> None:
         for _ in left:
             await self._open.wait()
             self.begun += 1
-            await self._clients.call(random.choice(orgs))
+            await self._clients.call(random.choice(kinds))
 
 
 class RawClients:
@@ -163,9 +185,9 @@ class RawClients:
 
     at_once = 12
 
-    def __init__(self, book: Book, tokens: Mapping[str, str]) -> None:
+    def __init__(self, book: Book, token: Callable[[str], str]) -> None:
         self._book = book
-        self._tokens = tokens
+        self._token = token
         self._address = "", 0
 
     async def __aenter__(self) -> Self:
@@ -179,16 +201,17 @@ class RawClients:
         host, _, port = url.removeprefix("http://").partition(":")
         self._address = host, int(port)
 
-    async def call(self, org: str) -> None:
+    async def call(self, kind: str) -> None:
         """Make one call; it may be given up at a random byte."""
         book = self._book
+        org = book.payer(kind)
         plan = book.plan(org)
         words = "ask " * random.randrange(1, 60)
         body = {"model": "m", "stream": plan.stream, "max_tokens": 120, "note": words}
         call = book.enter(org, plan, len("m") + len(words))
         request = post(
             plan.shape.path,
-            self._tokens[org],
+            self._token(org),
             orjson.dumps(body),
             x_plan=orjson.dumps(plan).decode(),
             connection="close",
@@ -198,7 +221,7 @@ class RawClients:
             async with asyncio.timeout(SILENT_SECONDS):
                 await self._exchange(request, call)
         except (OSError, EOFError):
-            book.found.statuses[f"{org} broken"] += 1
+            book.found.statuses[f"{kind} broken"] += 1
         else:
             book.ended(org, call, "" if call.status else "left")
 

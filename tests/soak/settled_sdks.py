@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,7 +27,7 @@ from google.genai.client import AsyncClient
 from google.genai.types import GenerateContentConfig, HttpOptions, HttpRetryOptions
 
 from tests.soak.settled_books import Sent
-from tests.soak.settled_load import EXACT, ORGS, SILENT_SECONDS, Book
+from tests.soak.settled_load import EXACT, KILLED, ROUGH, SILENT_SECONDS, Book
 from tests.soak.settled_plans import Plan, Shape
 from tests.wire.fault_proxy import CLEAN, Ending, FaultProxy, Way, Wire
 
@@ -144,9 +144,9 @@ class SdkClients:
 
     at_once = 48
 
-    def __init__(self, book: Book, tokens: Mapping[str, str]) -> None:
+    def __init__(self, book: Book, token: Callable[[str], str]) -> None:
         self._book = book
-        self._tokens = tokens
+        self._token = token
         self._calls: dict[str, Ask] = {}
         self._serial = itertools.count()
         self._clean = FaultProxy(keep=False)
@@ -158,9 +158,9 @@ class SdkClients:
     async def __aenter__(self) -> Self:
         for relay in (self._clean, self._cutting):
             await self._owned.enter_async_context(relay)
-        for org in ORGS:
-            relay = self._clean if org == EXACT else self._cutting
-            self._vendors[org] = await self._vendors_of(relay.url, self._tokens[org])
+        exact, cut = self._clean.url, self._cutting.url
+        for kind, url in ((EXACT, exact), (ROUGH, cut), (KILLED, cut)):
+            self._vendors[kind] = await self._vendors_of(url)
         return self
 
     async def __aexit__(
@@ -175,10 +175,11 @@ class SdkClients:
         """Let the relays lead to a sidecar at this URL."""
         self._clean.target = self._cutting.target = int(url.rpartition(":")[2])
 
-    async def call(self, org: str) -> None:
+    async def call(self, kind: str) -> None:
         """Make one call, which the SDK may make again; it may be given up."""
+        org = self._book.payer(kind)
         name = str(next(self._serial))
-        fields = {"x-call": name}
+        fields = {"x-call": name, "Authorization": f"Bearer {self._token(org)}"}
         if random.random() < 0.3:
             fields["x-request-id"] = f"app-{name}"  # the same for each attempt
         text = ("ask " * random.randrange(1, 60)).rstrip()
@@ -193,7 +194,7 @@ class SdkClients:
                 events = random.randrange(8)
         whole = False
         try:
-            async with asyncio.timeout(seconds), aclosing(self._vendors[org].texts(ask)) as texts:
+            async with asyncio.timeout(seconds), aclosing(self._vendors[kind].texts(ask)) as texts:
                 async for part in texts:
                     ask.attempts[-1].got += len(part)
                     events -= 1
@@ -234,7 +235,7 @@ class SdkClients:
         attempt.left = not whole and attempt.status < _REFUSED_AGAIN
         self._book.ended(ask.org, attempt, "" if attempt.status else "broken")
 
-    async def _vendors_of(self, url: str, token: str) -> Vendors:
+    async def _vendors_of(self, url: str) -> Vendors:
         hooks: dict[str, list[Callable[..., Any]]] = {
             "request": [self._sent],
             "response": [self._answered],
@@ -243,7 +244,6 @@ class SdkClients:
         transport = await enter(httpx.AsyncClient(event_hooks=hooks))
         options = HttpOptions(
             base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
             httpx_async_client=transport,
             retry_options=HttpRetryOptions(attempts=3, initial_delay=0.2, jitter=0.2),
         )
@@ -251,14 +251,14 @@ class SdkClients:
             await enter(
                 openai.AsyncOpenAI(
                     base_url=f"{url}/v1",
-                    api_key=token,
+                    api_key="of each call",
                     http_client=openai.DefaultAsyncHttpxClient(event_hooks=hooks, verify=False),
                 )
             ),
             await enter(
                 anthropic.AsyncAnthropic(
                     base_url=url,
-                    auth_token=token,
+                    auth_token="of each call",
                     api_key=None,
                     http_client=anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, verify=False),
                 )
