@@ -83,7 +83,7 @@ wire: $(VENV)/.dev ## reset a connection at every byte of an exchange: `make tes
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
 
-settled: $(VENV)/.dev ## make CALLS (1000000) settled calls with aborts, faults and KILLS (500); CLIENTS=sdk: 10000 by the vendors' SDKs, KILLS=20
+settled: $(VENV)/.dev ## make CALLS (1000000) settled calls with aborts, faults and KILLS (500), or with CLIENTS=sdk 10000 by the vendors' SDKs
 	$(VENV)/bin/python -m tests.soak.settled --clients $(CLIENTS) --calls $(CALLS) --kills $(KILLS)
 
 doors: $(VENV)/.dev ## make CALLS (20000) calls for 50 orgs through each DOOR, and balance the books of each org

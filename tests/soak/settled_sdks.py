@@ -35,7 +35,9 @@ MOST_TOKENS: Final = 120
 _CUT_WITHIN: Final = 20_000
 """Bytes: some ten answers, on connections that carry one after the other."""
 
-_REFUSED_AGAIN: Final = 400
+_ERROR: Final = 400
+_RAISE: Final = frozenset({"anthropic", "google", "httpx", "httpx2", "json", "openai"})
+"""Packages whose errors say what was done to a call; any other is a fault of this program."""
 
 
 @dataclass(slots=True)
@@ -202,7 +204,11 @@ class SdkClients:
                         break
                 else:
                     whole = True
-        except Exception as error:  # noqa: BLE001 - each SDK has its own for what is done to it
+                    self._check(ask.attempts[-1])
+        except Exception as error:
+            origin = type(error).__module__.partition(".")[0]
+            if origin not in _RAISE and not isinstance(error, TimeoutError):
+                raise
             self._book.found.errors[type(error).__name__] += 1
         finally:
             self._ended(ask, whole=whole)
@@ -224,6 +230,11 @@ class SdkClients:
         ask.response = response
         ask.attempts[-1].status = response.status_code
 
+    def _check(self, attempt: Sent) -> None:
+        """See that a whole answer came with all of its text."""
+        if attempt.got != attempt.plan.shown:
+            self._book.found.wrong.append(f"{attempt.plan} came with {attempt.got} bytes of text")
+
     def _ended(self, ask: Ask, *, whole: bool) -> None:
         """Note what the client has seen of its last attempt; `whole`: all, and understood it."""
         if not ask.attempts:
@@ -232,7 +243,7 @@ class SdkClients:
         with contextlib.suppress(Exception):  # each transport has its own for a body unread
             whole = whole or bool(ask.response is not None and ask.response.content)
         ask.response = None
-        attempt.left = not whole and attempt.status < _REFUSED_AGAIN
+        attempt.left = not whole and attempt.status < _ERROR
         self._book.ended(ask.org, attempt, "" if attempt.status else "broken")
 
     async def _vendors_of(self, url: str) -> Vendors:
