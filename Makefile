@@ -16,6 +16,12 @@ CALLS ?= 1000000
 # Which doors to try, such as DOOR="asgi aiohttp"; empty: each.
 DOOR ?=
 doors: CALLS = 20000
+# Who makes the settled calls: raw (sockets) or sdk (the SDKs of OpenAI, Anthropic and Google).
+CLIENTS ?= raw
+ifeq ($(CLIENTS),sdk)
+settled: CALLS = 10000
+settled: KILLS = 20
+endif
 # Whether each run of the properties tries examples of its own: a merge does not.
 EXPLORE ?= yes
 # How many calls the differential test makes, and from which seed.
@@ -77,8 +83,8 @@ wire: $(VENV)/.dev ## reset a connection at every byte of an exchange: `make tes
 soak: $(VENV)/.dev ## mixed traffic with faults, then balance the books (SECONDS=300)
 	$(VENV)/bin/python -m tests.soak $(SECONDS)
 
-settled: $(VENV)/.dev ## make CALLS (1000000) settled calls in three dialects with aborts, faults and KILLS (500)
-	$(VENV)/bin/python -m tests.soak.settled --calls $(CALLS) --kills $(KILLS)
+settled: $(VENV)/.dev ## make CALLS (1000000) settled calls with aborts, faults and KILLS (500), or with CLIENTS=sdk 10000 by the vendors' SDKs
+	$(VENV)/bin/python -m tests.soak.settled --clients $(CLIENTS) --calls $(CALLS) --kills $(KILLS)
 
 doors: $(VENV)/.dev ## make CALLS (20000) calls for 50 orgs through each DOOR, and balance the books of each org
 	$(VENV)/bin/python -m tests.soak.doors --calls $(CALLS) $(DOOR)

@@ -20,7 +20,8 @@ from tests.doors.serving import answering, environ_of, served, stopped
 from tests.e2e.harness import Orgs, Page, eventually, surroundings
 from tests.e2e.programs import process_stack, redis, start
 from tests.free_ports import free_port
-from tests.soak.settled_product import Execution, Plan, SettledProduct
+from tests.soak.settled_plans import Plan
+from tests.soak.settled_product import Execution, SettledProduct
 
 SEE_ANSWERS: Final = ("proxy", "asgi", "aiohttp", "ext_proc")
 """Doors that settle by usage."""

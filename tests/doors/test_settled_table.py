@@ -12,7 +12,7 @@ import pytest
 from tests.doors.planned import SEE_ANSWERS, Planned, planned
 from tests.doors.products.notes import PATH_OF, UNIT_PATH
 from tests.e2e.harness import Page, eventually, policy
-from tests.soak.settled_product import Ending, Plan, Shape
+from tests.soak.settled_plans import Ending, Plan, Shape
 
 USAGE: dict[str, Any] = {"per": 10, "weights": {"input": 1, "cached": 0.5, "output": 2}}
 HOLD = {"json": "/max_tokens", "default": 10, "max": 1000}

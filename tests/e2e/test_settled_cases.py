@@ -17,7 +17,8 @@ import pytest
 from tests.e2e.harness import LOCAL, ORG, Stack, eventually, policy, stack
 from tests.e2e.programs import redis
 from tests.redis_server import wait_for_redis
-from tests.soak.settled_product import Ending, Plan, SettledProduct, Shape
+from tests.soak.settled_plans import Ending, Plan, Shape
+from tests.soak.settled_product import SettledProduct
 
 PATH: Final = "/v1/chat/completions"
 BODY: Final = {"model": "m", "messages": [{"role": "user", "content": "how much is this"}]}

@@ -9,13 +9,15 @@ from signal import SIGKILL
 from typing import Final
 
 import httpx
+import openai
 import orjson
 import pytest
 
 from tests.e2e.harness import LOCAL, ORG, Stack, eventually, policy, scrape, stack
 from tests.e2e.programs import SidecarProgram, process_stack
 from tests.soak.settled import settled
-from tests.soak.settled_product import Ending, Plan, SettledProduct, Shape
+from tests.soak.settled_plans import Ending, Plan, Shape
+from tests.soak.settled_product import SettledProduct
 
 PATH: Final = "/v1/chat/completions"
 LIMIT: Final = 100
@@ -43,10 +45,10 @@ async def ask(url: str, s: Stack, marker: str, tokens: int, **fields: str) -> in
         return (await client.post(f"{url}{PATH}", json=body, headers=headers)).status_code
 
 
-@pytest.mark.parametrize("number", [1, 2])
-async def test_each_org_has_paid_what_its_calls_cost(number: int) -> None:
+@pytest.mark.parametrize("clients", ["raw", "sdk"])
+async def test_each_org_has_paid_what_its_calls_cost(clients: str) -> None:
     """To the unit where nothing was cut or killed; nothing is free, and nothing is held."""
-    found = await settled(320, 2, number)
+    found = await settled(320, 2, 1, clients)
     assert found.wrong == [], found.table()
     assert found.mute > 0
 
@@ -73,6 +75,36 @@ async def test_calls_at_once_do_not_overshoot_where_they_announce_their_most(mos
         assert page.sum("settled_units_total", outcome="overrun") == 0
         assert s.charges() - page.sum("credits_units") == spent
         assert LIMIT - most <= spent <= LIMIT
+
+
+async def test_calls_of_an_sdk_at_once_do_not_overshoot_by_their_max_tokens() -> None:
+    """Limit 100, 64 at once with the SDK's own retries: no unit is overrun, or charged twice."""
+    async with (
+        SettledProduct() as product,
+        stack(policy=metered(), orgs={ORG: LIMIT}, upstream_url=product.url) as s,
+        openai.AsyncOpenAI(base_url=f"{s.url}/v1", api_key=s.token()) as client,
+    ):
+
+        async def complete(n: int) -> None:
+            tokens = 1 + n % 30
+            await client.chat.completions.create(
+                model="m",
+                max_tokens=tokens,
+                messages=[{"role": "user", "content": "how much is this"}],
+                extra_headers={"x-plan": plan_of(f"c{n}", tokens)},
+            )
+
+        calls = (complete(n) for n in range(64))
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        page = await eventually(
+            s.metrics, lambda p: not p.sum("held_units") + p.sum("journal_pending_units")
+        )
+        refused = [each for each in ended if each is not None]
+        assert refused
+        assert all(isinstance(each, openai.RateLimitError) for each in refused)
+        spent = sum(each.plan.output for each in product.executions.values())
+        assert page.sum("settled_units_total", outcome="overrun") == 0
+        assert LIMIT - 30 <= s.charges() - page.sum("credits_units") == spent <= LIMIT
 
 
 async def pending(program: SidecarProgram, units: int) -> None:

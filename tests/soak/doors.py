@@ -32,7 +32,8 @@ from tests.doors.products.notes import PATH_OF, UNIT_PATH
 from tests.e2e.harness import policy
 from tests.e2e.raw_client import post
 from tests.soak.settled_books import PER, Cost, Sent, cost_of
-from tests.soak.settled_product import Ending, Execution, Plan, Shape
+from tests.soak.settled_plans import Ending, Plan, Shape
+from tests.soak.settled_product import Execution
 
 DOORS: Final = (*SEE_ANSWERS, *FORWARD_AUTH, *OVER_GRPC)
 CALLERS: Final = 12
@@ -57,7 +58,7 @@ def policy_at(door: str) -> str:
 
 def _settled_route(shape: Shape) -> dict[str, Any]:
     usage: dict[str, Any] = {
-        "format": shape.value,
+        "format": shape.usage_format,
         "per": PER,
         "weights": {"input": 1, "cached": 0.1, "output": 3},
         "hold": {"json": "/max_tokens", "default": 100, "max": 1000},

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from tests.soak.settled_product import Ending, Execution, Plan
+from tests.soak.settled_answers import shown_of
+from tests.soak.settled_plans import Ending, Plan
+from tests.soak.settled_product import Execution
 
 PER: Final = 20
+_OK: Final = 200
+
 WEIGHTS: Final = (Fraction(1), Fraction(1, 10), Fraction(3))
 """Input, cached, output."""
 
@@ -27,9 +31,10 @@ class Cost:
 class Sent:
     """One call as its client made it.
 
-    `asked`: bytes of text in its request. `left`: the client left early. `loses`: the sidecar was
-    killed later, and a credit of the call may be lost by that. `killed`: that was before the call
-    had surely been settled. `status` 0: no head came; `ended_at` infinite: no whole answer.
+    `asked`: bytes of text in its request. `got`: bytes of text that its client has had at least.
+    `left`: the client left early. `loses`: the sidecar was killed later, and a credit of the call
+    may be lost by that. `killed`: that was before the call had surely been settled. `status` 0: no
+    head came; `ended_at` infinite: no whole answer.
     """
 
     plan: Plan
@@ -40,6 +45,7 @@ class Sent:
     killed: bool = False
     seen_out: bool = False
     status: int = 0
+    got: int = 0
     ended_at: float = math.inf
 
 
@@ -79,17 +85,27 @@ class Settled:
     rows: list[Row] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    """What SDKs raised."""
     mute: int = 0
-    """Streams that named no usage and ended whole, with no kill near."""
+    """Streams that named no usage and ended whole, before the first kill."""
     kills: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """Write the books."""
+        """Write the books; a name that ends in `_` stands for many orgs."""
         names = ("org", "calls", "executed", "least", "most", "charged", "credits", "free",
                  "double")  # fmt: skip
-        lines = [names, *(tuple(str(getattr(row, name)) for name in names) for row in self.rows)]
-        return "\n".join("".join(word.ljust(12) for word in line) for line in lines)
+        lines: dict[str, Counter[str]] = {}
+        for row in self.rows:
+            shown = row.org.rstrip("0123456789")  # those of one call each are shown together
+            line = lines.setdefault(shown, Counter())
+            line.update({name: getattr(row, name) for name in names[1:]})
+        cells = [
+            names,
+            *((org, *(str(line[name]) for name in names[1:])) for org, line in lines.items()),
+        ]
+        return "\n".join("".join(word.ljust(13) for word in line) for line in cells)
 
 
 def named(plan: Plan) -> Fraction:
@@ -117,20 +133,25 @@ def _cost_of(call: Sent, execution: Execution | None) -> Cost:
     if execution is None:
         lost = max(deposit, asked) if call.killed else Fraction(0)
         return Cost(Fraction(0), lost)
-    whole = estimated(call.asked, len(plan.text))
+    whole = estimated(call.asked, plan.shown)
     if execution.done and not call.left and not call.killed:
         exact = named(plan) if execution.named else whole
         return Cost(exact, exact)
     if plan.ending is Ending.ERROR and not call.left and not call.killed:
         return Cost(deposit, deposit)
-    least = min(asked, deposit)
-    if execution.named:
+    # Each kind costs the most of what was named of it and what is estimated.
+    shown = shown_of(plan, execution.wrote, named=execution.named)
+    fresh = max(Fraction(plan.input), Fraction(call.asked, 4) - plan.cached)
+    inputs = [Fraction(call.asked, 4) * WEIGHTS[0]]
+    if shown.begun:
+        inputs.append(fresh * WEIGHTS[0] + plan.cached * WEIGHTS[1])
+    least = min(min(inputs) / PER, deposit)
+    if call.status == _OK and not call.killed:
+        least = (min(inputs) + Fraction(call.got, 4) * WEIGHTS[2]) / PER
+    if shown.named:
         least = min(least, named(plan))
-    # Each kind at the most of what was named and what is estimated.
-    of_input = max(plan.input * WEIGHTS[0], call.asked * WEIGHTS[0] / 4)
-    of_output = max(plan.output * WEIGHTS[2], len(plan.text) * WEIGHTS[2] / 4)
-    most = (of_input + plan.cached * WEIGHTS[1] + of_output) / PER
-    return Cost(least, max(most, whole, deposit))
+    output = max(Fraction(plan.output * shown.named), Fraction(shown.text, 4), Fraction(1))
+    return Cost(least, max((max(inputs) + output * WEIGHTS[2]) / PER, deposit))
 
 
 def row_of(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import orjson
 
-from tests.soak.settled_product import Execution, Plan, Shape, answer_of, executed
+from tests.soak.settled_answers import answer_of
+from tests.soak.settled_plans import Plan, Shape
+from tests.soak.settled_product import Execution, executed
 
 UNIT_PATH = "/api/v1/unit"
-PATH_OF = {
-    Shape.OPENAI: "/v1/chat/completions",
-    Shape.ANTHROPIC: "/v1/messages",
-    Shape.GEMINI: "/v1beta/models/m:generateContent",
-}
+PATH_OF = {shape: shape.path for shape in Shape}
 PATHS = (UNIT_PATH, *PATH_OF.values())
 
 

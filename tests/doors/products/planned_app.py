@@ -10,7 +10,8 @@ from prometheus_client import generate_latest
 
 from sidecar.middleware import QuotaMiddleware
 from tests.doors.products.notes import PATHS, answer_parts, noted, notes
-from tests.soak.settled_product import Ending, Execution
+from tests.soak.settled_plans import Ending
+from tests.soak.settled_product import Execution
 
 EXECUTIONS: dict[str, Execution] = {}
 
