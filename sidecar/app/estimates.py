@@ -34,4 +34,6 @@ class RequestEstimates:
 
 
 def _estimator_of(rule: UsageRule) -> Estimator:
-    return Estimator(rule.hold, model=bool(rule.models), choices=choices_of(rule))
+    return Estimator(
+        rule.hold, model=bool(rule.models), choices=choices_of(rule), stream=rule.request_usage
+    )

@@ -130,17 +130,26 @@ class Estimate:
     """What is known of a call before its answer.
 
     `text_bytes`: bytes of text in its body, without what is not language (data: URLs, base64).
-    `output`: the most tokens of output that it announces, None where it names none.
+    `output`: the most tokens of output that it announces, None where it names none. `unasked`: it
+    asks for a stream, and says nothing of its usage.
     """
 
     text_bytes: Final[int]
     output: Final[int | None]
     model: Final[str | None]
+    unasked: Final[bool]
 
-    def __init__(self, text_bytes: int, output: int | None, model: str | None) -> None:
+    def __init__(
+        self,
+        text_bytes: int,
+        output: int | None,
+        model: str | None,
+        unasked: bool = False,
+    ) -> None:
         self.text_bytes = text_bytes
         self.output = output
         self.model = model
+        self.unasked = unasked
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sidecar.domain.usage import Estimate, HoldRule
 from sidecar.policy.content_coding import TooLongError, UndecodableError, decoded
-from sidecar.policy.json_pointer import JsonPointer, PointerResult
+from sidecar.policy.json_pointer import JsonPointer, Missing, PointerResult
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import PIECE, Piece, pieces_of
@@ -33,22 +33,33 @@ _TEXTS: Final = re.compile(rb'"([^"]*)"(?!\s*:)|"[^"]*"')
 
 _MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
 _MODEL: Final = JsonPointer("/model", ("model",))
+_STREAM: Final = JsonPointer("/stream", ("stream",))
+_STREAM_OPTIONS: Final = JsonPointer("/stream_options", ("stream_options",))
 
 
 class Estimator:
     """Reads the bodies of a route's calls."""
 
     def __init__(
-        self, hold: HoldRule | None, *, model: bool = True, choices: Sequence[KeyPath] = ()
+        self,
+        hold: HoldRule | None,
+        *,
+        model: bool = True,
+        choices: Sequence[KeyPath] = (),
+        stream: bool = False,
     ) -> None:
         """Read what `hold` points at; `model`: and which model is asked for.
 
-        `choices`: where the body says how many answers it asks for, each of that output.
+        `choices`: where the body says how many answers it asks for, each of that output. `stream`:
+        look whether it asks for a stream.
         """
         self._model = model
         self._hold = hold
+        self._stream = stream
         self._paths = () if hold is None else (*hold.pointers, *choices)
         pointers = [_MODEL, *(_pointer(path) for path in self._paths)]
+        if stream:
+            pointers += [_STREAM, _STREAM_OPTIONS]
         self._reader = JsonReader(pointers)
         self._short = ShortReader(pointers)
 
@@ -59,12 +70,12 @@ class Estimator:
         text = text_of(body)
         if text is None:
             return None
-        if not self._model and not self._paths:
+        if not (self._model or self._paths or self._stream):
             return Estimate(text, None, None)
         found = self._short.read(body)
         if found is None:
             return None
-        return Estimate(text, self._output(found[1:]), model_of(found[0]))
+        return self._estimate(text, found)
 
     def read(self, body: bytes) -> Estimate:
         """Read a body in one go, where nothing else waits for it."""
@@ -96,7 +107,15 @@ class Estimator:
                 found = yield from self._reader.read(_pieces(body, coding, limit))
         except (UndecodableError, TooLongError):
             return Estimate(text.end(), None, None)
-        return Estimate(text.end(), self._output(found[1:]), model_of(found[0]))
+        return self._estimate(text.end(), found)
+
+    def _estimate(self, text_bytes: int, found: tuple[PointerResult, ...]) -> Estimate:
+        """Say what the values at the pointers mean."""
+        unasked = False
+        if self._stream:
+            unasked = found[-2] is True and isinstance(found[-1], Missing)
+            found = found[:-2]
+        return Estimate(text_bytes, self._output(found[1:]), model_of(found[0]), unasked)
 
     def _output(self, found: tuple[PointerResult, ...]) -> int | None:
         """Return the most tokens of output that a body announces, None where it names none."""

@@ -48,7 +48,7 @@ class SettledAnswer:
         """
         if not self.reads_request or not may_be_asked(path, fields):
             return None
-        asking = with_usage(body)
+        asking = with_usage(body, unasked=self._terms.estimate.unasked)
         self._asks = asking is not None
         return asking
 

@@ -10,8 +10,10 @@ import re
 from typing import Final
 
 from sidecar.domain.model import Headers
-from sidecar.usage.events import is_dense
 from sidecar.usage.json_document import document_of
+
+LONGEST: Final = 64 * 1024
+"""Bytes of a request that is parsed here: a longer one would hold the loop."""
 
 _OPTION: Final = b'"stream_options":{"include_usage":true},'
 _KEY: Final = b'"stream_options"'
@@ -34,12 +36,15 @@ def may_be_asked(path: bytes, headers: Headers) -> bool:
     return path.endswith(_ENDS) and all(name not in _SEALED for name, _ in headers)
 
 
-def with_usage(body: bytes) -> bytes | None:
+def with_usage(body: bytes, *, unasked: bool = False) -> bytes | None:
     """Return a streaming request that asks for its usage; None where it stays as it is.
 
-    None also for one that asks already: its client wants the chunk.
+    None also for one that asks already: its client wants the chunk. `unasked`: it is known to be an
+    object that asks for a stream and has no options of it, however long it is.
     """
-    if b'"stream"' not in body or is_dense(body):
+    if unasked:
+        return _inserted(body)
+    if len(body) > LONGEST or b'"stream"' not in body:
         return None
     try:
         document = document_of(body)
@@ -50,8 +55,7 @@ def with_usage(body: bytes) -> bytes | None:
     if "stream_options" not in document:
         if body.count(b'"stream"') > 1 or _KEY in body:
             return None
-        start = body.index(b"{") + 1
-        return body[:start] + _OPTION + body[start:]
+        return _inserted(body)
     options = document["stream_options"]
     if options is not None and not isinstance(options, dict):
         return None
@@ -62,6 +66,11 @@ def with_usage(body: bytes) -> bytes | None:
         return None
     document["stream_options"] = (options or {}) | {"include_usage": True}
     return changed if document_of(changed) == document else None
+
+
+def _inserted(body: bytes) -> bytes:
+    start = body.index(b"{") + 1
+    return b"".join((body[:start], _OPTION, memoryview(body)[start:]))
 
 
 def _changed(body: bytes) -> bytes | None:

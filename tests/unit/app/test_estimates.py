@@ -67,6 +67,37 @@ def test_each_answer_that_is_asked_for_may_have_that_output(
     assert _read(long, of=held, limit=100_000).output == output
 
 
+@pytest.mark.parametrize(
+    ("body", "unasked"),
+    [
+        (b'{"stream":true,"n":2}', True),
+        (b'{"x":{"stream_options":{}},"y":{"stream":false},"stream":true}', True),
+        (b'{"str\\u0065am":true}', True),
+        (b'{"stream":true,"stream_options":null}', False),
+        (b'{"stream":true,"stream_options":{}}', False),
+        (b'{"stream":true,"stream_\\u006fptions":{}}', False),
+        (b'{"stream":false}', False),
+        (b'{"stream":1}', False),
+        (b'{"stream":true,"stream":true}', False),
+        (b'{"stream":true,"Stream":false}', False),
+        (b'{"x":{"stream":true}}', False),
+        (b'[{"stream":true}]', False),
+    ],
+)
+@pytest.mark.parametrize("behind", [b"", b" " * 20_000, b" " * 200_000])
+def test_a_stream_that_is_not_asked_for_its_usage_is_known(
+    body: bytes,
+    unasked: bool,  # noqa: FBT001
+    behind: bytes,
+) -> None:
+    """However long it is; what can be read in two ways is left alone."""
+    asking = rule(request_usage=True)
+    estimates = RequestEstimates()
+    found = estimates.short(asking, body + behind) or _read(body + behind, of=asking, limit=1 << 20)
+    assert found.unasked is unasked
+    assert not _read(body + behind, of=rule(), limit=1 << 20).unasked
+
+
 def test_a_body_that_cannot_be_read_says_nothing() -> None:
     """It is never an error: several codings, an unknown one, one too long, and no JSON."""
     several = [(b"content-encoding", b"gzip, br")]

@@ -196,7 +196,7 @@ def test_a_policy_by_tokens_reads_its_own_format(
     assert meter.usage is not None
     assert (meter.usage.format, int(meter.usage.per)) == (form, 1000)
     assert (meter.usage.missing, meter.usage.overrun) == (missing, OnOverrun.BLOCK)
-    assert meter.body_limit == 8 << 20
+    assert meter.body_limit == 4 << 20
 
 
 def test_each_response_of_a_realtime_session_is_charged() -> None:
