@@ -72,6 +72,9 @@ def test_says_when_to_use_it(name: str) -> None:
         ("openai-tokens", "GET", "/v1/models", Action.ALLOW),
         ("openai-tokens", "POST", "/v1/batches", Action.DENY),
         ("openai-tokens", "POST", "/batches", Action.DENY),
+        ("openai-tokens", "POST", "/v1/realtime", Action.DENY),
+        ("openai-tokens", "POST", "/v1/realtime/client_secrets", Action.DENY),
+        ("openai-tokens", "POST", "/v1/realtime/calls", Action.DENY),
         ("anthropic-tokens", "POST", "/v1/messages/count_tokens", Action.ALLOW),
         ("anthropic-tokens", "POST", "/v1/messages/batches", Action.DENY),
         ("anthropic-tokens", "GET", "/v1/models", Action.ALLOW),
@@ -178,7 +181,16 @@ def test_a_call_of_a_model_is_held_and_settled(
         ("openai-tokens", "/chat/completions", UsageFormat.OPENAI, OnMissing.ESTIMATE),
         ("openai-tokens", AZURE, UsageFormat.OPENAI, OnMissing.ESTIMATE),
         ("openai-tokens", "/openai/responses", UsageFormat.OPENAI, OnMissing.HOLD),
+        ("openai-tokens", "/v1/responses/compact", UsageFormat.OPENAI, OnMissing.HOLD),
+        ("openai-tokens", CLAUDE, UsageFormat.ANTHROPIC, OnMissing.ESTIMATE),
         ("anthropic-tokens", "/anthropic/v1/messages", UsageFormat.ANTHROPIC, OnMissing.ESTIMATE),
+        ("anthropic-tokens", GPT, UsageFormat.OPENAI, OnMissing.ESTIMATE),
+        (
+            "gemini-tokens",
+            "/v1beta/openai/chat/completions",
+            UsageFormat.OPENAI,
+            OnMissing.ESTIMATE,
+        ),
         ("anthropic-tokens", CLAUDE, UsageFormat.ANTHROPIC, OnMissing.ESTIMATE),
         ("gemini-tokens", GEMINI, UsageFormat.GEMINI, OnMissing.ESTIMATE),
     ],
@@ -188,8 +200,8 @@ def test_a_policy_by_tokens_reads_its_own_format(
 ) -> None:
     """A thousand weighted tokens for a unit; no answer without usage is free.
 
-    Under each path that servers of the API have for it: another one would cost a single unit.
-    A response costs its hold: one in the background has no text yet that could be estimated.
+    Also by another vendor's API, and under each path that servers have for it: any other POST is a
+    single unit. A response costs its hold: one in the background has no text to be estimated.
     """
     meter = route(name, "POST", path).meter
     assert meter is not None
