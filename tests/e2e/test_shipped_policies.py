@@ -24,10 +24,14 @@ PATHS: Final = {
         "/v1/chat/completions", "/v1/models", "/v1/models/x", "/v1/batches", "/v1/threads/runs",
         "/realtime", "/openai/realtime", "/",
     ],
-    "openai-tokens": ["/v1/realtime", "/v1/responses", "/v1/models", "/"],
+    "openai-tokens": ["/v1/realtime", "/realtime", "/openai/realtime?model=gpt-big"],
+}  # fmt: skip
+REFUSED: Final = {
+    "openai-tokens": ["/v1/responses", "/v1/models", "/", "/v1/realtime/calls"],
     "anthropic-tokens": ["/v1/messages", "/v1/messages/count_tokens", "/"],
     "gemini-tokens": ["/ws/google.ai.generativelanguage", "/v1beta/models/x", "/"],
-}  # fmt: skip
+    "strict": ["/ws", "/"],
+}
 FIELDS: Final = [{}, {"Connection": "X-Other"}, {"X-HTTP-Method-Override": "PATCH"}]
 
 
@@ -86,12 +90,15 @@ async def test_in_shadow_a_websocket_is_counted() -> None:
         assert (s.charges(), len(served)) == (1, 2)
 
 
-async def test_strict_opens_no_other_socket() -> None:
-    """What is not listed is denied, by an upgrade as well."""
-    async with model("strict") as (s, served):
-        with pytest.raises(InvalidStatus) as refused:
-            await connect(address(s, "/ws"), additional_headers=s.cookie())
-        assert refused.value.response.status_code == 403
+@pytest.mark.parametrize("name", REFUSED)
+async def test_no_socket_opens_whose_cost_is_not_seen(name: str) -> None:
+    """Nor one that is not listed: by an upgrade as well."""
+    async with model(name) as (s, served):
+        for path in REFUSED[name]:
+            for fields in FIELDS:
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(address(s, path), additional_headers={**fields, **s.cookie()})
+                assert refused.value.response.status_code == 403
         assert served == []
 
 

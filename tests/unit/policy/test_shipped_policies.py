@@ -112,9 +112,6 @@ def test_ai_calls_are_metered(name: str) -> None:
         ("openai", "/v1/models"),
         ("openai", "/realtime"),
         ("openai-tokens", "/v1/realtime"),
-        ("openai-tokens", "/v1/models"),
-        ("anthropic-tokens", "/v1/messages"),
-        ("gemini-tokens", "/ws/google.ai.generativelanguage"),
     ],
 )
 def test_a_websocket_is_metered(name: str, path: str, upgrade: bytes) -> None:
@@ -122,6 +119,22 @@ def test_a_websocket_is_metered(name: str, path: str, upgrade: bytes) -> None:
     found = shipped(name).route_for("GET", path, [(b"upgrade", upgrade)])
     assert isinstance(found, Route)
     assert found.meter is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("openai-tokens", "/v1/responses"),
+        ("openai-tokens", "/v1/models"),
+        ("anthropic-tokens", "/v1/messages"),
+        ("gemini-tokens", "/ws/google.ai.generativelanguage"),
+    ],
+)
+def test_a_websocket_whose_tokens_are_not_seen_is_refused(name: str, path: str) -> None:
+    """One unit for any number of calls over it is nearly free."""
+    found = shipped(name).route_for("GET", path, [(b"upgrade", b"websocket")])
+    assert isinstance(found, Route)
+    assert found.action is Action.DENY
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/invocations", "/v2/rerank", "/v1/files"])
