@@ -96,7 +96,7 @@ class AiohttpGuard:
             attempt.answered(answer, request)
             raise
         except asyncio.CancelledError:
-            attempt.cut_off()  # the client has left, and the handler has run
+            attempt.end()  # the client has left, and the handler has run
             raise
         except Exception:
             attempt.failed(request)

@@ -87,7 +87,7 @@ class AsgiGuard:
             raise
         finally:
             body.let_go()
-        answer.returned()
+        answer.failed()
 
     def _call(self, door: Door, scope: AsgiScope) -> Call:
         """Describe the call, and clean the scope's headers of what only we may set."""
