@@ -105,23 +105,19 @@ class App:
         self._policies: PolicyStore | None = None
         self._server: Server | None = None
         self._status: Status | None = None
-        self._port = 0
+        self.port = 0
+        """That of the data plane; 0 before it listens."""
         self._admin_address = ("", 0)
 
     @property
     def url(self) -> str:
         """Where the data plane listens, as seen from this machine."""
-        return Address(self._settings.listen.host, self._port).here.url
+        return Address(self._settings.listen.host, self.port).here.url
 
     @property
     def admin_url(self) -> str:
         """Where the admin port listens."""
         return Address(*self._admin_address).url
-
-    @property
-    def port(self) -> int:
-        """The port of the data plane; 0 before it listens."""
-        return self._port
 
     @property
     def status(self) -> Status:
@@ -198,7 +194,7 @@ class App:
         log.info(
             "worker_started" if context.worker else "started",
             extra={
-                "listen": Address(settings.listen.host, self._port).url,
+                "listen": Address(settings.listen.host, self.port).url,
                 **addresses,
                 "upstream": "" if settings.upstream is None else settings.upstream.origin.url,
                 "platform": settings.platform.api.url,
@@ -258,7 +254,6 @@ class App:
             await asyncio.wait(self._reloads, timeout=2.0)
 
     def _open_gateway(self, engine: Engine, limits: Limits, memory: BodyMemory) -> Gateway:
-        """Put the gateway between the engine and the product."""
         context, product = self._context, self._settings.upstream
         if product is None:
             raise UserError("--upstream: a proxy needs the product's URL")
@@ -286,7 +281,7 @@ class App:
     async def _listen(self, server: Server) -> None:
         host, port = self._settings.listen.host, self._settings.listen.port
         try:
-            self._port = await server.start(host, port, reuse_port=self._context.worker)
+            self.port = await server.start(host, port, reuse_port=self._context.worker)
         except OSError as error:
             raise refusal(error, host, port, host_flag="--host", port_flag="--port") from error
         self._server = server

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
-from sidecar.policy.check import check_file
 from sidecar.policy.doors import DoorKind
-from sidecar.policy.problems import Severity
+from sidecar.policy.file import read_policy_file
+from sidecar.policy.load import find_problems
+from sidecar.policy.problems import PolicyProblem, Severity
 from sidecar.policy.risks import Deployment
 
 
@@ -27,3 +29,15 @@ def check(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     warnings = f", with {count} warning{'s'[: count > 1]}" if count else ""
     sys.stdout.write(f"{args.file}: ok{warnings}\n")
     return 0
+
+
+def check_file(
+    path: Path, deployment: Deployment | None = None, door: DoorKind = DoorKind.PROXY
+) -> list[PolicyProblem]:
+    """Return every problem of a file. Raises PolicyError when it cannot be read.
+
+    It is read once, so that it may be a pipe. The secrets that it names need not be there: a policy
+    is checked where it is written, not where it runs.
+    """
+    data = read_policy_file(path)
+    return find_problems(data, file=str(path), environ=None, deployment=deployment, door=door)

@@ -30,7 +30,6 @@ class Drift:
     ours: bool
 
     def __str__(self) -> str:
-        """Return it as one line."""
         return f"{self.endpoint}: {self.field} {self.what}"
 
 

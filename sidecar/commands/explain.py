@@ -13,18 +13,19 @@ from typing import Final
 
 from sidecar.admission.findings import (
     Free,
+    Preflight,
     TooLong,
     Unpriced,
+    Unsafe,
     price_of,
+    unmetered_finding,
 )
 from sidecar.admission.idempotency import key_of, scope_of
 from sidecar.commands.answer_price import AnswerPrice, price_answer
 from sidecar.commands.explanation import Cost, Explanation, KeyParts, render
 from sidecar.commands.prospects import (
     of_metered,
-    of_preflight,
     of_unmetered,
-    of_unsafe,
 )
 from sidecar.commands.sections import ProductSettings
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
@@ -111,11 +112,12 @@ def explain(
     cost: Cost | None = None
     key: KeyParts | None = None
     if isinstance(found, UnsafePath):
-        outcomes = of_unsafe(found)
+        outcomes = of_unmetered(Unsafe(found.detail))
     elif preflight is not None:
-        outcomes = of_preflight()
+        outcomes = of_unmetered(Preflight(), "always: a browser's preflight")
     elif found.meter is None:
-        outcomes = of_unmetered(policy, found)
+        finding = unmetered_finding(found, matched=found is not policy.unmatched)
+        outcomes = of_unmetered(finding)
     else:
         price = _price(found.meter, headers, body)
         cost = _cost(found.meter, price)

@@ -83,8 +83,6 @@ def drain(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 class _OnSocket(HTTPConnection):
-    """An HTTP connection over a Unix socket."""
-
     def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=5)
         self._path = path

@@ -8,6 +8,7 @@ from typing import Final
 
 from sidecar.admission.findings import (
     Anonymous,
+    Barred,
     Credited,
     Free,
     Leased,
@@ -18,20 +19,17 @@ from sidecar.admission.findings import (
     Replayed,
     TooLong,
     Unanswered,
+    Unmetered,
     Unpriced,
     Unsafe,
-    unmetered_finding,
 )
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.outages import Spent
-from sidecar.admission.verdict import (
-    rule,
-    rule_unmetered,
-)
+from sidecar.admission.verdict import rule, rule_unmetered
 from sidecar.domain.choices import Accuracy, OnReplay, Refund
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import UNLIMITED, FailureKind, Granted, Quota, Reason, Refused
-from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
+from sidecar.policy.compiled import Meter
 
 _SILENT: Final = "the platform gives no valid answer"
 _PERIOD_END: Final = 3600.0
@@ -47,22 +45,12 @@ class Prospect:
     status: int
 
 
-def of_unsafe(path: UnsafePath) -> tuple[Prospect, ...]:
-    """Return the one thing that a call with an unsafe path comes to."""
-    ruling = rule_unmetered(Unsafe(path.detail))
-    return (Prospect("always", ruling.reason, ruling.status),)
-
-
-def of_preflight() -> tuple[Prospect, ...]:
-    """Return the one thing that a browser's preflight comes to where it passes."""
-    ruling = rule_unmetered(Preflight())
-    return (Prospect("always: a browser's preflight", ruling.reason, ruling.status),)
-
-
-def of_unmetered(policy: Policy, route: Route) -> tuple[Prospect, ...]:
+def of_unmetered(
+    finding: Unmetered | Preflight | Barred | Unsafe, when: str = "always"
+) -> tuple[Prospect, ...]:
     """Return the one thing that a call without a meter comes to."""
-    ruling = rule_unmetered(unmetered_finding(route, matched=route is not policy.unmatched))
-    return (Prospect("always", ruling.reason, ruling.status),)
+    ruling = rule_unmetered(finding)
+    return (Prospect(when, ruling.reason, ruling.status),)
 
 
 def of_metered(

@@ -176,7 +176,6 @@ class _Trailers(web.StreamResponse):
 
     @override
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
-        """Write the whole answer, once."""
         if not self._written and request.transport is not None:
             self._written = True
             request.transport.write(self._TEXT)

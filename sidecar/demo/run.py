@@ -115,7 +115,6 @@ async def _demo(ports: DemoPorts, door: DemoDoor = DemoDoor.PROXY) -> None:
 async def _sidecar(
     running: AsyncExitStack, policy: Path, platform: str, ports: DemoPorts
 ) -> DemoPlace:
-    """Start the product with a sidecar in front of it."""
     upstream = DemoUpstream(pace=_PACE)
     await upstream.start("127.0.0.1", ports.upstream)
     running.push_async_callback(upstream.close)
@@ -134,7 +133,6 @@ async def _sidecar(
 async def _middleware(
     running: AsyncExitStack, policy: Path, platform: str, port: int, door: DemoDoor
 ) -> DemoPlace:
-    """Start the product with the middleware inside."""
     folder = Path(running.enter_context(TemporaryDirectory(prefix="bb-demo-")))
     key_file = folder / "key"
     key_file.write_text(_KEY)

@@ -180,7 +180,6 @@ class DemoUpstream:
         return ReadBody(whole, length, digest.hexdigest())
 
     def _pause(self, request: web.Request) -> float:
-        """Return the seconds between two events of this answer."""
         if "interval_ms" not in request.query:
             return self._pace
         return routes.number(request, "interval_ms", 0, most=routes.MAX_PAUSE_MS) / 1000

@@ -17,7 +17,6 @@ class ByRule(Generic[T]):
     """Results by the identity of their rule: comparing two rules costs more than most results."""
 
     def __init__(self, make: Callable[[UsageRule], T]) -> None:
-        """Work out results with `make`."""
         self._make = make
         self._kept: dict[int, tuple[UsageRule, T]] = {}
 

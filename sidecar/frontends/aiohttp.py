@@ -13,11 +13,17 @@ from multidict import CIMultiDict
 
 from sidecar.domain.model import AttemptEnd, Call
 from sidecar.frontends.aiohttp_answer import AiohttpAttempt
-from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
+from sidecar.frontends.bodies import (
+    BodyDeadlines,
+    ClientLeftError,
+    HeldBody,
+    body_of,
+    replaced_by_asking,
+)
 from sidecar.frontends.door import Door
-from sidecar.frontends.fields import field_of, with_length, without_ours
+from sidecar.frontends.fields import without_ours
 from sidecar.frontends.handle import QuotaHandle
-from sidecar.frontends.opening import BodyDeadlines, DoorSource
+from sidecar.frontends.opening import DoorSource
 from sidecar.usage.settled_answer import SettledAnswer
 
 QUOTA: Final = "quota"
@@ -90,7 +96,7 @@ class AiohttpGuard:
             attempt.answered(answer, request)
             raise
         except asyncio.CancelledError:
-            attempt.cut_off()  # the client has left, and the handler has run
+            attempt.end()  # the client has left, and the handler has run
             raise
         except Exception:
             attempt.failed(request)
@@ -119,15 +125,9 @@ class AiohttpGuard:
                 raise ClientLeftError("the body broke off") from error
             return piece, bool(piece)
 
-        length = announced_length(field_of(without_ours(request.raw_headers), b"content-length"))
-        return HeldBody(
-            pull,
-            door.memory,
-            length=length,
-            whole=not request.can_read_body,
-            idle_timeout=self._deadlines.body_idle_timeout,
-            total_timeout=self._deadlines.request_timeout,
-        )
+        fields = without_ours(request.raw_headers)
+        whole = not request.can_read_body
+        return body_of(pull, door.memory, fields, self._deadlines, whole=whole)
 
 
 def _is_decoded(field: tuple[bytes, bytes]) -> bool:
@@ -144,13 +144,7 @@ def _given(
     """
     fields = kept = without_ours(request.raw_headers)
     if settled is not None:
-        fields = settled.request_fields(kept)
-        content = body.content if settled.reads_request else None
-        if content is not None:
-            asking = settled.asking_body(call.path.encode("ascii"), kept, content)
-            if asking is not None:
-                body.replace(asking)
-                fields = with_length(fields, len(asking))
+        fields = replaced_by_asking(settled, call.path, kept, body)
     if fields == kept and len(kept) == len(request.raw_headers):
         return request
     headers = CIMultiDict((name.decode("latin-1"), _text(value)) for name, value in fields)

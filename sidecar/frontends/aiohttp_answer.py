@@ -60,10 +60,6 @@ class AiohttpAttempt:
         self._task = request.task
         self._task.add_done_callback(self._lost)
 
-    def cut_off(self) -> None:
-        """Close the attempt of a handler that was cancelled, or of an answer that broke off."""
-        self.end()
-
     def failed(self, request: web.Request) -> None:
         """Close the attempt of a handler that has raised: failed, unless the client had left."""
         left = request.transport is None or request.transport.is_closing()
@@ -73,7 +69,7 @@ class AiohttpAttempt:
             self._visit.end(self.status or _FAULT, AttemptEnd.FAILED)
 
     def end(self) -> None:
-        """Close the attempt as its answer has gone."""
+        """Close the attempt as its answer has gone, or broken off; or its handler was cancelled."""
         self._ended = True
         if self._task is not None:
             self._task.remove_done_callback(self._lost)
@@ -127,13 +123,12 @@ class _SettledWriter:
         self._compress(encoding, strategy)
 
     async def write(self, chunk: bytes, **how: bool | int) -> None:
-        """Read a part of the answer, and pass it on."""
         try:
             passed = await read_part(self._visit, self._settled, bytes(chunk), last=False)
             if passed or not chunk:
                 await self._write(passed, **how)
         except BaseException:
-            self._attempt.cut_off()
+            self._attempt.end()
             raise
 
     async def write_eof(self, chunk: bytes = b"") -> None:

@@ -12,11 +12,17 @@ from sidecar.frontends.asgi_answer import AsgiAnswer
 from sidecar.frontends.asgi_call import calls_of
 from sidecar.frontends.asgi_lifespan import serve_lifespan
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
-from sidecar.frontends.bodies import ClientLeftError, HeldBody, announced_length
+from sidecar.frontends.bodies import (
+    BodyDeadlines,
+    ClientLeftError,
+    HeldBody,
+    body_of,
+    replaced_by_asking,
+)
 from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.fields import field_of, with_length, without_ours
+from sidecar.frontends.fields import without_ours
 from sidecar.frontends.handle import QuotaHandle
-from sidecar.frontends.opening import BodyDeadlines, DoorSource
+from sidecar.frontends.opening import DoorSource
 from sidecar.frontends.paths import strictest
 from sidecar.usage.settled_answer import SettledAnswer
 
@@ -81,7 +87,7 @@ class AsgiGuard:
             raise
         finally:
             body.let_go()
-        answer.returned()
+        answer.failed()
 
     def _call(self, door: Door, scope: AsgiScope) -> Call:
         """Describe the call, and clean the scope's headers of what only we may set."""
@@ -101,27 +107,12 @@ class AsgiGuard:
                 raise ClientLeftError("the client left before its body was whole")
             return message.get("body") or b"", bool(message.get("more_body", False))
 
-        length = announced_length(field_of(call.headers, b"content-length"))
-        return HeldBody(
-            pull,
-            door.memory,
-            length=length,
-            whole=websocket,
-            idle_timeout=self._deadlines.body_idle_timeout,
-            total_timeout=self._deadlines.request_timeout,
-        )
+        return body_of(pull, door.memory, call.headers, self._deadlines, whole=websocket)
 
 
 def _make_readable(settled: SettledAnswer, call: Call, body: HeldBody, scope: AsgiScope) -> None:
     """Ask the application for an answer that can be read, and maybe for its usage."""
-    fields = settled.request_fields(scope["headers"])
-    content = body.content if settled.reads_request else None
-    if content is not None:
-        asking = settled.asking_body(call.path.encode("ascii"), fields, content)
-        if asking is not None:
-            body.replace(asking)
-            fields = with_length(fields, len(asking))
-    scope["headers"] = fields
+    scope["headers"] = replaced_by_asking(settled, call.path, scope["headers"], body)
     offered = scope.get("extensions") or {}
     if not _UNSEEN.isdisjoint(offered):
         scope["extensions"] = {name: of for name, of in offered.items() if name not in _UNSEEN}

@@ -80,7 +80,7 @@ class AsgiAnswer:
             self._visit.end(self._status)
 
     def failed(self) -> None:
-        """Close the attempt of an application that has raised."""
+        """Close the attempt of an application that has raised, or returned too early."""
         if self._left or self._status == _SWITCHING_PROTOCOLS:
             self._visit.end(self._status)
         else:
@@ -89,10 +89,6 @@ class AsgiAnswer:
     def cut_off(self) -> None:
         """Close the attempt of an application that was cancelled: the product ran."""
         self._visit.end(self._status)
-
-    def returned(self) -> None:
-        """Close the attempt of an application that has returned: failed without a whole answer."""
-        self.failed()
 
     def _marked(self, message: AsgiMessage) -> AsgiMessage:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]

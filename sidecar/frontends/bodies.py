@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from sidecar.domain.errors import NoRoomError, SidecarError
+from sidecar.domain.model import Headers
+from sidecar.frontends.fields import field_of, with_length
 from sidecar.proxy.body_memory import BodyMemory
+from sidecar.usage.settled_answer import SettledAnswer
 
 
 class ClientLeftError(SidecarError):
@@ -17,6 +20,18 @@ class ClientLeftError(SidecarError):
 
 class BodyTooSlowError(SidecarError):
     """A body did not arrive in the time that it has."""
+
+
+class BodyDeadlines(Protocol):
+    """How long a body may take that is read for an amount."""
+
+    @property
+    def body_idle_timeout(self) -> float | None:
+        """Between two pieces."""
+
+    @property
+    def request_timeout(self) -> float | None:
+        """For the whole."""
 
 
 Pull = Callable[[], Awaitable[tuple[bytes, bool]]]
@@ -122,6 +137,36 @@ class HeldBody:
             if not self._memory.reserve(size, self._holder):
                 raise NoRoomError("no memory is left for a body")
             self._counted += size
+
+
+def body_of(
+    pull: Pull, memory: BodyMemory, headers: Headers, deadlines: BodyDeadlines, *, whole: bool
+) -> HeldBody:
+    """Return the body of a call with these fields; `whole`: there is none."""
+    return HeldBody(
+        pull,
+        memory,
+        length=announced_length(field_of(headers, b"content-length")),
+        whole=whole,
+        idle_timeout=deadlines.body_idle_timeout,
+        total_timeout=deadlines.request_timeout,
+    )
+
+
+def replaced_by_asking(
+    settled: SettledAnswer, path: str, headers: Headers, body: HeldBody
+) -> list[tuple[bytes, bytes]]:
+    """Ask the product for an answer that can be read, and maybe for its usage; return its fields.
+
+    The body is replaced where it has to ask for usage.
+    """
+    fields = settled.request_fields(headers)
+    content = body.content if settled.reads_request else None
+    asking = None if content is None else settled.asking_body(path.encode("ascii"), fields, content)
+    if asking is None:
+        return fields
+    body.replace(asking)
+    return with_length(fields, len(asking))
 
 
 def announced_length(text: bytes | None) -> int | None:

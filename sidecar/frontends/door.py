@@ -18,7 +18,7 @@ from sidecar.answers.cors import show_to_page
 from sidecar.answers.failures import fault
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer
-from sidecar.domain.choices import ErrorFormat
+from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.cors import Cors
 from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Headers, Permit, RequestIdOrigin
@@ -104,6 +104,15 @@ class Visit:
     def refuse_with(self, answer: OwnAnswer) -> None:
         """Answer in place of the product."""
         self.answer = show_to_page(answer, self._door.engine.cors, self._headers)
+
+    def refuse_unkept(self) -> None:
+        """Refuse with 500 what a door that never sees the answer would charge wrongly.
+
+        Such a call is for ext_proc. The caller ends the visit as unreached.
+        """
+        permit = self.decision.permit
+        if permit is not None and (permit.terms is not None or permit.refund is Refund.FAILED):
+            self.refuse_with(fault(self.decision))
 
     def mark(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """Return the fields of the product's answer with ours, names in lower case."""
@@ -234,6 +243,12 @@ class Door:
         request_id, origin = self.request_id(headers, trusted=trusted)
         path, _, query = target.partition("?")
         return Call(method, path, query, headers, request_id, origin)
+
+    def refuse_unread(self, detail: str, status: int = 400) -> tuple[OwnAnswer, Decision]:
+        """Refuse what is no call that can be read; no call is counted."""
+        request_id, _ = self.request_id_of(None, trusted=False)
+        decision = early.unreadable(request_id, self.engine.errors, status, detail)
+        return refuse(decision, self.clock.time()), decision
 
     def request_id(self, headers: Headers, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
         """Return the call's request ID, and who chose it."""

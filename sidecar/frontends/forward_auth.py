@@ -12,11 +12,10 @@ from typing import Final
 
 import orjson
 
-from sidecar.answers.early import TOO_MANY_CONNECTIONS, overloaded, unreadable
+from sidecar.answers.early import TOO_MANY_CONNECTIONS, overloaded
 from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer, serialise
 from sidecar.domain.model import AttemptEnd, Call, Decision
-from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door, Visit
 from sidecar.frontends.questions import PATH, Asker, CallQuestion, read_question
@@ -67,7 +66,7 @@ class ForwardAuth:
             except ClientLeftError:
                 self._refuse(exchange, _BAD_REQUEST, "")
                 return
-            refuse_unkept(visit)
+            visit.refuse_unkept()
             if visit.answer is None:
                 self._allow(exchange, visit)
             else:
@@ -78,13 +77,13 @@ class ForwardAuth:
 
     def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
         """Answer what never became a request."""
-        decision = unreadable(self._new_id(), self._door.engine.errors, error.status, error.detail)
-        self._turn_away(client, decision)
+        self._turn_away(client, *self._door.refuse_unread(error.detail, error.status))
 
     def refuse_overloaded(self, client: ServerConnection) -> None:
         """Answer a connection that there is no room for."""
-        full = overloaded(self._new_id(), self._door.engine.errors, TOO_MANY_CONNECTIONS)
-        self._turn_away(client, full)
+        request_id, _ = self._door.request_id_of(None, trusted=False)
+        full = overloaded(request_id, self._door.engine.errors, TOO_MANY_CONNECTIONS)
+        self._turn_away(client, refuse(full, self._door.clock.time()), full)
 
     def _call(self, exchange: Exchange, question: CallQuestion) -> Call:
         request_id, origin = self._door.request_id_of(
@@ -106,8 +105,8 @@ class ForwardAuth:
 
     def _refuse(self, exchange: Exchange, status: int, detail: str) -> None:
         """Answer what is no question."""
-        refusal = unreadable(self._new_id(), self._door.engine.errors, status, detail)
-        self._send(exchange, refuse(refusal, self._door.clock.time()))
+        answer, _ = self._door.refuse_unread(detail, status)
+        self._send(exchange, answer)
 
     def _send(self, exchange: Exchange, answer: OwnAnswer) -> None:
         exchange.keep = exchange.kept
@@ -121,14 +120,10 @@ class ForwardAuth:
             )
         )
 
-    def _turn_away(self, client: ServerConnection, decision: Decision) -> None:
+    def _turn_away(self, client: ServerConnection, answer: OwnAnswer, decision: Decision) -> None:
         now = self._door.clock.time()
-        refusal = refuse(decision, now)
-        client.write(serialise(refusal, now=now, connection=CLOSE, bodiless=False))
+        client.write(serialise(answer, now=now, connection=CLOSE, bodiless=False))
         self._door.observer.request_finished(decision, decision.status, 0.0)
-
-    def _new_id(self) -> str:
-        return self._door.request_id_of(None, trusted=False)[0]
 
 
 class _Body:

@@ -18,15 +18,3 @@ class DoorSource(Protocol):
 
     async def aclose(self) -> None:
         """Let the calls under way finish, for a time, and close it."""
-
-
-class BodyDeadlines(Protocol):
-    """How long a body may take that is read for an amount."""
-
-    @property
-    def body_idle_timeout(self) -> float | None:
-        """Between two pieces."""
-
-    @property
-    def request_timeout(self) -> float | None:
-        """For the whole."""

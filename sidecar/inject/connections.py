@@ -43,7 +43,6 @@ class Connections:
         self._freed = asyncio.Event()
 
     def __len__(self) -> int:
-        """Count the places that are taken."""
         return len(self._taken)
 
     async def take(self) -> ConnectionPlace:

@@ -112,7 +112,6 @@ def _check_ours(container: Object, pod: Object, config: InjectorConfig) -> None:
 
 
 def _image_name(reference: str) -> str:
-    """Return the last part of an image's name, without registry, tag and digest."""
     return reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
@@ -258,7 +257,6 @@ def _annotated(asked: dict[str, str], config: InjectorConfig) -> tuple[dict[str,
 
 
 def _filled(template: Any, words_of_pod: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
-    """Copy a part of the template with the pod's words in it."""
     match template:
         case str():
             for word, value in words_of_pod.items():

@@ -56,5 +56,4 @@ def _index(entries: list[Object], fixed: str | None, sidecar: int) -> int | None
 
 
 def _target(entry: Object) -> Any:  # noqa: ANN401 - a number or a name
-    """Return where a port leads: the port itself where no target is given."""
     return entry.get("targetPort") or entry["port"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -41,116 +42,98 @@ class OrgCaller:
     credential: str
 
 
-class AccessKind(Protocol[C_co]):
-    """A kind of access: which credentials it takes, and whom they make of a request."""
+@dataclass(frozen=True, slots=True)
+class AccessKind(Generic[C_co]):
+    """A kind of access: which credentials it takes, and whom they make of a request.
 
-    @property
-    def schemes(self) -> tuple[str, ...]:
-        """The security schemes of OpenAPI, any one of which will do."""
+    `admit` returns the caller, or raises Rejection with one of `statuses`. `schemes`: the security
+    schemes of OpenAPI, any one of which will do.
+    """
 
-    @property
-    def statuses(self) -> tuple[HTTPStatus, ...]:
-        """With what it rejects."""
-
-    def admit(self, request: web.Request) -> C_co:
-        """Return the caller. Raises Rejection."""
-
-
-class Everyone:
-    """No credential is asked for."""
-
+    admit: Callable[[web.Request], C_co]
     schemes: tuple[str, ...] = ()
     statuses: tuple[HTTPStatus, ...] = ()
 
-    def admit(self, request: web.Request) -> None:
-        """Admit any caller."""
+
+EVERYONE: Final = AccessKind[None](lambda _: None)
+"""No credential is asked for."""
 
 
-class ByInternalKey:
-    """`X-Internal-Key: bbas_…`."""
+def by_internal_key(directory: Directory) -> AccessKind[ProductCaller]:
+    """Take `X-Internal-Key: bbas_…`; 401 for none, an unknown one, or two."""
 
-    schemes: tuple[str, ...] = (INTERNAL_KEY_SCHEME,)
-    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.UNAUTHORIZED,)
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-
-    def admit(self, request: web.Request) -> ProductCaller:
-        """Return the product of the secret; 401 for none, an unknown one, or two."""
+    def admit(request: web.Request) -> ProductCaller:
         keys = request.headers.getall("X-Internal-Key", [])
-        product = self._directory.product_of_key(keys[0]) if len(keys) == 1 else None
+        product = directory.product_of_key(keys[0]) if len(keys) == 1 else None
         if product is None:
             raise Rejection(
                 HTTPStatus.UNAUTHORIZED, "X-Internal-Key must be the bbas_ secret of a product"
             )
         return ProductCaller(product)
 
+    return AccessKind(admit, (INTERNAL_KEY_SCHEME,), (HTTPStatus.UNAUTHORIZED,))
 
-class ByApiKey:
-    """`Authorization: Bearer bbk_…`, or the platform's cookie in a browser (contract, Hosts)."""
 
-    schemes: tuple[str, ...] = (API_KEY_SCHEME, COOKIE_SCHEME)
-    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+def by_api_key(directory: Directory, keys: SigningKeys, *, write: bool) -> AccessKind[OrgCaller]:
+    """Take `Authorization: Bearer bbk_…`, or the platform's cookie in a browser (contract, Hosts).
 
-    def __init__(self, directory: Directory, keys: SigningKeys, *, write: bool) -> None:
-        self._directory = directory
-        self._keys = keys
-        self._write = write
+    401 without a good credential, 403 when the key lacks the scope.
+    """
 
-    def admit(self, request: web.Request) -> OrgCaller:
-        """Return the org; 401 without a good credential, 403 when the key lacks the scope."""
+    def admit(request: web.Request) -> OrgCaller:
         given = request.headers.getall("Authorization", [])
         if given:
-            return self._by_key(given)
+            return _of_key(directory, given, write=write)
         for name in choices.SESSION_COOKIES:
             token = request.cookies.get(name)
             if token:
-                claims = self._keys.verify(token)
+                claims = keys.verify(token)
                 org_id, user_id = claims["org_id"], claims["user_id"]
-                if self._directory.org(org_id) is None:
+                if directory.org(org_id) is None:
                     raise _not_authenticated()
                 return OrgCaller(org_id, None, f"user:{org_id}:{user_id}")
         raise _not_authenticated()
 
-    def _by_key(self, given: list[str]) -> OrgCaller:
-        scheme, _, secret = given[0].partition(" ")
-        if len(given) != 1 or scheme.lower() != "bearer":
-            raise _not_authenticated()
-        secret = secret.strip()
-        holder = self._directory.key_holder(secret)
-        if holder is None:
-            raise _not_authenticated()
-        if not (holder.can_write if self._write else holder.can_read):
-            scope = "write" if self._write else "read"
-            raise Rejection(
-                HTTPStatus.FORBIDDEN,
-                f"this key lacks the scope {scope!r}",
-                credential=holder.credential,
-            )
-        return OrgCaller(holder.org_id, holder.product, holder.credential)
+    statuses = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    return AccessKind(admit, (API_KEY_SCHEME, COOKIE_SCHEME), statuses)
 
 
-class FromThisMachine:
-    """Only loopback peers, and no page of another site in a browser on this machine."""
+def _of_key(directory: Directory, given: list[str], *, write: bool) -> OrgCaller:
+    scheme, _, secret = given[0].partition(" ")
+    if len(given) != 1 or scheme.lower() != "bearer":
+        raise _not_authenticated()
+    holder = directory.key_holder(secret.strip())
+    if holder is None:
+        raise _not_authenticated()
+    if not (holder.can_write if write else holder.can_read):
+        scope = "write" if write else "read"
+        raise Rejection(
+            HTTPStatus.FORBIDDEN,
+            f"this key lacks the scope {scope!r}",
+            credential=holder.credential,
+        )
+    return OrgCaller(holder.org_id, holder.product, holder.credential)
 
-    schemes: tuple[str, ...] = ()
-    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.FORBIDDEN,)
 
-    def admit(self, request: web.Request) -> None:
-        """Admit a local peer that names this machine; 403 for any other.
+def _admit_local(request: web.Request) -> None:
+    """Admit a local peer that names this machine; 403 for any other.
 
-        The socket's own peer counts, never a header. A foreign Host is a name that was pointed
-        here (DNS rebinding); a foreign Origin is another site's page.
-        """
-        peer = request.transport and request.transport.get_extra_info("peername")
-        if not (isinstance(peer, tuple) and _is_loopback(str(peer[0]))):
-            raise Rejection(HTTPStatus.FORBIDDEN, "only for callers on this machine")
-        hosts = request.headers.getall("Host", [])
-        if len(hosts) != 1 or not _names_this_machine(f"http://{hosts[0]}"):
-            raise Rejection(HTTPStatus.FORBIDDEN, "Host must be localhost or a loopback address")
-        origins = request.headers.getall("Origin", [])
-        if any(origin != f"http://{hosts[0]}" for origin in origins):
-            raise Rejection(HTTPStatus.FORBIDDEN, "not for pages of another origin")
+    The socket's own peer counts, never a header. A foreign Host is a name that was pointed
+    here (DNS rebinding); a foreign Origin is another site's page.
+    """
+    peer = request.transport and request.transport.get_extra_info("peername")
+    if not (isinstance(peer, tuple) and _is_loopback(str(peer[0]))):
+        raise Rejection(HTTPStatus.FORBIDDEN, "only for callers on this machine")
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) != 1 or not _names_this_machine(f"http://{hosts[0]}"):
+        raise Rejection(HTTPStatus.FORBIDDEN, "Host must be localhost or a loopback address")
+    origins = request.headers.getall("Origin", [])
+    if any(origin != f"http://{hosts[0]}" for origin in origins):
+        raise Rejection(HTTPStatus.FORBIDDEN, "not for pages of another origin")
+
+
+FROM_THIS_MACHINE: Final = AccessKind(_admit_local, statuses=(HTTPStatus.FORBIDDEN,))
+"""Only loopback peers, and no page of another site in a browser on this machine."""
 
 
 def _names_this_machine(url: str) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import AccessKind, Everyone, ProductCaller
+from sidecar.local_platform.access import EVERYONE, AccessKind, ProductCaller
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
 from sidecar.local_platform.rejection import Rejection
@@ -20,35 +19,23 @@ from sidecar.local_platform.wire import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AuthRoutes:
-    """What the sidecar and the products ask of the auth host."""
+def auth_endpoints(
+    keys: SigningKeys, directory: Directory, product: AccessKind[ProductCaller]
+) -> list[AnyEndpoint]:
+    """Return what the sidecar and the products ask of the auth host."""
 
-    _keys: SigningKeys
-    _directory: Directory
-    _product: AccessKind[ProductCaller]
-
-    def endpoints(self) -> list[AnyEndpoint]:
-        """Return the endpoints, for serving and for the schema."""
-        return [
-            Endpoint("GET /.well-known/jwks.json", self._key_set, Everyone()),
-            Endpoint("GET /api/v1/internal/verify-app-token", self._verify, self._product),
-        ]
-
-    async def _key_set(self, _asked: Asked[None, NoBody, NoQuery]) -> KeySetReply:
+    async def key_set(_asked: Asked[None, NoBody, NoQuery]) -> KeySetReply:
         """The public keys that tokens are verified with."""
-        return KeySetReply(keys=list(self._keys.published()))
+        return KeySetReply(keys=list(keys.published()))
 
-    async def _verify(
-        self, asked: Asked[ProductCaller, NoBody, VerifyTokenQuery]
-    ) -> VerifyTokenReply:
+    async def verify(asked: Asked[ProductCaller, NoBody, VerifyTokenQuery]) -> VerifyTokenReply:
         """Who a token speaks for."""
-        claims = self._keys.verify(asked.query.token)
-        org = self._directory.org(claims["org_id"])
+        claims = keys.verify(asked.query.token)
+        org = directory.org(claims["org_id"])
         if org is None:
             raise Rejection(HTTPStatus.UNAUTHORIZED, "token not accepted: its org is gone")
         user_id = claims["user_id"]
-        person = self._directory.person(org.id, user_id)
+        person = directory.person(org.id, user_id)
         return VerifyTokenReply(
             user_id=user_id,
             email=str(claims.get("email", "")),
@@ -60,3 +47,8 @@ class AuthRoutes:
             plan=org.plan,
             is_platform_admin=claims.get("is_platform_admin") is True,
         )
+
+    return [
+        Endpoint("GET /.well-known/jwks.json", key_set, EVERYONE),
+        Endpoint("GET /api/v1/internal/verify-app-token", verify, product),
+    ]

@@ -82,18 +82,13 @@ class FaultBox:
     """The faults in force, and the requests held up by them."""
 
     def __init__(self) -> None:
-        self._faults = Faults()
+        self.current = Faults()
         self._random = random.Random(0)  # noqa: S311  # which request fails, repeatably
         self._changed = asyncio.Event()
 
-    @property
-    def current(self) -> Faults:
-        """What is set."""
-        return self._faults
-
     def set(self, faults: Faults) -> None:
         """Replace the faults; requests that hung under the old ones end."""
-        self._faults = faults
+        self.current = faults
         self._random = random.Random(faults.seed)  # noqa: S311  # as above
         self._changed.set()
         self._changed = asyncio.Event()
@@ -108,7 +103,7 @@ class FaultBox:
 
     def plan(self, path: str) -> Plan:
         """Return what happens to a request for `path`."""
-        faults = self._faults
+        faults = self.current
         prefixes = (API_PREFIX,) if faults.paths is None else tuple(faults.paths)
         if is_control(path) or not path.startswith(prefixes):
             return _NO_FAULT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,8 +16,8 @@ from sidecar import __version__
 from sidecar.local_platform.access import (
     API_KEY_SCHEME,
     COOKIE_SCHEME,
+    EVERYONE,
     INTERNAL_KEY_SCHEME,
-    Everyone,
 )
 from sidecar.local_platform.choices import SESSION_COOKIES
 from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
@@ -37,22 +38,19 @@ _SECURITY: Final[SchemaObject] = {
 }
 
 
-class SchemaRoute:
-    """Serves the schema of the endpoints that it is given, and of itself."""
+def schema_endpoint(others: Sequence[AnyEndpoint]) -> AnyEndpoint:
+    """Return what serves the schema of the endpoints that it is given, and of itself."""
 
-    def __init__(self, others: Sequence[AnyEndpoint]) -> None:
-        self._others = others
-        self._schema: SchemaObject | None = None
+    @cache
+    def schema() -> SchemaObject:
+        return openapi([*others, endpoint])
 
-    def endpoints(self) -> list[AnyEndpoint]:
-        """Return the one endpoint."""
-        return [Endpoint("GET /openapi.json", self._show, Everyone())]
-
-    async def _show(self, _asked: Asked[None, NoBody, NoQuery]) -> SchemaReply:
+    async def show(_asked: Asked[None, NoBody, NoQuery]) -> SchemaReply:
         """This schema."""
-        if self._schema is None:
-            self._schema = openapi([*self._others, *self.endpoints()])
-        return SchemaReply(self._schema)
+        return SchemaReply(schema())
+
+    endpoint: AnyEndpoint = Endpoint("GET /openapi.json", show, EVERYONE)
+    return endpoint
 
 
 def openapi(endpoints: Sequence[AnyEndpoint]) -> SchemaObject:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sidecar.domain.instants import utc_text
 from sidecar.domain.ports import Clock
-from sidecar.local_platform.access import FromThisMachine
+from sidecar.local_platform.access import FROM_THIS_MACHINE
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.faults import FaultBox
 from sidecar.local_platform.page import PageView, render
@@ -41,7 +41,7 @@ class PageRoute:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer with the page as things are now, 403 to a caller elsewhere."""
         try:
-            FromThisMachine().admit(request)
+            FROM_THIS_MACHINE.admit(request)
         except Rejection as rejection:
             return web.Response(status=rejection.status, text=f"{rejection.detail}\n")
         return web.Response(text=render(self._view()), content_type="text/html", headers=_HEADERS)

@@ -9,29 +9,29 @@ from aiohttp import web
 
 from sidecar.domain.errors import UserError
 from sidecar.domain.ports import Clock
-from sidecar.local_platform.access import ByApiKey, ByInternalKey
-from sidecar.local_platform.auth_routes import AuthRoutes
-from sidecar.local_platform.control_routes import ControlRoutes
+from sidecar.local_platform.access import by_api_key, by_internal_key
+from sidecar.local_platform.auth_routes import auth_endpoints
+from sidecar.local_platform.control_routes import control_endpoints
 from sidecar.local_platform.courier import Courier
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.dispatch import errors_as_bodies, handler_of
 from sidecar.local_platform.endpoint import AnyEndpoint
 from sidecar.local_platform.faults import FaultBox
-from sidecar.local_platform.health_routes import HealthRoutes
+from sidecar.local_platform.health_routes import health_endpoints
 from sidecar.local_platform.minting import Mint
-from sidecar.local_platform.openapi import SchemaRoute
+from sidecar.local_platform.openapi import schema_endpoint
 from sidecar.local_platform.org_changes import OrgChanges, OrgEvent
 from sidecar.local_platform.page_route import PageRoute
 from sidecar.local_platform.quota_book import QuotaBook
-from sidecar.local_platform.quota_routes import QuotaRoutes
-from sidecar.local_platform.record_routes import RecordRoutes
+from sidecar.local_platform.quota_routes import quota_endpoints
+from sidecar.local_platform.record_routes import record_endpoints
 from sidecar.local_platform.records import Records
 from sidecar.local_platform.request_log import RequestLog
 from sidecar.local_platform.seeds import Seed, default_seed
 from sidecar.local_platform.signing import SigningKeys
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_book import WebhookBook
-from sidecar.local_platform.webhook_routes import WebhookRoutes
+from sidecar.local_platform.webhook_routes import webhook_endpoints
 
 MAX_BODY: Final = 1 << 20
 """Bytes of a request body that are read; a longer one gets 413."""
@@ -67,22 +67,22 @@ class Running:
         self.courier.wake()
 
     def _made_endpoints(self, issuer: str | None) -> list[AnyEndpoint]:
-        product = ByInternalKey(self.directory)
-        reader = ByApiKey(self.directory, self.keys, write=False)
-        writer = ByApiKey(self.directory, self.keys, write=True)
+        product = by_internal_key(self.directory)
+        reader = by_api_key(self.directory, self.keys, write=False)
+        writer = by_api_key(self.directory, self.keys, write=True)
         records = Records(self.store, self.directory, self._clock)
         wake = self.courier.wake
         endpoints = [
-            *QuotaRoutes(self.book, product, reader).endpoints(),
-            *RecordRoutes(records, self.directory, reader, writer).endpoints(),
-            *WebhookRoutes(self.webhooks, self._requests, product, reader, wake).endpoints(),
-            *AuthRoutes(self.keys, self.directory, product).endpoints(),
-            *HealthRoutes(self.store).endpoints(),
-            *ControlRoutes(
-                self.book, self.changes, self.faults, self.keys, self.mint, issuer
-            ).endpoints(),
+            *quota_endpoints(self.book, product, reader),
+            *record_endpoints(records, self.directory, reader, writer),
+            *webhook_endpoints(self.webhooks, self._requests, product, reader, wake),
+            *auth_endpoints(self.keys, self.directory, product),
+            *health_endpoints(self.store),
+            *control_endpoints(
+                self.book, self.changes, self.faults, self.keys, self.mint, issuer=issuer
+            ),
         ]
-        return [*endpoints, *SchemaRoute(endpoints).endpoints()]
+        return [*endpoints, schema_endpoint(endpoints)]
 
     def sow(self, given: Seed | None) -> None:
         """Lay the seed over the database, unless exactly this one was laid over it before."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from sidecar.local_platform.access import AccessKind, OrgCaller, ProductCaller
@@ -20,47 +19,47 @@ from sidecar.local_platform.webhook_wire import (
 from sidecar.local_platform.wire import NoBody, NoQuery, RecentQuery
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookRoutes:
-    """Endpoints of products, and what an org may see of them; `_wake` when a delivery is owed."""
+def webhook_endpoints(
+    book: WebhookBook,
+    log: RequestLog,
+    product: AccessKind[ProductCaller],
+    reader: AccessKind[OrgCaller],
+    wake: Callable[[], None],
+) -> list[AnyEndpoint]:
+    """Return the endpoints of products, and what an org may see of them.
 
-    _book: WebhookBook
-    _log: RequestLog
-    _product: AccessKind[ProductCaller]
-    _reader: AccessKind[OrgCaller]
-    _wake: Callable[[], None]
+    `wake` is called when a delivery is owed.
+    """
 
-    def endpoints(self) -> list[AnyEndpoint]:
-        """Return the endpoints, for serving and for the schema."""
-        return [
-            Endpoint("POST /v1/webhooks", self._register, self._product, status=HTTPStatus.CREATED),
-            Endpoint(
-                "POST /v1/webhooks/{id}/test",
-                self._test,
-                self._product,
-                status=HTTPStatus.ACCEPTED,
-                rejects=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-            ),
-            Endpoint("GET /v1/dev/api-requests", self._requests, self._reader),
-            Endpoint("GET /v1/dev/webhook-deliveries", self._deliveries, self._reader),
-        ]
-
-    async def _register(self, asked: Asked[ProductCaller, WebhookBody, NoQuery]) -> WebhookReply:
+    async def register(asked: Asked[ProductCaller, WebhookBody, NoQuery]) -> WebhookReply:
         """Register an endpoint; its secret is shown this once."""
-        return self._book.register(asked.caller.product, asked.body)
+        return book.register(asked.caller.product, asked.body)
 
-    async def _test(self, asked: Asked[ProductCaller, NoBody, NoQuery]) -> WebhookTestReply:
+    async def test(asked: Asked[ProductCaller, NoBody, NoQuery]) -> WebhookTestReply:
         """Send webhook.test to an endpoint."""
-        reply = self._book.test(asked.caller.product, asked.path["id"])
-        self._wake()
+        reply = book.test(asked.caller.product, asked.path["id"])
+        wake()
         return reply
 
-    async def _requests(self, asked: Asked[OrgCaller, NoBody, RecentQuery]) -> ApiRequestsReply:
+    async def requests(asked: Asked[OrgCaller, NoBody, RecentQuery]) -> ApiRequestsReply:
         """Recent calls made with the caller's own credentials."""
-        recent = self._log.recent(asked.caller.credential, asked.query.limit)
+        recent = log.recent(asked.caller.credential, asked.query.limit)
         return ApiRequestsReply(requests=list(recent))
 
-    async def _deliveries(self, asked: Asked[OrgCaller, NoBody, RecentQuery]) -> DeliveriesReply:
+    async def deliveries(asked: Asked[OrgCaller, NoBody, RecentQuery]) -> DeliveriesReply:
         """Recent deliveries that concern the caller."""
-        recent = self._book.recent(asked.caller, asked.query.limit)
+        recent = book.recent(asked.caller, asked.query.limit)
         return DeliveriesReply(deliveries=list(recent))
+
+    return [
+        Endpoint("POST /v1/webhooks", register, product, status=HTTPStatus.CREATED),
+        Endpoint(
+            "POST /v1/webhooks/{id}/test",
+            test,
+            product,
+            status=HTTPStatus.ACCEPTED,
+            rejects=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        ),
+        Endpoint("GET /v1/dev/api-requests", requests, reader),
+        Endpoint("GET /v1/dev/webhook-deliveries", deliveries, reader),
+    ]

@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from sidecar.app.embedded import EmbeddedParts, open_embedded
 from sidecar.domain.errors import UserError
+from sidecar.frontends.bodies import BodyDeadlines
 from sidecar.frontends.door import Door
-from sidecar.frontends.opening import BodyDeadlines
 from sidecar.policy.doors import DoorKind
 from sidecar.settings.embedded import EmbeddedSettings
 from sidecar.telemetry.registry import add_to

@@ -64,34 +64,26 @@ class PolicyStore:
         self._observer = observer
         self._before_use = before_use
         self._found = found
-        self._error: PolicyError | None = None
+        self.error: PolicyError | None = None
+        """Why the file's present content is not in force; None when it is."""
         self._reloading = asyncio.Lock()
         self._absent = 0
-        self._content = content
+        self.content = content
+        """What the file held when the last good policy was read from it."""
         self.current = load_policy(content, file=str(path), environ=environ)
         self._seen: str | None = self.current.hash
         if before_use is not None:
             before_use(self.current)
 
     @property
-    def content(self) -> bytes:
-        """What the file held when the last good policy was read from it."""
-        return self._content
-
-    @property
-    def error(self) -> PolicyError | None:
-        """Why the file's present content is not in force; None when it is."""
-        return self._error
-
-    @property
     def last_error(self) -> str | None:
         """`error` as one line."""
-        return None if self._error is None else str(self._error)
+        return None if self.error is None else str(self.error)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the file's present content; empty when it is in force."""
-        return () if self._error is None else tuple(map(str, self._error.problems))
+        return () if self.error is None else tuple(map(str, self.error.problems))
 
     async def reload(self) -> ReloadOutcome:
         """Read the file again now. A bad file changes nothing but `error`."""
@@ -150,15 +142,15 @@ class PolicyStore:
         if self._observer is not None:
             self._observer.policy_reloaded(outcome.value)
         if self._found is not None:
-            self._found(self._content if self._error is None else self._error)
+            self._found(self.content if self.error is None else self.error)
         return outcome
 
     async def _judge(self, content: bytes) -> ReloadOutcome:
         if self._seen == self.current.hash:
-            if self._error is not None:  # else the log's last word is that the file is wrong
+            if self.error is not None:  # else the log's last word is that the file is wrong
                 extra = {"policy_file": str(self.path), "policy_hash": self.current.hash}
                 _LOG.info("policy_restored", extra=extra)
-            self._error = None
+            self.error = None
             return ReloadOutcome.UNCHANGED
         try:
             policy = await self._load(content)
@@ -166,7 +158,7 @@ class PolicyStore:
                 self._before_use(policy)
         except PolicyError as error:
             return self._reject(error)
-        self._content = content
+        self.content = content
         return self._swap(policy)
 
     async def _load(self, content: bytes) -> Policy:
@@ -188,7 +180,7 @@ class PolicyStore:
     def _swap(self, policy: Policy) -> ReloadOutcome:
         before = self.current.hash
         self.current = policy
-        self._error = None
+        self.error = None
         _LOG.info(
             "policy_loaded",
             extra={
@@ -201,7 +193,7 @@ class PolicyStore:
         return ReloadOutcome.LOADED
 
     def _reject(self, error: PolicyError) -> ReloadOutcome:
-        self._error = error
+        self.error = error
         _LOG.error(
             "policy_rejected",
             extra={

@@ -48,7 +48,6 @@ class LateError(SidecarError):
     """Answers come later than a call waits for them."""
 
     def __init__(self, seconds: float) -> None:
-        """Take the time that a call waits."""
         super().__init__(f"no answer within {seconds * 1000:g} ms")
 
 

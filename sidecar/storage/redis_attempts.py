@@ -58,7 +58,7 @@ class RedisAttempts:
         self._url = url
         self._context = context
         self._timeout = timeout
-        self._client: Client | None = None  # while calls may use it
+        self.client: Client | None = None  # while calls may use it
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._waiting: list[tuple[bytes, asyncio.Future[int | None]]] = []
         self._sending = False  # a task will take all that wait
@@ -103,13 +103,13 @@ class RedisAttempts:
         A number is counted over all replicas, None is not. Never raises but when cancelled. The
         command goes on when its call does not: only the one who sent it reads its answer.
         """
-        if self._client is None:
+        if self.client is None:
             return None
         answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((_PREFIX + scope[:_SCOPE_BYTES], answer))
         if not self._sending:
-            self._sending = not isinstance(self._client, RedisCluster)
-            task = asyncio.ensure_future(self._take(self._client))
+            self._sending = not isinstance(self.client, RedisCluster)
+            task = asyncio.ensure_future(self._take(self.client))
             self._taking.add(task)
             task.add_done_callback(self._taking.discard)
         done, _ = await asyncio.wait((answer,), timeout=self._timeout)
@@ -146,15 +146,10 @@ class RedisAttempts:
             if isinstance(each, Exception):
                 self.doubt(each)
 
-    @property
-    def client(self) -> Client | None:
-        """Give the client while calls may use it."""
-        return self._client
-
     def doubt(self, error: Exception) -> None:
         """Let no call use the connections before they are tested; a known problem stands."""
         if not self.problem:
-            self._client = None
+            self.client = None
             self._set(cause_of(error))
             self._doubted.set()
 
@@ -186,7 +181,7 @@ class RedisAttempts:
             pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
     async def _leave(self, client: Client) -> None:
-        self._client = None
+        self.client = None
         for task in tuple(self._taking):
             task.cancel()
         if self._taking:
@@ -202,7 +197,7 @@ class RedisAttempts:
         while True:
             self._doubted.clear()
             self._set(await self._test(client))
-            self._client = client
+            self.client = client
             self._settled.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_PAUSE_SECONDS if self.problem else CHECK_SECONDS):

@@ -172,7 +172,6 @@ class RedisHolds:
                     await self._wake.wait()
 
     def _next(self, source: HoldSource) -> dict[_Slot, tuple[Standing, list[_Take]]]:
-        """Take the next batch: the slots of calls that wait come first."""
         slots = [*self._takes, *(slot for slot in self._dirty if slot not in self._takes)][:_BATCH]
         batch = {}
         for slot in slots:

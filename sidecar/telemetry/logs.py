@@ -103,7 +103,6 @@ class _Fields(logging.Formatter):
         return {name: _cut(value) for name, value in fields.items()}
 
     def extras(self, record: logging.LogRecord) -> list[str]:
-        """Return the names of the fields that a record adds to those of every record."""
         return [name for name in record.__dict__ if name not in _STANDARD]
 
 

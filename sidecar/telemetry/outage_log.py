@@ -20,7 +20,6 @@ class OutageLog:
     """Counts what passes without a valid answer of the platform, until that answers again."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Take times from `monotonic`, in seconds."""
         self._monotonic = monotonic
         self._started = 0.0
         self._last = 0.0

@@ -25,7 +25,6 @@ class GaugesAtScrape:
     """The gauges of one process: no change has to be reported."""
 
     def __init__(self, orgs: int) -> None:
-        """Give the quotas of so many orgs."""
         self._orgs = orgs
         self._known_quotas: KnownQuotas = _none_known
         self._gauges: dict[str, Callable[[], GaugeValue]] = {}

@@ -201,7 +201,6 @@ class Supervisor:
             self._order(Found(found))
 
     def _order(self, order: Command | Found, *workers: WorkerProcess) -> None:
-        """Pass an order to these workers, or to all."""
         if self._ending:
             return
         for worker in workers or tuple(self._fleet.serving.values()):

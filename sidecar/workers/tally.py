@@ -12,7 +12,6 @@ class Tally:
     """The counts of workers that have ended, to be added to those of the ones that serve."""
 
     def __init__(self) -> None:
-        """Begin with no worker gone."""
         self._counted: list[Snapshot] = []
         self._left: dict[int, list[Snapshot]] = {}
         self._compacting = asyncio.Lock()

@@ -14,9 +14,6 @@ from typing import Any, Final
 import grpc
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
-from sidecar.answers.early import unreadable
-from sidecar.answers.refusals import refuse
-from sidecar.frontends.blind import refuse_unkept
 from sidecar.frontends.door import Door, Visit
 from sidecar.frontends.envoy.check_answers import allowing, refusing
 from sidecar.frontends.envoy.checks import CallCheck, read_check
@@ -76,7 +73,7 @@ class ExtAuthz:
             visit = await self._door.enter(call, body)
         finally:
             body.let_go()
-        refuse_unkept(visit)
+        visit.refuse_unkept()
         if visit.answer is None:
             visit.begin()
         return visit
@@ -87,11 +84,9 @@ class ExtAuthz:
         return _bytes(refusing(visit.answer, visit.decision))
 
     def _refused(self, why: str) -> bytes:
-        """Refuse what cannot be read; no call is counted."""
-        request_id, _ = self._door.request_id((), trusted=False)
-        decision = unreadable(request_id, self._door.engine.errors, detail=why)
+        answer, decision = self._door.refuse_unread(why)
         self._door.observer.request_finished(decision, decision.status, 0.0)
-        return _bytes(refusing(refuse(decision, self._door.clock.time()), decision))
+        return _bytes(refusing(answer, decision))
 
 
 def _bytes(message: Any) -> bytes:  # noqa: ANN401 - Envoy's message

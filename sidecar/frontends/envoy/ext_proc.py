@@ -13,8 +13,6 @@ from typing import Any, Final
 import grpc
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
 
-from sidecar.answers.early import unreadable
-from sidecar.answers.refusals import refuse
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door
 from sidecar.frontends.envoy.attempts import attributes_of, reached_none
@@ -104,9 +102,6 @@ class ExtProc:
         await ProcessedCall(visit, question, body, stream).follow()
 
     async def _refuse(self, stream: ProcessingStream, why: str) -> None:
-        """Refuse what cannot be read; no call is counted."""
-        request_id, _ = self._door.request_id((), trusted=False)
-        decision = unreadable(request_id, self._door.engine.errors, detail=why)
-        answer = refuse(decision, self._door.clock.time())
+        answer, decision = self._door.refuse_unread(why)
         self._door.observer.request_finished(decision, decision.status, 0.0)
         await stream.write(refusing_with(answer, decision))

@@ -19,7 +19,6 @@ class Health:
     """Answers probes: not serving from the start of the drain on."""
 
     def __init__(self, drain: Drain, services: frozenset[str]) -> None:
-        """Answer for `services`, and for the server as a whole."""
         self._drain = drain
         self._services = services | {"", SERVICE}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import main
+from sidecar.commands.check import check_file
 from sidecar.commands.init import STARTERS, starter
-from sidecar.policy.check import check_file
 from sidecar.policy.problems import Severity
 from sidecar.policy.risks import Deployment
 

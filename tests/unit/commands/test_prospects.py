@@ -7,8 +7,10 @@ import pytest
 from sidecar.admission.findings import (
     Free,
     TooLong,
+    Unsafe,
+    unmetered_finding,
 )
-from sidecar.commands.prospects import of_metered, of_unmetered, of_unsafe
+from sidecar.commands.prospects import of_metered, of_unmetered
 from sidecar.domain.model import Reason
 from sidecar.policy.compiled import Meter, Policy, UnsafePath
 from sidecar.policy.load import load_policy
@@ -117,11 +119,11 @@ def test_a_call_without_a_meter_comes_to_one_thing(
     policy = policy_of(f"{{name: a, match: {{path: /a}}, action: {action}}}", unmatched)
     route = policy.route_for("GET", path, [])
     assert not isinstance(route, UnsafePath)
-    [prospect] = of_unmetered(policy, route)
+    [prospect] = of_unmetered(unmetered_finding(route, matched=route is not policy.unmatched))
     assert (prospect.when, prospect.reason, prospect.status) == ("always", reason, status)
 
 
 def test_an_unsafe_path_is_a_bad_request() -> None:
     """Before any route."""
-    [prospect] = of_unsafe(UnsafePath("an encoded slash"))
+    [prospect] = of_unmetered(Unsafe("an encoded slash"))
     assert (prospect.reason, prospect.status) == (Reason.BAD_REQUEST, 400)

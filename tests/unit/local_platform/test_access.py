@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sidecar.local_platform import LocalPlatform, Rejection
-from sidecar.local_platform.access import FromThisMachine, _is_loopback, _names_this_machine
+from sidecar.local_platform.access import FROM_THIS_MACHINE, _is_loopback, _names_this_machine
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
 
@@ -156,7 +156,7 @@ def test_a_peer_elsewhere_is_refused_whatever_it_says_of_itself(address: str) ->
     )
 
     with pytest.raises(Rejection) as rejected:
-        FromThisMachine().admit(request)
+        FROM_THIS_MACHINE.admit(request)
     assert rejected.value.status == 403
 
 

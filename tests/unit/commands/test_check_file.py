@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.policy.check import check_file
+from sidecar.commands.check import check_file
 from sidecar.policy.problems import PolicyError
 
 GOOD = """\

@@ -7,7 +7,6 @@ import pytest
 from sidecar.domain.choices import Refund
 from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, Reason, RequestIdOrigin
 from sidecar.domain.usage import Terms
-from sidecar.frontends.blind import refuse_unkept
 from tests.fakes.doors import NoBody, OneDoor
 from tests.fakes.engines import AllowingEngine
 from tests.unit.admission.usage_rules import terms
@@ -43,7 +42,7 @@ async def test_what_needs_the_answer_is_refused(
 ) -> None:
     """And gives its units back: the product is not reached."""
     visit = await OneDoor(engine := KeepingEngine(refund, settled_by)).one.enter(CALL, NoBody())
-    refuse_unkept(visit)
+    visit.refuse_unkept()
     assert (visit.answer and visit.answer.status) == status
     visit.end(500, AttemptEnd.UNREACHED)
     assert engine.executions == [AttemptEnd.UNREACHED]
