@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -67,6 +68,16 @@ def _one_first_key_for_all_platforms() -> Iterator[None]:
         patch.setattr("sidecar.local_platform.server.make_signing_key", functools.cache(make))
         patch.setattr(serialization, "load_pem_private_key", functools.lru_cache(100)(read))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _levels_of_the_logs() -> Iterator[None]:
+    """Put the levels back after each file: a command that runs in the process sets them."""
+    loggers = [logging.getLogger(), logging.getLogger("sidecar")]
+    before = [each.level for each in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)
