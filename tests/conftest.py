@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 from collections.abc import Iterator
 from importlib import import_module
@@ -42,6 +43,17 @@ for part in ("connect", "read", "write", "pool"):
 httpx._transports.default.create_ssl_context = functools.cache(  # type: ignore[attr-defined]  # imported there
     httpx.create_ssl_context
 )
+
+
+# All that is imported and collected stays to the end: three million objects, which each collection
+# of garbage would go through, in each of six processes.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what comes from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
