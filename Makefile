@@ -38,6 +38,10 @@ OF_FILES = $(addprefix tests/,test_docs_names.py test_documents.py test_house.py
   $(addprefix tests/kubernetes/,test_chart.py test_conventions.py test_documents.py test_doors_page.py \
     test_golden.py test_hardening.py test_injection.py test_lock.py test_product_chart.py test_settings.py) \
   $(addprefix tests/kubernetes/observability/,test_dashboards.py test_drawn.py test_rules.py)
+# Those that the newest Python need not run again: also the rules beside a real Prometheus, and the
+# one that asks every Python by itself.
+ONCE = $(OF_FILES) $(addprefix tests/,kubernetes/observability/test_live.py \
+  unit/policy/test_paths_on_each_python.py)
 COVERED = --cov --cov-report=term --cov-fail-under=90
 # Some machines forbid bytecode: then each test process, and each program that tests start,
 # compiles all of its sources again.
@@ -80,7 +84,7 @@ fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-g
 test-newest: packages ## run the tests of behaviour on the newest Python here, in its own environment
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
 	@.ci/make-products $(NEWEST)
-	$(NEWEST)/bin/python $(PYTEST) $(addprefix --ignore=,$(OF_FILES))
+	$(NEWEST)/bin/python $(PYTEST) $(addprefix --ignore=,$(ONCE))
 
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)

@@ -32,6 +32,14 @@ FIRST = tuple(
         "e2e",
         "differential",
         "kubernetes",
+        "doors",
+        "resources",
+        "properties",
+        "unit/workers",
+        "unit/storage",
+        "unit/local_platform",
+        "unit/commands",
+        "unit/client",
     )
 )
 
