@@ -32,6 +32,17 @@ SEED ?= 1
 # process, which sets up once what they share; tests/conftest.py has the order of the files.
 WORKERS ?= 6
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Tests that judge files: the sources, the documents, the chart, its rules and dashboards. They start
+# no sidecar, and no Python makes them differ.
+OF_FILES = $(addprefix tests/,test_docs_names.py test_documents.py test_house.py test_limits.py) \
+  $(addprefix tests/kubernetes/,test_chart.py test_conventions.py test_documents.py test_doors_page.py \
+    test_golden.py test_hardening.py test_injection.py test_lock.py test_product_chart.py test_settings.py) \
+  $(addprefix tests/kubernetes/observability/,test_dashboards.py test_drawn.py test_rules.py)
+# Those that the newest Python need not run again: also the rules beside a real Prometheus, and the
+# one that asks every Python by itself.
+ONCE = $(OF_FILES) $(addprefix tests/,kubernetes/observability/test_live.py \
+  unit/policy/test_paths_on_each_python.py)
+COVERED = --cov --cov-report=term --cov-fail-under=90
 # Some machines forbid bytecode: then each test process, and each program that tests start,
 # compiles all of its sources again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -40,7 +51,7 @@ VENV := .venv
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz differential soak settled doors kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test wheels test-compiled format clean packages products
+.PHONY: help demo test check lint test-files test-behaviour fuzz differential soak settled doors kill-storm leaving-clients properties stateful wire resources test-newest bench bench-guard dashboards dashboards-pictures lock chart-readme manifests image-test wheels test-compiled format clean packages products
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -52,20 +63,28 @@ demo: $(VENV)/$(if $(findstring asgi,$(ARGS)),.dev,.runtime) ## run a platform, 
 test: $(VENV)/.dev packages products ## run the tests
 	$(VENV)/bin/python $(PYTEST)
 
-check: $(VENV)/.dev packages products ## check format, lint and types; run the tests with branch coverage
+check: packages products lint ## check format, lint and types; run the tests with branch coverage
+	$(VENV)/bin/python $(PYTEST) $(COVERED)
+
+lint: $(VENV)/.dev ## check format, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python $(PYTEST) --cov --cov-report=term --cov-fail-under=90
+
+test-files: $(VENV)/.dev packages products ## run the tests that judge files: sources, documents, chart
+	$(VENV)/bin/python $(PYTEST) $(OF_FILES)
+
+test-behaviour: $(VENV)/.dev packages products ## run the others with branch coverage, but for tests/properties
+	$(VENV)/bin/python $(PYTEST) --ignore=tests/properties $(addprefix --ignore=,$(OF_FILES)) $(COVERED)
 
 fuzz: $(VENV)/.dev ## feed the parsers rubbish for SECONDS (an hour), coverage-guided
 	$(VENV)/bin/python -m pip install --quiet --group fuzz
 	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
 
-test-newest: packages ## run the tests on the newest Python here, in its own environment
+test-newest: packages ## run the tests of behaviour on the newest Python here, in its own environment
 	@.ci/make-venv $(NEWEST) "$$(.ci/find-python --newest)" dev
 	@.ci/make-products $(NEWEST)
-	$(NEWEST)/bin/python $(PYTEST)
+	$(NEWEST)/bin/python $(PYTEST) $(addprefix --ignore=,$(ONCE))
 
 differential: $(VENV)/.dev packages products ## drive PROBES (100000) odd calls through the sidecar to real frameworks
 	$(VENV)/bin/python -m tests.differential --probes $(PROBES) --seed $(SEED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import logging
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -30,6 +32,14 @@ FIRST = tuple(
         "e2e",
         "differential",
         "kubernetes",
+        "doors",
+        "resources",
+        "properties",
+        "unit/workers",
+        "unit/storage",
+        "unit/local_platform",
+        "unit/commands",
+        "unit/client",
     )
 )
 
@@ -41,6 +51,17 @@ for part in ("connect", "read", "write", "pool"):
 httpx._transports.default.create_ssl_context = functools.cache(  # type: ignore[attr-defined]  # imported there
     httpx.create_ssl_context
 )
+
+
+# All that is imported and collected stays to the end: three million objects, which each collection
+# of garbage would go through, in each of six processes.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what comes from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,6 +88,16 @@ def _one_first_key_for_all_platforms() -> Iterator[None]:
         patch.setattr("sidecar.local_platform.server.make_signing_key", functools.cache(make))
         patch.setattr(serialization, "load_pem_private_key", functools.lru_cache(100)(read))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _levels_of_the_logs() -> Iterator[None]:
+    """Put the levels back after each file: a command that runs in the process sets them."""
+    loggers = [logging.getLogger(), logging.getLogger("sidecar")]
+    before = [each.level for each in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)

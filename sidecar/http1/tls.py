@@ -58,7 +58,7 @@ class TlsTransport:
 
     __slots__ = ("_close_timer", "_closing", "_ended", "_fin", "_incoming", "_loop", "_new",
                  "_offered", "_open", "_opening", "_outgoing", "_problem", "_protocol", "_raw",
-                 "_sessions", "_tls", "acked_at_start", "sent")  # fmt: skip
+                 "_reset", "_sessions", "_tls", "acked_at_start", "sent")  # fmt: skip
 
     def __init__(
         self, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str, sessions: Sessions
@@ -80,6 +80,7 @@ class TlsTransport:
         self._new = True
         self._ended = False
         self._fin = False
+        self._reset = False
         self._closing = False
         self.acked_at_start: int | None = None
         self.sent = 0
@@ -168,8 +169,11 @@ class TlsTransport:
         return self._decrypt(data) if data else b""
 
     def closed_in_order(self) -> bool:
-        """Say whether the server closed TCP in order, which close_notify does not mean."""
-        return self._fin or ended(self._raw)
+        """Say whether the server closed TCP in order, which close_notify does not mean.
+
+        The kernel reports a reset once, to our write as well; a read after it looks like a FIN.
+        """
+        return self._fin or (not self._reset and ended(self._raw))
 
     # the protocol of the plain transport
 
@@ -207,6 +211,7 @@ class TlsTransport:
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on how the connection ended, or end the handshake."""
         self._closing = True
+        self._reset = exc is not None
         if self._close_timer is not None:
             self._close_timer.cancel()
         if self._open:

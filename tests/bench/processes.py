@@ -14,7 +14,7 @@ from typing import Final
 SYSTEM_CORE: Final = "0"
 LOAD_CORE: Final = "1"
 BOTH_CORES: Final = "0,1"
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 10.0
 
 

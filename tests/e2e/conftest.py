@@ -10,7 +10,7 @@ import pytest
 
 from tests.loops import BOTH, SERVING, LoopFactories
 
-HANGING_SECONDS: Final = 45.0
+HANGING_SECONDS: Final = 150.0
 """Below pytest's own timeout, which ends the whole run and leaves processes behind."""
 
 

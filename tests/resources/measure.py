@@ -46,7 +46,7 @@ def allow_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
-async def settled(stack: ProcessStack, files: int, seconds: float = 20.0) -> int:
+async def settled(stack: ProcessStack, files: int, seconds: float = 60.0) -> int:
     """Wait until nothing is in flight and no more than `files` are open; return the memory."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

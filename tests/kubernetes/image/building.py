@@ -123,13 +123,21 @@ def reaches_debian(podman: Podman, folder: Path) -> bool:
 
 
 def build(podman: Podman, wheels: Path, which: Build, image: str) -> None:
-    """Build the Dockerfile as it is, from what is here: pip has no index."""
+    """Build the Dockerfile as it is, from what is here: pip has no index.
+
+    The compiled wheel stays in dist/image: `.ci/compiled test` tries the same one.
+    """
+    compiled = ROOT / "dist" / "image"
+    if which == "compiled":
+        shutil.rmtree(compiled, ignore_errors=True)
+        compiled.mkdir(parents=True)
     podman(
         "build", *_HERE,
         "--format", "docker",  # the other format has no HEALTHCHECK
         "--volume", f"{wheels}:/wheels:ro",
         "--build-arg", "PIP_NO_INDEX=1", "--build-arg", "PIP_FIND_LINKS=/wheels",
-        *(["--build-arg", "BUILD=pure"] if which == "pure" else []),  # compiled: the default
+        *(["--build-arg", "BUILD=pure"] if which == "pure"  # compiled: the default
+          else ["--volume", f"{compiled}:/dist"]),
         "--tag", image, str(ROOT),
     )  # fmt: skip
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.http1 import tls
 from sidecar.http1.client import ClientConnection
+from sidecar.http1.delivery import ended
 from sidecar.http1.pool import Pool, PoolLimits
 from tests.fakes.certificates import loopback_contexts
 from tests.fakes.servers import FakeOrigin
@@ -140,6 +142,30 @@ async def test_a_server_that_notifies_and_resets_may_have_had_the_request(
     served.close()
     await handler.ended.wait()
     assert handler.never_arrived is False
+    await server.close()
+
+
+async def test_a_reset_that_our_own_close_notify_meets_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel reports it to that write, and what is read after it looks like a FIN.
+
+    Whether that let a request pass for one that never came hung on when its kernel acknowledged.
+    """
+    server = PatientTlsServer(tmp_path)
+    connection, served = await server.kept(1)
+    served.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    def ended_before_the_reset(transport: asyncio.BaseTransport) -> bool:
+        found = ended(transport)
+        served.close()
+        return found
+
+    monkeypatch.setattr(tls, "ended", ended_before_the_reset)
+    served.sendall(server.records.close())
+    handler = server.ask(connection)
+    await handler.ended.wait()
+    assert connection._closed_in_order is False
     await server.close()
 
 

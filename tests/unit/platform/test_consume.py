@@ -30,7 +30,7 @@ TIMEOUT = Failed(FailureKind.TIMEOUT)
 RESET = Failed(FailureKind.RESET)
 MALFORMED = Failed(FailureKind.MALFORMED)
 CONNECT = Failed(FailureKind.CONNECT)
-SHORT = 0.1
+SHORT = 0.4
 
 
 async def test_a_grant_carries_what_the_platform_said() -> None:
