@@ -39,8 +39,8 @@ class Settling(SettledAnswer):
     and looked at together: that is most of a stream.
     """
 
-    __slots__ = ("_alike", "_before", "_content", "_end", "_parts", "_ready", "_shortest", "_start",
-                 "_tries")  # fmt: skip
+    __slots__ = ("_alike", "_before", "_content", "_end", "_longest", "_parts", "_ready",
+                 "_shortest", "_start", "_tries")  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
         """Settle a call by `terms`."""
@@ -49,7 +49,8 @@ class Settling(SettledAnswer):
         self._alike: AlikeEvents | None = None
         self._before = self._end = b""  # of `_alike`
         self._start = 0
-        self._shortest = 0  # bytes of one without text; in less, its two ends overlap
+        self._shortest = 0  # bytes of one without text: in fewer, its two ends overlap
+        self._longest = 0  # bytes in which there is no room for two of them
         self._parts: list[bytes] = []  # events that are likely alike
         self._ready = False  # all that has passed is whole events, and whole chunks
         self._tries = _TRIES
@@ -94,13 +95,13 @@ class Settling(SettledAnswer):
     def feed(self, data: bytes) -> bytes:
         """Take a part of the answer; return what goes to the client."""
         if self._ready and data.startswith(self._before, self._start) and data.endswith(self._end):
-            size = len(data)
-            one = self._shortest <= size < 2 * self._shortest and size <= LONGEST
-            events = (data,) if one else self._burst(data)
-            if events:
-                self._parts += events
-                if len(self._parts) >= _KEPT:
+            if self._shortest <= len(data) <= self._longest:
+                parts = self._parts
+                parts.append(data)
+                if len(parts) >= _KEPT:
                     self._skip()
+                return data
+            if self._keep_burst(data):
                 return data
         if self._reader is None:
             return data
@@ -126,10 +127,10 @@ class Settling(SettledAnswer):
         self._skip()
         return self.result(end)
 
-    def _burst(self, data: bytes) -> tuple[bytes, ...]:
-        """Return the events that `data` brings, if all are likely alike; else nothing."""
+    def _keep_burst(self, data: bytes) -> bool:
+        """Keep the events that `data` brings, if all are likely alike; say whether."""
         if self._content is None:
-            return ()
+            return False
         events = known_chunks(data)
         for event in events:
             if not (
@@ -137,8 +138,10 @@ class Settling(SettledAnswer):
                 and event.endswith(self._end)
                 and self._shortest <= len(event) <= LONGEST
             ):
-                return ()
-        return tuple(events)
+                return False
+        self._parts += events
+        self._skip()
+        return bool(events)
 
     def _skip(self) -> None:
         """Count the text of events that are likely like an earlier one; read those that are not."""
@@ -193,6 +196,7 @@ class Settling(SettledAnswer):
             self._alike = found
             self._before, self._start, self._end = found.before, found.start, found.end
             self._shortest = start + len(found.before) + len(found.end)
+            self._longest = min(LONGEST, 2 * self._shortest - 1)
 
     def _framed(self, content: bytes) -> bytes:
         """Frame what is written in place of what has come."""
