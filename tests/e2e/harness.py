@@ -41,6 +41,9 @@ T = TypeVar("T")
 Orgs = Mapping[str, int | Mapping[str, int]]
 """Each org's limit of ai_calls, or its limits by resource; -1 is unlimited."""
 
+PATIENCE: Final = 30.0
+"""Seconds for an answer of a sidecar or a platform, on a machine that is busy."""
+
 LOCAL: Final = "127.0.0.1/32"
 """For `trusted_proxies`: believe the test's own request IDs."""
 
@@ -219,7 +222,7 @@ class Stack:
 
     async def fault(self, **faults: Any) -> None:
         """Replace the platform's faults; none given clears them."""
-        async with httpx.AsyncClient(base_url=self.platform.url) as client:
+        async with httpx.AsyncClient(base_url=self.platform.url, timeout=PATIENCE) as client:
             answer = await client.put("/_control/faults", json=Faults(**faults).model_dump())
             answer.raise_for_status()
 
@@ -249,7 +252,7 @@ class Stack:
 
 async def scrape(admin: str) -> Page:
     """Read /metrics of the sidecar whose admin URL is given."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         answer = await client.get(f"{admin}/metrics")
         answer.raise_for_status()
         return Page(answer.text)

@@ -46,6 +46,7 @@ async def ask(url: str, s: Stack, marker: str, tokens: int, **fields: str) -> in
 
 
 @pytest.mark.parametrize("clients", ["raw", "sdk"])
+@pytest.mark.timeout(180)
 async def test_each_org_has_paid_what_its_calls_cost(clients: str) -> None:
     """To the unit where nothing was cut or killed; nothing is free, and nothing is held."""
     found = await settled(320, 2, 1, clients)

@@ -139,7 +139,7 @@ class _Run:
             running = asyncio.create_task(load.run((EXACT, ROUGH), calls))
             for n, faults in enumerate(FAULTS):
                 await self._s.fault(**faults)
-                await load.reached((n + 1) / len(FAULTS) * calls)
+                await load.reached((n + 1) / len(FAULTS) * calls, running)
             await running
             page = await self._stop(program)
         found.missing.update(
@@ -157,7 +157,8 @@ class _Run:
         for n in range(kills):
             async with self._sidecar() as program:
                 await self._s.fault(**random.choice(FAULTS[:-1]))
-                await self._load.reached(begun + (n + random.uniform(0.2, 0.9)) * calls / kills)
+                target = begun + (n + random.uniform(0.2, 0.9)) * calls / kills
+                await self._load.reached(target, running)
                 self._load.pause()
                 program.send(SIGKILL)
                 at = time.monotonic()

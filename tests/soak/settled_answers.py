@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from itertools import count
+from itertools import accumulate, count
 from typing import Any, Final, Protocol
 
 import orjson
 
 from tests.soak.settled_plans import Ending, Plan, Shape
 
-_DELTAS: Final = 5
-"""Events at most that carry a stream's text."""
+_BEFORE_TEXT: Final = {Shape.OPENAI: 1, Shape.RESPONSES: 4, Shape.ANTHROPIC: 3, Shape.GEMINI: 0}
+"""Events of a stream before the first that carries text."""
 
-_WORD: Final = re.compile(rb"w[0-9]{5}")
-_WORD_BYTES: Final = 7
 _AT: Final = 1_790_000_000
 _MESSAGE: Final = "msg_1"
 
@@ -35,10 +32,7 @@ def answer_of(plan: Plan, *, named: bool) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What of an answer may have been read: bytes of text, the first of its counts, and the last.
-
-    That is a most: a word more for each piece that may have been cut in a word.
-    """
+    """The most of an answer that may have been read: bytes of text, its first counts, its last."""
 
     text: int
     begun: bool
@@ -49,14 +43,21 @@ def shown_of(plan: Plan, wrote: float, *, named: bool) -> Shown:
     """Say what the first `wrote` bytes of an answer show of it."""
     parts = answer_of(plan, named=named)
     size = int(min(wrote, sum(map(len, parts))))
-    words = len(set(_WORD.findall(b"".join(parts)[:size])))
     last = len(parts)
     if plan.stream and plan.shape in {Shape.OPENAI, Shape.ANTHROPIC}:
         last -= 1  # behind it comes the event that ends the stream
     first = 1 if plan.shape in {Shape.ANTHROPIC, Shape.GEMINI} else last
     begun, ended = (size >= len(b"".join(parts[:at]).rstrip()) for at in (first, last))
-    text = min(plan.shown, _WORD_BYTES * (words + 1 + _DELTAS))
-    return Shown(text, begun and named, ended and named)
+    return Shown(_text_in(plan, parts, size), begun and named, ended and named)
+
+
+def _text_in(plan: Plan, parts: list[bytes], size: int) -> int:
+    """Count the text in the first bytes of an answer; an event that is cut counts whole."""
+    if not plan.stream:
+        return min(plan.shown, max(0, size - parts[0].index(plan.text[:6].encode())))
+    starts = accumulate(map(len, parts), initial=0)
+    seen = sum(start < size for start in starts) - _BEFORE_TEXT[plan.shape]
+    return sum(map(len, _pieces(plan)[: max(0, seen)]))
 
 
 def _event(document: dict[str, Any], name: str = "") -> bytes:
@@ -65,7 +66,7 @@ def _event(document: dict[str, Any], name: str = "") -> bytes:
 
 
 def _pieces(plan: Plan) -> list[str]:
-    size = -(-len(plan.text) // _DELTAS)
+    size = -(-len(plan.text) // plan.pieces)
     return [plan.text[start : start + size] for start in range(0, len(plan.text), size)]
 
 

@@ -35,6 +35,7 @@ _ALONE: Final = 1000
 
 DEPOSITS: Final = {Shape.OPENAI: 1, Shape.RESPONSES: 3, Shape.ANTHROPIC: 2, Shape.GEMINI: 5}
 
+_DAY: Final = 86_400.0
 SILENT_SECONDS: Final = 20.0
 UNSETTLED_SECONDS: Final = 0.3
 """A call whose answer ended longer than that before a kill has been settled."""
@@ -80,7 +81,8 @@ class Book:
             input=random.randrange(200),
             cached=random.randrange(100),
             output=random.randrange(1, 120),
-            words=random.randrange(1, 80),
+            words=random.randrange(1, 600 if random.random() < 0.1 else 80),
+            pieces=random.choice((1, 5, 50)),
         )
 
     def again(self, plan: Plan) -> Plan:
@@ -162,9 +164,9 @@ class Load:
         """Let no call begin; those under way go on."""
         self._open.clear()
 
-    async def reached(self, calls: float) -> None:
-        """Wait until so many calls have begun."""
-        await soon(lambda: self.begun, lambda begun: begun >= int(calls), seconds=120.0)
+    async def reached(self, calls: float, running: asyncio.Task[None]) -> None:
+        """Wait until so many calls have begun, or what makes them has ended."""
+        await soon(lambda: self.begun >= int(calls) or running.done(), bool, seconds=_DAY)
 
     async def run(self, kinds: tuple[str, ...], calls: int) -> None:
         """Make so many calls."""

@@ -49,7 +49,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One answer: its tokens, and the words of text in it."""
+    """One answer: its tokens, and the words of its text, in so many events of a stream at most."""
 
     marker: str
     shape: Shape
@@ -59,6 +59,7 @@ class Plan:
     cached: int
     output: int
     words: int
+    pieces: int = 5
 
     @classmethod
     def read(cls, text: bytes) -> Plan:

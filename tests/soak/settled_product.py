@@ -26,6 +26,9 @@ _RESET: Final = struct.pack("ii", 1, 0)
 _BUSY: Final = b"HTTP/1.1 503 Busy\r\nretry-after-ms: 20\r\ncontent-length: 4\r\n\r\nbusy"
 """The SDKs of OpenAI and Anthropic try again after so many milliseconds."""
 
+_PAUSES: Final = 2
+"""How often it waits in an answer, in the mean."""
+
 _CUT_OFF: Final = frozenset({Ending.CUT, Ending.RESET})
 
 
@@ -109,8 +112,9 @@ class SettledProduct:
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
                 b"transfer-encoding: chunked\r\n\r\n"
             )
-            pieces = [b"%x\r\n%b\r\n" % (len(part), part) for part in _cut_up(data)]
-            wire = [head, *pieces, b"0\r\n\r\n"]
+            pieces = events if random.random() < 0.5 else _cut_up(data)
+            chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in pieces]
+            wire = [head, *chunks, b"0\r\n\r\n"]
         else:
             head = (
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -123,7 +127,7 @@ class SettledProduct:
             writer.write(part)
             execution.wrote += len(part)
             await writer.drain()
-            if random.random() < 0.3:
+            if random.random() < _PAUSES / len(wire):
                 await asyncio.sleep(random.random() * 0.004)
         if plan.ending is Ending.RESET and not writer.is_closing():
             sock: socket.socket = writer.get_extra_info("socket")
