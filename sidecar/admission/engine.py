@@ -131,7 +131,7 @@ class Engine:
         route = policy.route_for(call.method, call.path, call.headers, call.query)
         return isinstance(route, UnsafePath) or route.meter is not None
 
-    async def decide(  # noqa: C901, PLR0912 - the phases, on one screen
+    async def decide(  # noqa: C901, PLR0912, PLR0915 - the phases, on one screen
         self, call: Call, body: BodySource
     ) -> Decision:
         """Decide on one call.
@@ -184,7 +184,11 @@ class Engine:
         if call.request_id_origin is RequestIdOrigin.GENERATED:
             claimed = new_key_of(call.request_id, self._nonce), True, None
         else:
-            claimed = await self._claim(call, route, meter, identity, product, amount)
+            scope = _scope(call, route, meter, identity, product)
+            shared = None
+            if call.request_id_origin is RequestIdOrigin.TRUSTED and self._attempts is not None:
+                shared = await self._attempts.next(scope)
+            claimed = self._claim(call, meter, scope, amount, shared)
         if claimed is None:
             return self._uncharged(Replayed(), call, route, meter, identity)
         key, private, claim = claimed
@@ -266,33 +270,15 @@ class Engine:
         """Return the permit of an admitted call without `usage`, to be settled by units."""
         return self._deposits.priced_by_product(decision, self._policies.current)
 
-    async def _claim(
-        self,
-        call: Call,
-        route: Route,
-        meter: Meter,
-        identity: Identity,
-        product: str,
-        amount: int,
-    ) -> tuple[str, bool, bytes | None] | None:
+    def _claim(
+        self, call: Call, meter: Meter, scope: bytes, amount: int, shared: int | None
+    ) -> tuple[str, bool, bytes] | None:
         """Claim the request ID that a client or a trusted proxy has given; None where it is spent.
 
-        Returns the key of the charge, whether it is this process's own, and the name of the claim.
+        `shared` is its number over all replicas, where there is one. Returns the key of the charge,
+        whether it is this process's own, and the name of the claim.
         """
-        scope = scope_of(
-            product=product,
-            org_id=identity.org_id,
-            user_id=identity.user_id,
-            route=route.name,
-            method=call.method,
-            path=call.path,
-            resource=meter.resource,
-            request_id=call.request_id,
-        )
         trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
-        shared = None
-        if trusted and self._attempts is not None:
-            shared = await self._attempts.next(scope)
         claim = self._books.replays.claim(
             scope,
             trusted=trusted,
@@ -370,6 +356,19 @@ class Engine:
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
+
+
+def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:
+    return scope_of(
+        product=product,
+        org_id=identity.org_id,
+        user_id=identity.user_id,
+        route=route.name,
+        method=call.method,
+        path=call.path,
+        resource=meter.resource,
+        request_id=call.request_id,
+    )
 
 
 def _unidentified(finding: Preflight | Unsafe, call: Call, route: Route) -> Decision:

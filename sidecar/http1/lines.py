@@ -69,14 +69,16 @@ def memory_of_starts(read: Callable[[bytes], Start]) -> Memory[bytes, Start]:
     return Memory(read, lambda line, _: 2 * len(line), REMEMBERED)
 
 
-def memory_of_lines(rules: Callable[[Field], Field | None]) -> Memory[bytes, FieldLine]:
+def memory_of_lines(
+    rules: Callable[[Field], Field | None], capacity: int = REMEMBERED
+) -> Memory[bytes, FieldLine]:
     """Return a table of field lines, each read once; `rules` returns as much of it as rules."""
 
     def read(line: bytes) -> FieldLine:
         field = read_field(line)
         return field, rules(field)
 
-    return Memory(read, _size_of, REMEMBERED)
+    return Memory(read, _size_of, capacity)
 
 
 def _size_of(line: bytes, read: FieldLine) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 from sidecar.domain.model import Identity
 from sidecar.http1.heads import FOLDED, HeadFields, RequestHead
-from sidecar.http1.lines import Field
+from sidecar.http1.lines import OF_ONE_MESSAGE, Field
 from sidecar.http1.memory import Memory
 from sidecar.http1.response_heads import ResponseHead
 
@@ -86,7 +86,7 @@ def _beside_our_quota(field: Field) -> bytes:
 
 
 def _size_of(field: Field, line: bytes) -> int:
-    return len(field[1]) + len(line)
+    return 0 if field[0] in OF_ONE_MESSAGE else len(field[1]) + len(line)
 
 
 _for_upstream: Final = Memory(_to_upstream, _size_of, _REMEMBERED)

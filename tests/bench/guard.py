@@ -20,12 +20,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
 from tests.bench import peers, stubs
 from tests.bench.event_product import EventProduct
 from tests.bench.processes import SYSTEM_CORE, free_port, running
+from tests.bench.work import DISTINCT as DISTINCT_CALLS
 from tests.bench.work import KEY, OPENAI_PATH, Work, make_work
 
 CALLS: Final = 100
@@ -36,8 +38,12 @@ MOST: Final = 1.03
 FORWARD_AUTH: Final = "forward_auth"
 """An exact call that is asked about, as Traefik asks: the program forwards it by itself."""
 
+DISTINCT: Final = "distinct"
+"""Exact calls of 100 orgs, each with a request ID and a prompt of its own."""
+
 KINDS: Final = (
-    "exact", "unmetered", "settled", "owed", "exact_stream", "settled_stream", FORWARD_AUTH,
+    "exact", DISTINCT, "unmetered", "settled", "owed", "exact_stream", "settled_stream",
+    FORWARD_AUTH,
 )  # fmt: skip
 NEEDS: Final = {
     **dict.fromkeys(("settled", "owed", "settled_stream"), "usage"),
@@ -93,7 +99,7 @@ def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, fold
         old.unlink()
     asked = kind == FORWARD_AUTH
     upstream = product.url if product else behind.upstream_url
-    policy.write_text(peers.policy("exact" if asked else kind))
+    policy.write_text(peers.policy("exact" if kind in {FORWARD_AUTH, DISTINCT} else kind))
     proxy = ["run", "--upstream", upstream, "--host", "127.0.0.1", "--port", str(port)]
     command: list[str | Path] = [
         "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
@@ -112,6 +118,7 @@ def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, fold
     if product is not None:
         streaming = replace(work, body=work.body[:-1] + b',"stream":true}')
         request = streaming.raw_request(OPENAI_PATH)
+    requests = work.distinct_requests() if kind == DISTINCT else repeat(request)
     make, calls, warm = (product.call, STREAMS, WARM // 20) if product else (call, CALLS, WARM)
     log = folder / "sidecar.log"
     with (
@@ -120,11 +127,11 @@ def instructions(sources: Path, kind: str, work: Work, behind: stubs.Stubs, fold
         socket.create_connection(("127.0.0.1", port), timeout=30) as client,
     ):
         for _ in range(warm):
-            make(client, request)
+            make(client, next(requests))
         _control(process.pid, "-i", "on")
         for _ in range(COUNTS):
             for _ in range(calls):
-                make(client, request)
+                make(client, next(requests))
             _control(process.pid, "--dump")  # and begin at zero
         dumps = [each.read_text() for each in folder.glob(f"{counted.name}.*")]
     found = [int(total) for each in dumps for total in re.findall(r"(?m)^totals: (\d+)", each)]
@@ -163,7 +170,7 @@ def main() -> int:
         with tarfile.open(fileobj=BytesIO(git("archive", base, "sidecar"))) as archive:
             archive.extractall(folder / "base", filter="data")
         behind = stubs.reserve()
-        work = make_work(behind.platform_url)
+        work = make_work(behind.platform_url, DISTINCT_CALLS.orgs)
         with stubs.started(behind, work, folder):
             for kind in KINDS:
                 old = folder / "base"

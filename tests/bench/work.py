@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -134,6 +135,19 @@ end
         fields = {**self.fields, "Content-Length": str(len(self.body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + self.body
+
+    def distinct_requests(self) -> Iterator[bytes]:
+        """Yield requests as `distinct_script` has them sent, without an end."""
+        lines = "".join(f"{k}: {v}\r\n" for k, v in self.fields.items() if k != "Cookie")
+        begin, end = _prompt(BODY_BYTES, stream=False)
+        for number in count():
+            name = f"{number:0{_ID_BYTES}}"
+            body = begin + name + end
+            yield (
+                f"POST {PATH} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n"
+                f"Cookie: theme=dark; bb_at={self.tokens[number % len(self.tokens)]}\r\n"
+                f"X-Request-ID: {name}\r\n\r\n{body}"
+            ).encode()
 
     def question(self) -> bytes:
         """Return what Traefik asks a forward auth about this request."""

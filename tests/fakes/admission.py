@@ -78,21 +78,19 @@ class FixedIdentities:
         return self.who
 
 
-class OnePagePolicy(Policy):
-    """Routes by path; other paths are denied."""
-
-    def __init__(self, pages: dict[str, Route]) -> None:
-        super().__init__(
-            product="acme-notes",
-            version=1,
-            hash="",
-            identity=(),
-            routes=tuple(pages.values()),
-            matches=tuple(Match(parse_pattern(path), None, ()) for path in pages),
-            unmatched=Action.DENY,
-            errors=ErrorFormat.PROBLEM,
-            case_sensitive=True,
-        )
+def policy_of_pages(pages: dict[str, Route]) -> Policy:
+    """Make a policy that routes by path; other paths are denied."""
+    return Policy(
+        product="acme-notes",
+        version=1,
+        hash="",
+        identity=(),
+        routes=tuple(pages.values()),
+        matches=tuple(Match(parse_pattern(path), None, ()) for path in pages),
+        unmatched=Action.DENY,
+        errors=ErrorFormat.PROBLEM,
+        case_sensitive=True,
+    )
 
 
 class HeldPolicy:

@@ -30,7 +30,7 @@ from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay, Refund
 from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Refused
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
-from tests.fakes.admission import OnePagePolicy
+from tests.fakes.admission import policy_of_pages
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,
@@ -117,7 +117,7 @@ class Books(RuleBasedStateMachine):
     def _prepare(self, org: str, amount: int) -> None:
         self.scene.identities.who = identity(org=org, snapshot=quota(LIMIT, limit=LIMIT))
         meter = replace(self.scene.meter, amount=ConstantAmount(amount))
-        self.scene.policies.current = OnePagePolicy({"/chat": route("chat", meter)})
+        self.scene.policies.current = policy_of_pages({"/chat": route("chat", meter)})
 
     @rule(org=ORGS, amount=st.integers(1, 5), request_id=st.sampled_from([None, "x", "y"]))
     def call(self, org: str, amount: int, request_id: str | None) -> None:

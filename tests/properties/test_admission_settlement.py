@@ -36,7 +36,7 @@ from sidecar.domain.usage import (
 )
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
-from tests.fakes.admission import KnownBody, OnePagePolicy
+from tests.fakes.admission import KnownBody, policy_of_pages
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,
@@ -147,7 +147,7 @@ class Settlement(RuleBasedStateMachine):
     def _prepare(self, org: str, deposit: int) -> None:
         self.scene.identities.who = identity(org=org, snapshot=quota(LIMIT, limit=LIMIT))
         meter = replace(self.scene.meter, amount=ConstantAmount(deposit))
-        self.scene.policies.current = OnePagePolicy({"/chat": route("chat", meter)})
+        self.scene.policies.current = policy_of_pages({"/chat": route("chat", meter)})
 
     async def _decide(self, text: int, output: int) -> Decision:
         return await self.scene.decide(body=KnownBody(b"%d %d" % (text, output)))

@@ -30,8 +30,8 @@ from tests.fakes.admission import (
     FixedIdentities,
     HeldPolicy,
     KnownBody,
-    OnePagePolicy,
     RememberingObserver,
+    policy_of_pages,
 )
 from tests.fakes.clock import TurnedClock
 from tests.fakes.quotas import RESET_AT, HonestQuotas, QuotaStore, SwitchedQuotas
@@ -111,7 +111,7 @@ class Scene:
         self.platform = SwitchedQuotas(self.honest)
         self.identities = FixedIdentities(identity())
         self.books = Books(self.observer, journal)
-        self.policy = OnePagePolicy(
+        self.policy = policy_of_pages(
             {
                 "/chat": route("chat", self.meter),
                 "/free": route("free", None, Action.ALLOW),

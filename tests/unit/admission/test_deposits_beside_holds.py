@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.domain.choices import Enforcement
 from sidecar.domain.model import Decision, Reason, RequestIdOrigin
 from sidecar.domain.usage import Settled
-from tests.fakes.admission import KnownBody, OnePagePolicy
+from tests.fakes.admission import KnownBody, policy_of_pages
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import Scene, route
 from tests.unit.admission.test_deposits import SLOT, _at_rest, _decide, _ended, _held, scene
@@ -75,7 +75,9 @@ def _with_plain_route(limit: int, **meter: Any) -> Scene:
     """Make an engine with a second route, which is charged as ever."""
     it = scene(limit=limit)
     plain = replace(it.meter, usage=None, **meter)
-    it.policies.current = OnePagePolicy({"/chat": route("chat", it.meter), "/p": route("p", plain)})
+    it.policies.current = policy_of_pages(
+        {"/chat": route("chat", it.meter), "/p": route("p", plain)}
+    )
     return it
 
 

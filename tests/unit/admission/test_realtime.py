@@ -12,7 +12,7 @@ from sidecar.domain.choices import Action, OnPlatformError
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import AttemptEnd, Decision, Headers, Reason
 from sidecar.domain.usage import Estimate, HoldRule, OnMissing, Settled, Usage, UsageRule
-from tests.fakes.admission import FixedIdentities, OnePagePolicy
+from tests.fakes.admission import FixedIdentities, policy_of_pages
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import ORG, RESOURCE, Scene, route
 from tests.unit.admission.usage_rules import rule, unnamed, used
@@ -72,7 +72,7 @@ async def test_neither_an_expired_token_nor_a_reload_ends_a_session() -> None:
     """It is charged as it was admitted."""
     it, charges = await connected()
     it.engine._identities = FixedIdentities(IdentityFailure.EXPIRED)
-    it.policies.current = OnePagePolicy({})
+    it.policies.current = policy_of_pages({})
     assert (await charges.decide(2, None)).reason is Reason.WITHIN_QUOTA
 
 
@@ -142,7 +142,7 @@ async def test_a_route_that_loses_its_meter_meanwhile_opens_a_session_all_the_sa
     """By the policy that it was decided under, though another is in force by the handshake."""
     it = Scene(usage=rule())
     admitted = await it.decide()
-    it.policies.current = OnePagePolicy({"/chat": route("chat", None, Action.ALLOW)})
+    it.policies.current = policy_of_pages({"/chat": route("chat", None, Action.ALLOW)})
     charges = it.engine.realtime(admitted)
     await ended(it, await charges.decide(2, None), used(output=10))
     assert it.store.used[SLOT] == 1 + 10

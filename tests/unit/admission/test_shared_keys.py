@@ -13,7 +13,7 @@ from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay
 from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Reason, RequestIdOrigin
 from sidecar.policy.amounts import ConstantAmount
-from tests.fakes.admission import KnownBody, OnePagePolicy
+from tests.fakes.admission import KnownBody, policy_of_pages
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, HonestQuotas, QuotaStore
 from tests.unit.admission.scene import ORG, RESOURCE, Scene, route
 
@@ -198,7 +198,7 @@ async def test_reject_goes_by_the_id_alone() -> None:
     scene = Scene(replay=OnReplay.REJECT)
     await executed(scene, "id", RequestIdOrigin.CLIENT)
     dearer = replace(scene.meter, amount=ConstantAmount(2))
-    scene.policies.current = OnePagePolicy({"/chat": route("chat", dearer)})
+    scene.policies.current = policy_of_pages({"/chat": route("chat", dearer)})
     call = replace(scene.call(request_id="id", origin=RequestIdOrigin.CLIENT), query="a=b")
     assert (await scene.engine.decide(call, KnownBody())).reason is Reason.REPLAYED
 

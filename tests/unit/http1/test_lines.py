@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.http1 import lines as module
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.lines import Field, memory_of_lines, memory_of_starts, read_field
 
@@ -63,10 +62,9 @@ def test_a_line_of_one_message_is_not_kept() -> None:
     assert not table
 
 
-def test_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_has_a_bound() -> None:
     """A client that invents lines pushes out what is known, and no more than that."""
-    monkeypatch.setattr(module, "REMEMBERED", 4000)
-    table = memory_of_lines(rules)
+    table = memory_of_lines(rules, 4000)
     for number in range(200):
         assert table[b"X-%d: y" % number] == ((b"x-%d" % number, b"y"), None)
         assert len(table) <= 4000 // 256
