@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -12,6 +11,7 @@ from sidecar.domain.instants import utc_text
 from sidecar.domain.ports import Clock
 from sidecar.local_platform.access import FROM_THIS_MACHINE
 from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.dispatch import WebHandler
 from sidecar.local_platform.faults import FaultBox
 from sidecar.local_platform.page import PageView, render
 from sidecar.local_platform.quota_book import QuotaBook
@@ -28,30 +28,26 @@ _HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PageRoute:
-    """`GET /`."""
+def page_handler(
+    directory: Directory, book: QuotaBook, webhooks: WebhookBook, faults: FaultBox, clock: Clock
+) -> WebHandler:
+    """Return what answers `GET /` with the page as things are now, 403 to a caller elsewhere."""
 
-    _directory: Directory
-    _book: QuotaBook
-    _webhooks: WebhookBook
-    _faults: FaultBox
-    _clock: Clock
+    def view() -> PageView:
+        in_force = faults.current.model_dump(exclude_defaults=True, mode="json")
+        return PageView(
+            orgs=[(org, book.status(org.id)) for org in directory.orgs()],
+            consumes=book.latest(_LATEST),
+            deliveries=webhooks.latest(_LATEST),
+            now=utc_text(clock.time(), "auto"),
+            faults=orjson.dumps(in_force).decode() if in_force else "",
+        )
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answer with the page as things are now, 403 to a caller elsewhere."""
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
             FROM_THIS_MACHINE.admit(request)
         except Rejection as rejection:
             return web.Response(status=rejection.status, text=f"{rejection.detail}\n")
-        return web.Response(text=render(self._view()), content_type="text/html", headers=_HEADERS)
+        return web.Response(text=render(view()), content_type="text/html", headers=_HEADERS)
 
-    def _view(self) -> PageView:
-        faults = self._faults.current.model_dump(exclude_defaults=True, mode="json")
-        return PageView(
-            orgs=[(org, self._book.status(org.id)) for org in self._directory.orgs()],
-            consumes=self._book.latest(_LATEST),
-            deliveries=self._webhooks.latest(_LATEST),
-            now=utc_text(self._clock.time(), "auto"),
-            faults=orjson.dumps(faults).decode() if faults else "",
-        )
+    return handle

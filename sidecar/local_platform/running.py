@@ -21,7 +21,7 @@ from sidecar.local_platform.health_routes import health_endpoints
 from sidecar.local_platform.minting import Mint
 from sidecar.local_platform.openapi import schema_endpoint
 from sidecar.local_platform.org_changes import OrgChanges, OrgEvent
-from sidecar.local_platform.page_route import PageRoute
+from sidecar.local_platform.page_route import page_handler
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.quota_routes import quota_endpoints
 from sidecar.local_platform.record_routes import record_endpoints
@@ -102,8 +102,8 @@ class Running:
             app.router.add_route(
                 endpoint.method, endpoint.path, handler_of(endpoint, self.faults, self._requests)
             )
-        page = PageRoute(self.directory, self.book, self.webhooks, self.faults, self._clock)
-        app.router.add_route("GET", "/", page.handle)
+        page = page_handler(self.directory, self.book, self.webhooks, self.faults, self._clock)
+        app.router.add_route("GET", "/", page)
         # A caller that goes away takes its request with it, also one that a fault holds up.
         self._runner = web.AppRunner(
             app,
