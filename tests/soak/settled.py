@@ -45,6 +45,7 @@ CLIENTS: Final[Mapping[str, Callable[[Book, Callable[[str], str]], Clients]]] = 
     "sdk": SdkClients,
 }
 LIMIT: Final = 10**9
+_REST_SECONDS: Final = 0.2
 
 _STORE_DOWN: Final[dict[str, Any]] = {"store_down": True}
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
@@ -241,6 +242,7 @@ async def _rest(program: SidecarProgram, found: Settled) -> Page:
     """Wait until nothing is under way, owed or held."""
 
     async def read() -> Page:
+        await asyncio.sleep(_REST_SECONDS)  # the platform, which is in this process, has to answer
         return await scrape(program.admin_url)
 
     names = ("inflight_requests", "journal_pending_units", "held_units")
