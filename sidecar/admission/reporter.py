@@ -26,7 +26,7 @@ IDLE_SECONDS: Final = 1.0
 """How often an empty journal is looked at, and the first wait after a failure."""
 
 LONGEST_WAIT_SECONDS: Final = 30.0
-"""The longest wait between two tries."""
+"""The longest wait between two tries, while none is answered."""
 
 
 class _Answer(Enum):
@@ -79,7 +79,10 @@ class Reporter:
             return  # each entry was put back as it was cancelled
 
     async def report(self) -> bool:
-        """Send what is pending now, until one goes unanswered; return whether all were answered.
+        """Send what is pending now, until one goes unanswered.
+
+        Return whether any was answered, or none was pending: a platform that answers some is asked
+        again soon, or a long journal would wait half a minute for each few entries.
 
         What the platform may have counted and has forgotten since is given up first.
 
@@ -99,7 +102,7 @@ class Reporter:
                     self._dropped(entry)
                 else:
                     self._books.journal.put_back(entry, sent=True)
-        return answers <= {_Answer.TRUSTED}
+        return _Answer.TRUSTED in answers or not answers
 
     async def _send_pending(self, hopeless: list[Entry], answers: set[_Answer]) -> None:
         journal = self._books.journal

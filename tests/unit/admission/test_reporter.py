@@ -73,6 +73,27 @@ async def test_a_platform_that_is_down_is_asked_one_question_a_round() -> None:
     assert scene.books.journal.pending == 5
 
 
+async def test_a_platform_that_answers_in_part_counts_as_answering() -> None:
+    """So that it is asked again soon: what it answers each time empties the journal."""
+
+    class FailingNow(HonestQuotas):
+        """Answers every other consume."""
+
+        async def _answer(self, charge: Charge) -> Outcome:
+            if len(self.asked) % 2 == 0:
+                return await UnreachableQuotas()._answer(charge)
+            return await super()._answer(charge)
+
+    scene = Scene()
+    scene.platform.now = UnreachableQuotas()
+    await _executed(scene, 7)
+    scene.platform.now = FailingNow(scene.store)
+    for _ in range(7):
+        assert await _reporter(scene).report()
+    assert scene.store.used[ORG, RESOURCE] == 7
+    assert len(scene.books.journal) == 0
+
+
 async def test_units_refused_in_the_report_are_not_owed_any_more() -> None:
     """Executed over the limit: the platform counts nothing, and is not asked for ever."""
     scene = Scene(limit=0)
