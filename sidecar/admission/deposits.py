@@ -14,7 +14,6 @@ from sidecar.admission.books import Books
 from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
 from sidecar.admission.first_answers import FirstAnswers
-from sidecar.admission.holds import HoldEvent
 from sidecar.admission.journal import JournalUnwritable
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment
@@ -173,18 +172,27 @@ class Deposits:
 
         Cancelled, it holds nothing.
         """
-        if not charge.private and usage.hold is not None and not _forgives(meter):
-            slot = (charge.org_id, charge.resource)
-            if not self._reservations.known(charge, Moment.of(self._clock)):
-                async with self._firsts.turn(slot, meter.platform_timeout) as first:
-                    return await self._pay(
-                        charge, meter, usage, estimate, route, identity, ask=first
-                    )
-        return await self._pay(charge, meter, usage, estimate, route, identity)
+        problem = self._books.journal.problem
+        if problem and meter.enforcement is Enforcement.ENFORCE:
+            # What the answer costs could not be remembered.
+            return self._ended(Unjournalled(problem), charge, meter, Moment.of(self._clock))
+        if usage.hold is None or _forgives(meter):
+            ruling = await self.pay_beside(charge, meter, identity)
+            if ruling.reason.verdict is Verdict.DENY:
+                return Deposited(ruling)
+            now = Moment.of(self._clock)
+            terms = self._terms(charge, meter, usage, estimate, identity, now)
+            return self._noted(ruling, charge, meter, terms, route, now)
+        slot = (charge.org_id, charge.resource)
+        if charge.private or self._reservations.known(charge, Moment.of(self._clock)):
+            return await self._pay(charge, meter, usage, estimate, route, identity)
+        async with self._firsts.turn(slot, meter.platform_timeout) as first:
+            return await self._pay(charge, meter, usage, estimate, route, identity, ask=first)
 
     async def pay_beside(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
-        """Rule on a call that is not settled: it does not take the units that others hold."""
-        if _forgives(meter):
+        """Rule on a call that holds nothing: it does not take the units that others hold."""
+        nothing_held = not self._settlements.holds.by_slot and self._shared is None
+        if nothing_held or _forgives(meter):
             return await self._payments.pay(charge, meter, identity)
         slot = (charge.org_id, charge.resource)
         now = Moment.of(self._clock)
@@ -217,10 +225,6 @@ class Deposits:
     ) -> Deposited:
         now = Moment.of(self._clock)
         terms = self._terms(charge, meter, usage, estimate, identity, now)
-        problem = self._books.journal.problem
-        if problem and meter.enforcement is Enforcement.ENFORCE:
-            # What the answer costs could not be remembered.
-            return self._ended(Unjournalled(problem), charge, meter, now)
         fits = self._reservations.begin(charge, terms, now)
         if isinstance(fits, Short):
             return self._ended(ShortOfHold(fits.quota), charge, meter, now)
@@ -248,7 +252,11 @@ class Deposits:
                 self._reservations.abandoned(charge, terms)
                 self._give_back(ruling, charge, Moment.of(self._clock))
                 raise
-        return self._admitted(ruling, charge, meter, terms, route, short)
+        now = Moment.of(self._clock)
+        if short is not None:
+            self._give_back(ruling, charge, now)
+            return self._ended(ShortOfHold(short.quota), charge, meter, now)
+        return self._noted(ruling, charge, meter, terms, route, now)
 
     def owe(  # noqa: PLR0917 - all that a call is charged by
         self,
@@ -269,9 +277,6 @@ class Deposits:
         unpaid = Charge(charge.org_id, charge.product, charge.resource, 0, charge.key, private=True)
         terms = self._terms(unpaid, meter, usage, NOTHING_KNOWN, identity, now)
         terms = replace(terms, hold=max(terms.hold, charge.amount))
-        call, holds = terms.name(unpaid.key), self._settlements.holds
-        holds.take(call, (unpaid.org_id, unpaid.resource), 0, deposit=0)
-        holds.admit(call, 0)
         self.finish(permit_of_running(unpaid, route, terms), unpaid, found)
 
     def priced_by_product(self, decision: Decision, policy: Policy) -> Permit:
@@ -292,9 +297,6 @@ class Deposits:
             limited=_is_limited(identity, charge.resource, Moment.of(self._clock)),
             call=self._settlements.name_of(charge),
         )
-        call, holds = terms.name(charge.key), self._settlements.holds
-        holds.take(call, (charge.org_id, charge.resource), 0, deposit=0)
-        holds.admit(call, 0)
         return permit_with_terms(permit, terms)
 
     def finish(self, permit: Permit, charge: Charge, usage: Usage | None) -> bool:
@@ -330,24 +332,20 @@ class Deposits:
             meter=meter,
         )
 
-    def _admitted(  # noqa: PLR0917 - what `pay` knows by then
+    def _noted(  # noqa: PLR0917 - what `pay` knows by then
         self,
         ruling: Ruling,
         charge: Charge,
         meter: Meter,
         terms: Terms,
         route: str,
-        short: Short | None,
+        now: Moment,
     ) -> Deposited:
-        """Write down what a killed process would owe, unless the answer left the call `short`."""
-        now = Moment.of(self._clock)
-        if short is not None:
-            self._give_back(ruling, charge, now)
-            return self._ended(ShortOfHold(short.quota), charge, meter, now)
+        """Write down what a killed process would owe for a call that is admitted."""
         try:
             noted = self._settlements.note(charge, terms, route, now)
         except JournalUnwritable as error:
-            self._settlements.holds.end(terms.name(charge.key), HoldEvent.COVER)
+            self._settlements.holds.cover(terms.name(charge.key))
             self._give_back(ruling, charge, now)
             return self._ended(Unjournalled(str(error)), charge, meter, now)
         return Deposited(ruling, terms, noted)

@@ -85,7 +85,7 @@ class Settlements:
         self._forget(permit)
         key = charge.key
         call = key if permit.terms is None else permit.terms.name(key)
-        self.holds.end(call, HoldEvent.COVER)
+        self.holds.cover(call)
 
     # when its answer has ended
 
@@ -118,7 +118,7 @@ class Settlements:
             return None
         unlimited = quota is not None and quota.unlimited
         call = terms.name(charge.key)
-        self.holds.owe(call, 0 if unlimited else owed)
+        self.holds.owe(call, slot, 0 if unlimited else owed)
         of = Settlement(call, permit.route, _forgives(terms), 1)
         key = self._enter(charge, owed, of, now, limited=terms.limited)
         self._forget(permit)  # after what replaces it: a kill between the two loses nothing
