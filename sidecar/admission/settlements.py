@@ -67,9 +67,12 @@ class Settlements:
     def note(self, charge: Charge, terms: Terms, route: str, now: Moment) -> str:
         """Write down what an admitted call owes if this process ends before its answer does.
 
-        Return the key of what was noted; empty where the deposit covers it. JournalUnwritable when
-        that cannot be done: then the call must not pass.
+        Return the key of what was noted; empty where the deposit covers it, and where the journal
+        ends with the process. JournalUnwritable when that cannot be done: then the call must not
+        pass.
         """
+        if not self._books.journal.durable:
+            return ""
         units = cost_if_killed(terms, charge.amount) - charge.amount
         if units <= 0:
             return ""
