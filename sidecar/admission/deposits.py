@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Final
 
 from sidecar.admission.books import Books
+from sidecar.admission.call_estimates import NOTHING_KNOWN, CallEstimates, forgives
 from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
 from sidecar.admission.first_answers import FirstAnswers
-from sidecar.admission.holds import HoldEvent
 from sidecar.admission.journal import JournalUnwritable
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment
@@ -24,19 +24,16 @@ from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
 from sidecar.admission.shared_reservations import SharedReservations
 from sidecar.admission.verdict import Ruling, permit_of_running, permit_with_terms, rule
-from sidecar.domain.choices import Enforcement, OnOverQuota
+from sidecar.domain.choices import Enforcement
 from sidecar.domain.model import (
-    Call,
     Charge,
     Decision,
-    Headers,
     Identity,
     Permit,
     Reason,
     Verdict,
 )
-from sidecar.domain.ports import BodySource, Clock, Estimates, SharedHolds
-from sidecar.domain.turns import turns
+from sidecar.domain.ports import Clock, Estimates, SharedHolds
 from sidecar.domain.usage import (
     Estimate,
     OnMissing,
@@ -52,10 +49,6 @@ _ANSWERED: Final = frozenset({Reason.WITHIN_QUOTA, Reason.UNLIMITED})
 """Reasons that come with the platform's answer to this very deposit."""
 
 
-NOTHING_KNOWN: Final = Estimate(0, None, None)
-"""What is known of a call whose body cannot be read."""
-
-
 _ONE: Final = Decimal(1)
 PRICED_BY_PRODUCT: Final = UsageRule(
     format=UsageFormat.OPENAI,
@@ -68,23 +61,6 @@ PRICED_BY_PRODUCT: Final = UsageRule(
     overrun=OnOverrun.BLOCK,
 )
 """The rule of a route without one: the product names units, and nothing is read of its answer."""
-
-
-class ReadOnce:
-    """A body that both the price and the estimate are read from. Satisfies `BodySource`."""
-
-    def __init__(self, body: BodySource) -> None:
-        """Read `body` once, however often this is read."""
-        self._body = body
-        self._content: bytes | None = None
-        self._read = False
-
-    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
-        """Return the whole body; None when it is longer than `limit`, the same at each read."""
-        if not self._read:
-            self._content = await self._body.read(limit, holder, decoder)
-            self._read = True
-        return self._content
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -117,10 +93,9 @@ class Deposits:
     ) -> None:
         """Charge by `payments`; `settler` sends what `settlements` finds owed.
 
-        Without `estimates` nothing is known of a call before its answer. Without `shared`, holds
-        are those of this process alone.
+        Without `shared`, holds are those of this process alone.
         """
-        self._estimates = estimates
+        self.estimates: Final = CallEstimates(estimates, lasting=books.journal.durable)
         self._payments = payments
         self._books = books
         self._settlements = settlements
@@ -133,32 +108,6 @@ class Deposits:
         self._among = None
         if shared is not None:
             self._among = SharedReservations(own=own, holds=holds, shared=shared, clock=clock)
-
-    async def estimate(
-        self, call: Call, meter: Meter, usage: UsageRule, body: BodySource, org: str
-    ) -> Estimate:
-        """Read what a call may cost from its body; one that cannot be read says nothing.
-
-        Raises NoRoomError where there is no memory for it.
-        """
-        if self._estimates is None:
-            return NOTHING_KNOWN
-        limit, compressed = meter.body_limit, _is_compressed(call.headers)
-        content = await body.read(limit, org, limit if compressed else 0)
-        if content and not compressed:
-            found = self._estimates.short(usage, content)
-            if found is not None:
-                return found
-        return await self.estimate_of(content, call.headers, meter, usage, org)
-
-    async def estimate_of(
-        self, content: bytes | None, headers: Headers, meter: Meter, usage: UsageRule, org: str
-    ) -> Estimate:
-        """Read what a call may cost from the content of its body, None where that is not known."""
-        if self._estimates is None or not content:
-            return NOTHING_KNOWN
-        reading = self._estimates.reading(usage, headers, content, meter.body_limit)
-        return await turns().run(reading, org)
 
     async def pay(  # noqa: PLR0917 - all that a call is charged by
         self,
@@ -173,18 +122,27 @@ class Deposits:
 
         Cancelled, it holds nothing.
         """
-        if not charge.private and usage.hold is not None and not _forgives(meter):
-            slot = (charge.org_id, charge.resource)
-            if not self._reservations.known(charge, Moment.of(self._clock)):
-                async with self._firsts.turn(slot, meter.platform_timeout) as first:
-                    return await self._pay(
-                        charge, meter, usage, estimate, route, identity, ask=first
-                    )
-        return await self._pay(charge, meter, usage, estimate, route, identity)
+        problem = self._books.journal.problem
+        if problem and meter.enforcement is Enforcement.ENFORCE:
+            # What the answer costs could not be remembered.
+            return self._ended(Unjournalled(problem), charge, meter, Moment.of(self._clock))
+        if usage.hold is None or forgives(meter):
+            ruling = await self.pay_beside(charge, meter, identity)
+            if ruling.reason.verdict is Verdict.DENY:
+                return Deposited(ruling)
+            now = Moment.of(self._clock)
+            terms = self._terms(charge, meter, usage, estimate, identity, now)
+            return self._noted(ruling, charge, meter, terms, route, now)
+        slot = (charge.org_id, charge.resource)
+        if charge.private or self._reservations.known(charge, Moment.of(self._clock)):
+            return await self._pay(charge, meter, usage, estimate, route, identity)
+        async with self._firsts.turn(slot, meter.platform_timeout) as first:
+            return await self._pay(charge, meter, usage, estimate, route, identity, ask=first)
 
     async def pay_beside(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
-        """Rule on a call that is not settled: it does not take the units that others hold."""
-        if _forgives(meter):
+        """Rule on a call that holds nothing: it does not take the units that others hold."""
+        nothing_held = not self._settlements.holds.by_slot and self._shared is None
+        if nothing_held or forgives(meter):
             return await self._payments.pay(charge, meter, identity)
         slot = (charge.org_id, charge.resource)
         now = Moment.of(self._clock)
@@ -217,10 +175,6 @@ class Deposits:
     ) -> Deposited:
         now = Moment.of(self._clock)
         terms = self._terms(charge, meter, usage, estimate, identity, now)
-        problem = self._books.journal.problem
-        if problem and meter.enforcement is Enforcement.ENFORCE:
-            # What the answer costs could not be remembered.
-            return self._ended(Unjournalled(problem), charge, meter, now)
         fits = self._reservations.begin(charge, terms, now)
         if isinstance(fits, Short):
             return self._ended(ShortOfHold(fits.quota), charge, meter, now)
@@ -248,7 +202,11 @@ class Deposits:
                 self._reservations.abandoned(charge, terms)
                 self._give_back(ruling, charge, Moment.of(self._clock))
                 raise
-        return self._admitted(ruling, charge, meter, terms, route, short)
+        now = Moment.of(self._clock)
+        if short is not None:
+            self._give_back(ruling, charge, now)
+            return self._ended(ShortOfHold(short.quota), charge, meter, now)
+        return self._noted(ruling, charge, meter, terms, route, now)
 
     def owe(  # noqa: PLR0917 - all that a call is charged by
         self,
@@ -269,9 +227,6 @@ class Deposits:
         unpaid = Charge(charge.org_id, charge.product, charge.resource, 0, charge.key, private=True)
         terms = self._terms(unpaid, meter, usage, NOTHING_KNOWN, identity, now)
         terms = replace(terms, hold=max(terms.hold, charge.amount))
-        call, holds = terms.name(unpaid.key), self._settlements.holds
-        holds.take(call, (unpaid.org_id, unpaid.resource), 0, deposit=0)
-        holds.admit(call, 0)
         self.finish(permit_of_running(unpaid, route, terms), unpaid, found)
 
     def priced_by_product(self, decision: Decision, policy: Policy) -> Permit:
@@ -288,13 +243,10 @@ class Deposits:
             PRICED_BY_PRODUCT,
             NOTHING_KNOWN,
             0,
-            forgive=meter is not None and _forgives(meter),
+            forgive=meter is not None and forgives(meter),
             limited=_is_limited(identity, charge.resource, Moment.of(self._clock)),
             call=self._settlements.name_of(charge),
         )
-        call, holds = terms.name(charge.key), self._settlements.holds
-        holds.take(call, (charge.org_id, charge.resource), 0, deposit=0)
-        holds.admit(call, 0)
         return permit_with_terms(permit, terms)
 
     def finish(self, permit: Permit, charge: Charge, usage: Usage | None) -> bool:
@@ -305,6 +257,10 @@ class Deposits:
         if usage is None:
             self._settlements.void(permit, charge)
             return False
+        terms = permit.terms
+        if terms is not None and terms.estimate.unread:
+            completed = self.estimates.completed(terms, usage)
+            permit = permit if completed is terms else permit_with_terms(permit, completed)
         key = self._settlements.settle(permit, charge, usage, Moment.of(self._clock))
         if key is not None:
             self._settler.send(key)
@@ -323,31 +279,27 @@ class Deposits:
             usage,
             estimate,
             hold_of(usage, estimate, charge.amount),
-            forgive=_forgives(meter),
+            forgive=forgives(meter),
             limited=_is_limited(identity, charge.resource, now),
             shadow=meter.enforcement is Enforcement.SHADOW,
             call=self._settlements.name_of(charge),
             meter=meter,
         )
 
-    def _admitted(  # noqa: PLR0917 - what `pay` knows by then
+    def _noted(  # noqa: PLR0917 - what `pay` knows by then
         self,
         ruling: Ruling,
         charge: Charge,
         meter: Meter,
         terms: Terms,
         route: str,
-        short: Short | None,
+        now: Moment,
     ) -> Deposited:
-        """Write down what a killed process would owe, unless the answer left the call `short`."""
-        now = Moment.of(self._clock)
-        if short is not None:
-            self._give_back(ruling, charge, now)
-            return self._ended(ShortOfHold(short.quota), charge, meter, now)
+        """Write down what a killed process would owe for a call that is admitted."""
         try:
             noted = self._settlements.note(charge, terms, route, now)
         except JournalUnwritable as error:
-            self._settlements.holds.end(terms.name(charge.key), HoldEvent.COVER)
+            self._settlements.holds.cover(terms.name(charge.key))
             self._give_back(ruling, charge, now)
             return self._ended(Unjournalled(str(error)), charge, meter, now)
         return Deposited(ruling, terms, noted)
@@ -364,20 +316,7 @@ class Deposits:
         return Deposited(rule(finding, meter, charge.amount, now.unix))
 
 
-def _forgives(meter: Meter) -> bool:
-    """Say whether what the quota does not cover of a cost has no consequence."""
-    shadow = meter.enforcement is Enforcement.SHADOW
-    return shadow or meter.on_over_quota is OnOverQuota.ALLOW
-
-
 def _is_limited(identity: Identity, resource: str, now: Moment) -> bool:
     """Say whether the caller's token names a limit."""
     witness = Witness.of(identity, resource, now.unix)
     return witness is not None and witness.limited
-
-
-def _is_compressed(headers: Headers) -> bool:
-    for name, _ in headers:  # noqa: SIM110 - a generator would cost twice as much
-        if name == b"content-encoding":
-            return True
-    return False

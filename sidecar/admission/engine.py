@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from sidecar.admission.books import Books
-from sidecar.admission.deposits import NOTHING_KNOWN, Deposits, ReadOnce
+from sidecar.admission.call_estimates import NOTHING_KNOWN, ReadOnce
+from sidecar.admission.deposits import Deposits
 from sidecar.admission.findings import (
     Anonymous,
     Free,
@@ -175,7 +176,9 @@ class Engine:
             amount = priced
         if usage is not None:
             try:
-                estimate = await self._deposits.estimate(call, meter, usage, body, identity.org_id)
+                estimate = await self._deposits.estimates.read(
+                    call, meter, usage, body, identity.org_id
+                )
             except NoRoomError:
                 return self._uncharged(NoRoom(), call, route, meter, identity)
 

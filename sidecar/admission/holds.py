@@ -45,6 +45,7 @@ class HoldEvent(Listed):
 
 STEPS: Final = {
     (HoldState.ABSENT, HoldEvent.TAKE): HoldState.TAKEN,
+    (HoldState.ABSENT, HoldEvent.OWE): HoldState.OWED,
     (HoldState.ABSENT, HoldEvent.RESTORE): HoldState.WAITING,
     (HoldState.TAKEN, HoldEvent.ADMIT): HoldState.RUNNING,
     (HoldState.TAKEN, HoldEvent.REFUSE): HoldState.ABSENT,
@@ -186,9 +187,14 @@ class HoldBook:
         """Hold `units` while the call runs: the platform has counted its deposit."""
         self._change(call, HoldEvent.ADMIT, units)
 
-    def owe(self, call: str, units: int) -> None:
+    def cover(self, call: str) -> None:
+        """End the hold of a call that owes nothing; one of a route without holds has none."""
+        if call in self._holds:
+            self._change(call, HoldEvent.COVER, 0)
+
+    def owe(self, call: str, slot: Slot, units: int) -> None:
         """Hold what the call owes, until the platform has counted or refused it."""
-        self._change(call, HoldEvent.OWE, units)
+        self._move(call, slot, HoldEvent.OWE, units)
 
     def lessen(self, call: str, units: int) -> None:
         """Hold less: the platform refused, and is asked for `units`."""

@@ -177,6 +177,7 @@ class Journal:
     def __init__(self, store: JournalStore, *, capacity: int = CAPACITY) -> None:
         """Hold at most `capacity` entries, each record kept by `store` first."""
         self._store = store
+        self.durable: Final = store.durable
         self._capacity = capacity
         self._held: dict[str, _Held] = {}
         self._pending: OrderedDict[str, None] = OrderedDict()

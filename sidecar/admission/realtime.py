@@ -52,7 +52,8 @@ class RealtimeCharges:
         `request` is the event that asks for it, where it is known: for an estimate.
         """
         meter, usage, identity = self._meter, self._usage, self._identity
-        estimate = await self._deposits.estimate_of(request, (), meter, usage, identity.org_id)
+        estimates, org = self._deposits.estimates, identity.org_id
+        estimate = await estimates.read_content(request, (), meter, usage, org)
         charge = self._charge_under(turn_key_of(self._charge.key, turn, self._nonce))
         name = self._route
         deposited = await self._deposits.pay(charge, meter, usage, estimate, name, identity)

@@ -67,9 +67,12 @@ class Settlements:
     def note(self, charge: Charge, terms: Terms, route: str, now: Moment) -> str:
         """Write down what an admitted call owes if this process ends before its answer does.
 
-        Return the key of what was noted; empty where the deposit covers it. JournalUnwritable when
-        that cannot be done: then the call must not pass.
+        Return the key of what was noted; empty where the deposit covers it, and where the journal
+        ends with the process. JournalUnwritable when that cannot be done: then the call must not
+        pass.
         """
+        if not self._books.journal.durable:
+            return ""
         units = cost_if_killed(terms, charge.amount) - charge.amount
         if units <= 0:
             return ""
@@ -85,7 +88,7 @@ class Settlements:
         self._forget(permit)
         key = charge.key
         call = key if permit.terms is None else permit.terms.name(key)
-        self.holds.end(call, HoldEvent.COVER)
+        self.holds.cover(call)
 
     # when its answer has ended
 
@@ -118,7 +121,7 @@ class Settlements:
             return None
         unlimited = quota is not None and quota.unlimited
         call = terms.name(charge.key)
-        self.holds.owe(call, 0 if unlimited else owed)
+        self.holds.owe(call, slot, 0 if unlimited else owed)
         of = Settlement(call, permit.route, _forgives(terms), 1)
         key = self._enter(charge, owed, of, now, limited=terms.limited)
         self._forget(permit)  # after what replaces it: a kill between the two loses nothing

@@ -131,13 +131,15 @@ class Estimate:
 
     `text_bytes`: bytes of text in its body, without what is not language (data: URLs, base64).
     `output`: the most tokens of output that it announces, None where it names none. `unasked`: it
-    asks for a stream, and says nothing of its usage.
+    asks for a stream, and says nothing of its usage. `unread`: the body, where nothing was read of
+    it yet: most answers say all that there is to know.
     """
 
     text_bytes: Final[int]
     output: Final[int | None]
     model: Final[str | None]
     unasked: Final[bool]
+    unread: Final[bytes]
 
     def __init__(
         self,
@@ -145,11 +147,13 @@ class Estimate:
         output: int | None,
         model: str | None,
         unasked: bool = False,
+        unread: bytes = b"",
     ) -> None:
         self.text_bytes = text_bytes
         self.output = output
         self.model = model
         self.unasked = unasked
+        self.unread = unread
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

@@ -22,6 +22,7 @@ _CUT_OFF: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _LONGEST_CUT: Final = 5
 _BYTES, _ESCAPES = 200, 4  # so many are checked in the time that one member takes
 _CONTROLS: Final = bytes(range(0x20))
+_IN_PLAIN: Final = ((b"\\\\", b"'"), (b'\\"', b"'"), (b"\\n", b" "), (b"\\u", b""))
 
 
 class Piece(NamedTuple):
@@ -42,6 +43,20 @@ def pieces_of(body: bytes, size: int = PIECE) -> Iterator[Piece]:
         return iter((Piece(body, last=True),))
     cuts = range(0, len(body), size)
     return (Piece(body[start : start + size], last=start + size >= len(body)) for start in cuts)
+
+
+def plain(data: bytes) -> tuple[bytes, bytes]:
+    """Return data in which only quotation marks end strings, and a backslash that is cut off.
+
+    An escape takes about as many bytes in it as the character it stands for.
+    """
+    if b"\\" not in data:
+        return data, b""
+    hanging = b"\\" if (len(data) - len(data.rstrip(b"\\"))) % 2 else b""
+    data = data.removesuffix(hanging)
+    for escape, character in _IN_PLAIN:
+        data = data.replace(escape, character)
+    return data, hanging
 
 
 class JsonText:

@@ -14,10 +14,9 @@ from sidecar.domain.usage import Estimate, HoldRule
 from sidecar.policy.content_coding import TooLongError, UndecodableError, decoded
 from sidecar.policy.json_pointer import JsonPointer, Missing, PointerResult
 from sidecar.policy.json_reader import JsonReader
-from sidecar.policy.json_short import ShortReader
-from sidecar.policy.json_text import PIECE, Piece, pieces_of
+from sidecar.policy.json_short import ShortReader, parts_of
+from sidecar.policy.json_text import PIECE, Piece, pieces_of, plain
 from sidecar.usage.answer_format import KeyPath, count_of, model_of
-from sidecar.usage.sent_text import plain
 
 SHORTEST_BLOB: Final = 256
 """Bytes of a string without spaces, all of them base64's, that is taken for no language."""
@@ -28,9 +27,6 @@ _LONGEST_HEADER: Final = 160
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _ESCAPED: Final = re.compile(rb"\\[nr/]")
 _DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
-_TEXTS: Final = re.compile(rb'"([^"]*)"(?!\s*:)|"[^"]*"')
-"""Strings whose quotation marks are not escaped; the group is empty for a key."""
-
 _MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
 _MODEL: Final = JsonPointer("/model", ("model",))
 _STREAM: Final = JsonPointer("/stream", ("stream",))
@@ -65,17 +61,16 @@ class Estimator:
 
     def short(self, body: bytes) -> Estimate | None:
         """Read a short body in one go, as `reading` does; None for one that is left to that."""
-        if len(body) > PIECE:
-            return None
-        text = text_of(body)
-        if text is None:
+        return self._at_once(body) if len(body) <= PIECE else None
+
+    def _at_once(self, body: bytes) -> Estimate | None:
+        parts = parts_of(body)
+        if parts is None:
             return None
         if not (self._model or self._paths or self._stream):
-            return Estimate(text, None, None)
-        found = self._short.read(body)
-        if found is None:
-            return None
-        return self._estimate(text, found)
+            return Estimate(text_of(parts), None, None)
+        found = self._short.read_parts(body, parts)
+        return None if found is None else self._estimate(text_of(parts), found)
 
     def read(self, body: bytes) -> Estimate:
         """Read a body in one go, where nothing else waits for it."""
@@ -96,15 +91,15 @@ class Estimator:
         """
         if not body:
             return Estimate(0, None, None)
+        if not coding and (known := self._at_once(body)) is not None:
+            return known
         text = RequestText()
         try:
             for piece in decoded(body, coding, limit) if coding else pieces_of(body):
                 text.feed(piece.data)
                 if not piece.last:
                     yield
-            found = None if coding else self._short.read(body)
-            if found is None:
-                found = yield from self._reader.read(_pieces(body, coding, limit))
+            found = yield from self._reader.read(_pieces(body, coding, limit))
         except (UndecodableError, TooLongError):
             return Estimate(text.end(), None, None)
         return self._estimate(text.end(), found)
@@ -129,18 +124,13 @@ class Estimator:
         return choices * (hold.default if announced is None else announced)
 
 
-def text_of(body: bytes) -> int | None:
-    """Count the bytes of text in a whole JSON body; None where `RequestText` has to count them.
-
-    That is a body whose last string has no end.
-    """
-    data, hanging = plain(body)
-    if hanging or data.count(b'"') % 2:
-        return None
-    texts = _TEXTS.findall(data)
-    total = sum(map(len, texts))
-    if total >= SHORTEST_BLOB:
-        total -= sum(len(text) for text in texts if len(text) >= SHORTEST_BLOB and _is_blob(text))
+def text_of(parts: Sequence[bytes]) -> int:
+    """Count the bytes of text in a whole JSON body, as `RequestText` does, from its `parts_of`."""
+    total = 0
+    for text, behind in zip(parts[1::2], parts[2::2], strict=True):
+        if not behind.startswith(b":") and not behind.lstrip().startswith(b":"):
+            size = len(text)
+            total += 0 if size >= SHORTEST_BLOB and _is_blob(text) else size
     return total
 
 
@@ -148,7 +138,10 @@ def _is_blob(text: bytes) -> bool:
     """Say whether a string is a data: URL in base64, or base64 alone."""
     if b" " in text:
         return False
-    return not _ESCAPED.sub(b"", _DATA_URL.sub(b"", text, count=1)).translate(None, _BASE64)
+    text = _DATA_URL.sub(b"", text, count=1)
+    if b"\\" in text:
+        text = _ESCAPED.sub(b"", text)
+    return not text.translate(None, _BASE64)
 
 
 class RequestText:

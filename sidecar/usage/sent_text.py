@@ -6,9 +6,7 @@ be cut in two by the end of a piece. An escape counts about as much as the chara
 
 from __future__ import annotations
 
-from typing import Final
-
-_ESCAPES: Final = ((b"\\\\", b"'"), (b'\\"', b"'"), (b"\\n", b" "), (b"\\u", b""))
+from sidecar.policy.json_text import plain
 
 
 class SentText:
@@ -66,17 +64,3 @@ class SentText:
 def needles_of(keys: tuple[str, ...]) -> list[bytes]:
     """Return keys as they are written, up to the text behind them."""
     return [f'"{key}":"'.encode() for key in keys]
-
-
-def plain(data: bytes) -> tuple[bytes, bytes]:
-    """Return data in which only quotation marks end strings, and a backslash that is cut off.
-
-    An escape takes about as many bytes in it as the character it stands for.
-    """
-    if b"\\" not in data:
-        return data, b""
-    hanging = b"\\" if (len(data) - len(data.rstrip(b"\\"))) % 2 else b""
-    data = data.removesuffix(hanging)
-    for escape, character in _ESCAPES:
-        data = data.replace(escape, character)
-    return data, hanging

@@ -58,6 +58,13 @@ class Holds(RuleBasedStateMachine):
         self.book.restore(call, slot, units)
         self.calls[call] = (slot, HoldState.WAITING, units)
 
+    @rule(slot=st.sampled_from(SLOTS), units=UNITS)
+    def owe_without_a_hold(self, slot: tuple[str, str], units: int) -> None:
+        call = self._new()
+        self.book.cover(call)  # it has none, so nothing happens
+        self.book.owe(call, slot, units)
+        self.calls[call] = (slot, HoldState.OWED, units)
+
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), units=UNITS)
     def proceed(self, data: st.DataObject, units: int) -> None:
@@ -70,7 +77,7 @@ class Holds(RuleBasedStateMachine):
             case HoldEvent.ADMIT:
                 self.book.admit(call, units)
             case HoldEvent.OWE:
-                self.book.owe(call, units)
+                self.book.owe(call, slot, units)
             case HoldEvent.LESSEN:
                 self.book.lessen(call, units)
             case HoldEvent.WAIT:
@@ -100,13 +107,13 @@ class Holds(RuleBasedStateMachine):
         assert len(self.book) == len(self.calls)
 
     def teardown(self) -> None:
-        for call, (_, state, _) in self.calls.items():
+        for call, (slot, state, _) in self.calls.items():
             while state is not HoldState.ABSENT:
                 ways = [e for s, e in STEPS if s is state and e in ENDS]
                 if ways:
                     self.book.end(call, ways[0])
                     break
-                self.book.owe(call, 1)
+                self.book.owe(call, slot, 1)
                 state = self.book.state(call)  # noqa: PLW2901
         assert len(self.book) == 0
         assert list(self.book.by_resource()) == []

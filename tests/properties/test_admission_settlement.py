@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sidecar.admission.cost import cost_of
-from sidecar.admission.journal import Entry, Purpose
+from sidecar.admission.journal import Entry, JournalStore, Purpose
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, Refund
 from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Headers, Refused
@@ -46,6 +46,7 @@ from tests.fakes.quotas import (
 )
 from tests.unit.admission import usage_rules
 from tests.unit.admission.scene import Scene, identity, quota, route
+from tests.unit.admission.settling import LastingStore
 
 T = TypeVar("T")
 
@@ -69,8 +70,12 @@ class _Texts:
         self, rule: UsageRule, headers: Headers, body: bytes, limit: int
     ) -> Generator[None, None, Estimate]:
         yield
-        text, output = body.split()
-        return Estimate(int(text), int(output), None)
+        return _estimate_of(body)
+
+
+def _estimate_of(body: bytes) -> Estimate:
+    text, output = body.split()
+    return Estimate(int(text), int(output), None)
 
 
 class Settlement(RuleBasedStateMachine):
@@ -95,6 +100,7 @@ class Settlement(RuleBasedStateMachine):
         overrun=st.sampled_from(OnOverrun),
         hold=st.sampled_from([None, HoldRule((("max_tokens",),), 10, 300)]),
         per=st.sampled_from([Decimal(1), Decimal(3), Decimal("7.5")]),
+        journal=st.sampled_from([None, LastingStore()]),
     )
     def begin(  # noqa: PLR0917 - what a policy may say
         self,
@@ -105,8 +111,10 @@ class Settlement(RuleBasedStateMachine):
         overrun: OnOverrun,
         hold: HoldRule | None,
         per: Decimal,
+        journal: JournalStore | None,
     ) -> None:
         self.scene = Scene(
+            journal=journal,
             limit=LIMIT,
             leases=True,
             estimates=_Texts(),
@@ -116,15 +124,15 @@ class Settlement(RuleBasedStateMachine):
             fail_open_budget=FailOpenBudget(60, 900.0),
             usage=usage_rules.rule(missing=missing, overrun=overrun, hold=hold, per=per),
         )
-        journal = self.scene.books.journal
-        resolve = journal.resolve
+        book = self.scene.books.journal
+        resolve = book.resolve
 
         def noting(key: str) -> None:
-            entry = next(entry for entry in journal.entries() if entry.charge.key == key)
+            entry = next(entry for entry in book.entries() if entry.charge.key == key)
             self.resolved.append((entry, entry.charge.amount - entry.surplus))
             resolve(key)
 
-        journal.resolve = noting  # type: ignore[method-assign]
+        book.resolve = noting  # type: ignore[method-assign]
         self.reporter = Reporter(
             books=self.scene.books,
             quotas=self.scene.platform,
@@ -200,7 +208,10 @@ class Settlement(RuleBasedStateMachine):
         )
         units = Fraction(0 if refunded else charge.amount)
         if end is AttemptEnd.DONE and usage is not None:
-            units = Fraction(*cost_of(permit.terms, usage, charge.amount))
+            terms = permit.terms
+            if terms.estimate.unread:
+                terms = replace(terms, estimate=_estimate_of(terms.estimate.unread))
+            units = Fraction(*cost_of(terms, usage, charge.amount))
         self.cost[charge.org_id] = self.cost.get(charge.org_id, Fraction(0)) + units
 
     @rule()

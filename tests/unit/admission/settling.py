@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import JournalStore
+from sidecar.admission.journal import ForgetfulStore, JournalStore
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.admission.settlements import Settlements
@@ -23,6 +23,12 @@ SLOT = (ORG, RESOURCE)
 NONCE = bytes(32)
 
 
+class LastingStore(ForgetfulStore):
+    """A store whose records would outlive the process."""
+
+    durable = True
+
+
 class Desk:
     """One process's settlements; `store` is the platform's truth, `platform` what answers now."""
 
@@ -34,7 +40,7 @@ class Desk:
         self.store = QuotaStore(default=limit)
         self.honest = HonestQuotas(self.store)
         self.platform = SwitchedQuotas(self.honest)
-        self.books = Books(self.observer, journal)
+        self.books = Books(self.observer, journal or LastingStore())
         self.settlements = Settlements(books=self.books, observer=self.observer, nonce=nonce)
         self.holds = self.settlements.holds
         self.settler = Settler(

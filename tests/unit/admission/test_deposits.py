@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission.deposits import ReadOnce
 from sidecar.admission.holds import Held
 from sidecar.admission.journal import Added, JournalUnwritable, Purpose, Record
 from sidecar.admission.reporter import Reporter
@@ -28,6 +27,7 @@ from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody
 from tests.fakes.quotas import HeldQuotas, UnreachableQuotas
 from tests.unit.admission.scene import ORG, RESOURCE, Scene
+from tests.unit.admission.settling import LastingStore
 from tests.unit.admission.usage_rules import rule, used
 
 SLOT = (ORG, RESOURCE)
@@ -277,7 +277,7 @@ class Texts(Announced):
 
 async def test_what_a_killed_process_would_owe_is_noted_before_the_call_passes() -> None:
     """By its request; forgotten when its answer has ended."""
-    it = Scene(limit=1000, estimates=Texts(), usage=rule())
+    it = Scene(limit=1000, estimates=Texts(), usage=rule(), journal=LastingStore())
     decision = await it.decide(body=KnownBody(b"400"))
     (entry,) = it.books.journal.entries()
     assert (entry.purpose, entry.charge.amount) == (Purpose.RUNNING, 99)
@@ -345,14 +345,6 @@ async def test_a_route_without_usage_holds_and_notes_nothing() -> None:
     assert decision.permit is not None
     assert decision.permit.terms is None
     assert _at_rest(it)
-
-
-async def test_price_and_estimate_read_a_body_once() -> None:
-    """It may be long, and its memory is counted at each reading."""
-    body = KnownBody(b"17")
-    once = ReadOnce(body)
-    assert [await once.read(100), await once.read(100)] == [b"17", b"17"]
-    assert await ReadOnce(KnownBody(b"9" * 200)).read(100) is None
 
 
 async def test_a_lost_answer_to_a_deposit_is_reclaimed_where_its_hold_does_not_fit() -> None:

@@ -30,7 +30,7 @@ def test_a_call_that_is_being_decided_holds_its_deposit_too() -> None:
 def test_a_hold_shrinks_to_what_is_owed() -> None:
     """Then to what waits for the platform, and to what is asked for after a refusal."""
     book = running()
-    book.owe("call", 12)
+    book.owe("call", SLOT, 12)
     assert book.held(SLOT) == Held(0, 12, 0)
     book.wait("call")
     assert book.held(SLOT) == Held(0, 12, 12)
@@ -42,7 +42,7 @@ def test_a_hold_shrinks_to_what_is_owed() -> None:
 def test_what_is_owed_ends_with_the_platforms_word(event: HoldEvent) -> None:
     """Counted, or refused."""
     book = running()
-    book.owe("call", 12)
+    book.owe("call", SLOT, 12)
     book.end("call", event)
     assert book.held(SLOT) is NOTHING_HELD
     assert len(book) == 0

@@ -63,8 +63,15 @@ def test_escapes_in_texts_are_no_hindrance() -> None:
     assert short(b'{"x":"a\\n\\"n\\":3\\\\","n":2}', "/n") == (2,)
 
 
+def test_a_long_conversation_is_read_at_once() -> None:
+    """It has many arrays and objects, but few in each other."""
+    message = {"role": "user", "content": [{"type": "text", "text": 'say "{[" \\ ' * 5}]}
+    body = orjson.dumps({"messages": [message] * 100, "n": 3})
+    assert short(body, "/n", "/messages") == (3, Array(100))
+
+
 def test_a_number_just_too_long_is_found_wherever_it_stands() -> None:
-    """By samples: not one place in a body escapes them."""
+    """Whatever is before it."""
     number = b"0." + b"1" * (MAX_NUMBER - 1)
     for before in range(0, 2048, 31):
         body = b'{"x":"%b","y":%b}' % (b"a" * before, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.policy.json_text import JsonText, NotJsonError, Piece, pieces_of
+from sidecar.policy.json_text import JsonText, NotJsonError, Piece, pieces_of, plain
 
 FILL = b"\xff\xff"
 
@@ -82,3 +82,8 @@ def test_pieces_are_the_body() -> None:
     assert [piece.last for piece in pieces] == [False, False, True]
     (piece,) = pieces_of(body)
     assert piece.data is body
+
+
+def test_an_escape_counts_as_its_character() -> None:
+    """About: a letter that is written by its number takes two bytes or three, and counts four."""
+    assert plain(rb"a\\n\"\n\u0416" + b"\\") == (b"a'n' 0416", b"\\")

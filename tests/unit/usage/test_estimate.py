@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain.usage import Estimate, HoldRule
+from sidecar.policy.json_short import parts_of
 from sidecar.usage.estimate import Estimator, RequestText, model_in_path
-from sidecar.usage.estimate import text_of as text_of_whole
+from sidecar.usage.estimate import text_of as text_of_parts
 
 HOLD = HoldRule((("max_completion_tokens",), ("max_tokens",)), 4096, 100_000)
 ESTIMATOR = Estimator(HOLD)
@@ -157,14 +158,14 @@ RUBBISH = st.lists(
 @given(body=DOCUMENTS.map(orjson.dumps) | RUBBISH | st.binary(max_size=300))
 def test_a_short_body_has_as_much_text_read_at_once(body: bytes) -> None:
     """The one pass finds what is found piece by piece, or leaves the body to that."""
-    whole = text_of_whole(body)
-    assert whole is None or whole == text_of(body)
+    parts = parts_of(body)
+    assert parts is None or text_of_parts(parts) == text_of(body)
 
 
 @given(body=DOCUMENTS.map(orjson.dumps))
 def test_valid_json_is_read_at_once(body: bytes) -> None:
     """Only what has an open string is left."""
-    assert text_of_whole(body) is not None
+    assert parts_of(body) is not None
 
 
 @given(

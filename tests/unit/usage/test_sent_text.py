@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.usage.sent_text import SentText, plain
+from sidecar.usage.sent_text import SentText
 
 
 def count(*pieces: bytes, keys: tuple[str, ...] = ("content", "text")) -> int:
@@ -32,11 +32,6 @@ def count(*pieces: bytes, keys: tuple[str, ...] = ("content", "text")) -> int:
 def test_strings_behind_the_keys_are_text(text: bytes, size: int) -> None:
     """A string that does not end counts as far as it goes."""
     assert count(text) == size
-
-
-def test_an_escape_counts_as_its_character() -> None:
-    """About: a letter that is written by its number takes two bytes or three, and counts four."""
-    assert plain(rb"a\\n\"\n\u0416" + b"\\") == (b"a'n' 0416", b"\\")
 
 
 @given(
