@@ -39,8 +39,8 @@ class Settling(SettledAnswer):
     and looked at together: that is most of a stream.
     """
 
-    __slots__ = ("_alike", "_before", "_content", "_end", "_longest", "_parts", "_ready",
-                 "_shortest", "_start", "_tries")  # fmt: skip
+    __slots__ = ("_alike", "_before", "_content", "_end", "_longest", "_parts", "_ready", "_start",
+                 "_text", "_tries")  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
         """Settle a call by `terms`."""
@@ -49,7 +49,7 @@ class Settling(SettledAnswer):
         self._alike: AlikeEvents | None = None
         self._before = self._end = b""  # of `_alike`
         self._start = 0
-        self._shortest = 0  # bytes of one without text: in fewer, its two ends overlap
+        self._text = 0  # where its text begins: the end is behind it
         self._longest = 0  # bytes in which there is no room for two of them
         self._parts: list[bytes] = []  # events that are likely alike
         self._ready = False  # all that has passed is whole events, and whole chunks
@@ -94,8 +94,12 @@ class Settling(SettledAnswer):
 
     def feed(self, data: bytes) -> bytes:
         """Take a part of the answer; return what goes to the client."""
-        if self._ready and data.startswith(self._before, self._start) and data.endswith(self._end):
-            if self._shortest <= len(data) <= self._longest:
+        if (
+            self._ready
+            and data.startswith(self._before, self._start)
+            and data.endswith(self._end, self._text)
+        ):
+            if len(data) <= self._longest:
                 parts = self._parts
                 parts.append(data)
                 if len(parts) >= _KEPT:
@@ -135,8 +139,8 @@ class Settling(SettledAnswer):
         for event in events:
             if not (
                 event.startswith(self._before, self._start)
-                and event.endswith(self._end)
-                and self._shortest <= len(event) <= LONGEST
+                and event.endswith(self._end, self._text)
+                and len(event) <= LONGEST
             ):
                 return False
         self._parts += events
@@ -174,29 +178,28 @@ class Settling(SettledAnswer):
         unchanged = passed == content
         whole_events = whole and unchanged and content.endswith(b"\n\n")
         if whole_events and self._tries:
-            self._learn(reader, data)
+            self._learn(reader, data, content)
         self._ready = whole_events and self._alike is not None
         if unchanged and (whole or self._filter is None):
             return data
         return self._framed(passed)
 
-    def _learn(self, reader: AnswerReader, data: bytes) -> None:
-        """Learn from the last event of `data` how to know others like it."""
-        start, event, closing = 0, data, b""
+    def _learn(self, reader: AnswerReader, data: bytes, content: bytes) -> None:
+        """Learn from the last event how to know others like it, where it has its own chunk."""
+        start, event, closing = 0, content, b""
         if self._content is not None:
-            chunks = known_chunks(data)
-            if not chunks:
+            event = content[:-2].rpartition(b"\n\n")[2] + b"\n\n"
+            size = data[: -len(event) - 4].rpartition(b"\r\n")[2]
+            if size.lower() != b"%x" % len(event):
                 return
-            closing = b"\r\n"
-            start = chunks[-1].index(closing) + 2
-            event = chunks[-1][start:-2]
+            start, closing = len(size) + 2, b"\r\n"
         self._tries -= 1
         found = reader.alike(event, start, closing)
         if found is not None:
             self._alike = found
             self._before, self._start, self._end = found.before, found.start, found.end
-            self._shortest = start + len(found.before) + len(found.end)
-            self._longest = min(LONGEST, 2 * self._shortest - 1)
+            self._text = start + len(found.before)
+            self._longest = min(LONGEST, 2 * (self._text + len(found.end)) - 1)
 
     def _framed(self, content: bytes) -> bytes:
         """Frame what is written in place of what has come."""
