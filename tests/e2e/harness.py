@@ -259,7 +259,7 @@ async def scrape(admin: str) -> Page:
 
 
 async def eventually(
-    read: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], *, seconds: float = 30.0
+    read: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], *, seconds: float = 60.0
 ) -> T:
     """Read again and again until what is read is wanted; AssertionError after `seconds`."""
     until = time.monotonic() + seconds
@@ -269,7 +269,7 @@ async def eventually(
     return found
 
 
-async def soon(read: Callable[[], T], wanted: Callable[[T], bool], *, seconds: float = 30.0) -> T:
+async def soon(read: Callable[[], T], wanted: Callable[[T], bool], *, seconds: float = 60.0) -> T:
     """Do as `eventually`, for what is read without waiting."""
 
     async def read_now() -> T:

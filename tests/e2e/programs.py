@@ -45,7 +45,7 @@ class Program:
         """Send a signal to it."""
         self._process.send_signal(number)
 
-    async def ended(self, seconds: float = 30.0) -> int:
+    async def ended(self, seconds: float = 120.0) -> int:
         """Wait for its end and the end of its output; return its exit status."""
         async with asyncio.timeout(seconds):
             status = await self._process.wait()
@@ -123,7 +123,7 @@ async def start(
 
 
 async def run(
-    *args: str, environ: Mapping[str, str] | None = None, seconds: float = 30.0
+    *args: str, environ: Mapping[str, str] | None = None, seconds: float = 120.0
 ) -> tuple[int, str, str]:
     """Run `bb-sidecar` with these arguments to its end; return status, stdout and stderr."""
     program = await start(*SIDECAR, *args, environ=environ)

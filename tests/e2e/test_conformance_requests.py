@@ -202,7 +202,7 @@ async def test_refused_however_it_is_cut(vector: bytes) -> None:
     engine = AllowingEngine()
     async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
         assert await talk_every_way(stage, vector + NEXT) == {(400,)}
-        assert upstream.untouched
+        assert upstream.untouched, upstream.bytes
         assert engine.calls == []
 
 

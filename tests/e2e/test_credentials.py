@@ -20,7 +20,16 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.e2e.harness import KEY, LOCAL, ORG, SESSION_SECRET, eventually, policy, surroundings
+from tests.e2e.harness import (
+    KEY,
+    LOCAL,
+    ORG,
+    SESSION_SECRET,
+    eventually,
+    policy,
+    soon,
+    surroundings,
+)
 from tests.e2e.programs import ProcessStack, redis, start_sidecar
 from tests.e2e.relay import Relay
 
@@ -113,7 +122,7 @@ async def delivered(s: ProcessStack, secret: str) -> int:
     return (await s.client.post(EVENTS, content=body, headers=headers)).status_code
 
 
-async def live(s: ProcessStack) -> str:
+async def live(s: ProcessStack, taps: Taps) -> str:
     """Let the sidecar meet everything that could make it talk; return all its pages."""
     for path in ("/api/v1/chat", "/api/echo", "/api/status/500", "/api/v1/chat%2f", "/nowhere"):
         await s.call(path)
@@ -128,6 +137,7 @@ async def live(s: ProcessStack) -> str:
                    {"drop_after_commit": True}, {"store_down": True}):  # fmt: skip
         await s.fault(**faults)
         await s.call()
+    taps.journal = await soon(taps.journal_file.read_bytes, bool)  # until all of it is paid
     await s.fault()
     pages = [await page(s, name) for name in PAGES]
     s.place.policy_file.write_text("version: 2\nidentity: {secret_env: APP_SESSION_SECRET}\n")
@@ -148,11 +158,11 @@ async def page(s: ProcessStack, name: str) -> str:
 async def recorded() -> Taps:
     """Run the chain from start to end, and return what was seen of it."""
     async with tapped() as (s, taps):
-        taps.pages = await live(s)
+        taps.pages = await live(s, taps)
         s.program.send(SIGTERM)
         assert await s.program.ended() == 0
         taps.log = "\n".join([*s.program.err, *s.program.out])
-        taps.journal = taps.journal_file.read_bytes()
+        taps.journal += taps.journal_file.read_bytes()
     return taps
 
 

@@ -68,7 +68,7 @@ async def product() -> AsyncIterator[tuple[Product, str]]:
 async def ask(s: Stack, url: str, tokens: int) -> int:
     """Make a call that costs what it announces."""
     body = {"model": "m", "max_tokens": tokens}
-    answer = await s.client.post(f"{url}{PATH}", json=body, headers=s.cookie(), timeout=60.0)
+    answer = await s.client.post(f"{url}{PATH}", json=body, headers=s.cookie(), timeout=120.0)
     return answer.status_code
 
 

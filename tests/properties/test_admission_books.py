@@ -221,7 +221,7 @@ class Books(RuleBasedStateMachine):
         assert scene.observer.of("journal_dropped") == []
 
 
-TestBooks = pytest.mark.timeout(0 if OWN_WISH else 60)(Books.TestCase)
+TestBooks = pytest.mark.timeout(0 if OWN_WISH else 300)(Books.TestCase)
 TestBooks.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,

@@ -13,7 +13,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TypeVar
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -260,5 +259,5 @@ class Settlement(RuleBasedStateMachine):
         assert scene.observer.of("journal_dropped") == []
 
 
-TestSettlement = pytest.mark.timeout(60)(Settlement.TestCase)
+TestSettlement = Settlement.TestCase
 TestSettlement.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

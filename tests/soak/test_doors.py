@@ -8,7 +8,6 @@ from tests.soak.doors import DOORS, at_door
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.timeout(120)
 async def test_each_org_has_paid_what_its_executions_cost(door: str) -> None:
     """Over a platform that fails for a second in the middle."""
     found = await at_door(door, 400, 20, number=15)

@@ -8,7 +8,6 @@ from tests.soak.kill_storm import storm
 from tests.soak.storm_books import Call, Row, by_key, keys_of
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_is_free_or_double_after_a_few_kills() -> None:
     """One process and two workers, exact calls, leases and refunds: killed under load."""
     found = await storm(6, number=5)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.soak.leaving import Step, leaving
 
 
-@pytest.mark.timeout(120)
 async def test_no_other_call_is_touched_by_clients_that_leave() -> None:
     """1,500 calls are answered whole and in order, and the books agree to the unit."""
     report = await leaving(1500)

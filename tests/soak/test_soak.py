@@ -14,7 +14,6 @@ from tests.wire.fault_proxy import CLEAN, Passage
 SECONDS = 10
 
 
-@pytest.mark.timeout(180)
 async def test_the_books_agree_after_ten_seconds() -> None:
     """Whatever went wrong meanwhile, nothing is charged, executed or kept that is not in a book."""
     report = await soak(SECONDS, number=3)

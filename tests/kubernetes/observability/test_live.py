@@ -12,7 +12,7 @@ from tests.kubernetes.observability.recording import Recording, record
 from tests.kubernetes.observability.servers import promtool
 
 # The scene takes 45 seconds, in the first of these tests.
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 ALERTS = sorted(
     {(rule["alert"], rule["labels"]["severity"]) for rule in rules() if "alert" in rule}
