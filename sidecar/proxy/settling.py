@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Terms, Usage
 from sidecar.http1.client import ClientConnection
-from sidecar.http1.framing import ChunkedBody, known_chunks
+from sidecar.http1.framing import ChunkedBody, is_one_chunk, known_chunks
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
 from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
@@ -99,7 +99,7 @@ class Settling(SettledAnswer):
             and data.startswith(self._before, self._start)
             and data.endswith(self._end, self._text)
         ):
-            if len(data) <= self._longest:
+            if len(data) <= self._longest and (self._content is None or is_one_chunk(data)):
                 parts = self._parts
                 parts.append(data)
                 if len(parts) >= _KEPT:

@@ -14,6 +14,8 @@ from sidecar.domain.usage import (
     Tokens,
     Usage,
 )
+from sidecar.http1.response_heads import parse_response
+from sidecar.proxy.settling import Settling
 from tests.fakes.engines import SettlingEngine
 from tests.fakes.upstreams import Ending, ScriptedUpstream
 from tests.plane import eventually, staged
@@ -217,6 +219,23 @@ async def test_a_client_that_leaves_in_the_middle_settles_by_what_it_got() -> No
     (usage,) = engine.usages
     assert usage is not None
     assert (usage.missing, usage.text_bytes) == (MissingCause.CUT, 2)
+
+
+def test_a_chunk_whose_first_part_looks_like_a_whole_event_passes() -> None:
+    """An event is known by the size of its chunk too: here a larger one is cut behind a CRLF."""
+    settling = Settling(TERMS)
+    head = EVENTS + b"Transfer-Encoding: chunked\r\n\r\n"
+    settling.begin(parse_response(head, "POST", 10), chunked=True)
+    delta = DELTA.replace(b"{", b'{"id":"%b",' % (b"x" * 60), 1)
+    whole = chunked(delta, end=b"")
+    odd = chunked(delta + b"\r\n" + delta, end=b"")
+    cut = len(whole)
+    parts = [whole] * 100 + [odd[:cut], odd[cut:]] + [whole] * 40
+    assert [settling.feed(part) for part in parts] == parts
+    settled = settling.ended(AttemptEnd.DONE)
+    assert settled is not None
+    assert settled[1] is not None
+    assert settled[1].text_bytes == 142 * len("hi")
 
 
 async def test_a_product_that_gives_no_answer_names_nothing() -> None:
