@@ -99,5 +99,5 @@ async def test_killed_at_random_moments() -> None:
             assert await last.ended() == 0
         finally:
             await last.close()
-        assert load.answered > 100
+        assert load.answered > 30
         await assert_books_agree(s, load)
