@@ -55,7 +55,7 @@ class AccessKind(Generic[C_co]):
     statuses: tuple[HTTPStatus, ...] = ()
 
 
-EVERYONE: Final = AccessKind[None](lambda _: None)
+EVERYONE: Final[AccessKind[None]] = AccessKind(lambda _: None)
 """No credential is asked for."""
 
 

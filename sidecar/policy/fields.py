@@ -65,7 +65,7 @@ def by_source(plain: str, in_body: str, in_head: str) -> Discriminator:
     return Discriminator(form)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by itself, as a part of types is
 class _Text:
     """Text of a pattern; in the JSON Schema, too, unless that is `shown` in another way."""
 
