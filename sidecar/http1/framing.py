@@ -132,7 +132,7 @@ class ChunkedBody:
         if self._partial:
             data = self._partial + data
             self._partial = b""
-        elif self._at is _At.SIZE and is_one_chunk(data):
+        elif self._at is _At.SIZE and _is_one_chunk(data):
             return (data[data.index(b"\n") + 1 : -2] if self._decode else data), b""
         out: list[bytes] = []
         size = len(data)
@@ -264,7 +264,7 @@ class ChunkedBody:
             self.trailers.append((name, value.strip(b" \t")))
 
 
-def is_one_chunk(data: bytes) -> bool:
+def _is_one_chunk(data: bytes) -> bool:
     """Say whether `data` is one whole chunk of a known size: most events are."""
     line_end = data.find(b"\n", 0, _MAX_SIZE_DIGITS + 2)
     return _known.get(data[: line_end + 1]) == len(data) - 2 and data.endswith(b"\r\n")
