@@ -203,14 +203,18 @@ class ServerConnection:
 
     def _go_on(self) -> None:
         """Take the next request, where it is here; close where none will come."""
-        if self.exchange is not None or self.phase not in _BETWEEN or self.transport.is_closing():
+        if not self._is_between() or self.transport.is_closing():
             return
         if self._buffer and not self.writing_paused:
             self._next_head()
-        if self.ended and self.exchange is None:
+        if self.ended and self._is_between():
             self._close(whole=True)
         elif not self._reading:
             self._regulate()
+
+    def _is_between(self) -> bool:
+        """Say whether a request may begin. Not inline: compiled, a test for None would hold on."""
+        return self.exchange is None and self.phase in _BETWEEN
 
     def abort(self) -> None:
         """Cut the connection, so that the client does not take what it has for a whole answer."""
