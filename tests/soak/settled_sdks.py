@@ -240,7 +240,7 @@ class SdkClients:
         if not ask.attempts:
             return
         attempt = ask.attempts[-1]
-        with contextlib.suppress(Exception):  # each transport has its own for a body unread
+        with contextlib.suppress(RuntimeError):  # StreamError of httpx: the body was not read
             whole = whole or bool(ask.response is not None and ask.response.content)
         ask.response = None
         attempt.left = not whole and attempt.status < _ERROR
