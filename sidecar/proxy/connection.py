@@ -35,13 +35,14 @@ class ServerConnection:
     `taken`: what it had taken at the last look.
     """
 
-    __slots__ = ("_beginning", "_behind", "_body_due", "_buffer", "_reading", "_searched",
-                 "_tunnel", "arriving", "body_full", "deadline", "ended", "exchange", "listener",
-                 "moved", "peer", "phase", "taken", "transport", "trusted",
+    __slots__ = ("_beginning", "_behind", "_body_due", "_buffer", "_outbox", "_reading",
+                 "_searched", "_tunnel", "arriving", "body_full", "deadline", "ended", "exchange",
+                 "listener", "moved", "peer", "phase", "taken", "transport", "trusted",
                  "writing_paused")  # fmt: skip
 
     def __init__(self, listener: Listener[ServerConnection]) -> None:
         self.listener = listener
+        self._outbox = listener.outbox
         self._buffer = b""  # of the next head; with `_behind`, it begins with body
         self._searched = self.taken = 0
         self.arriving: InboundBody | None = None  # the one that is still arriving
@@ -96,6 +97,7 @@ class ServerConnection:
         answered, and another while the client takes what comes. A request or a tunnel that is cut
         in the middle ends at once.
         """
+        self._outbox.flush()  # the transport may close now
         if self.exchange is None:
             return False
         if self._tunnel is not None or self.arriving is not None:
@@ -141,15 +143,13 @@ class ServerConnection:
 
     def write(self, data: bytes) -> None:
         """Send bytes, unless the client is gone and the exchange not yet cancelled."""
-        if not self.transport.is_closing():
-            self.transport.write(data)
+        self._outbox.send(self.transport, data)
         if self.writing_paused:
             self.taken = taken_so_far(self.transport)
 
     def write_interim(self, data: bytes) -> None:
         """Send a 1xx, which is no answer yet; the client may now have to go on."""
-        if not self.transport.is_closing():
-            self.transport.write(data)
+        self._outbox.send(self.transport, data)
         self.watch()
 
     def watch(self) -> None:
@@ -218,6 +218,7 @@ class ServerConnection:
 
     def abort(self) -> None:
         """Cut the connection, so that the client does not take what it has for a whole answer."""
+        self._outbox.flush()
         if self.exchange is not None and self.exchange.ends_with_connection:
             reset_on_close(self.transport)
         self.transport.abort()
@@ -353,6 +354,7 @@ class ServerConnection:
         """
         self.phase = STEPS[self.phase][Step.CLOSE]
         self._buffer = b""
+        self._outbox.flush()
         self.taken = taken_so_far(self.transport)
         unsent = self.transport.get_write_buffer_size()
         seconds = self.listener.patience if unsent else _LINGER_SECONDS

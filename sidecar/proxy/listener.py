@@ -9,6 +9,7 @@ from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import RequestHead
 from sidecar.proxy.body_memory import BodyMemory
 from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.outbox import Outbox
 from sidecar.settings.sections import Limits
 
 Connection_contra = TypeVar("Connection_contra", contravariant=True)
@@ -23,6 +24,7 @@ class Listener(Protocol[Connection_contra]):
     keep_alive: bytes
     via: tuple[bytes, bytes]
     memory: BodyMemory
+    outbox: Outbox
     now: Callable[[], float]
     is_trusted: Callable[[str], bool]
     body_idle: float

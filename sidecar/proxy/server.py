@@ -22,6 +22,7 @@ from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.expiry import expire
 from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.outbox import Outbox
 from sidecar.settings.sections import Limits
 from sidecar.settings.values import Network
 
@@ -86,6 +87,7 @@ class Server:
         self._serve: Serve = gateway.serve if serve is None else serve
         self._loop = asyncio.get_running_loop()
         self._run = _runner(self._loop)
+        self.outbox = Outbox(self._loop.call_soon)
         self._observer = observer
         self._connections: set[ServerConnection] = set()
         self._listener: asyncio.Server | None = None
@@ -157,6 +159,7 @@ class Server:
             self._listener.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.outbox.flush()
         for connection in tuple(self._connections):
             if connection.exchange is None:
                 connection.transport.close()
@@ -198,6 +201,7 @@ class Server:
         connection.exchange = exchange = Exchange(
             connection, head, body, keep=not self._drain.draining
         )
+        self.outbox.gathers = self._drain.inflight > 0
         exchange.task = self._run(self._serve(exchange))
 
     def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
