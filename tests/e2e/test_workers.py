@@ -227,9 +227,10 @@ async def test_a_worker_that_cannot_come_back_takes_nothing_with_it(tmp_path: Pa
 
             async def refusal() -> str | None:
                 try:
-                    return (await s.call(headers=once)).json().get("reason")
+                    answer: dict[str, str] = (await s.call(headers=once)).json()
                 except httpx.TransportError:  # the drain reached the worker as the call began
                     return None
+                return answer.get("reason")
 
             await eventually(refusal, lambda reason: reason == "draining")
             for _ in range(3):
