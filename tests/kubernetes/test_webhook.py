@@ -29,10 +29,11 @@ def _written(folder: Path, made: dict[str, str]) -> list[str]:
     (folder / "injector.yaml").write_text(config["injector.yaml"])
     container = only(made, "Deployment")["spec"]["template"]["spec"]["containers"][0]
     here = {"/etc/bb-injector/config/": f"{folder}/", "/etc/bb-injector/tls/": f"{folder}/"}
-    args = [word for word in container["args"] if not word.startswith("--listen")]
+    elsewhere = ("--listen", "--metrics")
+    args = [word for word in container["args"] if not word.startswith(elsewhere)]
     for there, path in here.items():
         args = [word.replace(there, path) for word in args]
-    return [*args, "--listen=127.0.0.1:0"]
+    return [*args, "--listen=127.0.0.1:0", "--metrics=127.0.0.1:0"]
 
 
 async def _port(program: Program) -> int:

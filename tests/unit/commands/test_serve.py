@@ -60,7 +60,8 @@ def test_what_is_wrong_with_settings_and_policy_comes_at_once(
     """A line each; the second mistake is not found only when the first is fixed."""
     bad = tmp_path / "policy.yaml"
     bad.write_text("version: 2\nroutes: []\n")
-    argv = ("run", "--policy", str(bad), "--upstream", "x", "--key-file", "/nope")
+    argv = ("run", "--policy", str(bad), "--upstream", "x", "--key-file", "/nope",
+            "--port", "0", "--admin", "127.0.0.1:0")  # fmt: skip
     status, out, err = run(capsys, *argv)
     assert (status, out) == (2, "")
     assert [line.removeprefix("bb-sidecar: ").partition(": ")[0] for line in err.splitlines()] == [
