@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -172,3 +175,23 @@ async def test_many_small_frames_are_taken_in_several_iterations() -> None:
         await asyncio.sleep(0)
     assert ends.product == ping * 1000
     assert ends.client == pong * 1000
+
+
+async def test_frames_that_are_left_when_the_connection_ends_are_looked_at_no_more() -> None:
+    """A callback that puts itself into each round of the loop would keep it busy forever."""
+    ends = Ends()
+    rounds = 0
+
+    def call_soon(callback: Callable[..., object], *given: object) -> None:
+        nonlocal rounds
+        rounds += 1
+        loop.call_soon(callback, *given)
+
+    loop = ends.tunnel._loop
+    ends.tunnel._loop = cast("asyncio.AbstractEventLoop", SimpleNamespace(call_soon=call_soon))
+    ends.tunnel.write(Frame(Opcode.PING, b"").serialize(mask=True) * 2000)
+    ends.tunnel.take(Frame(Opcode.PONG, b"").serialize(mask=False) * 2000)
+    ends.tunnel.lost()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert rounds == 2
