@@ -35,6 +35,7 @@ class Ends:
         self.client = b""
         self.product = b""
         self.reading = True
+        self.product_read = True
         self.closed: list[str] = []
         self.settled: list[SettleTurn] = []
         self.transcripts: list[Usage] = []
@@ -44,6 +45,7 @@ class Ends:
             payer=self,
             client=self,
             product=Product(self),
+            reader=Reader(self),
             close=self.closed.append,
             request_id="a",
             route="realtime",
@@ -74,6 +76,21 @@ class Ends:
     def resume_body(self) -> None:
         """Note it."""
         self.reading = True
+
+
+class Reader:
+    """Reads the product."""
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+
+    def pause(self) -> None:
+        """Note it."""
+        self._ends.product_read = False
+
+    def resume(self) -> None:
+        """Note it."""
+        self._ends.product_read = True
 
 
 class Product:
@@ -171,10 +188,12 @@ async def test_many_small_frames_are_taken_in_several_iterations() -> None:
     ends.tunnel.write(ping * 1000)
     ends.tunnel.take(pong * 1000)
     assert len(ends.product) < 1000 * len(ping)
+    assert (ends.reading, ends.product_read) == (False, False)
     for _ in range(5):
         await asyncio.sleep(0)
     assert ends.product == ping * 1000
     assert ends.client == pong * 1000
+    assert (ends.reading, ends.product_read) == (True, True)
 
 
 async def test_frames_that_are_left_when_the_connection_ends_are_looked_at_no_more() -> None:
