@@ -57,8 +57,8 @@ class TlsTransport:
     """
 
     __slots__ = ("_close_timer", "_closing", "_ended", "_fin", "_incoming", "_loop", "_new",
-                 "_offered", "_open", "_opening", "_outgoing", "_problem", "_protocol", "_raw",
-                 "_reset", "_sessions", "_tls", "acked_at_start", "sent")  # fmt: skip
+                 "_offered", "_open", "_opening", "_outgoing", "_paused", "_problem", "_protocol",
+                 "_raw", "_reset", "_sessions", "_tls", "acked_at_start", "sent")  # fmt: skip
 
     def __init__(
         self, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str, sessions: Sessions
@@ -77,6 +77,7 @@ class TlsTransport:
         self._close_timer: asyncio.TimerHandle | None = None
         self._problem: Exception | None = None
         self._open = False
+        self._paused = False
         self._new = True
         self._ended = False
         self._fin = False
@@ -140,12 +141,16 @@ class TlsTransport:
         return self._closing or self._raw.is_closing()
 
     def pause_reading(self) -> None:
-        """Receive nothing more for now."""
+        """Receive nothing more for now, nor the end that has been read with the last bytes."""
+        self._paused = True
         self._raw.pause_reading()
 
     def resume_reading(self) -> None:
         """Receive again."""
+        self._paused = False
         self._raw.resume_reading()
+        if self._ended:
+            self._loop.call_soon(self._pass_end)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the limits of the plain transport, which count encrypted bytes."""
@@ -199,10 +204,8 @@ class TlsTransport:
             self._protocol.data_received(plain)
         if self._problem is not None:
             self._fail(self._problem)
-        elif self._ended and not self._closing:
-            self._fin = ended(self._raw)  # before our own close_notify, which may fail
-            self._protocol.eof_received()
-            self.close()
+        elif self._ended:
+            self._pass_end()
 
     def eof_received(self) -> None:
         """Do not pass on an end that TLS did not announce: it may be an attacker's."""
@@ -234,6 +237,13 @@ class TlsTransport:
             self._protocol.resume_writing()
 
     # inside
+
+    def _pass_end(self) -> None:
+        """Pass the end of the stream on, once."""
+        if not (self._paused or self._closing):
+            self._fin = ended(self._raw)  # before our own close_notify, which may fail
+            self._protocol.eof_received()
+            self.close()
 
     def _send(self) -> None:
         data = self._outgoing.read()

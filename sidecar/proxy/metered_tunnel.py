@@ -57,6 +57,16 @@ class TunnelClient(Protocol):
         """Read from the client again."""
 
 
+class ProductReader(Protocol):
+    """What reads the product's bytes, as a metered tunnel needs it."""
+
+    def pause(self) -> None:
+        """Read the product no further for now."""
+
+    def resume(self) -> None:
+        """Read the product again, where nothing else stands against it."""
+
+
 class MeteredTunnel:
     """Between one client and the product, from the 101 to the end of either connection."""
 
@@ -67,6 +77,7 @@ class MeteredTunnel:
         payer: TurnPayer,
         client: TunnelClient,
         product: TunnelEnd,
+        reader: ProductReader,
         close: Callable[[str], None],
         request_id: str,
         route: str,
@@ -79,6 +90,7 @@ class MeteredTunnel:
         self._payer = payer
         self._client = client
         self._product = product
+        self._reader = reader
         self._close = close
         self._request_id = request_id
         self._route = route
@@ -98,6 +110,11 @@ class MeteredTunnel:
         """Whether the product has done nothing for the client yet."""
         return self._socket.idle
 
+    @property
+    def behind(self) -> bool:
+        """Whether bytes of the product are left: it is read, also to its end, behind them."""
+        return self._socket.product_behind
+
     def is_closing(self) -> bool:
         """Whether nothing can be sent to the product any more."""
         return self._product.is_closing()
@@ -106,7 +123,13 @@ class MeteredTunnel:
         """Take bytes of the product."""
         self._do(self._socket.from_product(data))
         if self._socket.product_behind:
-            self._loop.call_soon(self.take, b"")
+            self._reader.pause()
+            self._loop.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self.take(b"")
+        if not self._socket.product_behind:
+            self._reader.resume()
 
     def on_writable(self, *, writable: bool) -> None:
         """Let the client send only as fast as the product takes it."""

@@ -180,6 +180,7 @@ class RealtimeSettling(Settling):
             payer=self._payer,
             client=self._exchange.client,
             product=relay.upstream.transport,
+            reader=relay,
             close=lambda _: relay.leave(),
             request_id=self._decision.request_id,
             route=self._decision.route,

@@ -174,8 +174,10 @@ class Relay:
         self.upstream.pause_reading(self)
 
     def resume(self) -> None:
-        """Read the upstream again."""
-        self.upstream.resume_reading(self)
+        """Read the upstream again, where its client takes the answer and its tunnel kept up."""
+        tunnel = self._tunnel
+        if not (self._client.writing_paused or (tunnel is not None and tunnel.behind)):
+            self.upstream.resume_reading(self)
 
     # the upstream's answer
 

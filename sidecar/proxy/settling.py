@@ -31,6 +31,12 @@ class SwitchedRelay(Protocol):
 
     upstream: ClientConnection
 
+    def pause(self) -> None:
+        """Read the product no further for now."""
+
+    def resume(self) -> None:
+        """Read the product again, where nothing else stands against it."""
+
     def leave(self) -> None:
         """End both connections, when what was written to them is out."""
 

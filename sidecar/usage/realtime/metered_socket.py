@@ -128,17 +128,17 @@ class MeteredSocket:
     @property
     def client_waits(self) -> bool:
         """Whether to read no more from the client for now; ask again after each method."""
-        return self._held is not None or self._client.behind
+        return self._held is not None or self.client_behind
 
     @property
     def client_behind(self) -> bool:
         """Whether `from_client(b"")` has more to do in the loop's next iteration."""
-        return self._client.behind
+        return self._client.behind and self._is_open()
 
     @property
     def product_behind(self) -> bool:
         """Whether `from_product(b"")` has more to do in the loop's next iteration."""
-        return self._product.behind
+        return self._product.behind and self._is_open()
 
     @property
     def unsettled(self) -> int:

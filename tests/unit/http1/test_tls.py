@@ -173,6 +173,21 @@ async def test_close_notify_goes_both_ways(contexts: Contexts, version: ssl.TLSV
     assert (wire.collect(), wire.server.closed) == (b"", True)
 
 
+async def test_an_end_that_came_with_the_last_bytes_is_passed_on_when_more_is_read(
+    contexts: Contexts,
+) -> None:
+    """As on a plain transport, whose end is not read before."""
+    wire = Wire(contexts)
+    wire.shake_hands()
+    wire.tls.pause_reading()
+    wire.deliver(wire.server.say(b"bye") + wire.server.close())
+    before = (wire.protocol.content, wire.protocol.ended)
+    wire.tls.resume_reading()
+    await asyncio.sleep(0)
+    assert (*before, wire.protocol.ended) == (b"bye", False, True)
+    assert wire.transport.closed
+
+
 async def test_an_end_below_tls_is_reported_as_none(contexts: Contexts) -> None:
     """The protocol loses its connection, without an end of the stream."""
     wire = Wire(contexts)

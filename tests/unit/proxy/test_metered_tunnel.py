@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -32,6 +35,7 @@ class Ends:
         self.client = b""
         self.product = b""
         self.reading = True
+        self.product_read = True
         self.closed: list[str] = []
         self.settled: list[SettleTurn] = []
         self.transcripts: list[Usage] = []
@@ -41,6 +45,7 @@ class Ends:
             payer=self,
             client=self,
             product=Product(self),
+            reader=Reader(self),
             close=self.closed.append,
             request_id="a",
             route="realtime",
@@ -71,6 +76,21 @@ class Ends:
     def resume_body(self) -> None:
         """Note it."""
         self.reading = True
+
+
+class Reader:
+    """Reads the product."""
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+
+    def pause(self) -> None:
+        """Note it."""
+        self._ends.product_read = False
+
+    def resume(self) -> None:
+        """Note it."""
+        self._ends.product_read = True
 
 
 class Product:
@@ -168,7 +188,29 @@ async def test_many_small_frames_are_taken_in_several_iterations() -> None:
     ends.tunnel.write(ping * 1000)
     ends.tunnel.take(pong * 1000)
     assert len(ends.product) < 1000 * len(ping)
+    assert (ends.reading, ends.product_read) == (False, False)
     for _ in range(5):
         await asyncio.sleep(0)
     assert ends.product == ping * 1000
     assert ends.client == pong * 1000
+    assert (ends.reading, ends.product_read) == (True, True)
+
+
+async def test_frames_that_are_left_when_the_connection_ends_are_looked_at_no_more() -> None:
+    """A callback that puts itself into each round of the loop would keep it busy forever."""
+    ends = Ends()
+    rounds = 0
+
+    def call_soon(callback: Callable[..., object], *given: object) -> None:
+        nonlocal rounds
+        rounds += 1
+        loop.call_soon(callback, *given)
+
+    loop = ends.tunnel._loop
+    ends.tunnel._loop = cast("asyncio.AbstractEventLoop", SimpleNamespace(call_soon=call_soon))
+    ends.tunnel.write(Frame(Opcode.PING, b"").serialize(mask=True) * 2000)
+    ends.tunnel.take(Frame(Opcode.PONG, b"").serialize(mask=False) * 2000)
+    ends.tunnel.lost()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert rounds == 2

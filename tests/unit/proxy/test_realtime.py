@@ -277,6 +277,16 @@ async def test_a_connection_without_responses_whose_product_works_costs_its_depo
     assert (desk.executions, desk.usages) == ([AttemptEnd.DONE], [None])
 
 
+async def test_all_that_a_product_sent_before_it_closed_arrives_and_is_settled() -> None:
+    """Also where it is more frames than are followed in one round of the loop."""
+    desk = RealtimeDesk()
+    pongs = Frame(Opcode.PONG, b"").serialize(mask=False) * 20_000
+    poured = event("created") + pongs + event("done")
+    got, _ = await run(desk, SWITCH + b"\r\n", 0.05, poured, Ending.CLOSE)
+    assert got.endswith(poured)
+    assert desk.usages == [USAGE]
+
+
 async def test_a_product_that_is_lost_in_a_response_leaves_its_usage_missing() -> None:
     """What runs is settled as cut."""
     desk = RealtimeDesk()
