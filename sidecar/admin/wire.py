@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
 import orjson
-from typing_extensions import override
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
@@ -29,8 +28,6 @@ _LINGER_SECONDS: Final = 1.0
 _MAX_DISCARDED: Final = 2 * 1024 * 1024
 _MAX_CONNECTIONS: Final = 256
 _EMPTY_CHUNKED: Final = b"0\r\n\r\n"
-_REFUSES_BODY: Final = "nothing here reads a body: send none"
-_REFUSES_CODING: Final = "nothing here reads a body, so none may be encoded: leave out the field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,201 +58,152 @@ def as_json(body: object, status: int = 200, fields: Mapping[str, str] | None = 
 
 AdminHandler = Callable[[AdminRequest], Awaitable[Answer]]
 
+_NOT_HTTP: Final = as_json({"detail": "not a request that this port understands"}, 400)
+_NO_BODY: Final = as_json({"detail": "nothing here reads a body: send none"}, 413)
+_NO_CODING: Final = as_json(
+    {"detail": "nothing here reads a body, so none may be encoded: leave out the field"}, 415
+)
+
 
 class AdminConnections:
     """The open connections of one listener, bounded: a new one takes the place of an idle one."""
 
     def __init__(self, handler: AdminHandler) -> None:
         """Answer requests with `handler`, which does not raise."""
-        self.handler = handler
-        self.closing = False
-        self._open: dict[AdminConnection, None] = {}
-        self._empty = asyncio.Event()
+        self._handler = handler
+        self._closing = False
+        self._open: dict[_Connection, asyncio.Task[None]] = {}  # the last one used is last
 
-    def __call__(self) -> AdminConnection:
+    def __call__(self) -> asyncio.StreamReaderProtocol:
         """Make the protocol of a new connection."""
-        return AdminConnection(self)
-
-    def opened(self, connection: AdminConnection) -> None:
-        """Keep a connection; over the bound, close the one that has been idle longest."""
-        if len(self._open) >= _MAX_CONNECTIONS:
-            next((each for each in self._open if each.idle), connection).abort()
-        self._open[connection] = None
-
-    def used(self, connection: AdminConnection) -> None:
-        """Note that a connection is not the one that has been idle longest."""
-        self._open[connection] = self._open.pop(connection, None)
-
-    def closed(self, connection: AdminConnection) -> None:
-        """Forget a connection."""
-        self._open.pop(connection, None)
-        if not self._open:
-            self._empty.set()
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(_MAX_HEAD), self._opened)
 
     async def close(self, seconds: float) -> None:
         """Close idle connections now and the others with their answer, or after `seconds`."""
-        self.closing = True
-        for connection in tuple(self._open):
+        self._closing = True
+        for connection, task in self._open.items():
             if connection.idle:
+                task.cancel()
+        if self._open:
+            _, late = await asyncio.wait(tuple(self._open.values()), timeout=seconds)
+            for task in late:
+                task.cancel()
+
+    def _opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection; over the bound, end the one that has been idle longest."""
+        connection = _Connection(reader, writer)
+        if len(self._open) >= _MAX_CONNECTIONS:
+            idle = next((each for each in self._open if each.idle), None)
+            if idle is None:
                 connection.abort()
-        self._empty.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                if self._open:
-                    await self._empty.wait()
-        for connection in tuple(self._open):
-            connection.abort()
+                return
+            self._open.pop(idle).cancel()
+        task = asyncio.ensure_future(self._serve(connection))
+        self._open[connection] = task
+        task.add_done_callback(lambda _: self._ended(connection))  # also of one that never ran
+
+    def _ended(self, connection: _Connection) -> None:
+        self._open.pop(connection, None)
+        connection.abort()
+
+    async def _serve(self, connection: _Connection) -> None:
+        """Answer requests until either side ends the connection, or a deadline has passed."""
+        seconds = _HEAD_SECONDS
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while head := await connection.next_request(seconds):
+                if isinstance(head, Answer):
+                    await connection.refuse(head)
+                    return
+                connection.idle = False
+                self._open[connection] = self._open.pop(connection)
+                answer = await self._handler(connection.request(head))
+                keep = head.keep_alive and not self._closing
+                await connection.answer(answer, head, keep=keep)
+                connection.idle = True
+                if not keep:
+                    return
+                seconds = _IDLE_SECONDS
+                await asyncio.sleep(0)  # the loop's other work comes between requests sent ahead
 
 
-class AdminConnection(asyncio.Protocol):
+class _Connection:
     """One connection. A request with a body is refused by its head, before the body is read."""
 
-    def __init__(self, connections: AdminConnections) -> None:
-        self._connections = connections
-        self._transport = cast("asyncio.Transport", None)  # until it is connected
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        writer.transport.set_write_buffer_limits(high=0)  # `drain` waits for all bytes
         self._buffer = b""
-        self._answering: asyncio.Task[None] | None = None
-        self._blocked = False  # the client does not read
-        self._paused = False
-        self._ended = False  # the client sends no more
-        self._discarding = False
-        self._discarded = 0
-        self._deadline: asyncio.TimerHandle | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is being answered."""
-        return self._answering is None and not self._blocked
+        self._peer: object = writer.get_extra_info("peername")
+        self.idle = True
 
     def abort(self) -> None:
         """End at once."""
-        self._transport.abort()
+        self._writer.transport.abort()
 
-    # asyncio.Protocol
+    async def next_request(self, seconds: float) -> RequestHead | Answer | None:
+        """Return the next request, or its refusal; None where the client sends no more.
 
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=0)
-        self._connections.opened(self)
-        self._expire_in(_HEAD_SECONDS)
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.closed(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if self._answering is not None:
-            self._answering.cancel()
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        if self._discarding:
-            self._discarded += len(data)
-            if self._discarded > _MAX_DISCARDED:
-                self.abort()
-            return
-        if not self._buffer and self.idle:
-            self._expire_in(_HEAD_SECONDS)
-        self._buffer += data
-        self._next()
-
-    @override
-    def eof_received(self) -> bool:
-        """Let an answer that is under way go out."""
-        self._ended = True
-        return not self.idle
-
-    @override
-    def pause_writing(self) -> None:
-        self._blocked = True
-
-    @override
-    def resume_writing(self) -> None:
-        self._blocked = False
-        if not self._discarding and self._answering is None:
-            self._rest()
-
-    # inside
-
-    def _next(self) -> None:
-        """Begin with the next request, if it is all there and none is being answered."""
-        if not self.idle or self._discarding:
-            if len(self._buffer) > _MAX_HEAD and not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
-            return
+        It begins within `seconds`. Raises TimeoutError.
+        """
         try:
-            head = self._take_head()
+            head = await self._next_head(seconds)
         except ProtocolError:
-            _log.info("admin_bad_request", extra={"status": 400, "repeat_key": self._peer_host()})
-            self._refuse(400, "not a request that this port understands")
-            return
+            host = str(self._peer[0]) if isinstance(self._peer, tuple) and self._peer else ""
+            _log.info("admin_bad_request", extra={"status": 400, "repeat_key": host})
+            return _NOT_HTTP
         if head is None:
-            return
+            return None
         if any(name == b"content-encoding" for name, _ in head.fields):
-            self._refuse(415, _REFUSES_CODING)
-        elif head.length == CHUNKED and self._buffer.startswith(_EMPTY_CHUNKED):
+            return _NO_CODING
+        if head.length == CHUNKED and self._buffer.startswith(_EMPTY_CHUNKED):
             self._buffer = self._buffer[len(_EMPTY_CHUNKED) :]
-            self._begin(head)
         elif head.length:
-            self._refuse(413, _REFUSES_BODY)
-        else:
-            self._begin(head)
+            return _NO_BODY
+        return head
 
-    def _take_head(self) -> RequestHead | None:
-        """Take a head from the buffer; None while it is not all there. Raises ProtocolError."""
-        end = find_end(self._buffer, 0)
+    async def _next_head(self, seconds: float) -> RequestHead | None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(_HEAD_SECONDS if self._buffer else seconds) as deadline:
+            while not (end := find_end(self._buffer, 0)) and len(self._buffer) <= _MAX_HEAD:
+                data = await self._reader.read(_MAX_HEAD)
+                if not data:
+                    return None
+                if not self._buffer:
+                    deadline.reschedule(loop.time() + _HEAD_SECONDS)
+                self._buffer += data
         if (end or len(self._buffer)) > _MAX_HEAD:
             raise ProtocolError("the head is too large")
-        if not end:
-            return None
         block, self._buffer = self._buffer[:end], self._buffer[end:]
         return parse_request(block, _MAX_FIELDS)
 
-    def _begin(self, head: RequestHead) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._connections.used(self)
-        self._answering = asyncio.ensure_future(self._answer(head))
-
-    async def _answer(self, head: RequestHead) -> None:
+    def request(self, head: RequestHead) -> AdminRequest:
+        """Make of a head what the handler reads."""
         fields = {_text(name): _text(value) for name, value in head.fields}
         fields["host"] = _text(head.host or b"")
         path, _, query = _text(head.target).partition("?")
-        request = AdminRequest(head.method, path, query, fields, self._peer())
-        answer = await self._connections.handler(request)
-        keep = head.keep_alive and not (self._ended or self._connections.closing)
-        self._answering = None
-        self._expire_in(_SEND_SECONDS)
-        self._write(answer, keep=keep, body=head.method != "HEAD", minor=head.minor)
-        if not keep:
-            self._transport.close()  # what is written goes out before
-        elif not self._blocked:
-            self._rest()
+        return AdminRequest(head.method, path, query, fields, self._peer)
 
-    def _rest(self) -> None:
-        """Wait for the next request, which may be there already."""
-        self._expire_in(_HEAD_SECONDS if self._buffer else _IDLE_SECONDS)
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        self._next()
+    async def answer(self, answer: Answer, head: RequestHead, *, keep: bool) -> None:
+        """Send an answer, and wait until the client takes it. Raises TimeoutError."""
+        self._write(answer, keep=keep, minor=head.minor, body=head.method != "HEAD")
+        async with asyncio.timeout(_SEND_SECONDS):
+            await self._writer.drain()
 
-    def _refuse(self, status: int, detail: str) -> None:
+    async def refuse(self, answer: Answer) -> None:
         """Answer, and close our side; what the client still sends is thrown away for a moment.
 
         Closing with unread bytes would reset the connection and destroy the answer on its way.
         """
-        self._buffer = b""
-        self._discarding = True
-        self._write(as_json({"detail": detail}, status), keep=False, body=True, minor=1)
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        self._expire_in(_LINGER_SECONDS)
+        self._write(answer, keep=False, minor=1, body=True)
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        left = _MAX_DISCARDED
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0 and (data := await self._reader.read(_MAX_HEAD)):
+                left -= len(data)
 
-    def _write(self, answer: Answer, *, keep: bool, body: bool, minor: int) -> None:
+    def _write(self, answer: Answer, *, keep: bool, minor: int, body: bool) -> None:
         fields = {
             "Server": "bb-sidecar",  # what answers, and no version of it
             "Date": formatdate(usegmt=True),
@@ -271,21 +219,9 @@ class AdminConnection(asyncio.Protocol):
             fields["Connection"] = "keep-alive"
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         start = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
-        self._transport.write(f"{start}{lines}\r\n".encode("latin-1"))
+        self._writer.write(f"{start}{lines}\r\n".encode("latin-1"))
         if body:
-            self._transport.write(answer.body)
-
-    def _expire_in(self, seconds: float) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self._loop.call_later(seconds, self.abort)
-
-    def _peer(self) -> object:
-        return self._transport.get_extra_info("peername")
-
-    def _peer_host(self) -> str:
-        peer = self._peer()
-        return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+            self._writer.write(answer.body)
 
 
 def _text(data: bytes) -> str:

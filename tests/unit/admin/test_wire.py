@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from sidecar.admin import wire
+from sidecar.admin.listening import listen_at
 from sidecar.admin.server import AdminServer
 from tests.fakes.admin import StaticMetrics, StaticState
 
@@ -199,6 +200,54 @@ async def test_what_is_slow_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
             with contextlib.suppress(ConnectionError):
                 await reader.read()
             writer.transport.abort()
+
+
+async def test_an_answer_that_is_not_read_ends_with_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scraper that stalls holds neither its page nor its place."""
+    monkeypatch.setattr(wire, "_SEND_SECONDS", 0.05)
+    page = wire.Answer(200, b"x" * 32_000_000)
+
+    async def large(_request: wire.AdminRequest) -> wire.Answer:
+        return page
+
+    server = await listen_at("--metrics", "127.0.0.1", 0, wire.AdminConnections(large))
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2], limit=1)
+    writer.write(b"GET /metrics HTTP/1.1\r\n" + LOCAL + b"\r\n")
+    await reader.readexactly(1)
+    await asyncio.sleep(0.2)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await reader.readexactly(32_000_000)
+    writer.transport.abort()
+    server.close()
+
+
+async def test_requests_sent_ahead_let_other_work_run() -> None:
+    """However many of them one packet holds."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    seen: list[int] = []
+
+    async def quick(_request: wire.AdminRequest) -> wire.Answer:
+        seen.append(turns)
+        return wire.as_json({})
+
+    server = await listen_at("--metrics", "127.0.0.1", 0, wire.AdminConnections(quick))
+    counting = asyncio.create_task(others())
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    writer.write((b"GET / HTTP/1.1\r\n" + LOCAL + b"\r\n") * 20 + b"GET / HTTP/1.0\r\n\r\n")
+    await reader.read()
+    counting.cancel()
+    writer.close()
+    server.close()
+    assert len(set(seen)) == 21
 
 
 async def test_a_new_connection_takes_the_place_of_an_idle_one(
