@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from sidecar.http1.listening import bound
 from sidecar.inject.connections import ConnectionPlace, Connections
 
 _log = logging.getLogger("sidecar.inject")
@@ -43,13 +44,12 @@ class WebhookListener:
 
     def start(self, host: str, port: int) -> int:
         """Listen; return the port, which matters where it was given as 0. Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = bound(host, port)
         listening.setblocking(False)
+        listening.listen(_BACKLOG)
         self._socket = listening
         self._accepting = asyncio.create_task(self._accept(listening), name="accept")
-        bound: int = listening.getsockname()[1]
-        return bound
+        return int(listening.getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening, and end the handshakes under way."""

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import web
@@ -20,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
 from sidecar.domain.errors import UserError
+from sidecar.http1.listening import refusal
 from sidecar.http1.places import CrowdedOutError, Places
 from sidecar.inject.certificate import Certificate
 from sidecar.inject.config import InjectorConfig
@@ -67,52 +67,6 @@ class _Strangers(logging.Filter):
 _http_log.addFilter(_Strangers())
 
 
-class _Port:
-    """One listening port with its application and its bounded connections."""
-
-    def __init__(self, app: web.Application, connections: Connections) -> None:
-        self._runner = web.AppRunner(app, shutdown_timeout=_GRACE)
-        self._connections = connections
-        self._listener: WebhookListener | None = None
-
-    async def start(self, where: _Host, flag: str, context: ssl.SSLContext | None) -> int:
-        """Listen; return the port, which matters where it was given as 0. Raises UserError."""
-        await self._runner.setup()
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the application was set up without a server")
-        listener = WebhookListener(
-            lambda place: PlacedConnection(
-                place,
-                self._connections,
-                server,
-                access_log=None,
-                logger=_http_log,
-                auto_decompress=False,
-                keepalive_timeout=_IDLE_SECONDS,
-                lingering_time=_LINGER_SECONDS,
-            ),
-            self._connections,
-            context,
-        )
-        try:
-            bound = listener.start(*where)
-        except OSError as error:
-            await self._runner.cleanup()
-            raise UserError(
-                f"{flag}: {where[0]}:{where[1]} cannot be listened on: {error.strerror or error}:"
-                " give a free address of this machine"
-            ) from error
-        self._listener = listener
-        return bound
-
-    async def close(self) -> None:
-        """Stop listening; requests under way are answered."""
-        if self._listener is not None:
-            await self._listener.close()
-        await self._runner.cleanup()
-
-
 class InjectorServer:
     """Answers the API server."""
 
@@ -122,7 +76,7 @@ class InjectorServer:
         self._counts = ReviewCounts()
         self._places = Places(_AT_ONCE_BYTES, _BODY_SECONDS)
         self._connections = Connections(_CONNECTIONS)
-        self._ports: list[_Port] = []
+        self._owned = contextlib.AsyncExitStack()
         self._context: ssl.SSLContext | None = None
         self._seen = b""
 
@@ -132,36 +86,60 @@ class InjectorServer:
         self._seen = self._certificate.digest()
         app = web.Application(client_max_size=MAX_REVIEW_BYTES)
         app.router.add_post("/mutate", self._review)
-        app.router.add_get("/health", _health)
-        return await self._listen(
-            _Port(app, self._connections), (host, port), "--listen", self._context
-        )
+        watching = asyncio.create_task(self._watch(), name="certificate watch")
+        self._owned.callback(watching.cancel)
+        return await self._listen(app, self._connections, (host, port), "--listen", self._context)
 
     async def start_plain(self, host: str, port: int) -> int:
         """Serve /health and /metrics without TLS; return the port. Raises UserError."""
         app = web.Application(client_max_size=1)
-        app.router.add_get("/health", _health)
         app.router.add_get("/metrics", self._metrics)
-        return await self._listen(
-            _Port(app, Connections(_PLAIN_CONNECTIONS)), (host, port), "--metrics", None
-        )
+        connections = Connections(_PLAIN_CONNECTIONS)
+        return await self._listen(app, connections, (host, port), "--metrics", None)
 
     async def _listen(
-        self, port: _Port, where: _Host, flag: str, context: ssl.SSLContext | None
+        self,
+        app: web.Application,
+        connections: Connections,
+        where: _Host,
+        flag: str,
+        context: ssl.SSLContext | None,
     ) -> int:
-        bound = await port.start(where, flag, context)
-        self._ports.append(port)
+        app.router.add_get("/health", _health)
+        runner = web.AppRunner(app, shutdown_timeout=_GRACE)
+        self._owned.push_async_callback(runner.cleanup)
+        await runner.setup()
+        server = runner.server
+        if server is None:
+            raise RuntimeError("the application was set up without a server")
+        listener = WebhookListener(
+            lambda place: PlacedConnection(
+                place,
+                connections,
+                server,
+                access_log=None,
+                logger=_http_log,
+                auto_decompress=False,
+                keepalive_timeout=_IDLE_SECONDS,
+                lingering_time=_LINGER_SECONDS,
+            ),
+            connections,
+            context,
+        )
+        try:
+            bound = listener.start(*where)
+        except OSError as error:
+            raise refusal(error, *where, host_flag=flag, port_flag=flag) from error
+        self._owned.push_async_callback(listener.close)
         return bound
 
     async def close(self) -> None:
         """Stop listening; reviews under way are answered."""
-        while self._ports:
-            await self._ports.pop().close()
+        await self._owned.aclose()
 
-    async def watch(self, interval: float = _LOOK_SECONDS) -> None:
-        """Take a renewed certificate, until cancelled; a broken one changes nothing."""
+    async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(_LOOK_SECONDS)
             self.renew()
 
     def renew(self) -> bool:
@@ -254,24 +232,6 @@ async def _health(_request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-@contextlib.asynccontextmanager
-async def _running(
-    config: InjectorConfig, certificate: Certificate, listen: _Host, metrics: _Host | None
-) -> AsyncIterator[int]:
-    server = InjectorServer(config, certificate)
-    watching: asyncio.Future[None] | None = None
-    try:
-        bound = await server.start(*listen)
-        if metrics is not None:
-            await server.start_plain(*metrics)
-        watching = asyncio.ensure_future(server.watch())
-        yield bound
-    finally:
-        if watching is not None:
-            watching.cancel()
-        await server.close()
-
-
 async def run_injector(
     config: InjectorConfig,
     certificate: Certificate,
@@ -285,7 +245,13 @@ async def run_injector(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _running(config, certificate, (host, port), metrics) as bound:
+    server = InjectorServer(config, certificate)
+    try:
+        bound = await server.start(host, port)
+        if metrics is not None:
+            await server.start_plain(*metrics)
         _log.info("started", extra={"listen": f"https://{host}:{bound}"})
         await stop.wait()
+    finally:
+        await server.close()
     _log.info("stopped")

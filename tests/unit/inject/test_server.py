@@ -230,8 +230,9 @@ async def test_a_pair_that_does_not_fit_changes_nothing(webhook: Webhook, tmp_pa
 async def test_a_taken_port_is_told(webhook: Webhook) -> None:
     """It names the address."""
     second = InjectorServer(config(), webhook.certificate)
-    with pytest.raises(UserError, match=f"127.0.0.1:{webhook.port} cannot be listened on"):
+    with pytest.raises(UserError, match=f"--listen: 127.0.0.1:{webhook.port} is in use"):
         await second.start("127.0.0.1", webhook.port)
+    await second.close()
 
 
 class _Heard(logging.Handler):
