@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol
 
 import uvloop
 
@@ -22,10 +22,24 @@ from sidecar.telemetry.redaction import Redactor
 
 log = logging.getLogger("sidecar.serving")
 
-T = TypeVar("T")
-
 _CUT_SHORT_SECONDS: Final = 5.0
 """Time for a start that is cut short to end what it has begun."""
+
+
+class Service(Protocol):
+    """What a process runs: one sidecar, or the parent of its workers."""
+
+    async def start(self) -> None:
+        """Start every part. Raises UserError."""
+
+    async def stop(self) -> object:
+        """Drain, then end every part, also where the start was cut short."""
+
+    def hurry(self) -> None:
+        """End the drain now."""
+
+    def begin_reload(self) -> None:
+        """Read the policy again, without waiting for how that ends."""
 
 
 def run(settings: Settings, environ: Mapping[str, str], *, other: OtherPlane | None = None) -> int:
@@ -59,8 +73,10 @@ async def spare_what_stays() -> None:
     gc.enable()
 
 
-async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | None = None) -> int:
-    """Run an app until SIGTERM or SIGINT; `started` is called once it serves."""
+async def run_until_asked(
+    service: Service, started: Callable[[], Awaitable[None]] | None = None
+) -> int:
+    """Run a service until SIGTERM or SIGINT; `started` is called once it serves."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     again = asyncio.Event()
@@ -70,26 +86,26 @@ async def run_until_asked(app: App, started: Callable[[], Awaitable[None]] | Non
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
-    if await unless(stop, _started(app)) is None:
-        await app.stop(0)
+    loop.add_signal_handler(signal.SIGHUP, service.begin_reload)
+    if not await _completed(service.start(), stop):
+        await service.stop()
         return 0
-    loop.add_signal_handler(signal.SIGHUP, app.begin_reload)
     if started is not None:
         await started()
     await stop.wait()
-    stopping = asyncio.ensure_future(app.stop())
+    stopping = asyncio.ensure_future(service.stop())
     hurry = asyncio.ensure_future(again.wait())
     await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     if not stopping.done():
         log.warning("drain_ended", extra={"why": "asked twice"})
-        app.hurry()
+        service.hurry()
     await stopping
     return 0
 
 
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Do a step of the start, and return its result; None where `stop` cut it short."""
+async def _completed(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do the work of a start; False where `stop` cut it short. Raises what the work raises."""
     doing = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(stop.wait())
     try:
@@ -100,12 +116,8 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
             doing.cancel()
             await asyncio.wait((doing,), timeout=_CUT_SHORT_SECONDS)
     if not stop.is_set():
-        return doing.result()
+        doing.result()
+        return True
     if doing.done() and not doing.cancelled() and (fault := doing.exception()) is not None:
         log.warning("start_cut_short", extra={"fault": str(fault)})
-    return None
-
-
-async def _started(app: App) -> bool:
-    await app.start()
-    return True
+    return False

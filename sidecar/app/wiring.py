@@ -5,7 +5,6 @@ What is started here is owned here and ended in the reverse order, each step wit
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import secrets
@@ -15,7 +14,6 @@ from typing import Final, Protocol
 
 from sidecar import __version__
 from sidecar.admin.server import AdminServer
-from sidecar.admin.state import ReloadReport
 from sidecar.admission.engine import Engine
 from sidecar.app.background import own_task
 from sidecar.app.context import Context
@@ -101,7 +99,6 @@ class App:
             worker=worker,
             owned=self._owned,
         )
-        self._reloads: set[asyncio.Task[ReloadReport]] = set()
         self._policies: PolicyStore | None = None
         self._server: Server | None = None
         self._status: Status | None = None
@@ -224,10 +221,8 @@ class App:
 
     def begin_reload(self) -> None:
         """Read the policy again now, without waiting for how that ends; not in a worker."""
-        if self._status is not None and not self._context.worker:
-            task = asyncio.ensure_future(self._status.reload())
-            self._reloads.add(task)
-            task.add_done_callback(self._reloads.discard)
+        if self._policies is not None:
+            self._policies.reload_soon()
 
     async def take_policy(self, found: bytes | PolicyError) -> None:
         """Put in force what another process found in the policy's file."""
@@ -244,14 +239,7 @@ class App:
             self._context.hide_of_policy(policy)
 
         content = read_policy_file(path) if self._policy is None else self._policy
-        self._owned.push_async_callback(self._end_reloads)
         return PolicyStore(path, content, self._environ, observer, before_use=before_use)
-
-    async def _end_reloads(self) -> None:
-        for task in self._reloads:
-            task.cancel()
-        if self._reloads:
-            await asyncio.wait(self._reloads, timeout=2.0)
 
     def _open_gateway(self, engine: Engine, limits: Limits, memory: BodyMemory) -> Gateway:
         context, product = self._context, self._settings.upstream

@@ -6,6 +6,7 @@ A changed file is read in a thread, beside the calls that are served.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import hashlib
 import logging
@@ -67,6 +68,7 @@ class PolicyStore:
         self.error: PolicyError | None = None
         """Why the file's present content is not in force; None when it is."""
         self._reloading = asyncio.Lock()
+        self._asked = asyncio.Event()
         self._absent = 0
         self.content = content
         """What the file held when the last good policy was read from it."""
@@ -95,6 +97,10 @@ class PolicyStore:
         async with self._reloading:
             return await self._take(found)
 
+    def reload_soon(self) -> None:
+        """Have `watch` reload now."""
+        self._asked.set()
+
     async def watch(self, interval: float = 1.0) -> None:
         """Reload when the file's content changes, until cancelled; look every `interval` seconds.
 
@@ -103,9 +109,15 @@ class PolicyStore:
         at it agree; one that is missing for a moment is waited for.
         """
         while True:
-            await asyncio.sleep(interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._asked.wait()
             try:
-                await self._look(settle=interval / 4)
+                if self._asked.is_set():
+                    self._asked.clear()
+                    await self.reload()
+                else:
+                    await self._look(settle=interval / 4)
             except Exception:  # noqa: BLE001 - a fault of ours must not leave the file unwatched
                 _LOG.exception("policy_look_failed", extra={"policy_file": str(self.path)})
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import AdminView, ReloadReport
 from sidecar.app.draining import log_draining
-from sidecar.app.process import start_logging, unless
+from sidecar.app.process import run_until_asked, start_logging
 from sidecar.app.startup_warnings import log_startup_warnings
 from sidecar.domain.model import Quota
 from sidecar.domain.share import Share
@@ -63,35 +62,49 @@ class Supervisor:
             AdminView.COUNTS: Rounds(lambda: self._ask_all(AdminView.COUNTS)),
         }
         self._orders_sent: set[asyncio.Task[None]] = set()
-        self._reloads: set[asyncio.Task[ReloadReport]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._known: tuple[Circumstances, ...] = ()
         self._ending = False
         self.draining = False
+        page = Exposition(self.parts, self._fleet.pids)
+        self._admin = AdminServer(self, page, refresh=self.refresh)
 
-    async def start(self) -> int:
-        """Start every worker; return the port they share. Raises UserError where one cannot."""
-        with _reserved(self._settings) as port:
-            listen = replace(self._settings.listen, port=port)
-            self._settings = replace(self._settings, listen=listen)
-            try:
+    async def start(self) -> None:
+        """Start every worker, then the admin port. Raises UserError where one cannot start."""
+        try:
+            with _reserved(self._settings) as port:
+                listen = replace(self._settings.listen, port=port)
+                self._settings = replace(self._settings, listen=listen)
                 await self._fleet.start()
-            except BaseException:
-                await self.stop()
-                raise
-        self._watch = asyncio.create_task(self._policies.watch(), name="policy watch")
-        return port
+            self._watch = asyncio.create_task(self._policies.watch(), name="policy watch")
+            await self._admin.open(self._settings.admin)
+        except BaseException:
+            await self._end()
+            raise
+        log.info(
+            "started",
+            extra={
+                "listen": Address(listen.host, port).url,
+                **self._admin.urls(),
+                "workers": self._settings.process.workers,
+                "version": __version__,
+            },
+        )
 
     async def stop(self) -> None:
         """Drain and end every worker; kill what does not end in time."""
+        await self._end()
+        log.info("stopped", extra={"workers": self._settings.process.workers})
+
+    async def _end(self) -> None:
         self._ending = self.draining = True
-        readings = [*self._reloads, *([] if self._watch is None else [self._watch])]
-        for task in readings:
-            task.cancel()
-        await asyncio.gather(*readings, return_exceptions=True)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait((self._watch,))
         await self._log_draining()
         await self._fleet.stop(self._settings.process.drain_seconds)
         await asyncio.gather(*self._orders_sent, return_exceptions=True)
+        await self._admin.close()
 
     def hurry(self) -> None:
         """Pass a second request to end on: the workers then drain no longer."""
@@ -104,10 +117,6 @@ class Supervisor:
     def parts(self) -> Iterator[Snapshot]:
         """Return what the workers have counted, the ones that are gone included."""
         return self._fleet.tally.parts(each.counts for each in self._fleet.serving.values())
-
-    def pids(self) -> list[int]:
-        """Return the workers' process IDs."""
-        return self._fleet.pids()
 
     # AdminState
 
@@ -156,11 +165,7 @@ class Supervisor:
 
     def begin_reload(self) -> None:
         """Reload, without waiting for how it ends."""
-        if self._ending:
-            return
-        task = asyncio.ensure_future(self.reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+        self._policies.reload_soon()
 
     def drain(self) -> None:
         """Have every worker refuse new requests; one that is stuck does so when it goes on."""
@@ -236,51 +241,9 @@ def _reserved(settings: Settings) -> Iterator[int]:
         yield int(held.getsockname()[1])
 
 
-async def supervise(settings: Settings, environ: Mapping[str, str], content: bytes) -> int:
-    """Run the workers until SIGTERM or SIGINT; return the exit status. Raises UserError."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    up: list[Supervisor] = []
-
-    def asked() -> None:
-        if stop.is_set():
-            for supervisor in up:
-                supervisor.hurry()
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
-    supervisor = Supervisor(settings, environ, content)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.begin_reload)
-    port = await unless(stop, supervisor.start())
-    if port is None:
-        await supervisor.stop()
-        return 0
-    up.append(supervisor)
-    page = Exposition(supervisor.parts, supervisor.pids)
-    admin = AdminServer(supervisor, page, refresh=supervisor.refresh)
-    try:
-        await admin.open(settings.admin)
-        log.info(
-            "started",
-            extra={
-                "listen": Address(settings.listen.host, port).url,
-                **admin.urls(),
-                "workers": settings.process.workers,
-                "version": __version__,
-            },
-        )
-        await stop.wait()
-    finally:
-        await supervisor.stop()
-        await admin.close()
-    log.info("stopped", extra={"workers": settings.process.workers})
-    return 0
-
-
 def run_workers(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run as many workers as the settings say; return the exit status. Raises UserError."""
     start_logging(settings.process)
     log_startup_warnings(settings)
     content = read_policy_file(settings.policy.file)  # before the loop, as `app.process.run` does
-    return uvloop.run(supervise(settings, environ, content))
+    return uvloop.run(run_until_asked(Supervisor(settings, environ, content)))

@@ -96,3 +96,12 @@ async def test_a_fault_of_ours_leaves_the_file_watched(
         put(file, text("third"))
         await until(lambda: store.current.product == "third")
     assert caplog.messages.count("policy_look_failed") == 1
+
+
+async def test_a_watch_reloads_at_once_when_asked(file: Path, store: PolicyStore) -> None:
+    """As for SIGHUP: it does not wait for its next look."""
+    watch = asyncio.create_task(store.watch(interval=3600))
+    put(file, text("second"))
+    store.reload_soon()
+    await until(lambda: store.current.product == "second")
+    watch.cancel()
