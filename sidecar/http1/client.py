@@ -171,11 +171,12 @@ class ClientConnection:
         self.transport.abort()
 
     def expire(self, kind: PeerFailure) -> None:
-        """End whatever exchange is open: it took too long."""
+        """End whatever exchange is open, or the connection as it closes: it took too long."""
         self._fail(kind, "the server took too long")
+        self.transport.abort()
 
     def close(self) -> None:
-        """Close an idle connection."""
+        """Close a connection once what was written is out; its pool bounds that."""
         self._handler = None
         self.transport.close()
 

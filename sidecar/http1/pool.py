@@ -18,6 +18,7 @@ from sidecar.http1.resolving import Lookup
 from sidecar.http1.tunnel import Proxy
 
 _SWEEP_SECONDS: Final = 0.5
+_CLOSE_SECONDS: Final = 30.0
 _WRITE_HIGH_WATER: Final = 64 * 1024
 
 
@@ -214,7 +215,11 @@ class Pool:
         return False
 
     def _sweep(self) -> None:
-        """Close what has been idle too long; end exchanges that are past their deadline."""
+        """Close what has been idle too long; end what is past its deadline.
+
+        A connection that closes gets one: its transport waits until the server has read all, and a
+        server that reads no more would keep its place forever.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
         oldest = now - self._limits.idle_seconds
@@ -226,6 +231,8 @@ class Pool:
         for connection in tuple(self._all):
             if connection.deadline < now:
                 connection.expire(PeerFailure.FIRST_BYTE_TIMEOUT)
+            elif connection.closing:
+                connection.deadline = min(connection.deadline, now + _CLOSE_SECONDS)
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._all else None
 
 

@@ -16,7 +16,6 @@ from sidecar.http1.delivery import acknowledged, ended, left_unread
 _RECORD: Final = 16 * 1024
 _MOST_REPLIES: Final = 1024 * 1024
 _SESSION_SECONDS: Final = 3600.0
-_CLOSE_SECONDS: Final = 30.0
 
 
 class Sessions:
@@ -56,7 +55,7 @@ class TlsTransport:
     transport buffers, and its back-pressure is passed on. Raises nothing but in `opened`.
     """
 
-    __slots__ = ("_close_timer", "_closing", "_ended", "_fin", "_incoming", "_loop", "_new",
+    __slots__ = ("_closing", "_ended", "_fin", "_incoming", "_loop", "_new",
                  "_offered", "_open", "_opening", "_outgoing", "_paused", "_problem", "_protocol",
                  "_raw", "_reset", "_sessions", "_tls", "acked_at_start", "sent")  # fmt: skip
 
@@ -74,7 +73,6 @@ class TlsTransport:
         )
         self._raw = cast("asyncio.Transport", None)
         self._opening: asyncio.Future[None] | None = None
-        self._close_timer: asyncio.TimerHandle | None = None
         self._problem: Exception | None = None
         self._open = False
         self._paused = False
@@ -129,7 +127,6 @@ class TlsTransport:
             self._tls.unwrap()
         self._send()
         self._raw.close()
-        self._close_timer = self._loop.call_later(_CLOSE_SECONDS, self._raw.abort)
 
     def abort(self) -> None:
         """End at once."""
@@ -215,8 +212,6 @@ class TlsTransport:
         """Pass on how the connection ended, or end the handshake."""
         self._closing = True
         self._reset = exc is not None
-        if self._close_timer is not None:
-            self._close_timer.cancel()
         if self._open:
             protocol, self._protocol = self._protocol, _GONE  # or they would keep each other alive
             protocol.connection_lost(self._problem or (None if self._ended else exc))

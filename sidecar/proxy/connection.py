@@ -145,6 +145,7 @@ class ServerConnection:
         """Send bytes, unless the client is gone and the exchange not yet cancelled."""
         self._outbox.send(self.transport, data)
         if self.writing_paused:
+            self._outbox.flush()
             self.taken = taken_so_far(self.transport)
 
     def write_interim(self, data: bytes) -> None:

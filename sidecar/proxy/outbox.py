@@ -8,9 +8,12 @@ times where they are sent together, which takes 8 % less processor time a call.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
+
+log = logging.getLogger("sidecar.proxy")
 
 _MOST_BYTES: Final = 1024 * 1024
 """Bytes that wait at most, of all clients."""
@@ -53,14 +56,14 @@ class Outbox:
             self._soon(self.flush)
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send what waits. A transport that fails is cut, and costs no other client anything."""
         self._size = 0
         waiting = self._waiting
-        try:
-            while waiting:
-                transport, data = waiting.popleft()
-                if not transport.is_closing():
+        while waiting:
+            transport, data = waiting.popleft()
+            if not transport.is_closing():
+                try:
                     transport.write(data)
-        finally:
-            if waiting:  # a fault of one transport must not cost the others their bytes
-                self._soon(self.flush)
+                except Exception:
+                    log.exception("fault")
+                    transport.abort()  # what follows would stand where these bytes should

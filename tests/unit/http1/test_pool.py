@@ -18,6 +18,7 @@ from tests.fakes.handlers import BrokenHandler, RecordingHandler
 from tests.fakes.servers import (
     FakeOrigin,
     ScriptedServer,
+    Visit,
     answering,
     never_accepting,
     refused_port,
@@ -319,6 +320,30 @@ async def test_an_answer_that_does_not_begin_in_time_is_given_up() -> None:
         connection.expire_after(handler, 0.0)
         await handler.ended.wait()
         assert handler.failure is PeerFailure.FIRST_BYTE_TIMEOUT
+
+
+@pytest.mark.usefixtures("swift_sweeps")
+async def test_a_server_that_does_not_read_the_end_cannot_keep_the_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A transport that closes waits until all that was written is read, without a limit."""
+    monkeypatch.setattr(pool_module, "_CLOSE_SECONDS", 0.05)
+
+    async def unread(_: Visit) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(unread) as server, pool_of(server) as pool:
+        connection = await pool.connect()
+        while not connection.transport.get_write_buffer_size():
+            connection.transport.write(bytes(1_000_000))
+            await asyncio.sleep(0.01)
+        connection.close()
+        await asyncio.sleep(0)
+        before = pool.open_connections
+        async with asyncio.timeout(10):
+            while pool.open_connections:  # noqa: ASYNC110 - the pool tells nobody
+                await asyncio.sleep(0.005)
+        assert before == 1
 
 
 @pytest.mark.usefixtures("swift_sweeps")

@@ -225,19 +225,6 @@ async def test_nothing_is_written_behind_our_close_notify(contexts: Contexts) ->
     assert not wire.transport.aborted
 
 
-async def test_a_server_that_does_not_read_the_end_cannot_hold_the_connection(
-    contexts: Contexts,
-) -> None:
-    """The plain transport would wait for it without a limit."""
-    wire = Wire(contexts)
-    wire.shake_hands()
-    wire.tls.close()
-    assert not wire.transport.aborted
-    turn(31.0)
-    await asyncio.sleep(0.01)
-    assert wire.transport.aborted
-
-
 async def test_back_pressure_is_passed_on_once_there_is_a_protocol(contexts: Contexts) -> None:
     """Both ways; in the handshake there is nothing to hold back."""
     wire = Wire(contexts)

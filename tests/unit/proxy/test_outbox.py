@@ -94,15 +94,16 @@ def test_no_more_than_a_mebibyte_waits() -> None:
     assert all(transport.written for transport in transports)
 
 
-def test_a_fault_of_one_transport_costs_no_other_its_bytes() -> None:
-    """They are sent in the next round."""
-    turn, transport = Turn(), DeafTransport()
-    turn.outbox.send(BrokenTransport(), b"a")
-    turn.outbox.send(transport, b"b")
-    with pytest.raises(RuntimeError, match="broken"):
-        turn.end()
-    turn.end()
-    assert transport.written == b"b"
+def test_a_fault_of_one_transport_costs_no_other_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is cut, since its next bytes would follow a gap; what another client does goes on."""
+    turn, broken, transport = Turn(), BrokenTransport(), DeafTransport()
+    turn.outbox.send(broken, b"a")
+    turn.outbox.send(broken, b"c")
+    turn.outbox.send(transport, b"b" * 65_537)
+    assert (broken.aborted, len(transport.written)) == (True, 65_537)
+    assert [record.message for record in caplog.records] == ["fault"]
 
 
 async def test_an_answer_of_the_turn_in_which_its_client_ends_its_side_is_sent() -> None:
@@ -115,6 +116,19 @@ async def test_an_answer_of_the_turn_in_which_its_client_ends_its_side_is_sent()
         connection.transport.close()
         async with asyncio.timeout(5):
             assert await client.reader.read() == b"the last words"
+
+
+async def test_for_a_client_that_does_not_keep_up_nothing_waits() -> None:
+    """How much it takes could not be known from what its transport has."""
+    async with staged(RefusingEngine()) as stage, stage.client() as client:
+        stage.server.outbox.gathers = True
+        (connection,) = stage.server._connections
+        connection.pause_writing()
+        connection.write(b"a part")
+        assert not stage.server.outbox._waiting
+        connection.resume_writing()
+        async with asyncio.timeout(5):
+            assert await client.reader.readexactly(6) == b"a part"
 
 
 async def test_an_answer_of_the_turn_in_which_the_server_closes_is_sent() -> None:
