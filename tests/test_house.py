@@ -26,10 +26,9 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # values, protocols, errors: what everything may import
     "domain": frozenset(),
     "http1": frozenset({"domain"}),  # knows no sidecar: of the domain, only its errors
-    "processes": frozenset(),
     "settings": frozenset({"domain"}),
     # the core
-    "policy": frozenset({"domain", "processes"}),
+    "policy": frozenset({"domain"}),
     "admission": frozenset({"domain", "policy"}),
     # the one writer of answers
     "answers": frozenset({"domain", "http1"}),
@@ -58,9 +57,7 @@ EDGES["app"] = frozenset(EDGES) - {
     "inject",
     "local_platform",
 }  # wires all of them together
-EDGES["workers"] = frozenset(
-    {"admin", "app", "domain", "http1", "policy", "processes", "settings", "telemetry"}
-)
+EDGES["workers"] = frozenset({"admin", "app", "domain", "http1", "policy", "settings", "telemetry"})
 EDGES["commands"] = frozenset(
     {"admission", "app", "client", "domain", "events", "frontends", "http1", "identity", "inject"}
     | {"policy", "proxy", "settings", "telemetry", "usage", "workers"}

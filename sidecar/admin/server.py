@@ -47,8 +47,7 @@ class AdminServer:
         self._socket: Path | None = None
         self._address: tuple[str, int] | None = None
         self.metrics_address: tuple[str, int] | None = None
-        self._servers: list[asyncio.Server] = []
-        self._connections: list[AdminConnections] = []
+        self._listeners: list[tuple[asyncio.Server, AdminConnections]] = []
         get, post = ("GET", "HEAD"), ("POST",)
         self._routes: dict[
             str, tuple[tuple[str, ...], Callable[[AdminRequest], Awaitable[Answer]]]
@@ -77,19 +76,17 @@ class AdminServer:
     async def start(self, host: str, port: int) -> None:
         """Listen at the admin address. Port 0 takes a free one. Raises UserError."""
         self._own_host = host
-        connections = self._made(self._on_admin)
-        self._address = self._kept(await listen_at("--admin", host, port, connections))
+        self._address = await self._listen("--admin", host, port, self._on_admin)
 
     async def start_metrics(self, host: str, port: int) -> None:
         """Listen at an address for scrapers and probes alone. Raises UserError."""
-        connections = self._made(self._on_metrics)
-        server = await listen_at("--metrics", host, port, connections)
-        self.metrics_address = self._kept(server)
+        self.metrics_address = await self._listen("--metrics", host, port, self._on_metrics)
 
     async def start_socket(self, path: Path) -> None:
         """Listen on a Unix socket; from now on changes are taken there alone. Raises UserError."""
-        connections = self._made(self._answer)
-        self._servers.append(await listen_on("--admin-socket", path, connections))
+        connections = AdminConnections(self._answer)
+        server = await listen_on("--admin-socket", path, connections)
+        self._listeners.append((server, connections))
         self._socket = path
 
     @property
@@ -106,21 +103,20 @@ class AdminServer:
 
     async def close(self) -> None:
         """Stop listening, and give open requests a moment."""
-        for server in self._servers:
+        for server, _ in self._listeners:
             server.close()
         if self._socket is not None:
             remove_socket(self._socket)
-        await asyncio.gather(*(each.close(_CLOSE_SECONDS) for each in self._connections))
-        self._servers, self._connections = [], []
+        await asyncio.gather(*(each.close(_CLOSE_SECONDS) for _, each in self._listeners))
+        self._listeners = []
         self._socket = self._address = self.metrics_address = None
 
-    def _made(self, handler: AdminHandler) -> AdminConnections:
+    async def _listen(
+        self, flag: str, host: str, port: int, handler: AdminHandler
+    ) -> tuple[str, int]:
         connections = AdminConnections(handler)
-        self._connections.append(connections)
-        return connections
-
-    def _kept(self, server: asyncio.Server) -> tuple[str, int]:
-        self._servers.append(server)
+        server = await listen_at(flag, host, port, connections)
+        self._listeners.append((server, connections))
         host, port = server.sockets[0].getsockname()[:2]
         return host, port
 
@@ -203,7 +199,7 @@ class AdminServer:
 
     async def _reload(self, _request: AdminRequest) -> Answer:
         report = await self._state.reload()
-        if report.rejected:
+        if report.problems:
             body = {"detail": "the policy was rejected, the last good one rules"}
             return as_json({**body, "outcome": report.outcome, "problems": report.problems}, 422)
         return as_json({"outcome": report.outcome})

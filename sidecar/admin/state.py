@@ -28,7 +28,6 @@ class ReloadReport:
     """How a reload ended: the outcome's word, and every problem where the file was rejected."""
 
     outcome: str
-    rejected: bool
     problems: tuple[str, ...] = ()
 
 

@@ -14,7 +14,7 @@ from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.credentials import CookieSource
 from sidecar.domain.model import Quota
 from sidecar.platform.breaker import BreakerState
-from sidecar.policy.store import PolicyStore, ReloadOutcome
+from sidecar.policy.store import PolicyStore
 from sidecar.policy.view import as_dict
 from sidecar.proxy.server import Plane, Server
 
@@ -103,8 +103,7 @@ class Status:
     async def reload(self) -> ReloadReport:
         """Read the policy again; a bad file changes nothing."""
         outcome = await self._policies.reload()
-        rejected = outcome is ReloadOutcome.REJECTED
-        return ReloadReport(outcome.value, rejected, self._policies.problems)
+        return ReloadReport(outcome.value, self._policies.problems)
 
     def drain(self) -> None:
         """Refuse new requests from now on; those under way finish."""

@@ -123,10 +123,6 @@ class App:
             raise RuntimeError("the sidecar has not been started")
         return self._status
 
-    def snapshot(self) -> Snapshot:
-        """Take the state of all metrics."""
-        return self._context.observer.snapshot()
-
     def parts(self) -> Iterator[Snapshot]:
         """Take the state of all metrics part by part."""
         return self._context.observer.parts()

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from sidecar.domain.errors import UserError
 from sidecar.workers.conditions import Absence, WorkerPlace
 from sidecar.workers.link import Link, LinkClosedError, Message, Orders, Up, WorkerFailed
 from sidecar.workers.process import WorkerProcess
-from sidecar.workers.spawn import end_process, own_path, own_python, start_process
+from sidecar.workers.spawn import end_process, start_process
 from sidecar.workers.tally import Tally
 
 log = logging.getLogger("sidecar.workers")
@@ -105,10 +106,11 @@ class Fleet:
             owned.callback(ours.close)
             with theirs:
                 try:
+                    # PYTHONPATH: the same code, in any working directory
                     process = await start_process(
-                        *own_python("sidecar.workers.worker"), str(theirs.fileno()),
+                        sys.executable, "-P", "-m", "sidecar.workers.worker", str(theirs.fileno()),
                         pass_fds=(theirs.fileno(),),
-                        env={**os.environ, "PYTHONPATH": own_path()},
+                        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                     )  # fmt: skip
                 except OSError as error:
                     why = f"--workers: worker {index} cannot be started: {error.strerror}"

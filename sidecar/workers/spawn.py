@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-
-def own_python(module: str) -> tuple[str, ...]:
-    """Return the command that runs a module of this program in another process.
-
-    Goes with `own_path` as PYTHONPATH: then it is the same code, in any working directory.
-    """
-    return (sys.executable or "python3", "-P", "-m", module)
-
-
-def own_path() -> str:
-    """Return where this process finds its modules, as PYTHONPATH has it."""
-    return os.pathsep.join(sys.path)
 
 
 async def start_process(

@@ -27,7 +27,7 @@ from sidecar.domain.share import Share
 from sidecar.http1.listening import bound, refusal
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
-from sidecar.policy.store import PolicyStore, ReloadOutcome
+from sidecar.policy.store import PolicyStore
 from sidecar.policy.view import as_dict
 from sidecar.settings.run import Settings
 from sidecar.settings.values import Address
@@ -159,9 +159,9 @@ class Supervisor:
     async def reload(self) -> ReloadReport:
         """Read the file again; every worker receives what was found."""
         outcome = await self._policies.reload()
+        report = ReloadReport(outcome.value, self._policies.problems)
         await asyncio.gather(*self._orders_sent)
-        rejected = outcome is ReloadOutcome.REJECTED
-        return ReloadReport(outcome.value, rejected, self._policies.problems)
+        return report
 
     def begin_reload(self) -> None:
         """Reload, without waiting for how it ends."""

@@ -26,7 +26,7 @@ class StaticState:
             keys_needed=True,
             modes=frozenset({OnPlatformError.FAIL_OPEN}),
         )
-        self.report = ReloadReport("loaded", rejected=False)
+        self.report = ReloadReport("loaded")
         self.quotas: list[tuple[str, Quota]] = []
         self.reloads = 0
         self.drains = 0

@@ -148,7 +148,7 @@ async def test_reload_tells_its_outcome(admin: Admin) -> None:
 
 async def test_a_rejected_reload_is_422_with_every_problem(admin: Admin) -> None:
     """So that a pipeline fails on it."""
-    admin.state.report = ReloadReport("rejected", rejected=True, problems=("p.yaml:1:1: bad",))
+    admin.state.report = ReloadReport("rejected", problems=("p.yaml:1:1: bad",))
     status, body, _ = await admin.ask("POST", "/reload")
     assert (status, body) == (
         422,

@@ -15,4 +15,4 @@ async def test_the_exposition_is_a_metrics_page() -> None:
 async def test_a_reload_without_problems_lists_none() -> None:
     """Only a rejected file has some."""
     state: AdminState = StaticState()
-    assert await state.reload() == ReloadReport("loaded", rejected=False, problems=())
+    assert await state.reload() == ReloadReport("loaded", problems=())
