@@ -43,17 +43,24 @@ class Service(Protocol):
 
 
 def run(settings: Settings, environ: Mapping[str, str], *, other: OtherPlane | None = None) -> int:
-    """Run the sidecar until SIGTERM or SIGINT; return the exit status. Raises UserError.
+    """Run a sidecar of one process; return the exit status. Raises UserError.
 
-    `other` serves in place of the proxy. SIGHUP reads the policy again. A second SIGTERM or SIGINT
-    ends the drain at once.
+    `other` serves in place of the proxy.
     """
+
+    def made(redactor: Redactor, policy: bytes) -> App:
+        return App(settings, environ, redactor, policy=policy, other=other)
+
+    return run_service(settings, made)
+
+
+def run_service(settings: Settings, made: Callable[[Redactor, bytes], Service]) -> int:
+    """Run what is `made` of the log's redactor and the policy file's content. Raises UserError."""
     redactor = start_logging(settings.process)
     log_startup_warnings(settings)
     # Before the loop, whose signal handlers could not end the wait for a pipe.
     content = read_policy_file(settings.policy.file)
-    app = App(settings, environ, redactor, policy=content, other=other)
-    return uvloop.run(run_until_asked(app, spare_what_stays))
+    return uvloop.run(run_until_asked(made(redactor, content), spare_what_stays))
 
 
 def start_logging(settings: ProcessSettings) -> Redactor:
@@ -76,7 +83,10 @@ async def spare_what_stays() -> None:
 async def run_until_asked(
     service: Service, started: Callable[[], Awaitable[None]] | None = None
 ) -> int:
-    """Run a service until SIGTERM or SIGINT; `started` is called once it serves."""
+    """Run a service until SIGTERM or SIGINT; `started` is called once it serves.
+
+    SIGHUP reads the policy again. A second SIGTERM or SIGINT ends the drain at once.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     again = asyncio.Event()

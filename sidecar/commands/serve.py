@@ -35,7 +35,6 @@ def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
     if settings.process.workers > 1:
         from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 
-        gc.enable()
         return run_workers(settings, environ)
     from sidecar.app.process import run as run_alone  # noqa: PLC0415
 

@@ -13,19 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-import uvloop
-
 from sidecar import __version__
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import AdminView, ReloadReport
 from sidecar.app.draining import log_draining
-from sidecar.app.process import run_until_asked, start_logging
-from sidecar.app.startup_warnings import log_startup_warnings
+from sidecar.app.process import run_service
 from sidecar.domain.model import Quota
 from sidecar.domain.share import Share
 from sidecar.http1.listening import bound, refusal
-from sidecar.policy.file import read_policy_file
 from sidecar.policy.problems import PolicyError
 from sidecar.policy.store import PolicyStore
 from sidecar.policy.view import as_dict
@@ -243,7 +239,4 @@ def _reserved(settings: Settings) -> Iterator[int]:
 
 def run_workers(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run as many workers as the settings say; return the exit status. Raises UserError."""
-    start_logging(settings.process)
-    log_startup_warnings(settings)
-    content = read_policy_file(settings.policy.file)  # before the loop, as `app.process.run` does
-    return uvloop.run(run_until_asked(Supervisor(settings, environ, content)))
+    return run_service(settings, lambda _, content: Supervisor(settings, environ, content))
