@@ -42,7 +42,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     "telemetry": frozenset({"domain"}),
     # frontends: what asks the engine
     "proxy": frozenset({"domain", "answers", "admission", "http1", "settings", "usage"}),
-    "admin": frozenset({"domain", "http1", "settings"}),
+    "admin": frozenset({"domain", "answers", "http1", "settings"}),
     # the typed client of the whole platform, for products and commands
     "client": frozenset({"domain", "http1", "settings"}),
     # doors beside the proxy, for servers that are not ours; proxy: its bodies' memory, its drain

@@ -16,7 +16,8 @@ from sidecar.admin.callers import refusal_of
 from sidecar.admin.listening import listen_at, listen_on, remove_socket
 from sidecar.admin.readiness import assess
 from sidecar.admin.state import AdminState, AdminView, MetricsPage, Refresh
-from sidecar.admin.wire import AdminConnections, AdminHandler, AdminRequest, Answer, as_json
+from sidecar.admin.wire import AdminConnections, AdminHandler, AdminRequest, answer_of, as_json
+from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.instants import utc_text
 from sidecar.domain.model import Quota
 from sidecar.settings.sections import AdminSettings
@@ -50,7 +51,7 @@ class AdminServer:
         self._listeners: list[tuple[asyncio.Server, AdminConnections]] = []
         get, post = ("GET", "HEAD"), ("POST",)
         self._routes: dict[
-            str, tuple[tuple[str, ...], Callable[[AdminRequest], Awaitable[Answer]]]
+            str, tuple[tuple[str, ...], Callable[[AdminRequest], Awaitable[OwnAnswer]]]
         ] = {
             "/health": (get, self._health),
             "/ready": (get, self._ready),
@@ -122,7 +123,7 @@ class AdminServer:
 
     # one request
 
-    async def _on_admin(self, request: AdminRequest) -> Answer:
+    async def _on_admin(self, request: AdminRequest) -> OwnAnswer:
         """Answer on the admin port: changes, and what names orgs, to programs here alone."""
         if request.path in _LOCAL:
             refusal = refusal_of(request.peer, request.fields, self._own_host)
@@ -132,20 +133,20 @@ class AdminServer:
                 return as_json({"detail": refusal}, 403)
         return await self._answer(request)
 
-    async def _on_metrics(self, request: AdminRequest) -> Answer:
+    async def _on_metrics(self, request: AdminRequest) -> OwnAnswer:
         return await self._answer(request) if request.path in _PROBES else _NOT_FOUND
 
     def _allows(self, request: AdminRequest) -> bool:
         return request.method in self._routes[request.path][0]
 
-    async def _answer(self, request: AdminRequest) -> Answer:
+    async def _answer(self, request: AdminRequest) -> OwnAnswer:
         """Answer; a fault says no more than that it was one."""
         if request.path not in self._routes:
             return _NOT_FOUND
         methods, handler = self._routes[request.path]
         if request.method not in methods:
             detail = {"detail": "Method Not Allowed"}
-            return as_json(detail, 405, {"Allow": ", ".join(methods)})
+            return as_json(detail, 405, ((b"Allow", ", ".join(methods).encode()),))
         try:
             return await handler(request)
         except Exception:  # noqa: BLE001 - a fault is logged whole, and answered as one
@@ -156,14 +157,14 @@ class AdminServer:
         if self._refresh is not None:
             await self._refresh(view)
 
-    async def _health(self, _request: AdminRequest) -> Answer:
+    async def _health(self, _request: AdminRequest) -> OwnAnswer:
         """Answer at once: no worker is waited for."""
         failure = self._state.failure()
         if failure:
             return as_json({"status": "failed", "detail": failure}, 503)
         return as_json({"status": "ok"})
 
-    async def _ready(self, _request: AdminRequest) -> Answer:
+    async def _ready(self, _request: AdminRequest) -> OwnAnswer:
         await self._up_to_date(AdminView.CONDITION)
         readiness = assess(self._state.circumstances())
         checks = {
@@ -173,22 +174,25 @@ class AdminServer:
         body = {"ready": readiness.ready, "dependencies": checks}
         return as_json(body, 200 if readiness.ready else 503)
 
-    async def _metrics_page(self, request: AdminRequest) -> Answer:
+    async def _metrics_page(self, request: AdminRequest) -> OwnAnswer:
         await self._up_to_date(AdminView.COUNTS)
         asked = request.fields
         page, content_type, coding = await self._metrics.render(
             asked.get("accept", ""), asked.get("accept-encoding", "")
         )
-        fields = {"Vary": "Accept, Accept-Encoding"}
+        fields = [
+            (b"Content-Type", content_type.encode()),
+            (b"Vary", b"Accept, Accept-Encoding"),
+        ]
         if coding:
-            fields["Content-Encoding"] = coding
-        return Answer(200, page, content_type, fields)
+            fields.append((b"Content-Encoding", coding.encode()))
+        return answer_of(page, fields=tuple(fields))
 
-    async def _policy(self, _request: AdminRequest) -> Answer:
+    async def _policy(self, _request: AdminRequest) -> OwnAnswer:
         """Show the policy, made in a thread: one of a thousand routes takes a while."""
-        return Answer(200, await asyncio.to_thread(_policy_page, self._state.policy_view))
+        return answer_of(await asyncio.to_thread(_policy_page, self._state.policy_view))
 
-    async def _quota(self, request: AdminRequest) -> Answer:
+    async def _quota(self, request: AdminRequest) -> OwnAnswer:
         await self._up_to_date(AdminView.QUOTAS)
         wanted = parse_qs(request.query).get("org_id", [None])[-1]
         orgs: defaultdict[str, dict[str, object]] = defaultdict(dict)
@@ -197,14 +201,14 @@ class AdminServer:
                 orgs[org_id][quota.resource] = _quota_view(quota)
         return as_json({"orgs": orgs})
 
-    async def _reload(self, _request: AdminRequest) -> Answer:
+    async def _reload(self, _request: AdminRequest) -> OwnAnswer:
         report = await self._state.reload()
         if report.problems:
             body = {"detail": "the policy was rejected, the last good one rules"}
             return as_json({**body, "outcome": report.outcome, "problems": report.problems}, 422)
         return as_json({"outcome": report.outcome})
 
-    async def _drain(self, _request: AdminRequest) -> Answer:
+    async def _drain(self, _request: AdminRequest) -> OwnAnswer:
         self._state.drain()
         return as_json({"draining": True}, 202)
 

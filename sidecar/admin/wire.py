@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
+from sidecar.answers.writer import JSON, NO_STORE, Fields, OwnAnswer, serialise
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED, RequestHead, parse_request
 from sidecar.http1.lines import find_end
+from sidecar.http1.shared_lines import CLOSE, kept_for
 
 _log = logging.getLogger("sidecar.admin")
 
@@ -28,6 +29,12 @@ _LINGER_SECONDS: Final = 1.0
 _MAX_DISCARDED: Final = 2 * 1024 * 1024
 _MAX_CONNECTIONS: Final = 256
 _EMPTY_CHUNKED: Final = b"0\r\n\r\n"
+_KEPT: Final = kept_for(_IDLE_SECONDS)
+_ALWAYS: Final = (
+    (b"Server", b"bb-sidecar"),  # what answers, and no version of it
+    (b"X-Content-Type-Options", b"nosniff"),
+    NO_STORE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +48,17 @@ class AdminRequest:
     peer: object
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is answered; `fields` beside those that every answer has."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    fields: Mapping[str, str] = field(default_factory=dict)
+def answer_of(body: bytes, status: int = 200, fields: Fields = (JSON,)) -> OwnAnswer:
+    """Make an answer, which is never kept and names no version."""
+    return OwnAnswer(status, (*_ALWAYS, *fields), body)
 
 
-def as_json(body: object, status: int = 200, fields: Mapping[str, str] | None = None) -> Answer:
+def as_json(body: object, status: int = 200, fields: Fields = ()) -> OwnAnswer:
     """Make an answer of plain data."""
-    return Answer(status, orjson.dumps(body), fields=fields or {})
+    return answer_of(orjson.dumps(body), status, (JSON, *fields))
 
 
-AdminHandler = Callable[[AdminRequest], Awaitable[Answer]]
+AdminHandler = Callable[[AdminRequest], Awaitable[OwnAnswer]]
 
 _NOT_HTTP: Final = as_json({"detail": "not a request that this port understands"}, 400)
 _NO_BODY: Final = as_json({"detail": "nothing here reads a body: send none"}, 413)
@@ -111,7 +113,7 @@ class AdminConnections:
         seconds = _HEAD_SECONDS
         with contextlib.suppress(TimeoutError, ConnectionError):
             while head := await connection.next_request(seconds):
-                if isinstance(head, Answer):
+                if isinstance(head, OwnAnswer):
                     await connection.refuse(head)
                     return
                 connection.idle = False
@@ -141,7 +143,7 @@ class _Connection:
         """End at once."""
         self._writer.transport.abort()
 
-    async def next_request(self, seconds: float) -> RequestHead | Answer | None:
+    async def next_request(self, seconds: float) -> RequestHead | OwnAnswer | None:
         """Return the next request, or its refusal; None where the client sends no more.
 
         It begins within `seconds`. Raises TimeoutError.
@@ -184,18 +186,18 @@ class _Connection:
         path, _, query = _text(head.target).partition("?")
         return AdminRequest(head.method, path, query, fields, self._peer)
 
-    async def answer(self, answer: Answer, head: RequestHead, *, keep: bool) -> None:
+    async def answer(self, answer: OwnAnswer, head: RequestHead, *, keep: bool) -> None:
         """Send an answer, and wait until the client takes it. Raises TimeoutError."""
-        self._write(answer, keep=keep, minor=head.minor, body=head.method != "HEAD")
+        self._write(answer, _KEPT if keep else CLOSE, bodiless=head.method == "HEAD")
         async with asyncio.timeout(_SEND_SECONDS):
             await self._writer.drain()
 
-    async def refuse(self, answer: Answer) -> None:
+    async def refuse(self, answer: OwnAnswer) -> None:
         """Answer, and close our side; what the client still sends is thrown away for a moment.
 
         Closing with unread bytes would reset the connection and destroy the answer on its way.
         """
-        self._write(answer, keep=False, minor=1, body=True)
+        self._write(answer, CLOSE)
         if self._writer.can_write_eof():
             self._writer.write_eof()
         left = _MAX_DISCARDED
@@ -203,25 +205,9 @@ class _Connection:
             while left > 0 and (data := await self._reader.read(_MAX_HEAD)):
                 left -= len(data)
 
-    def _write(self, answer: Answer, *, keep: bool, minor: int, body: bool) -> None:
-        fields = {
-            "Server": "bb-sidecar",  # what answers, and no version of it
-            "Date": formatdate(usegmt=True),
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Type": answer.content_type,
-            "Content-Length": str(len(answer.body)),
-            **answer.fields,
-        }
-        if not keep:
-            fields["Connection"] = "close"
-        elif minor == 0:
-            fields["Connection"] = "keep-alive"
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        start = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
-        self._writer.write(f"{start}{lines}\r\n".encode("latin-1"))
-        if body:
-            self._writer.write(answer.body)
+    def _write(self, answer: OwnAnswer, connection: bytes, *, bodiless: bool = False) -> None:
+        now = time.time()
+        self._writer.write(serialise(answer, now=now, connection=connection, bodiless=bodiless))
 
 
 def _text(data: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 PHRASES: Final = {
     200: b"OK",
+    202: b"Accepted",
     400: b"Bad Request",
     401: b"Unauthorized",
     402: b"Payment Required",

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from sidecar.admin.listening import listen_at, listen_on, remove_socket
-from sidecar.admin.wire import AdminConnections, AdminRequest, Answer, as_json
+from sidecar.admin.wire import AdminConnections, AdminRequest, as_json
+from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.errors import UserError
 
 
-async def answer(_request: AdminRequest) -> Answer:
+async def answer(_request: AdminRequest) -> OwnAnswer:
     """Answer anything."""
     return as_json({})
 

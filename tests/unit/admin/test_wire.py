@@ -13,6 +13,7 @@ import uvloop
 from sidecar.admin import wire
 from sidecar.admin.listening import listen_at
 from sidecar.admin.server import AdminServer
+from sidecar.answers.writer import OwnAnswer
 from tests.fakes.admin import StaticMetrics, StaticState
 
 LOCAL = b"Host: 127.0.0.1\r\n"
@@ -207,9 +208,9 @@ async def test_an_answer_that_is_not_read_ends_with_its_connection(
 ) -> None:
     """A scraper that stalls holds neither its page nor its place."""
     monkeypatch.setattr(wire, "_SEND_SECONDS", 0.05)
-    page = wire.Answer(200, b"x" * 32_000_000)
+    page = wire.answer_of(b"x" * 32_000_000)
 
-    async def large(_request: wire.AdminRequest) -> wire.Answer:
+    async def large(_request: wire.AdminRequest) -> OwnAnswer:
         return page
 
     server = await listen_at("--metrics", "127.0.0.1", 0, wire.AdminConnections(large))
@@ -235,7 +236,7 @@ async def test_requests_sent_ahead_let_other_work_run() -> None:
 
     seen: list[int] = []
 
-    async def quick(_request: wire.AdminRequest) -> wire.Answer:
+    async def quick(_request: wire.AdminRequest) -> OwnAnswer:
         seen.append(turns)
         return wire.as_json({})
 
