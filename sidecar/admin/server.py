@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
@@ -50,9 +50,7 @@ class AdminServer:
         self.metrics_address: tuple[str, int] | None = None
         self._listeners: list[tuple[asyncio.Server, AdminConnections]] = []
         get, post = ("GET", "HEAD"), ("POST",)
-        self._routes: dict[
-            str, tuple[tuple[str, ...], Callable[[AdminRequest], Awaitable[OwnAnswer]]]
-        ] = {
+        self._routes: dict[str, tuple[tuple[str, ...], AdminHandler]] = {
             "/health": (get, self._health),
             "/ready": (get, self._ready),
             "/metrics": (get, self._metrics_page),

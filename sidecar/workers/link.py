@@ -26,7 +26,7 @@ class LinkClosedError(SidecarError):
 
 
 class Command(StrEnum):
-    """What the supervisor has a worker do, beside showing a `AdminView` of itself."""
+    """What the supervisor has a worker do, beside showing an `AdminView` of itself."""
 
     DRAIN = "drain"
 
