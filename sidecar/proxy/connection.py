@@ -99,8 +99,9 @@ class ServerConnection:
         """
         self._outbox.flush()  # the transport may close now
         if self.exchange is None:
-            return False
-        if self._tunnel is not None or self.arriving is not None:
+            if not self._sent_ahead():
+                return False
+        elif self._tunnel is not None or self.arriving is not None:
             self.exchange.cancel()
             return False
         self.ended = True
@@ -135,9 +136,8 @@ class ServerConnection:
             self.start_grace()
         elif self.exchange is not None:
             self.watch()
-        elif self._buffer and not self.transport.is_closing():
-            self._next_head()
-            self._regulate()
+        if self._buffer:
+            self._go_on()
 
     # what the exchange does
 
@@ -208,7 +208,7 @@ class ServerConnection:
             return
         if self._buffer and not self.writing_paused:
             self._next_head()
-        if self.ended and self._is_between():
+        if self.ended and self._is_between() and not self._sent_ahead():
             self._close(whole=True)
         elif not self._reading:
             self._regulate()
@@ -216,6 +216,10 @@ class ServerConnection:
     def _is_between(self) -> bool:
         """Say whether a request may begin. Not inline: compiled, a test for None would hold on."""
         return self.exchange is None and self.phase in _BETWEEN
+
+    def _sent_ahead(self) -> bool:
+        """Say whether bytes wait that were not looked at: requests behind the last one."""
+        return len(self._buffer) > self._searched
 
     def abort(self) -> None:
         """Cut the connection, so that the client does not take what it has for a whole answer."""
@@ -290,6 +294,10 @@ class ServerConnection:
             if not body.done:
                 if self._buffer:
                     self._fall_behind()
+                elif self.ended:  # the rest will not come
+                    body.let_go()
+                    self._close(whole=True)
+                    return
                 self.arriving = body
                 self._body_due = listener.now() + listener.request_timeout
                 if not body.owes_continue:

@@ -10,7 +10,14 @@ import pytest
 from sidecar.settings.sections import Limits
 from tests.e2e.holding_back import full
 from tests.fakes.engines import AllowingEngine, HeldEngine, RefusingEngine
-from tests.fakes.upstreams import OK, DeafUpstream, Ending, EndlessUpstream, ScriptedUpstream
+from tests.fakes.upstreams import (
+    OK,
+    DeafUpstream,
+    Ending,
+    EndlessUpstream,
+    HeldUpstream,
+    ScriptedUpstream,
+)
 from tests.loops import STEP, pass_time, settle
 from tests.plane import eventually, staged, statuses, talk_every_way
 
@@ -153,6 +160,31 @@ async def test_half_closed_with_an_answer_that_takes_its_time() -> None:
         client.writer.write_eof()
         assert statuses(await client.rest()) == (200,)
         assert stage.observer.of("closed") == []
+
+
+async def test_half_closed_with_requests_sent_ahead_gets_all_answers() -> None:
+    """The end of its side may be read between two exchanges."""
+    ask = b"GET /deny HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with staged(RefusingEngine()) as stage, stage.client() as client:
+        client.writer.write(ask * 20)
+        client.writer.write_eof()
+        assert statuses(await client.rest()) == (429,) * 20
+
+
+async def test_half_closed_in_the_body_of_a_request_sent_ahead_does_not_begin_it() -> None:
+    """It could never be whole."""
+    async with (
+        HeldUpstream() as upstream,
+        staged(upstream=upstream) as stage,
+        stage.client() as client,
+    ):
+        await client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        client.writer.write_eof()
+        await upstream.asked.wait()
+        await client.delivered()
+        upstream.answer.set()
+        assert statuses(await client.rest()) == (200,)
+        assert len(stage.engine.calls) == 1
 
 
 async def test_half_closed_with_a_long_answer_gets_all_of_it() -> None:
