@@ -15,7 +15,9 @@ PLATFORM_SESSION: Final = "bb_session"
 
 _NEVER_READ: Final = frozenset({PLATFORM_SESSION, ""})
 _BLANKS: Final = b" \t"
-_BLANK: Final = frozenset(_BLANKS)
+_BLANK: Final = frozenset((*range(0x21), *range(0x7F, 0x100)))
+"""What some server strips from a cookie's name: Python decodes it as Latin-1 and strips `\\xa0`."""
+
 _SEMICOLON: Final = 0x3B
 _EQUALS: Final = 0x3D
 _SCHEME: Final = b"bearer"
@@ -80,8 +82,8 @@ def _only(found: list[bytes]) -> bytes | IdentityFailure | None:
 def _values(line: bytes, name: bytes) -> list[bytes]:
     """Find a cookie's values in a Cookie line (RFC 6265, 4.2).
 
-    Blanks around a name or a value are not part of it, as some servers read them so: a second
-    cookie must not hide behind a blank.
+    Blanks around a name are not part of it, as some servers read them so: a second cookie must not
+    hide behind a blank.
     """
     found: list[bytes] = []
     at = line.find(name)
