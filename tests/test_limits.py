@@ -54,7 +54,6 @@ NO_LIMITS: Final = {
         "frontends.asgi_answer._FAULT", "frontends.asgi_answer._FORBIDDEN",
         "proxy.relay._SERVER_ERROR",
         "frontends.asgi_answer._SWITCHING_PROTOCOLS", "frontends.door._SERVER_ERROR",
-        "identity.credentials._SEMICOLON",
         "identity.credentials._EQUALS", "settings.sections._DAY", "settings.values._MAX_PORT",
         "domain.cors._MAX_PORT", "settings.redis_url._DEFAULT_PORT",
     ),

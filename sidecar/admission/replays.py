@@ -82,14 +82,16 @@ class Claim:
 class _Scope:
     """One scope's state, the claims of it in flight, and the attempt number to give out next."""
 
-    __slots__ = ("in_flight", "next_attempt", "rested_at", "skipped", "state", "trusted")
+    __slots__ = (
+        "any_trusted", "in_flight", "next_attempt", "rested_at", "skipped", "state", "trusted",
+    )  # fmt: skip
 
     def __init__(self, next_attempt: int, *, trusted: bool) -> None:
         self.state = ScopeState.ABSENT
         self.in_flight = 0
         self.next_attempt = next_attempt
         self.rested_at = 0.0
-        self.trusted = trusted
+        self.trusted = self.any_trusted = trusted  # all of its claims, and any of them
         self.skipped: set[int] | None = None  # shared numbers below `next_attempt`, not given here
 
     def take(self, shared: int | None) -> int:
@@ -161,6 +163,7 @@ class ReplayBook:
         entry.in_flight += 1
         # One claim by an untrusted caller, and forgetting this scope must raise the floor.
         entry.trusted = entry.trusted and trusted
+        entry.any_trusted = entry.any_trusted or trusted
         self._resting.pop(scope, None)
         self._flying[scope] = entry
         return Claim(entry.take(shared), seen)
@@ -185,6 +188,9 @@ class ReplayBook:
             del self._flying[scope]
             entry.rested_at = now
             self._resting[scope] = entry
+            if entry.state is ScopeState.FREE and not entry.any_trusted:
+                # Refused calls cost a client nothing: they must not push out what has succeeded.
+                self._forget(scope)
             self._shrink(now)
 
     def _shrink(self, now: float) -> None:

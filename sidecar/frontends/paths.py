@@ -34,16 +34,17 @@ def paths_of(path: str, root_path: str) -> tuple[str, ...]:
 
 
 def strictest(policy: Policy, calls: list[Call]) -> Call:
-    """Return the call that falls to the strictest route; the first of several."""
+    """Return the call that falls to the strictest route; of several meters, to the first one."""
     return calls[0] if len(calls) == 1 else max(calls, key=lambda call: _strictness(policy, call))
 
 
-def _strictness(policy: Policy, call: Call) -> int:
-    route = policy.route_for(call.method, call.path, call.headers, query=call.query)
-    if isinstance(route, UnsafePath):
-        return 3
+def _strictness(policy: Policy, call: Call) -> tuple[int, int]:
+    number = policy.router.find(call.method, call.path, call.headers, call.query)
+    if isinstance(number, UnsafePath):
+        return 3, 0
+    route = policy.table[number]
     if route is policy.unmatched:
-        return 0
+        return 0, 0
     if route.meter is not None:
-        return 2
-    return 3 if route.action is Action.DENY else 1
+        return 2, -number
+    return (3 if route.action is Action.DENY else 1), 0

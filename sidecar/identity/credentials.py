@@ -15,8 +15,12 @@ PLATFORM_SESSION: Final = "bb_session"
 
 _NEVER_READ: Final = frozenset({PLATFORM_SESSION, ""})
 _BLANKS: Final = b" \t"
-_BLANK: Final = frozenset(_BLANKS)
-_SEMICOLON: Final = 0x3B
+_BLANK: Final = frozenset((*range(0x21), *range(0x7F, 0x100)))
+"""What some server strips from a cookie's name: Python decodes it as Latin-1 and strips `\\xa0`."""
+
+_BEFORE_NAME: Final = _BLANK | frozenset(b";,")
+"""What ends the cookie before to some server: to aiohttp a comma, to http.cookies a blank."""
+
 _EQUALS: Final = 0x3D
 _SCHEME: Final = b"bearer"
 _name_of: Final = itemgetter(0)
@@ -80,25 +84,17 @@ def _only(found: list[bytes]) -> bytes | IdentityFailure | None:
 def _values(line: bytes, name: bytes) -> list[bytes]:
     """Find a cookie's values in a Cookie line (RFC 6265, 4.2).
 
-    Blanks around a name or a value are not part of it, as some servers read them so: a second
-    cookie must not hide behind a blank.
+    Also those that only some servers see: a second cookie must not hide behind a blank or a comma.
     """
     found: list[bytes] = []
     at = line.find(name)
     while at >= 0:
         equals = _equals_after(line, at + len(name))
-        if equals and _begins_pair(line, at):
+        if equals and (not at or line[at - 1] in _BEFORE_NAME):
             end = line.find(b";", equals)
             found.append(line[equals:] if end < 0 else line[equals:end])
         at = line.find(name, at + len(name))
     return found
-
-
-def _begins_pair(line: bytes, at: int) -> bool:
-    """Whether a name at `at` is at the start of the line or after a semicolon."""
-    while at and line[at - 1] in _BLANK:
-        at -= 1
-    return at == 0 or line[at - 1] == _SEMICOLON
 
 
 def _equals_after(line: bytes, at: int) -> int:

@@ -7,6 +7,7 @@ types of the `openai` SDK.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -21,8 +22,13 @@ from sidecar.usage.tally import TokenTally
 CREATE_WORDS: Final = (b"response.create", b"\\u")
 """A client's event has one of these, plain or escaped, if it asks for a response."""
 
-DONE_WORDS: Final = (b'"response.done"',)
-"""What ends a response, in an event that is too long to be read."""
+DONE_START: Final = re.compile(
+    rb'\s*\{\s*(?:"event_id"\s*:\s*"[^"\\]*"\s*,\s*)?"type"\s*:\s*"response\.done"'
+)
+"""How an event begins that ends a response, where it is too long to be read.
+
+Behind its beginning is what a client may have written: a server repeats items and tools.
+"""
 
 _CREATE: Final = "response.create"
 _IDLE: Final = frozenset(

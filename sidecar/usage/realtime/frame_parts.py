@@ -37,7 +37,7 @@ class WholeMessage:
 
     `raw`: the bytes that carried it and have not left yet: of a side that is not held, none; of a
     message that is too long, the last ones. `payload` is None where it is too long; then `named`
-    says whether one of the words that were looked for is in it.
+    says whether one of the words that were looked for is in it, or it begins as was looked for.
     """
 
     raw: bytes

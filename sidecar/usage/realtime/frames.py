@@ -7,6 +7,7 @@ leave at once. A message that is too long leaves as it comes; only its last byte
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sidecar.usage.realtime.deflate import Deflated, Inflater, UndecodableMessageError
@@ -53,12 +54,17 @@ class FrameFollower:
         held: bool,
         deflated: Deflated | None,
         words: tuple[bytes, ...] = (),
+        start: re.Pattern[bytes] | None = None,
     ) -> None:
-        """Follow a side whose frames are `masked` (a client's are); look for `words`."""
+        """Follow a side whose frames are `masked` (a client's are).
+
+        A message that is too long is named by any of the `words`, or where it begins with `start`.
+        """
         self._masked = masked
         self._held = held
         self._inflater = None if deflated is None else Inflater(deflated)
         self._words = words
+        self._start = start
         self._overlap = max(map(len, words), default=1) - 1
         self._over = False
         self.behind = False
@@ -254,7 +260,9 @@ class FrameFollower:
     def _give_up(self) -> None:
         """Read a message no further, except for the words."""
         self._too_long = True
-        self._search(bytes(self._payload))
+        payload = bytes(self._payload)
+        self._named = self._start is not None and self._start.match(payload) is not None
+        self._search(payload)
         self._payload = bytearray()
         self._release(self._last)
 

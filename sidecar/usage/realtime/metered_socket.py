@@ -23,7 +23,7 @@ from sidecar.usage.realtime.commands import (
 from sidecar.usage.realtime.deflate import AgreedDeflate
 from sidecar.usage.realtime.events import (
     CREATE_WORDS,
-    DONE_WORDS,
+    DONE_START,
     CreateEvent,
     ErrorNamed,
     ModelNamed,
@@ -104,7 +104,7 @@ class MeteredSocket:
             masked=False,
             held=False,
             deflated=None if agreed is None else agreed.server,
-            words=DONE_WORDS,
+            start=DONE_START,
         )
         self._turns = TurnBook(model)
         self._transcriber: str | None = None

@@ -37,6 +37,27 @@ def test_a_client_that_borrows_a_trusted_scope_raises_the_floor_too() -> None:
     assert _claim(book, b"s") > first
 
 
+def test_refused_calls_push_no_call_out_that_succeeded() -> None:
+    """An org over its quota could else end the protection of all others against replays."""
+    book = ReplayBook(capacity=3)
+    book.claim(b"done", trusted=False, replay=OnReplay.REJECT, now=0.0)
+    book.succeed(b"done", 0.0)
+    for number in range(10):
+        scope = b"%d" % number
+        book.claim(scope, trusted=False, replay=OnReplay.REJECT, now=1.0)
+        book.release(scope, 1.0)
+    assert book.claim(b"done", trusted=False, replay=OnReplay.REJECT, now=2.0).attempt is None
+
+
+def test_a_trusted_id_that_a_client_borrows_is_remembered_when_refused() -> None:
+    """Forgotten, it would start again at a key that was charged."""
+    book = ReplayBook()
+    for trusted, attempt in ((True, 0), (False, 1), (True, 2)):
+        claim = book.claim(b"a", trusted=trusted, replay=OnReplay.CHARGE, now=0.0)
+        assert claim.attempt == attempt
+        book.release(b"a", 0.0)
+
+
 def test_a_trusted_id_starts_at_nought_whatever_was_forgotten() -> None:
     """Two replicas must derive one key for it."""
     book = ReplayBook(capacity=0)
@@ -72,7 +93,7 @@ def test_ten_thousand_ids_stay_within_the_capacity() -> None:
     book = ReplayBook(capacity=100)
     for n in range(10_000):
         _claim(book, b"%d" % n)
-        book.release(b"%d" % n, 0.0)
+        book.succeed(b"%d" % n, 0.0)
     assert len(book) == 100
 
 

@@ -38,3 +38,21 @@ def test_a_prefix_makes_two_calls() -> None:
     """A framework may route by either path."""
     scope = http_scope("/api/chat", root_path="/api")
     assert [call.path for call in calls(scope)] == ["/chat", "/api/chat"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "paths"),
+    [
+        (http_scope("/chat/a/b", raw_path=b"/chat/a%2fb"), ["/chat/a/b", "/chat/a%2fb"]),
+        (http_scope("/chat/a/b", raw_path=b"/chat/a%2Fb?q=%2F"), ["/chat/a/b", "/chat/a%2Fb"]),
+        (http_scope("/a b", raw_path=b"/a%20b?q=%2F"), ["/a%20b"]),
+        (http_scope("/a", raw_path=None), ["/a"]),
+        (
+            http_scope("/api/a/b", raw_path=b"/api/a%2Fb", root_path="/api"),
+            ["/a/b", "/api/a/b", "/a%2Fb", "/api/a%2Fb"],
+        ),
+    ],
+)
+def test_an_encoded_slash_makes_another_call(scope: dict[str, Any], paths: list[str]) -> None:
+    """Sanic and BlackSheep route by the raw path, in which it divides no segments."""
+    assert [call.path for call in calls(scope)] == paths

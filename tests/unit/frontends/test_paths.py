@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.domain.model import Call, RequestIdOrigin
 from sidecar.frontends.paths import paths_of, raw_path, strictest
+from sidecar.policy.load import load_policy
 from tests.fakes.doors import policy
 
 
@@ -74,3 +75,20 @@ def test_a_prefix_is_read_as_frameworks_do(path: str, root: str, paths: tuple[st
 def test_the_strictest_route_decides(paths: list[str], wanted: str) -> None:
     """Unsafe and denied before metered, metered before free, any before none."""
     assert strictest(policy(), [call(path) for path in paths]).path == wanted
+
+
+@pytest.mark.parametrize("paths", [["/big/cheap", "/cheap"], ["/cheap", "/big/cheap"]])
+def test_of_two_meters_the_first_route_decides(paths: list[str]) -> None:
+    """As for one path: so no second path leads from the narrow route to one behind it."""
+    text = b"""
+version: 1
+product: acme-notes
+identity: [{cookie: bb_at}]
+defaults: {resource: ai_calls}
+routes:
+  - {name: big, match: {path: /big/**}, meter: {amount: 5}}
+  - {name: rest, match: {path: /**}, meter: {}}
+unmatched: allow
+"""
+    found = load_policy(text, file="policy.yaml", environ={})
+    assert strictest(found, [call(path) for path in paths]).path == "/big/cheap"

@@ -186,6 +186,44 @@ def test_a_response_whose_beginning_was_not_seen_is_charged_at_its_end() -> None
     assert isinstance(settled, SettleTurn)
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        {"type": "conversation.item.created", "item": {"text": "response.done"}},
+        {"type": "session.updated", "session": {"tools": [{"type": "response.done"}]}},
+    ],
+)
+def test_a_long_event_that_repeats_what_its_client_wrote_ends_no_response(
+    echo: dict[str, object],
+) -> None:
+    """Else a client could have a response settled before its usage is named."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    socket.paid(1)
+    socket.from_product(down("created", "r1"))
+    long = json.dumps(echo | {"pad": "x" * LONGEST_MESSAGE}, separators=(",", ":"))
+    written = Frame(Opcode.TEXT, long.encode()).serialize(mask=False)
+    assert socket.from_product(written) == [SendToClient(written)]
+    _, settled = socket.from_product(down("done", "r1"))
+    assert isinstance(settled, SettleTurn)
+
+
+@pytest.mark.parametrize("members", [{}, {"event_id": "event_1"}])
+def test_a_response_ends_with_an_event_that_is_too_long_to_be_read(
+    members: dict[str, object],
+) -> None:
+    """It is charged by an estimate."""
+    socket = connection()
+    socket.from_client(up(CREATE))
+    socket.paid(1)
+    socket.from_product(down("created", "r1"))
+    done = members | {"type": "response.done", "pad": "x" * LONGEST_MESSAGE}
+    written = Frame(Opcode.TEXT, json.dumps(done).encode()).serialize(mask=False)
+    _, settled = socket.from_product(written)
+    assert isinstance(settled, SettleTurn)
+    assert settled.usage == Usage(None, None, None, 0, MissingCause.TOO_LARGE)
+
+
 def test_a_create_that_is_too_long_to_be_read_is_held_by_its_end() -> None:
     """Refused, it is never completed: no control frame may follow the bytes that have left."""
     socket = connection()
