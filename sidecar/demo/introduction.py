@@ -15,7 +15,7 @@ _AGREE: Final = f"the same, with the {SPENT_UNITS} that {SPENT_ORG} spent"
 
 @dataclass(frozen=True, slots=True)
 class DemoPlace:
-    """DemoPlace the parts of a running demo are.
+    """Where the parts of a running demo are.
 
     `url`: what calls are sent to. `metrics`: the URL of its metrics. `what` describes it. `left`:
     the line that shows what is left of a quota; empty where there is no admin side.

@@ -64,7 +64,7 @@ SEED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DemoPorts:
-    """DemoPlace the demo listens; 0 takes a free port."""
+    """Where the demo listens; 0 takes a free port."""
 
     sidecar: int = 0
     admin: int = 0
@@ -73,7 +73,7 @@ class DemoPorts:
 
 
 class DemoDoor(StrEnum):
-    """DemoPlace the demo's quota is checked."""
+    """Where the demo's quota is checked."""
 
     PROXY = "proxy"
     ASGI = "asgi"
