@@ -22,7 +22,7 @@ _DEEPEST: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One difference; `ours` as in the use. `field` names it within the endpoint."""
+    """One difference; `ours`: from a shape of our choice. `field` names it within the endpoint."""
 
     endpoint: str
     field: str
@@ -36,14 +36,13 @@ class Drift:
 def find_drift(document: Schema, uses: tuple[Use, ...] = USES) -> tuple[Drift, ...]:
     """Return every difference between what is used and what the document describes."""
     operations = _operations(document)
-    found: dict[tuple[str, str], Drift] = {}
-    for use in uses:
-        operation = operations.get((use.method, _PARAMETER.sub("{}", use.path)))
-        for drift in _of_use(document, operation, use):
-            known = found.get((drift.endpoint, drift.field))
-            if known is None or known.ours:
-                found[drift.endpoint, drift.field] = drift
-    return tuple(found.values())
+    return tuple(
+        drift
+        for use in uses
+        for drift in _of_use(
+            document, operations.get((use.method, _PARAMETER.sub("{}", use.path))), use
+        )
+    )
 
 
 def _operations(document: Schema) -> dict[tuple[str, str], Schema]:
@@ -58,14 +57,16 @@ def _operations(document: Schema) -> dict[tuple[str, str], Schema]:
 def _of_use(document: Schema, operation: Schema | None, use: Use) -> Iterator[Drift]:
     endpoint = f"{use.method} {use.path}"
     if operation is None:
-        yield Drift(endpoint, "the endpoint", "is gone", use.ours)
+        yield Drift(endpoint, "the endpoint", "is gone", ours=use.ours)
         return
     for where, what in (
         *_request_drift(document, operation, use),
         *_query_drift(document, operation, use),
-        *_answer_drift(document, operation, use),
+        *_answer_drift(document, operation, use.reads),
     ):
-        yield Drift(endpoint, where, what, use.ours)
+        yield Drift(endpoint, where, what, ours=False)
+    for where, what in _answer_drift(document, operation, use.reads_ours):
+        yield Drift(endpoint, where, what, ours=True)
 
 
 def _request_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
@@ -94,13 +95,15 @@ def _query_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tupl
             yield f"query parameter `{other}`", "is required now, and not sent"
 
 
-def _answer_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
+def _answer_drift(
+    document: Schema, operation: Schema, reads: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     responses = _members(operation.get("responses"))
     answer = next((responses[status] for status in _SUCCESSES if status in responses), None)
     schema = _json_schema(document, _resolved(document, answer))
     if schema is None:
         return
-    for path, kind in use.reads.items():
+    for path, kind in reads.items():
         yield from _path_drift(document, schema, path, kind, f"answer field `{path}`")
 
 

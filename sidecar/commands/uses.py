@@ -11,8 +11,8 @@ from typing import Final
 class Use:
     """What one endpoint is used for: names and types of what is sent and what is read.
 
-    `reads` are paths: `*` is any member, `[]` any item. `ours`: the shape is our choice, so a
-    difference from it is news and no fault (contract, [ours]).
+    `reads` are paths: `*` is any member, `[]` any item. `reads_ours`: those of a shape that is our
+    choice, so a difference from it is news and no fault (contract, [ours]). `ours`: all of it is.
     """
 
     method: str
@@ -20,6 +20,7 @@ class Use:
     sends: Mapping[str, str] = field(default_factory=dict)
     query: tuple[str, ...] = ()
     reads: Mapping[str, str] = field(default_factory=dict)
+    reads_ours: Mapping[str, str] = field(default_factory=dict)
     ours: bool = False
 
 
@@ -39,8 +40,6 @@ def _under(prefix: str, members: Mapping[str, str]) -> dict[str, str]:
 _RECORD: Final = dict.fromkeys(
     ("org_id", "source_product", "record_type", "source_ref", "title"), "string"
 )
-_RECORDS_QUERY: Final = ("record_type", "source_product", "status", "limit", "offset")
-_SEARCH_QUERY: Final = ("q", "record_type", "product", "limit")
 
 USES: Final = (
     Use(
@@ -59,7 +58,7 @@ USES: Final = (
     Use(
         "GET",
         "/v1/quota/breakdown",
-        reads={"org_id": "string", **_under("products.*.*", _QUOTA)},
+        reads_ours={"org_id": "string", **_under("products.*.*", _QUOTA)},
         ours=True,
     ),
     Use(
@@ -72,56 +71,48 @@ USES: Final = (
         },
         reads={"workspace_record_id": "string", "status": "string"},
     ),
-    Use("GET", "/v1/workspace-records", query=_RECORDS_QUERY),
     Use(
         "GET",
         "/v1/workspace-records",
-        query=_RECORDS_QUERY,
-        reads={
+        query=("record_type", "source_product", "status", "limit", "offset"),
+        reads_ours={
             "total": "integer",
             "limit": "integer",
             "offset": "integer",
             **_under("records.[]", {"workspace_record_id": "string", **_RECORD}),
         },
-        ours=True,
     ),
-    Use("GET", "/v1/catalog"),
     Use(
         "GET",
         "/v1/catalog",
-        reads=_under("products.[]", {"product_id": "string", "entitled": "boolean"}),
-        ours=True,
+        reads_ours=_under("products.[]", {"product_id": "string", "entitled": "boolean"}),
     ),
-    Use("GET", "/v1/org/retrieve", query=_SEARCH_QUERY),
     Use(
         "GET",
         "/v1/org/retrieve",
-        query=_SEARCH_QUERY,
-        reads=_under("results.[]", {"workspace_record_id": "string", **_RECORD}),
-        ours=True,
+        query=("q", "record_type", "product", "limit"),
+        reads_ours=_under("results.[]", {"workspace_record_id": "string", **_RECORD}),
     ),
     Use(
         "POST",
         "/v1/webhooks",
         sends={"url": "string", "event_types": "array"},
         reads={"secret": "string"},
+        reads_ours={"id": "string"},
     ),
-    Use("POST", "/v1/webhooks", reads={"id": "string"}, ours=True),
     Use("POST", "/v1/webhooks/{id}/test"),
-    Use("GET", "/v1/dev/api-requests", query=("limit",)),
     Use(
         "GET",
         "/v1/dev/api-requests",
         query=("limit",),
-        reads=_under("requests.[]", {"method": "string", "path": "string", "status": "integer"}),
-        ours=True,
+        reads_ours=_under(
+            "requests.[]", {"method": "string", "path": "string", "status": "integer"}
+        ),
     ),
-    Use("GET", "/v1/dev/webhook-deliveries", query=("limit",)),
     Use(
         "GET",
         "/v1/dev/webhook-deliveries",
         query=("limit",),
-        reads=_under("deliveries.[]", {"id": "string", "event": "string"}),
-        ours=True,
+        reads_ours=_under("deliveries.[]", {"id": "string", "event": "string"}),
     ),
 )

@@ -60,16 +60,6 @@ class Verified:
     key: TrustedKey | None
 
 
-def verify(
-    token: bytes, trust: Trust, now: float, leeway: float = LEEWAY
-) -> Identity | IdentityFailure:
-    """Verify a token at `now` (Unix seconds): its form, signature, claims, then its times."""
-    verified = read_token(token, trust)
-    if isinstance(verified, IdentityFailure):
-        return verified
-    return judge(verified, now, leeway)
-
-
 def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
     """Verify all of a token but its times, so that a signature need be checked only once."""
     key: TrustedKey | None

@@ -16,7 +16,7 @@ from sidecar.policy.content_coding import TooLongError, UndecodableError, coding
 from sidecar.policy.json_pointer import Array, JsonPointer, Missing, PointerResult, Unreadable
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader
-from sidecar.policy.json_text import Piece, pieces_of
+from sidecar.policy.json_text import Piece, at_once, pieces_of
 
 MAX_UNITS: Final = 2**53 - 1
 """The largest amount anywhere: beyond it, JSON numbers lose units on their way to the platform."""
@@ -148,13 +148,7 @@ class JsonAmount:
         self, headers: Headers, body: bytes | None, limit: int = _LIMIT
     ) -> int | UnreadableAmount:
         """Read the amount in one go, where nothing else waits for it."""
-        reading = self.reading(headers, body or b"", limit)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as end:
-                amount: int | UnreadableAmount = end.value
-                return amount
+        return at_once(self.reading(headers, body or b"", limit))
 
     def reading(
         self, headers: Headers, body: bytes, limit: int = _LIMIT

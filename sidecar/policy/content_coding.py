@@ -15,9 +15,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-ACCEPTED: Final = "gzip, deflate, zstd"
-"""The codings that are read, as `Accept-Encoding` names them."""
-
 MAX_WINDOW_LOG: Final = 23
 """Memory of a zstd decoder as a power of two: 8 MiB, the most that RFC 9659 allows in HTTP."""
 

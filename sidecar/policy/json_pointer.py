@@ -51,6 +51,12 @@ class JsonPointer:
     tokens: tuple[str, ...]
 
     @classmethod
+    def to(cls, *tokens: str) -> JsonPointer:
+        """Return the pointer of these keys and indexes."""
+        escaped = (token.replace("~", "~0").replace("/", "~1") for token in tokens)
+        return cls("".join(f"/{token}" for token in escaped), tokens)
+
+    @classmethod
     def parse(cls, text: str) -> JsonPointer:
         """Parse `/a/b~1c/0`. Raises ValueError for what RFC 6901 does not allow.
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Generator, Iterator
+from typing import Final, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 PIECE: Final = 8 * 1024
 """Bytes of a body that are taken at once: checking them takes up to 0.2 ms, all of them escapes."""
@@ -43,6 +45,16 @@ def pieces_of(body: bytes, size: int = PIECE) -> Iterator[Piece]:
         return iter((Piece(body, last=True),))
     cuts = range(0, len(body), size)
     return (Piece(body[start : start + size], last=start + size >= len(body)) for start in cuts)
+
+
+def at_once(reading: Generator[None, None, T]) -> T:
+    """Run a reading to its end, where nothing else waits for it."""
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def plain(data: bytes) -> tuple[bytes, bytes]:

@@ -44,9 +44,6 @@ from sidecar.policy.fields import (
 )
 from sidecar.policy.usage_schema import UsageSpec
 
-VERSION = 1
-"""The only version of the format so far."""
-
 
 def _exactly_one(*keys: str) -> dict[str, Any]:
     return {"oneOf": [{"required": [key]} for key in keys]}

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from sidecar.domain.usage import HeaderUsage, HoldRule, JsonUsage, UsageFormat, UsageRule
+from sidecar.policy.json_pointer import JsonPointer
 
 
 def usage_as_value(rule: UsageRule) -> dict[str, object]:
@@ -35,10 +36,7 @@ def _format(form: UsageFormat | JsonUsage | HeaderUsage) -> str | dict[str, obje
 
 
 def _hold(hold: HoldRule) -> dict[str, object]:
-    pointers = [
-        "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
-        for keys in hold.pointers
-    ]
+    pointers = [JsonPointer.to(*keys).text for keys in hold.pointers]
     return {"json": pointers, "default": hold.default, "max": hold.most}
 
 

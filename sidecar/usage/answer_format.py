@@ -27,11 +27,11 @@ class AnswerFormat:
 
     `parents`: the objects that carry usage, seen from the document of a body or of an event.
     `usage`, `model`: their keys in it. `counts`: for each count, its places in the usage object, of
-    which an answer has at most one. `text`: the keys of text that goes to the client, in a body;
-    `event_text`: the same in a stream. `is_final`: whether an event's usage is that of the whole
-    answer, where the stream ends before it should. `ends_with_final`: a stream without such an
-    event is not complete, though its connection ended well. `choices`: where a request says how
-    many answers it asks for.
+    which an answer has at most one. `text`: the keys of text that goes to the client; `event_text`:
+    those in a stream that begins so, where they differ. `is_final`: whether an event's usage is
+    that of the whole answer, where the stream ends before it should. `ends_with_final`: a stream
+    without such an event is not complete, though its connection ended well. `choices`: where a
+    request says how many answers it asks for.
     """
 
     parents: tuple[KeyPath, ...]
@@ -41,7 +41,7 @@ class AnswerFormat:
     tokens: Callable[[AnswerCounts], Tokens]
     is_final: Callable[[Mapping[str, object]], bool]
     text: tuple[str, ...]
-    event_text: Callable[[bytes], tuple[str, ...]]
+    event_text: Callable[[bytes], tuple[str, ...]] | None = None
     ends_with_final: bool = False
     choices: tuple[KeyPath, ...] = ()
     needle: bytes = field(init=False)
@@ -55,6 +55,10 @@ class AnswerFormat:
         object.__setattr__(self, "needle", f'"{self.usage}"'.encode())
         object.__setattr__(self, "model_needle", f'"{self.model}"'.encode())
         object.__setattr__(self, "places", places)
+
+    def text_keys(self, stream: bytes) -> tuple[str, ...]:
+        """Return the keys of text in a stream that begins so."""
+        return self.text if self.event_text is None else self.event_text(stream)
 
 
 def follow(value: object, path: KeyPath) -> object:

@@ -15,7 +15,7 @@ from sidecar.policy.content_coding import TooLongError, UndecodableError, decode
 from sidecar.policy.json_pointer import JsonPointer, Missing, PointerResult
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader, parts_of
-from sidecar.policy.json_text import PIECE, Piece, pieces_of, plain
+from sidecar.policy.json_text import PIECE, Piece, at_once, pieces_of, plain
 from sidecar.usage.answer_format import KeyPath, count_of, model_of
 
 SHORTEST_BLOB: Final = 256
@@ -27,10 +27,9 @@ _LONGEST_HEADER: Final = 160
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _ESCAPED: Final = re.compile(rb"\\[nr/]")
 _DATA_URL: Final = re.compile(rb"\Adata:[^ ,]{0,140};base64,")
-_MODEL_IN_PATH: Final = re.compile(rb"/models/([A-Za-z0-9._-]{1,128}):")
-_MODEL: Final = JsonPointer("/model", ("model",))
-_STREAM: Final = JsonPointer("/stream", ("stream",))
-_STREAM_OPTIONS: Final = JsonPointer("/stream_options", ("stream_options",))
+_MODEL: Final = JsonPointer.to("model")
+_STREAM: Final = JsonPointer.to("stream")
+_STREAM_OPTIONS: Final = JsonPointer.to("stream_options")
 
 
 class Estimator:
@@ -53,7 +52,7 @@ class Estimator:
         self._hold = hold
         self._stream = stream
         self._paths = () if hold is None else (*hold.pointers, *choices)
-        pointers = [_MODEL, *(_pointer(path) for path in self._paths)]
+        pointers = [_MODEL, *(JsonPointer.to(*path) for path in self._paths)]
         if stream:
             pointers += [_STREAM, _STREAM_OPTIONS]
         self._reader = JsonReader(pointers)
@@ -74,13 +73,7 @@ class Estimator:
 
     def read(self, body: bytes) -> Estimate:
         """Read a body in one go, where nothing else waits for it."""
-        reading = self.reading(body)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as end:
-                estimate: Estimate = end.value
-                return estimate
+        return at_once(self.reading(body))
 
     def reading(
         self, body: bytes, coding: str = "", limit: int = 1 << 20
@@ -95,7 +88,7 @@ class Estimator:
             return known
         text = RequestText()
         try:
-            for piece in decoded(body, coding, limit) if coding else pieces_of(body):
+            for piece in _pieces(body, coding, limit):
                 text.feed(piece.data)
                 if not piece.last:
                     yield
@@ -198,12 +191,6 @@ class RequestText:
             self._closed = 0
 
 
-def model_in_path(path: bytes) -> str | None:
-    """Return the model that a call of Gemini names in its path: `/v1beta/models/NAME:METHOD`."""
-    found = _MODEL_IN_PATH.search(path)
-    return None if found is None else found[1].decode()
-
-
 def _first_count(values: tuple[PointerResult, ...]) -> int | None:
     """Return the first whole number that is there."""
     return next((count for count in map(count_of, values) if count is not None), None)
@@ -216,8 +203,3 @@ def _most(values: tuple[PointerResult, ...]) -> int:
 
 def _pieces(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
     return decoded(body, coding, limit) if coding else pieces_of(body)
-
-
-def _pointer(path: tuple[str, ...]) -> JsonPointer:
-    escaped = (key.replace("~", "~0").replace("/", "~1") for key in path)
-    return JsonPointer("".join(f"/{key}" for key in escaped), path)

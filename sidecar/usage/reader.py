@@ -30,7 +30,6 @@ from sidecar.usage.elements import ElementReader
 from sidecar.usage.events import EventReader, take_document
 from sidecar.usage.formats import FORMATS
 from sidecar.usage.formats.openai import OPENAI
-from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
 from sidecar.usage.sent_text import SentText, needles_of
 from sidecar.usage.tally import (
     MAX_NUMBER,
@@ -101,7 +100,7 @@ class AnswerReader:
             return None
         if self._sent is not None:
             return alike(event, self._sent.needles, start, closing)
-        keys = self._format.event_text(bytes(self._pending[:HEAD]))
+        keys = self._format.text_keys(bytes(self._pending[:HEAD]))
         return alike(event, needles_of(keys), start, closing)
 
     def give_up(self) -> None:
@@ -199,7 +198,7 @@ class AnswerReader:
             self._source = ElementReader(tally)
         elif isinstance(tally, TokenTally | NumberTally):
             self._source = BodyReader(tally)
-        keys = self._format.event_text(text) if events else self._format.text
+        keys = self._format.text_keys(text) if events else self._format.text
         self._sent = SentText(keys)
         return self._sent
 
@@ -242,13 +241,6 @@ def _kind_of(content_type: bytes) -> tuple[bool, bool]:
     charset = _CHARSET.search(content_type)
     unread = charset is not None and charset[1] not in _UTF8
     return content_type.startswith(_EVENT_STREAM), unread
-
-
-def read_message(message: bytes) -> Usage:
-    """Return the usage of a Realtime session's `response.done` message."""
-    tally = TokenTally(OPENAI_REALTIME)
-    take_document(tally, message)
-    return tally.result(0, whole=True)
 
 
 def _tally_of(rule: UsageRule, headers: Headers) -> tuple[AnswerFormat, AnswerTally]:

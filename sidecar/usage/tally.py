@@ -138,7 +138,7 @@ class TokenTally:
         model, usage = self._format.model, self._format.usage
         below: list[KeyPath] = [(model,)]
         below += [(usage, *path) for paths in self._format.counts for path in paths]
-        return [_pointer((*parent, *path)) for parent in self._format.parents for path in below]
+        return [JsonPointer.to(*parent, *path) for parent in self._format.parents for path in below]
 
     def take_values(self, values: Sequence[PointerResult]) -> None:
         """Take what is at the pointers of a document that names usage in one place."""
@@ -187,7 +187,7 @@ class NumberTally:
 
     def pointers(self) -> list[JsonPointer]:
         """Return where in a document the values are."""
-        return [_pointer(self._keys), _pointer(("model",))]
+        return [JsonPointer.to(*self._keys), JsonPointer.to("model")]
 
     def take_values(self, values: Sequence[PointerResult]) -> None:
         """Take what is at the pointers of a document that names usage in one place."""
@@ -235,8 +235,3 @@ def _cause(tally: AnswerTally, *, whole: bool) -> MissingCause:
     if tally.too_large:
         return MissingCause.TOO_LARGE
     return MissingCause.UNREADABLE if tally.unreadable else MissingCause.ABSENT
-
-
-def _pointer(keys: KeyPath) -> JsonPointer:
-    escaped = (key.replace("~", "~0").replace("/", "~1") for key in keys)
-    return JsonPointer("".join(f"/{key}" for key in escaped), keys)

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import httpx
 
-from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.server import LocalPlatform
 from tests.doors.serving import answering, stopped
 from tests.e2e.harness import ORG, Orgs, Place, policy, soon, surroundings
 from tests.e2e.programs import SIDECAR, Program, SidecarProgram, start
+from tests.fakes.recording_product import RecordingProduct
 from tests.free_ports import free_port
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "envoy.md"
@@ -52,7 +52,7 @@ class BehindEnvoy:
     """An Envoy before a product, with an authz beside it."""
 
     def __init__(
-        self, place: Place, platform: LocalPlatform, product: DemoUpstream, flags: Sequence[str]
+        self, place: Place, platform: LocalPlatform, product: RecordingProduct, flags: Sequence[str]
     ) -> None:
         self.place = place
         self.platform = platform

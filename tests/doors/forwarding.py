@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import yaml
 
-from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.server import LocalPlatform
 from tests.doors.serving import answering, stopped
 from tests.e2e.harness import ORG, Orgs, policy, surroundings
 from tests.e2e.programs import SIDECAR, Program, start
+from tests.fakes.recording_product import RecordingProduct
 from tests.free_ports import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -152,7 +152,7 @@ class Asked:
     """A program before a product, with an authz beside it."""
 
     platform: LocalPlatform
-    product: DemoUpstream
+    product: RecordingProduct
     authz: Program
     client: httpx.AsyncClient
     admin_url: str

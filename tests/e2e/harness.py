@@ -22,13 +22,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.app.wiring import App
-from sidecar.demo.upstream import DemoUpstream
 from sidecar.domain.ports import Clock
 from sidecar.local_platform.control_wire import OrgBody
 from sidecar.local_platform.faults import Faults
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.server import LocalPlatform
 from sidecar.settings.run import Settings, add_run_arguments
+from tests.fakes.recording_product import RecordingProduct
 
 PRODUCT: Final = "acme-notes"
 KEY: Final = "bbas_e2e_0123456789abcdef"
@@ -173,7 +173,7 @@ class Stack:
         self,
         place: Place,
         platform: LocalPlatform,
-        upstream: DemoUpstream,
+        upstream: RecordingProduct,
         sidecars: Sequence[Sidecar],
     ) -> None:
         self.place = place
@@ -285,7 +285,7 @@ async def surroundings(
     environ: Mapping[str, str] | None,
     platform_url: str | None,
     upstream_url: str | None,
-) -> AsyncIterator[tuple[Place, LocalPlatform, DemoUpstream]]:
+) -> AsyncIterator[tuple[Place, LocalPlatform, RecordingProduct]]:
     """Run what a sidecar needs around it."""
     async with contextlib.AsyncExitStack() as owned:
         folder = owned.enter_context(tempfile.TemporaryDirectory(prefix="bb-e2e-"))
@@ -293,7 +293,7 @@ async def surroundings(
         platform = LocalPlatform(seed=seed(orgs or {ORG: 25}), close_deadline=0.5)
         await platform.start()
         owned.push_async_callback(platform.close)
-        upstream = DemoUpstream()
+        upstream = RecordingProduct()
         await upstream.start()
         owned.push_async_callback(upstream.close)
         secrets = {"PLATFORM_INTERNAL_KEY": KEY, "APP_SESSION_SECRET": SESSION_SECRET}

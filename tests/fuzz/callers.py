@@ -8,8 +8,8 @@ from typing import Final
 from sidecar.domain.credentials import BearerSource, CookieSource, IdentityFailure
 from sidecar.domain.model import Identity
 from sidecar.identity.credentials import find_credential
-from sidecar.identity.tokens import SessionTrust, Trust, verify
-from tests.unit.identity.mint import NOW, SECRET, compact, signer_hs256, signing_key, trust
+from sidecar.identity.tokens import SessionTrust, Trust
+from tests.unit.identity.mint import NOW, SECRET, compact, signer_hs256, signing_key, trust, verify
 
 _SESSION: Final = SessionTrust(SECRET)
 _SOURCES: Final = (

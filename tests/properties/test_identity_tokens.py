@@ -12,7 +12,7 @@ from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Identity
 from sidecar.identity.claims import Claims, read_claims
 from sidecar.identity.jws import decode_segment, read_object
-from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust, Verified, judge, verify
+from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust, Verified, judge
 from tests.unit.identity.mint import (
     CLAIMS,
     NOW,
@@ -24,6 +24,7 @@ from tests.unit.identity.mint import (
     signer_hs256,
     signing_key,
     trust,
+    verify,
 )
 
 

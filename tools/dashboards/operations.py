@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from tools.dashboards import queries as q
-from tools.dashboards.page import OPERATIONS, page, routes
+from tools.dashboards.page import OPERATIONS, add_row, page, routes
 from tools.dashboards.panels import Column, Query, series_panel, stat_panel, table_panel
 from tools.dashboards.usage import charged_by_usage
 
@@ -36,8 +36,9 @@ def operations() -> Dashboard:
 
 
 def _data_plane(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Data plane"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Data plane",
         series_panel(
             "Requests by route",
             "Answers each second by route of the policy. When one falls away: its callers, or a"
@@ -45,27 +46,21 @@ def _data_plane(dashboard: Dashboard) -> None:
             Query(q.rate("requests_total", ROUTE, by="route"), "{{route}}"),
             unit="reqps",
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "In flight",
             "Requests being served, streams included, by pod. When it nears --max-inflight: calls"
             " are about to get 503 overloaded; add pods.",
             Query(f"sum by (cluster, pod) ({q.metric('inflight_requests')})", "{{pod}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Client connections",
             "Connections open, by pod. When it nears --max-connections: calls are about to get 503"
             " overloaded; add pods.",
             Query(f"sum by (cluster, pod) ({q.metric('open_connections')})", "{{pod}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Connections ended",
             "Connections that a deadline or a bound ended, by cause. When causes other than idle"
@@ -73,13 +68,14 @@ def _data_plane(dashboard: Dashboard) -> None:
             Query(q.rate("connections_closed_total", by="cause"), "{{cause}}"),
             unit="cps",
             width=6,
-        )
+        ),
     )
 
 
 def _product(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Product"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Product",
         series_panel(
             "Answers by status",
             "Every answer by its status; none where the caller went away first. When 5xx rises:"
@@ -87,9 +83,7 @@ def _product(dashboard: Dashboard) -> None:
             Query(q.rate("requests_total", ROUTE, by="code"), "{{code}}"),
             unit="reqps",
             stacked=True,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Time of an answer",
             "From the head read to the last byte sent, p50 of all and p99 by route; a stream"
@@ -98,22 +92,21 @@ def _product(dashboard: Dashboard) -> None:
             Query(q.quantile(0.5, "request_duration_seconds", ROUTE), "all p50"),
             Query(q.quantile(0.99, "request_duration_seconds", ROUTE, by="route"), "{{route}} p99"),
             unit="s",
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Errors of the product",
             "The product could not be reached, or broke its protocol. When it rises: look at the"
             " product's own log and whether its container is up.",
             Query(q.rate("upstream_errors_total", by="kind"), "{{kind}}"),
             unit="cps",
-        )
+        ),
     )
 
 
 def _platform(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Platform"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Platform",
         series_panel(
             "Breaker",
             "0 closed, 1 half open, 2 open, by pod. When one pod alone is open: its network policy"
@@ -121,9 +114,7 @@ def _platform(dashboard: Dashboard) -> None:
             Query(f"max by (cluster, pod) ({q.metric('platform_breaker_state')})", "{{pod}}"),
             steps=[(2, "red")],
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Decided without an answer",
             "Calls that went by on_platform_error, by what failed. When credential_refused,"
@@ -132,9 +123,7 @@ def _platform(dashboard: Dashboard) -> None:
             Query(q.rate("platform_degraded_total", by="kind") + " > 0", "{{kind}}"),
             unit="reqps",
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Fail-open budget spent",
             "Share of the budget that the worst org has spent, by pod. When at 100 %: that org's"
@@ -143,9 +132,7 @@ def _platform(dashboard: Dashboard) -> None:
             unit="percentunit",
             steps=[(0.8, "red")],
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Events and notices",
             "Deliveries of the platform's events, and quota notices to orgs, by outcome; empty"
@@ -155,22 +142,21 @@ def _platform(dashboard: Dashboard) -> None:
             Query(q.rate("notices_total", by="outcome"), "notice {{outcome}}"),
             unit="cps",
             width=6,
-        )
+        ),
     )
 
 
 def _leases(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Units ahead, owed and repeated"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Units ahead, owed and repeated",
         series_panel(
             "Leases",
             "Units consumed ahead of their calls, by state. When large and idle: leases are bigger"
             " than the traffic needs.",
             Query(f"sum by (cluster, state) ({q.metric('lease_units')})", "{{state}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Leases asked for",
             "Consumes for leases by outcome. When near the units let through: leasing saves"
@@ -179,18 +165,14 @@ def _leases(dashboard: Dashboard) -> None:
             Query(q.rate("units_total", 'reason="leased"'), "units let through", "green"),
             unit="cps",
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Credits",
             "Units paid for attempts that failed, waiting for the org's next call. When they grow:"
             " the product cannot be reached (see Errors of the product).",
             Query(f"sum by (cluster, pod) ({q.metric('credits_units')})", "{{pod}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Repeats",
             "Request IDs seen again: charge paid again, reject got 409. When it rises: a client"
@@ -198,9 +180,7 @@ def _leases(dashboard: Dashboard) -> None:
             Query(q.rate("replays_total", by="action"), "{{action}}"),
             unit="cps",
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "The journal's disk",
             "When unwritable is 1: nothing can fail open; free or repair the disk. When damaged is"
@@ -214,9 +194,7 @@ def _leases(dashboard: Dashboard) -> None:
                 f"sum by (cluster, pod) ({q.metric('journal_damaged_bytes')})", "damaged {{pod}}"
             ),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Attempts counted over all replicas",
             "1 while Redis numbers the attempts of trusted request IDs, 0 while the pod counts"
@@ -224,9 +202,7 @@ def _leases(dashboard: Dashboard) -> None:
             " BbSidecarSharedCountingLost.",
             Query(f"min by (cluster, pod) ({q.metric('attempts_shared')})", "{{pod}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Paid units lost",
             "Paid units given up unused, by cause. When expired rises in the middle of a period:"
@@ -234,9 +210,7 @@ def _leases(dashboard: Dashboard) -> None:
             Query(q.rate("credits_lost_units_total", by="cause"), "{{cause}}"),
             unit="cps",
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Lag of the event loop",
             "How late the loop runs, p99 by pod. When it is over 50 ms: one call holds up the"
@@ -244,13 +218,14 @@ def _leases(dashboard: Dashboard) -> None:
             Query(q.quantile(0.99, "loop_lag_seconds", by="pod"), "{{pod}}"),
             unit="s",
             width=6,
-        )
+        ),
     )
 
 
 def _identity(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Identity"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Identity",
         stat_panel(
             "Public keys",
             "The fewest keys that a pod trusts. When red: none, and every metered call gets 401"
@@ -259,9 +234,7 @@ def _identity(dashboard: Dashboard) -> None:
             steps=[(1, "green")],
             base="red",
             height=8,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Age of the key set",
             "Since the auth host last confirmed the keys, which it is asked every 10 minutes. When"
@@ -271,31 +244,28 @@ def _identity(dashboard: Dashboard) -> None:
             unit="s",
             steps=[(1800, "red")],
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Fetches of the key set",
             "By outcome. When anything but ok goes on: the auth host, its certificate, or the"
             " network policy to it.",
             Query(f"sum by (cluster, outcome) ({q.metric('jwks_refresh_total')})", "{{outcome}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Calls without an identity",
             "Metered calls that got 401, by what was wrong. expired is everyday. When"
             " bad_signature, wrong_algorithm or forbidden_header rise: tokens are forged.",
             Query(q.rate("identity_failures_total", by="kind") + " > 0", "{{kind}}"),
             unit="reqps",
-        )
+        ),
     )
 
 
 def _policy(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Policy and versions"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Policy and versions",
         stat_panel(
             "Policy file",
             "Whether the file of every pod is in force. When red: a pod rejected it and the last"
@@ -306,18 +276,14 @@ def _policy(dashboard: Dashboard) -> None:
             base="red",
             spark=False,
             height=8,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Reloads",
             "Reloads of the policy since the pods started, by outcome. When rejected steps up:"
             " run bb-sidecar check on the new file.",
             Query(f"sum by (cluster, outcome) ({q.metric('policy_reload_total')})", "{{outcome}}"),
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         table_panel(
             "What runs",
             "Pods by policy and by version. When a second hash or version stays after a rollout:"
@@ -339,22 +305,21 @@ def _policy(dashboard: Dashboard) -> None:
             sort="Pods",
             width=14,
             height=8,
-        )
+        ),
     )
 
 
 def _process(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Process"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Process",
         series_panel(
             "Memory",
             "Resident memory by pod. When it nears the container's limit: the pod will be killed;"
             " lower --metrics-orgs or --max-connections, or raise the limit.",
             Query(q.process("resident_memory_bytes"), "{{pod}}"),
             unit="bytes",
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "CPU",
             "Cores used by pod. When near 1 for each worker: the event loop is full and Time we"
@@ -362,9 +327,7 @@ def _process(dashboard: Dashboard) -> None:
             Query(q.process_rate("cpu_seconds_total"), "{{pod}}"),
             unit="short",
             steps=[(0.9, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Open files",
             "File descriptors as a share of what the process may have, by pod. When red: raise the"
@@ -372,5 +335,5 @@ def _process(dashboard: Dashboard) -> None:
             Query(f"({q.process('open_fds')}) / ({q.process('max_fds')})", "{{pod}}"),
             unit="percentunit",
             steps=[(0.8, "red")],
-        )
+        ),
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from tools.dashboards import queries as q
-from tools.dashboards.page import ORG, one_org, page
+from tools.dashboards.page import ORG, add_row, one_org, page
 from tools.dashboards.panels import Column, Query, series_panel, stat_panel, table_panel
 
 CHOSEN: Final = 'org="$org"'
@@ -29,8 +29,10 @@ def org() -> Dashboard:
 
 
 def _now(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("$org now"))
-    dashboard.with_panel(
+    soonest = f"min({q.runs_out_at(CHOSEN)} < {q.reset(CHOSEN)})"
+    add_row(
+        dashboard,
+        "$org now",
         stat_panel(
             "Used of the limit",
             "The resource that is nearest to its limit. When red: the org is at its limit and its"
@@ -39,9 +41,7 @@ def _now(dashboard: Dashboard) -> None:
             unit="percentunit",
             steps=STEPS,
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Left",
             "Units left of the resource that has fewest. When red: none are, and calls are"
@@ -50,10 +50,7 @@ def _now(dashboard: Dashboard) -> None:
             steps=[(1, "green")],
             base="red",
             width=6,
-        )
-    )
-    soonest = f"min({q.runs_out_at(CHOSEN)} < {q.reset(CHOSEN)})"
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Runs out",
             "When the first limit is used up if the org goes on as in the last 6 h, where that is"
@@ -66,9 +63,7 @@ def _now(dashboard: Dashboard) -> None:
             none="not before the reset",
             spark=False,
             width=6,
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Reset in",
             "When the period ends and the limit is whole again. When this is later than Runs out:"
@@ -77,13 +72,14 @@ def _now(dashboard: Dashboard) -> None:
             unit="dtdurations",
             spark=False,
             width=6,
-        )
+        ),
     )
 
 
 def _use(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Use and limit"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Use and limit",
         series_panel(
             "Used, with its limit",
             "Units used in this period and the limit, by resource. When used meets the limit:"
@@ -97,9 +93,7 @@ def _use(dashboard: Dashboard) -> None:
             ),
             width=16,
             height=10,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Share of the limit",
             "Used over limit, by resource. When above the orange line: 80 %, time to talk to the"
@@ -109,14 +103,15 @@ def _use(dashboard: Dashboard) -> None:
             steps=STEPS,
             width=8,
             height=10,
-        )
+        ),
     )
 
 
 def _rate(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Rate"))
     lasting = f"{q.quota('remaining', CHOSEN, how='min')} / ({q.reset(CHOSEN)} - time()) * 86400"
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Rate",
         series_panel(
             "Units a day",
             "The rate of use by the trend of 1 h and of 6 h, and the rate that would last until"
@@ -133,9 +128,7 @@ def _rate(dashboard: Dashboard) -> None:
                 measure=True,
             ),
             width=12,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Time until it runs out",
             "How long what is left lasts at the rate of the last 6 h, and how long it has to."
@@ -152,13 +145,14 @@ def _rate(dashboard: Dashboard) -> None:
             ),
             unit="s",
             width=12,
-        )
+        ),
     )
 
 
 def _all(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Every limit"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Every limit",
         table_panel(
             "Limits of the org",
             "Each limited resource with its figures as last received; unlimited ones are not here."
@@ -175,5 +169,5 @@ def _all(dashboard: Dashboard) -> None:
             sort="Used",
             width=24,
             height=7,
-        )
+        ),
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from tools.dashboards import queries as q
-from tools.dashboards.page import OVERVIEW, page, routes, to_org
+from tools.dashboards.page import OVERVIEW, add_row, page, routes, to_org
 from tools.dashboards.panels import (
     Column,
     Query,
@@ -39,17 +39,16 @@ def overview() -> Dashboard:
 
 
 def _now(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Now"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Now",
         stat_panel(
             "Requests",
             "Answers given each second, the product's and ours. When it falls to 0: no client"
             " calls, or callers do not reach the pods: look at the Service and at readiness.",
             Query(ALL),
             unit="reqps",
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Denied",
             "Share of requests that were refused. When red: find the reason in Denied by reason;"
@@ -58,9 +57,7 @@ def _now(dashboard: Dashboard) -> None:
             Query(q.share(DENIED, ALL)),
             unit="percentunit",
             steps=[(0.1, "orange"), (0.3, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Admitted unconfirmed",
             "Share of units let through without an answer of the platform, by fail_open or"
@@ -69,9 +66,7 @@ def _now(dashboard: Dashboard) -> None:
             Query(q.share(TRUSTED, UNITS)),
             unit="percentunit",
             steps=[(0.001, "orange"), (0.01, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Time we add, p99",
             "What 99 of 100 forwarded calls wait in the sidecar before the product is called,"
@@ -80,9 +75,7 @@ def _now(dashboard: Dashboard) -> None:
             Query(q.quantile(0.99, "overhead_seconds", ROUTE)),
             unit="s",
             steps=[(0.025, "orange"), (0.05, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Platform breaker",
             "The worst state among the pods. When red: some pod asks the platform nothing and goes"
@@ -90,9 +83,7 @@ def _now(dashboard: Dashboard) -> None:
             Query(f"max({q.metric('platform_breaker_state')})"),
             steps=[(1, "orange"), (2, "red")],
             texts=BREAKER,
-        )
-    )
-    dashboard.with_panel(
+        ),
         stat_panel(
             "Fail-open budget spent",
             "How much of its fail_open_budget the worst org has spent. When red: at 100 % that"
@@ -100,13 +91,15 @@ def _now(dashboard: Dashboard) -> None:
             Query(f"max({q.metric('fail_open_budget_spent_ratio')})"),
             unit="percentunit",
             steps=[(0.5, "orange"), (0.8, "red")],
-        )
+        ),
     )
 
 
 def _customers(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Customers"))
-    dashboard.with_panel(
+    running_out = f"{q.runs_out_at()} < {q.reset()}"
+    add_row(
+        dashboard,
+        "Customers",
         bars_panel(
             "Nearest to their limit",
             "The ten orgs that have used most of a limit, of the most recent ones. When red: the"
@@ -117,10 +110,7 @@ def _customers(dashboard: Dashboard) -> None:
             steps=[(0.8, "orange"), (1, "red")],
             most=1,
             links=[to_org("${__field.labels.org}")],
-        )
-    )
-    running_out = f"{q.runs_out_at()} < {q.reset()}"
-    dashboard.with_panel(
+        ),
         table_panel(
             "Running out before the reset",
             "Orgs that at their rate of the last 6 h use up a limit before it is reset, soonest"
@@ -141,14 +131,15 @@ def _customers(dashboard: Dashboard) -> None:
             sort="Runs out",
             descending=False,
             links=[to_org("${__value.raw}")],
-        )
+        ),
     )
 
 
 def _verdicts(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Verdicts"))
     certain = 'reason!~"fail_open|last_known|shadow|over_quota_allowed"'
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Verdicts",
         series_panel(
             "Allowed, marked, denied",
             "Every answer by what was decided. Marked calls went through without being sure: over"
@@ -168,9 +159,7 @@ def _verdicts(dashboard: Dashboard) -> None:
             unit="reqps",
             stacked=True,
             width=12,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Denied by reason",
             "Refusals by reason. When over_quota rises: sales. unauthenticated, not_entitled: the"
@@ -179,13 +168,14 @@ def _verdicts(dashboard: Dashboard) -> None:
             Query(q.rate("requests_total", ROUTE, 'verdict="deny"', by="reason"), "{{reason}}"),
             unit="reqps",
             width=12,
-        )
+        ),
     )
 
 
 def _time(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Time and platform"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Time and platform",
         series_panel(
             "Time we add",
             "Quantiles of what the sidecar adds before the product is called. When it is above the"
@@ -197,9 +187,7 @@ def _time(dashboard: Dashboard) -> None:
             ),
             unit="s",
             steps=[(0.05, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Platform's answer time",
             "Quantiles of one request to the platform. When it nears platform_timeout (250 ms"
@@ -210,9 +198,7 @@ def _time(dashboard: Dashboard) -> None:
             ),
             unit="s",
             steps=[(0.2, "orange"), (0.25, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Platform's answers",
             "Requests to the platform by outcome. When anything but granted and refused rises:"
@@ -220,21 +206,20 @@ def _time(dashboard: Dashboard) -> None:
             " the platform.",
             Query(q.rate("consume_requests_total", by="outcome") + " > 0", "{{outcome}}"),
             unit="reqps",
-        )
+        ),
     )
 
 
 def _owed(dashboard: Dashboard) -> None:
-    dashboard.with_row(Row("Not settled yet"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Not settled yet",
         series_panel(
             "Waiting in the journal",
             "Units let through that the platform has not confirmed. When it does not fall after"
             " the platform came back: see Reported later. Runbook: BbSidecarJournalOld.",
             Query(f"sum by (cluster, pod) ({q.metric('journal_pending_units')})", "{{pod}}"),
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Oldest in the journal",
             "Age of the oldest unit waiting. When above the red line (12 h): at 24 h the platform"
@@ -242,9 +227,7 @@ def _owed(dashboard: Dashboard) -> None:
             Query(f"max by (cluster, pod) ({q.metric('journal_oldest_seconds')})", "{{pod}}"),
             unit="s",
             steps=[(3600, "orange"), (43200, "red")],
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Reported later, and lost",
             "Units of the journal each second, by what became of them. When refused rises: used"
@@ -253,5 +236,5 @@ def _owed(dashboard: Dashboard) -> None:
             Query(q.rate("journal_replayed_units_total", by="outcome"), "{{outcome}}"),
             Query(q.rate("journal_dropped_units_total"), "lost", "red"),
             unit="cps",
-        )
+        ),
     )

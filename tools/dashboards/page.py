@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
 from typing_extensions import override
 
@@ -72,6 +73,13 @@ def page(uid: str, description: str, *, time_from: str = "now-6h") -> builders.D
                 .keep_time(keep_time=True)
             )
     return dashboard
+
+
+def add_row(dashboard: builders.Dashboard, title: str, *panels: Builder[models.Panel]) -> None:
+    """Add a row of panels."""
+    dashboard.with_row(builders.Row(title))
+    for panel in panels:
+        dashboard.with_panel(panel)
 
 
 def routes() -> builders.QueryVariable:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from tools.dashboards import queries as q
+from tools.dashboards.page import add_row
 from tools.dashboards.panels import Query, series_panel
 
 ROUTE: Final = 'route=~"$route"'
@@ -20,8 +21,9 @@ DEPOSITS: Final = (
 
 def charged_by_usage(dashboard: Dashboard) -> None:
     """Add the row; it is empty where no route has `usage`."""
-    dashboard.with_row(Row("Charged by usage"))
-    dashboard.with_panel(
+    add_row(
+        dashboard,
+        "Charged by usage",
         series_panel(
             "Tokens by route and kind",
             "Tokens each second that answers named; none is counted twice. When one kind of a route"
@@ -29,9 +31,7 @@ def charged_by_usage(dashboard: Dashboard) -> None:
             " without usage.",
             Query(q.rate("usage_tokens_total", ROUTE, by="route, kind"), "{{route}} {{kind}}"),
             unit="cps",
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Deposits and settlements",
             "Units each second: the deposits of these routes, and by outcome what lay between them"
@@ -40,9 +40,7 @@ def charged_by_usage(dashboard: Dashboard) -> None:
             Query(DEPOSITS, "deposits", measure=True),
             Query(q.rate("settled_units_total", ROUTE, by="outcome"), "{{outcome}}"),
             unit="cps",
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Answers without usage",
             "Answers charged by the policy's missing, by cause. When absent rises: set"
@@ -50,9 +48,7 @@ def charged_by_usage(dashboard: Dashboard) -> None:
             " Errors of the product. Runbook: BbSidecarUsageMissing.",
             Query(q.rate("usage_missing_total", ROUTE, by="cause"), "{{cause}}"),
             unit="cps",
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Overrun",
             "Units each second that a cost was beyond the quota: overrun where the org is blocked,"
@@ -69,9 +65,7 @@ def charged_by_usage(dashboard: Dashboard) -> None:
             ),
             unit="cps",
             width=12,
-        )
-    )
-    dashboard.with_panel(
+        ),
         series_panel(
             "Held units",
             "What calls under way may still cost, and what is owed and not counted yet. When it"
@@ -79,5 +73,5 @@ def charged_by_usage(dashboard: Dashboard) -> None:
             " When it is large and calls are over_quota: lower the hold's default.",
             Query(f"sum by (cluster, resource) ({q.metric('held_units')})", "{{resource}}"),
             width=12,
-        )
+        ),
     )

@@ -23,8 +23,6 @@ from typing import Final
 from sidecar.domain.usage import Tokens
 from sidecar.usage.answer_format import AnswerCounts, AnswerFormat
 
-_TEXT: Final = ("text", "partial_json", "thinking")
-
 
 def _tokens(counts: AnswerCounts) -> Tokens:
     return Tokens(*(count or 0 for count in counts))
@@ -32,10 +30,6 @@ def _tokens(counts: AnswerCounts) -> Tokens:
 
 def _is_final(event: Mapping[str, object]) -> bool:
     return event.get("type") in {"message_delta", "message"}
-
-
-def _event_text(_head: bytes) -> tuple[str, ...]:
-    return _TEXT
 
 
 ANTHROPIC: Final = AnswerFormat(
@@ -50,7 +44,6 @@ ANTHROPIC: Final = AnswerFormat(
     ),
     tokens=_tokens,
     is_final=_is_final,
-    text=_TEXT,
-    event_text=_event_text,
+    text=("text", "partial_json", "thinking"),
     ends_with_final=True,
 )

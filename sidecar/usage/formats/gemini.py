@@ -22,8 +22,6 @@ from typing import Final
 from sidecar.domain.usage import Tokens
 from sidecar.usage.answer_format import AnswerCounts, AnswerFormat, follow, parts_of
 
-_TEXT: Final = ("text",)
-
 
 def _tokens(counts: AnswerCounts) -> Tokens:
     prompt, cached, tools, candidates, thoughts = counts
@@ -35,10 +33,6 @@ def _is_final(event: Mapping[str, object]) -> bool:
     if follow(event, ("candidates", "0", "finishReason")) is not None:
         return True
     return follow(event, ("promptFeedback", "blockReason")) is not None
-
-
-def _event_text(_head: bytes) -> tuple[str, ...]:
-    return _TEXT
 
 
 GEMINI: Final = AnswerFormat(
@@ -54,7 +48,6 @@ GEMINI: Final = AnswerFormat(
     ),
     tokens=_tokens,
     is_final=_is_final,
-    text=_TEXT,
-    event_text=_event_text,
+    text=("text",),
     choices=(("generationConfig", "candidateCount"),),
 )

@@ -25,8 +25,6 @@ from typing import Final
 from sidecar.domain.usage import Tokens
 from sidecar.usage.answer_format import AnswerCounts, AnswerFormat, parts_of
 
-_TEXT: Final = ("delta",)
-
 
 def _tokens(counts: AnswerCounts) -> Tokens:
     prompt, cached, output = counts
@@ -36,10 +34,6 @@ def _tokens(counts: AnswerCounts) -> Tokens:
 
 def _is_final(event: Mapping[str, object]) -> bool:
     return event.get("type") == "response.done"
-
-
-def _event_text(_head: bytes) -> tuple[str, ...]:
-    return _TEXT
 
 
 OPENAI_REALTIME: Final = AnswerFormat(
@@ -53,8 +47,7 @@ OPENAI_REALTIME: Final = AnswerFormat(
     ),
     tokens=_tokens,
     is_final=_is_final,
-    text=_TEXT,
-    event_text=_event_text,
+    text=("delta",),
 )
 
 TRANSCRIPTION: Final = replace(OPENAI_REALTIME, parents=((),))

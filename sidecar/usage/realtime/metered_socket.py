@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum, auto
-from typing import Final, assert_never
+from typing import assert_never
 
 from sidecar.domain.usage import MissingCause, Usage
 from sidecar.usage.realtime.commands import (
@@ -54,35 +54,11 @@ from sidecar.usage.realtime.turns import TurnBook
 
 
 class SocketPhase(IntEnum):
-    """What a metered connection does."""
+    """What a metered connection does. No phase comes back."""
 
     FLOWING = auto()
     ENDING = auto()  # a deposit was refused: what runs may end
-    CLOSED = auto()
-
-
-class SocketStep(IntEnum):
-    """What takes a metered connection from one phase to the next."""
-
-    REFUSED = auto()
     CLOSED = auto()  # by us, or by either side
-
-
-SOCKET_STEPS: Final[dict[SocketPhase, dict[SocketStep, SocketPhase]]] = {
-    SocketPhase.FLOWING: {
-        SocketStep.REFUSED: SocketPhase.ENDING,
-        SocketStep.CLOSED: SocketPhase.CLOSED,
-    },
-    SocketPhase.ENDING: {
-        SocketStep.REFUSED: SocketPhase.ENDING,
-        SocketStep.CLOSED: SocketPhase.CLOSED,
-    },
-    SocketPhase.CLOSED: {
-        SocketStep.REFUSED: SocketPhase.CLOSED,
-        SocketStep.CLOSED: SocketPhase.CLOSED,
-    },
-}
-"""`SOCKET_STEPS[phase][step]` is the next phase: every step is possible in each."""
 
 
 class MeteredSocket:
@@ -173,8 +149,8 @@ class MeteredSocket:
         """Take in that a deposit is refused: no more is passed on to the product."""
         caused_by = self._turns.event_id(turn)
         self._commands += self._turns.refused(turn)
-        phase, self._phase = self._phase, SOCKET_STEPS[self._phase][SocketStep.REFUSED]
-        if phase is SocketPhase.FLOWING:
+        if self._phase is SocketPhase.FLOWING:
+            self._phase = SocketPhase.ENDING
             self._refusal, self._caused_by = refusal, caused_by
             self._awaited = self._turns.responding
             if self._held is not None and self._held != turn:
@@ -324,7 +300,7 @@ class MeteredSocket:
         self._close()
 
     def _close(self) -> None:
-        self._phase = SOCKET_STEPS[self._phase][SocketStep.CLOSED]
+        self._phase = SocketPhase.CLOSED
         self._commands += self._turns.lost()
         self._held, self._event = None, b""
         self._waiting.clear()

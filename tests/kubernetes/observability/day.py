@@ -22,10 +22,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sidecar.app.wiring import App
-from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.faults import Faults
 from sidecar.local_platform.server import LocalPlatform
 from tests.e2e.harness import KEY, Place, Stack, eventually, policy, seed
+from tests.fakes.recording_product import RecordingProduct
 from tests.kubernetes.observability.servers import Prometheus, prometheus, promtool
 
 BEGIN: Final = 1_760_428_800.0  # Tuesday, 14 October 2025, 08:00 UTC
@@ -149,7 +149,7 @@ async def _chain(clock: DayClock) -> AsyncIterator[Stack]:
         platform = LocalPlatform(seed=seed(LIMITS), clock=clock, close_deadline=0.5)
         await platform.start()
         owned.push_async_callback(platform.close)
-        upstream = DemoUpstream()
+        upstream = RecordingProduct()
         await upstream.start()
         owned.push_async_callback(upstream.close)
         file = folder / "policy.yaml"

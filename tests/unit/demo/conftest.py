@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.demo.upstream import DemoUpstream
+from tests.fakes.recording_product import RecordingProduct
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[DemoUpstream]:
+async def upstream() -> AsyncIterator[RecordingProduct]:
     """A started demo product that streams without pauses."""
-    demo = DemoUpstream()
+    demo = RecordingProduct()
     await demo.start()
     yield demo
     await demo.close()

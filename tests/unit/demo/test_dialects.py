@@ -10,14 +10,14 @@ import openai
 import pytest
 
 from sidecar.demo.dialects import MAX_CHOICES, UnusableRequest, read_prompt
-from sidecar.demo.upstream import DemoUpstream
+from tests.fakes.recording_product import RecordingProduct
 
 QUESTION = "Is this free of charge?"
 ANSWER = f"You said: {QUESTION}"
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
-async def test_openai_reads_a_completion(upstream: DemoUpstream, prefix: str) -> None:
+async def test_openai_reads_a_completion(upstream: RecordingProduct, prefix: str) -> None:
     """The async SDK reads a completion with as many choices as it asked for."""
     async with openai.AsyncOpenAI(api_key="none", base_url=upstream.url + prefix) as client:
         completion = await client.chat.completions.create(
@@ -29,7 +29,7 @@ async def test_openai_reads_a_completion(upstream: DemoUpstream, prefix: str) ->
     assert completion.usage.total_tokens == 5 + 14
 
 
-async def test_openai_reads_a_stream(upstream: DemoUpstream) -> None:
+async def test_openai_reads_a_stream(upstream: RecordingProduct) -> None:
     """The async SDK reads a stream to `[DONE]`, usage last."""
     async with openai.AsyncOpenAI(api_key="none", base_url=f"{upstream.url}/v1") as client:
         stream = await client.chat.completions.create(
@@ -45,7 +45,7 @@ async def test_openai_reads_a_stream(upstream: DemoUpstream) -> None:
     assert chunks[-1].usage is not None
 
 
-async def test_openai_sync_reads_both(upstream: DemoUpstream) -> None:
+async def test_openai_sync_reads_both(upstream: RecordingProduct) -> None:
     """The sync SDK reads a completion and a stream."""
 
     def ask() -> tuple[str | None, str]:
@@ -63,7 +63,7 @@ async def test_openai_sync_reads_both(upstream: DemoUpstream) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
-async def test_anthropic_reads_a_message(upstream: DemoUpstream, prefix: str) -> None:
+async def test_anthropic_reads_a_message(upstream: RecordingProduct, prefix: str) -> None:
     """The async SDK reads a whole message."""
     async with anthropic.AsyncAnthropic(api_key="none", base_url=upstream.url + prefix) as client:
         message = await client.messages.create(
@@ -77,7 +77,7 @@ async def test_anthropic_reads_a_message(upstream: DemoUpstream, prefix: str) ->
     assert message.stop_reason == "end_turn"
 
 
-async def test_anthropic_reads_a_stream(upstream: DemoUpstream) -> None:
+async def test_anthropic_reads_a_stream(upstream: RecordingProduct) -> None:
     """The async SDK puts the events of a stream together again."""
     async with (
         anthropic.AsyncAnthropic(api_key="none", base_url=upstream.url) as client,
@@ -94,7 +94,7 @@ async def test_anthropic_reads_a_stream(upstream: DemoUpstream) -> None:
     assert message.usage.output_tokens == 7
 
 
-async def test_anthropic_sync_reads_both(upstream: DemoUpstream) -> None:
+async def test_anthropic_sync_reads_both(upstream: RecordingProduct) -> None:
     """The sync SDK reads a message and the events of a stream."""
 
     def ask() -> tuple[str, list[str]]:
@@ -119,14 +119,14 @@ async def test_anthropic_sync_reads_both(upstream: DemoUpstream) -> None:
     assert (kinds[0], kinds[-1]) == ("message_start", "message_stop")
 
 
-async def test_openai_raises_its_own_error(upstream: DemoUpstream) -> None:
+async def test_openai_raises_its_own_error(upstream: RecordingProduct) -> None:
     """A request the API cannot use raises the SDK's own error, with the text."""
     async with openai.AsyncOpenAI(api_key="none", base_url=f"{upstream.url}/v1") as client:
         with pytest.raises(openai.BadRequestError, match="messages"):
             await client.chat.completions.create(model="gpt-demo", messages=[])
 
 
-async def test_anthropic_raises_its_own_error(upstream: DemoUpstream) -> None:
+async def test_anthropic_raises_its_own_error(upstream: RecordingProduct) -> None:
     """A request the API cannot use raises the SDK's own error, with the text."""
     async with anthropic.AsyncAnthropic(api_key="none", base_url=upstream.url) as client:
         with pytest.raises(anthropic.BadRequestError, match="messages"):
@@ -135,7 +135,7 @@ async def test_anthropic_raises_its_own_error(upstream: DemoUpstream) -> None:
 
 async def test_pace_is_kept_between_events() -> None:
     """The demo's own pace rules where the query names none, and a query overrides it."""
-    demo = DemoUpstream(pace=30.0)
+    demo = RecordingProduct(pace=30.0)
     await demo.start()
     async with httpx.AsyncClient(base_url=demo.url, timeout=5) as client:
         answer = await client.get("/api/v1/stream?n=3&interval_ms=0")

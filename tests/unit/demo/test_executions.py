@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.demo.executions import ExecutionLog, Progress
+from tests.fakes.executions import ExecutionLog, Progress
 
 
 def test_executions_stay_in_the_order_they_began() -> None:

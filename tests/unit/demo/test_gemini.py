@@ -10,21 +10,21 @@ from google import genai
 from google.genai.client import AsyncClient
 from google.genai.types import HttpOptions
 
-from sidecar.demo.upstream import DemoUpstream
+from tests.fakes.recording_product import RecordingProduct
 
 QUESTION = "Is this free of charge?"
 ANSWER = f"You said: {QUESTION}"
 
 
 @asynccontextmanager
-async def client_of(upstream: DemoUpstream) -> AsyncIterator[AsyncClient]:
+async def client_of(upstream: RecordingProduct) -> AsyncIterator[AsyncClient]:
     """Make the SDK's client for the demo product: over httpx, for its own aiohttp client warns."""
     async with httpx.AsyncClient() as transport:
         options = HttpOptions(base_url=upstream.url, httpx_async_client=transport)
         yield genai.Client(api_key="none", http_options=options).aio
 
 
-async def test_the_sdk_reads_a_whole_answer(upstream: DemoUpstream) -> None:
+async def test_the_sdk_reads_a_whole_answer(upstream: RecordingProduct) -> None:
     """Text, model and usage."""
     async with client_of(upstream) as client:
         answer = await client.models.generate_content(model="gemini-demo", contents=QUESTION)
@@ -34,7 +34,7 @@ async def test_the_sdk_reads_a_whole_answer(upstream: DemoUpstream) -> None:
     assert answer.usage_metadata.total_token_count == 5 + 7
 
 
-async def test_the_sdk_reads_a_stream(upstream: DemoUpstream) -> None:
+async def test_the_sdk_reads_a_stream(upstream: RecordingProduct) -> None:
     """Its parts in order; the usage of the last is that of all."""
     async with client_of(upstream) as client:
         parts = [
@@ -48,7 +48,7 @@ async def test_the_sdk_reads_a_stream(upstream: DemoUpstream) -> None:
     assert parts[-1].usage_metadata.candidates_token_count == 7
 
 
-async def test_without_events_a_stream_is_one_json_array(upstream: DemoUpstream) -> None:
+async def test_without_events_a_stream_is_one_json_array(upstream: RecordingProduct) -> None:
     """As clients without `alt=sse` get it."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.post(
@@ -59,7 +59,7 @@ async def test_without_events_a_stream_is_one_json_array(upstream: DemoUpstream)
     assert len(answer.json()) == 4
 
 
-async def test_what_is_no_request_is_a_400(upstream: DemoUpstream) -> None:
+async def test_what_is_no_request_is_a_400(upstream: RecordingProduct) -> None:
     """In the error object of that API."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         for call in ("generateContent", "streamGenerateContent"):

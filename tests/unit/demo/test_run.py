@@ -18,10 +18,10 @@ import pytest
 
 from sidecar.demo import run
 from sidecar.demo.run import DemoPorts, _demo
-from sidecar.demo.upstream import DemoUpstream
 from sidecar.domain.errors import UserError
 from sidecar.policy.load import load_policy
 from tests.e2e.harness import eventually
+from tests.fakes.recording_product import RecordingProduct
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ async def test_metrics_agree_with_what_was_counted(printed: Printed) -> None:
     await eventually(lambda: charged(printed), lambda found: found == (9, 9))
 
 
-async def test_taken_port_is_told_in_one_line(upstream: DemoUpstream) -> None:
+async def test_taken_port_is_told_in_one_line(upstream: RecordingProduct) -> None:
     """A port that something else has is the user's mistake."""
     with pytest.raises(UserError, match="free"):
         await _demo(DemoPorts(upstream=urlsplit(upstream.url).port or 0))

@@ -12,12 +12,12 @@ import aiohttp
 import httpx
 import pytest
 
-from sidecar.demo.executions import Progress
-from sidecar.demo.upstream import DemoUpstream
 from sidecar.domain.errors import SidecarError, UserError
+from tests.fakes.executions import Progress
+from tests.fakes.recording_product import RecordingProduct
 
 
-async def raw_exchange(upstream: DemoUpstream, request: bytes) -> bytes:
+async def raw_exchange(upstream: RecordingProduct, request: bytes) -> bytes:
     """Send bytes as they are and return all that comes back until the close."""
     address = urlsplit(upstream.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -35,7 +35,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_url_names_the_port_it_was_given(upstream: DemoUpstream) -> None:
+async def test_url_names_the_port_it_was_given(upstream: RecordingProduct) -> None:
     """The URL is a real address: health answers there."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get("/health")
@@ -45,18 +45,18 @@ async def test_url_names_the_port_it_was_given(upstream: DemoUpstream) -> None:
 async def test_url_before_start_is_an_error() -> None:
     """There is no URL to give before there is a port."""
     with pytest.raises(SidecarError, match="start"):
-        _ = DemoUpstream().url
+        _ = RecordingProduct().url
 
 
-async def test_starting_twice_is_an_error(upstream: DemoUpstream) -> None:
+async def test_starting_twice_is_an_error(upstream: RecordingProduct) -> None:
     """A second listener would lose the first one."""
     with pytest.raises(SidecarError, match="twice"):
         await upstream.start()
 
 
-async def test_taken_port_raises_and_leaves_nothing(upstream: DemoUpstream) -> None:
+async def test_taken_port_raises_and_leaves_nothing(upstream: RecordingProduct) -> None:
     """A port that is taken is the user's mistake; the object can be started elsewhere."""
-    second = DemoUpstream()
+    second = RecordingProduct()
     with pytest.raises(UserError, match=r"127\.0\.0\.1:\d+: .* free"):
         await second.start(port=urlsplit(upstream.url).port or 0)
     await second.start()
@@ -65,7 +65,7 @@ async def test_taken_port_raises_and_leaves_nothing(upstream: DemoUpstream) -> N
 
 async def test_ipv6_url_has_brackets() -> None:
     """An IPv6 address in a URL stands in brackets (RFC 3986, 3.2.2)."""
-    demo = DemoUpstream()
+    demo = RecordingProduct()
     await demo.start(host="::1")
     try:
         assert demo.url.startswith("http://[::1]:")
@@ -73,7 +73,7 @@ async def test_ipv6_url_has_brackets() -> None:
         await demo.close()
 
 
-async def test_execution_holds_what_came(upstream: DemoUpstream) -> None:
+async def test_execution_holds_what_came(upstream: RecordingProduct) -> None:
     """Method, raw path and query, the two fields of the sidecar, and the body are noted."""
     body = b'{"q": "hello"}'
     async with httpx.AsyncClient(base_url=upstream.url) as client:
@@ -95,7 +95,7 @@ async def test_execution_holds_what_came(upstream: DemoUpstream) -> None:
     assert execution.completed
 
 
-async def test_path_without_route_is_an_execution(upstream: DemoUpstream) -> None:
+async def test_path_without_route_is_an_execution(upstream: RecordingProduct) -> None:
     """What reached the product counts, even where it has nothing to answer."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.delete("/nowhere")
@@ -103,7 +103,7 @@ async def test_path_without_route_is_an_execution(upstream: DemoUpstream) -> Non
     assert [execution.path for execution in upstream.executions] == ["/nowhere"]
 
 
-async def test_odd_escapes_are_noted_as_they_came(upstream: DemoUpstream) -> None:
+async def test_odd_escapes_are_noted_as_they_came(upstream: RecordingProduct) -> None:
     """The raw target is kept byte for byte."""
     target = "/api/echo/a%2Fb/%7Ex//./%2e?q=%zz&&"
     answer = await raw_exchange(
@@ -113,7 +113,7 @@ async def test_odd_escapes_are_noted_as_they_came(upstream: DemoUpstream) -> Non
     assert upstream.executions[0].target == target
 
 
-async def test_echo_keeps_header_order_and_case(upstream: DemoUpstream) -> None:
+async def test_echo_keeps_header_order_and_case(upstream: RecordingProduct) -> None:
     """Headers come back as pairs, in order, twice where they came twice."""
     answer = await raw_exchange(
         upstream,
@@ -124,7 +124,7 @@ async def test_echo_keeps_header_order_and_case(upstream: DemoUpstream) -> None:
     assert b'"body":"hi"' in answer
 
 
-async def test_compressed_body_is_noted_as_it_came(upstream: DemoUpstream) -> None:
+async def test_compressed_body_is_noted_as_it_came(upstream: RecordingProduct) -> None:
     """A body is never unpacked: its digest is that of the bytes on the wire."""
     packed = zlib.compress(b"x" * 1000)
     async with httpx.AsyncClient(base_url=upstream.url) as client:
@@ -132,7 +132,7 @@ async def test_compressed_body_is_noted_as_it_came(upstream: DemoUpstream) -> No
     assert upstream.executions[0].body_sha256 == hashlib.sha256(packed).hexdigest()
 
 
-async def test_abort_in_a_stream_is_noted(upstream: DemoUpstream) -> None:
+async def test_abort_in_a_stream_is_noted(upstream: RecordingProduct) -> None:
     """A caller that goes away ends the execution at once, and it is not complete."""
     async with (
         aiohttp.ClientSession() as session,
@@ -144,7 +144,7 @@ async def test_abort_in_a_stream_is_noted(upstream: DemoUpstream) -> None:
         await until(lambda: upstream.executions[0].progress is Progress.ABORTED)
 
 
-async def test_abort_in_a_body_is_noted(upstream: DemoUpstream) -> None:
+async def test_abort_in_a_body_is_noted(upstream: RecordingProduct) -> None:
     """An upload that is cut off is noted with the part that arrived."""
     address = urlsplit(upstream.url)
     _, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -156,7 +156,7 @@ async def test_abort_in_a_body_is_noted(upstream: DemoUpstream) -> None:
     assert upstream.executions[0].body_length == 3
 
 
-async def test_forget_starts_from_nothing(upstream: DemoUpstream) -> None:
+async def test_forget_starts_from_nothing(upstream: RecordingProduct) -> None:
     """A forgotten execution that is still running does not come back when it ends."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         running = asyncio.create_task(client.get("/api/slow?ms=50"))
@@ -168,7 +168,7 @@ async def test_forget_starts_from_nothing(upstream: DemoUpstream) -> None:
 
 async def test_oldest_executions_are_forgotten() -> None:
     """A demo that runs for days stays small."""
-    demo = DemoUpstream(kept=2)
+    demo = RecordingProduct(kept=2)
     await demo.start()
     async with httpx.AsyncClient(base_url=demo.url) as client:
         for number in range(3):
@@ -177,7 +177,7 @@ async def test_oldest_executions_are_forgotten() -> None:
     await demo.close()
 
 
-async def test_events_arrive_one_by_one(upstream: DemoUpstream) -> None:
+async def test_events_arrive_one_by_one(upstream: RecordingProduct) -> None:
     """The first event is here before the last one is written."""
     async with (
         aiohttp.ClientSession() as session,
@@ -205,7 +205,7 @@ async def test_events_arrive_one_by_one(upstream: DemoUpstream) -> None:
         "/api/status/199",
     ],
 )
-async def test_unbounded_wishes_are_refused(upstream: DemoUpstream, target: str) -> None:
+async def test_unbounded_wishes_are_refused(upstream: RecordingProduct, target: str) -> None:
     """Every number of a caller has its bounds."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get(target)
@@ -213,7 +213,7 @@ async def test_unbounded_wishes_are_refused(upstream: DemoUpstream, target: str)
     assert "must be" in answer.json()["error"]
 
 
-async def test_file_size_is_told(upstream: DemoUpstream) -> None:
+async def test_file_size_is_told(upstream: RecordingProduct) -> None:
     """An upload of unknown length, longer than what is kept, is counted to its end."""
 
     async def pieces() -> object:
@@ -223,10 +223,10 @@ async def test_file_size_is_told(upstream: DemoUpstream) -> None:
     async with aiohttp.ClientSession() as session:
         answer = await session.put(f"{upstream.url}/api/files/big", data=pieces())
         told = await answer.json()
-    assert (answer.status, told["name"], told["size"]) == (201, "big", 9 * 1024 * 1024)
+    assert (answer.status, told["name"], told["body_length"]) == (201, "big", 9 * 1024 * 1024)
 
 
-async def test_body_too_long_to_read_is_refused(upstream: DemoUpstream) -> None:
+async def test_body_too_long_to_read_is_refused(upstream: RecordingProduct) -> None:
     """A route that must read its body says so when it is too long."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.post("/v1/messages", content=b"x" * (8 * 1024 * 1024 + 1))
@@ -234,7 +234,7 @@ async def test_body_too_long_to_read_is_refused(upstream: DemoUpstream) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?chunked=1"])
-async def test_bytes_are_as_many_as_asked(upstream: DemoUpstream, query: str) -> None:
+async def test_bytes_are_as_many_as_asked(upstream: RecordingProduct, query: str) -> None:
     """The stream has its length, told ahead or not."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get(f"/api/bytes/70000{query}")
@@ -245,7 +245,7 @@ async def test_bytes_are_as_many_as_asked(upstream: DemoUpstream, query: str) ->
 @pytest.mark.parametrize(
     "target", ["/api/bytes/1000", "/api/v1/stream", "/api/trailers", "/health"]
 )
-async def test_head_has_no_body(upstream: DemoUpstream, target: str) -> None:
+async def test_head_has_no_body(upstream: RecordingProduct, target: str) -> None:
     """HEAD gets the head alone (RFC 9110, 9.3.2)."""
     answer = await raw_exchange(
         upstream, f"HEAD {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
@@ -256,7 +256,7 @@ async def test_head_has_no_body(upstream: DemoUpstream, target: str) -> None:
 
 
 @pytest.mark.parametrize("code", [200, 204, 302, 304, 404, 429, 503])
-async def test_status_is_as_asked(upstream: DemoUpstream, code: int) -> None:
+async def test_status_is_as_asked(upstream: RecordingProduct, code: int) -> None:
     """Any final status can be had, without a body where HTTP allows none."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get(f"/api/status/{code}")
@@ -264,14 +264,14 @@ async def test_status_is_as_asked(upstream: DemoUpstream, code: int) -> None:
     assert bool(answer.content) == (code not in {204, 304})
 
 
-async def test_redirect_points_somewhere(upstream: DemoUpstream) -> None:
+async def test_redirect_points_somewhere(upstream: RecordingProduct) -> None:
     """A redirect has a place to go to, so that following it would show."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get("/api/status/307")
     assert answer.headers["location"] == "/health"
 
 
-async def test_trailers_are_on_the_wire(upstream: DemoUpstream) -> None:
+async def test_trailers_are_on_the_wire(upstream: RecordingProduct) -> None:
     """The answer in chunks ends with trailers, forged fields among them."""
     answer = await raw_exchange(upstream, b"GET /api/trailers HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.count(b"HTTP/1.1") == 1
@@ -281,14 +281,14 @@ async def test_trailers_are_on_the_wire(upstream: DemoUpstream) -> None:
     assert upstream.executions[0].completed
 
 
-async def test_trailers_are_well_formed(upstream: DemoUpstream) -> None:
+async def test_trailers_are_well_formed(upstream: RecordingProduct) -> None:
     """An ordinary client reads the answer, trailers and all."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get("/api/trailers")
     assert answer.text == "hello trailers"
 
 
-async def test_websocket_echoes(upstream: DemoUpstream) -> None:
+async def test_websocket_echoes(upstream: RecordingProduct) -> None:
     """Text comes back as text, bytes as bytes, in the subprotocol that was offered."""
     async with (
         aiohttp.ClientSession() as session,
@@ -302,7 +302,7 @@ async def test_websocket_echoes(upstream: DemoUpstream) -> None:
     await until(lambda: upstream.executions[0].completed)
 
 
-async def test_websocket_dropped_is_aborted(upstream: DemoUpstream) -> None:
+async def test_websocket_dropped_is_aborted(upstream: RecordingProduct) -> None:
     """A socket that ends without a close frame did not end well."""
     async with aiohttp.ClientSession() as session:
         socket = await session.ws_connect(f"{upstream.url}/api/v1/ws")
@@ -315,7 +315,7 @@ async def test_websocket_dropped_is_aborted(upstream: DemoUpstream) -> None:
         await until(lambda: upstream.executions[0].progress is Progress.ABORTED)
 
 
-async def test_websocket_without_upgrade_is_told(upstream: DemoUpstream) -> None:
+async def test_websocket_without_upgrade_is_told(upstream: RecordingProduct) -> None:
     """A plain GET of the websocket path is no tunnel."""
     async with httpx.AsyncClient(base_url=upstream.url) as client:
         answer = await client.get("/api/v1/ws")
@@ -324,7 +324,7 @@ async def test_websocket_without_upgrade_is_told(upstream: DemoUpstream) -> None
 
 async def test_close_ends_websockets_and_streams() -> None:
     """Stopping does not wait for callers that never leave."""
-    demo = DemoUpstream()
+    demo = RecordingProduct()
     await demo.start()
     async with aiohttp.ClientSession() as session:
         socket = await session.ws_connect(f"{demo.url}/api/v1/ws")
@@ -338,33 +338,3 @@ async def test_close_ends_websockets_and_streams() -> None:
             await stream.read()
         await socket.close()
     assert demo.executions[1].progress is Progress.ABORTED
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        (b'{"model": "gpt-big", "prompt": "Once"}', "Once ... and so on."),
-        (b"", " ... and so on."),
-        (b"[1]", " ... and so on."),
-        (b"{", " ... and so on."),
-    ],
-)
-async def test_complete_takes_any_body(upstream: DemoUpstream, body: bytes, text: str) -> None:
-    """The demo's own small API is forgiving, so that what refuses is the sidecar."""
-    async with httpx.AsyncClient(base_url=upstream.url) as client:
-        answer = await client.post("/api/v1/complete", content=body)
-    assert answer.json()["text"] == text
-
-
-async def test_chat_without_a_question_greets(upstream: DemoUpstream) -> None:
-    """An empty question is answered too."""
-    async with httpx.AsyncClient(base_url=upstream.url) as client:
-        answer = await client.post("/api/v1/chat")
-    assert answer.json() == {"answer": "Hello."}
-
-
-async def test_admin_page_is_open_at_the_product(upstream: DemoUpstream) -> None:
-    """The product itself protects nothing: a policy has to."""
-    async with httpx.AsyncClient(base_url=upstream.url) as client:
-        answer = await client.get("/api/admin/x")
-    assert answer.status_code == 200

@@ -14,8 +14,10 @@ from typing import Any, Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.model import Identity
 from sidecar.identity.keys import TrustedKey, read_key_set
-from sidecar.identity.tokens import PlatformTrust
+from sidecar.identity.tokens import PlatformTrust, Trust, judge, read_token
 
 NOW: Final = 1_760_000_000.0
 """The time at which a `TurnedClock` starts."""
@@ -130,3 +132,9 @@ def signer_hs256(secret: bytes) -> Callable[[bytes], bytes]:
 
 def _json(value: Mapping[str, object] | bytes) -> bytes:
     return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def verify(token: bytes, trust: Trust, now: float) -> Identity | IdentityFailure:
+    """Verify a token at `now`: its form, signature and claims, then its times."""
+    verified = read_token(token, trust)
+    return verified if isinstance(verified, IdentityFailure) else judge(verified, now)

@@ -16,7 +16,6 @@ from sidecar.identity.tokens import (
     SessionTrust,
     Trust,
     read_token,
-    verify,
 )
 from tests.unit.identity.mint import (
     CLAIMS,
@@ -30,6 +29,7 @@ from tests.unit.identity.mint import (
     signer_hs256,
     signing_key,
     trust,
+    verify,
 )
 
 KEY = signing_key("one")

@@ -12,7 +12,8 @@ from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Identity
 from sidecar.identity.jws import Jws, read_jws
 from sidecar.identity.keys import read_key_set
-from sidecar.identity.tokens import PlatformTrust, SessionTrust, Trust, verify
+from sidecar.identity.tokens import PlatformTrust, SessionTrust, Trust
+from tests.unit.identity.mint import verify
 
 FOLDER: Final = Path(__file__).parent / "vectors"
 VECTORS: Final[dict[str, Any]] = json.loads((FOLDER / "jws.json").read_text())

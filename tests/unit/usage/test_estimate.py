@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.usage import Estimate, HoldRule
 from sidecar.policy.json_short import parts_of
-from sidecar.usage.estimate import Estimator, RequestText, model_in_path
+from sidecar.usage.estimate import Estimator, RequestText
 from sidecar.usage.estimate import text_of as text_of_parts
 
 HOLD = HoldRule((("max_completion_tokens",), ("max_tokens",)), 4096, 100_000)
@@ -83,13 +83,6 @@ def test_an_escape_counts_as_its_character() -> None:
     """About: one that is written by its number counts four bytes."""
     assert text_of(rb'["a\nb\"c\\"]') == 6
     assert text_of(rb'["\u0416"]') == 4
-
-
-def test_a_gemini_call_names_its_model_in_the_path() -> None:
-    """Its body has none."""
-    path = b"/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse"
-    assert model_in_path(path) == "gemini-2.5-pro"
-    assert model_in_path(b"/v1/models/gpt") is None
 
 
 def run(reading: Generator[None, None, Estimate]) -> tuple[Estimate, int]:

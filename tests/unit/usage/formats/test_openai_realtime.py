@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain.usage import MissingCause, Tokens, Usage
-from sidecar.usage.reader import read_message
+from sidecar.usage.events import take_document
+from sidecar.usage.formats.openai_realtime import OPENAI_REALTIME
+from sidecar.usage.tally import TokenTally
 from tests.unit.usage.samples import REALTIME_DONE
+
+
+def read_message(message: bytes) -> Usage:
+    """Return the usage of one message."""
+    tally = TokenTally(OPENAI_REALTIME)
+    take_document(tally, message)
+    return tally.result(0, whole=True)
 
 
 def test_a_response_is_priced_by_its_done_event() -> None:

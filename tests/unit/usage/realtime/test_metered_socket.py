@@ -18,7 +18,7 @@ from sidecar.usage.realtime.commands import (
 )
 from sidecar.usage.realtime.frame_writer import Refusal, close_frame, error_event
 from sidecar.usage.realtime.frames import LONGEST_MESSAGE
-from sidecar.usage.realtime.metered_socket import SOCKET_STEPS, MeteredSocket, SocketPhase
+from sidecar.usage.realtime.metered_socket import MeteredSocket
 from sidecar.usage.realtime.turns import MAX_TURNS, MOST_TURNS, SettleTurn
 
 REFUSAL = Refusal("insufficient_quota", "insufficient_quota", "The quota is spent.")
@@ -51,12 +51,6 @@ def refusal(caused_by: str | None) -> list[SocketCommand]:
         SendToClient(close_frame(1008, REFUSAL.message)),
         CloseSocket("insufficient_quota"),
     ]
-
-
-def test_every_step_is_in_the_table() -> None:
-    """None raises."""
-    assert set(SOCKET_STEPS) == set(SocketPhase)
-    assert len({frozenset(steps) for steps in SOCKET_STEPS.values()}) == 1
 
 
 def test_a_create_is_held_until_it_is_paid_and_all_behind_it() -> None:

@@ -1,4 +1,4 @@
-"""What the demo product did: a record of each request that reached it, to compare with charges."""
+"""What a product did: a record of each request that reached it, to compare with charges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 DEFAULT_KEPT: Final = 100_000
-"""How many executions are remembered; the oldest go first, so that a long demo stays small."""
+"""How many executions are remembered; the oldest go first, so that a long run stays small."""
 
 
 class Progress(StrEnum):
