@@ -39,7 +39,7 @@ async def test_a_long_part_is_read_in_turns_with_other_work() -> None:
     counting = asyncio.create_task(count())
     assert await read_part(visit, visit.settled, data, last=True) == data
     counting.cancel()
-    assert iterations > 10
+    assert iterations > 2  # a turn is a time: the faster the machine, the fewer there are
     end, usage = visit.settled.result(AttemptEnd.DONE)
     assert usage is not None
     assert (end, usage.tokens, usage.missing) == (AttemptEnd.DONE, Tokens(7, 0, 0, 3), None)
