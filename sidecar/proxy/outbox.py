@@ -18,6 +18,9 @@ log = logging.getLogger("sidecar.proxy")
 _MOST_BYTES: Final = 1024 * 1024
 """Bytes that wait at most, of all clients."""
 
+_MOST_PARTS: Final = 128
+"""Parts that wait at most: work of 5 ms or so stands between them."""
+
 _LARGE: Final = 64 * 1024
 """Bytes that are sent at once: a client that does not keep up must hold its product back."""
 
@@ -50,9 +53,10 @@ class Outbox:
             return
         waiting.append((transport, data))
         self._size += len(data)
-        if len(data) > _LARGE or self._size > _MOST_BYTES:
+        count = len(waiting)
+        if len(data) > _LARGE or self._size > _MOST_BYTES or count >= _MOST_PARTS:
             self.flush()
-        elif len(waiting) == 1:
+        elif count == 1:
             self._soon(self.flush)
 
     def flush(self) -> None:

@@ -94,6 +94,17 @@ def test_no_more_than_a_mebibyte_waits() -> None:
     assert all(transport.written for transport in transports)
 
 
+def test_no_answer_waits_for_the_work_of_a_thousand_others() -> None:
+    """However small they are."""
+    turn, first, other = Turn(), DeafTransport(), DeafTransport()
+    turn.outbox.send(first, b"a")
+    for _ in range(126):
+        turn.outbox.send(other, b"b")
+    before = first.written
+    turn.outbox.send(other, b"b")
+    assert (before, first.written, len(other.written)) == (b"", b"a", 127)
+
+
 def test_a_fault_of_one_transport_costs_no_other_its_bytes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
