@@ -13,7 +13,7 @@ a call whose answer has not ended: it is owed only if this process ends first.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
@@ -26,7 +26,7 @@ from sidecar.domain.errors import TransientError
 from sidecar.domain.model import Charge
 
 CAPACITY: Final = 100_000
-"""Entries held, about 60 MB; a full journal takes no more, and who needs it is refused instead."""
+"""Entries held, about 60 MB. An org may have as many as stay free for others: alone, half."""
 
 MEMORY_SECONDS: Final = 24 * 3600.0
 """How long the platform remembers a key (contract, ours): sent later it would count twice."""
@@ -180,6 +180,7 @@ class Journal:
         self.durable: Final = store.durable
         self._capacity = capacity
         self._held: dict[str, _Held] = {}
+        self._by_org: Counter[str] = Counter()
         self._pending: OrderedDict[str, None] = OrderedDict()
         self._late: deque[Record] = deque()
         self._units = 0
@@ -344,13 +345,14 @@ class Journal:
     def _enter(self, entry: Entry, event: EntryEvent, now: Moment) -> None:
         if entry.charge.key in self._held:
             return
-        if len(self._held) >= self._capacity:
+        if self._by_org[entry.charge.org_id] >= self._capacity - len(self._held):
             raise JournalUnwritable(self._full())
         self._keep(Added(entry))
         self._put(entry, event, now)
 
     def _put(self, entry: Entry, event: EntryEvent, now: Moment) -> None:
         held = self._held[entry.charge.key] = _Held(entry, now)
+        self._by_org[entry.charge.org_id] += 1
         if event is not EntryEvent.NOTE:
             self._units += entry.charge.amount
         if held.sent is not None:
@@ -360,9 +362,12 @@ class Journal:
     def _forget(self, key: str, event: EntryEvent) -> None:
         self._move(key, event)
         self._keep_soon(Gone(key))
-        units = self._held.pop(key).entry.charge.amount
+        charge = self._held.pop(key).entry.charge
+        self._by_org[charge.org_id] -= 1
+        if not self._by_org[charge.org_id]:
+            del self._by_org[charge.org_id]
         if event is not EntryEvent.FORGET:
-            self._units -= units
+            self._units -= charge.amount
 
     def _move(self, key: str, event: EntryEvent) -> None:
         held = self._held.get(key)
@@ -392,7 +397,4 @@ class Journal:
             self._late.popleft()
 
     def _full(self) -> str:
-        return (
-            f"the journal holds {self._capacity} entries and takes no more "
-            "until the platform answers again"
-        )
+        return f"the journal holds {len(self._held)} entries: no more until the platform answers"

@@ -76,6 +76,22 @@ def test_a_full_journal_takes_no_more() -> None:
         journal.open(_charge("b"), now=at(0.0), sent=False, limited=False)
 
 
+def test_an_org_leaves_as_many_entries_as_it_has_to_others() -> None:
+    """Else one that is never refused in an outage would have every other refused."""
+    journal = Journal(FullStore(), capacity=10)
+    for key in "abcde":
+        journal.open(_charge(key), now=at(0.0), sent=False, limited=False)
+    with pytest.raises(JournalUnwritable, match="holds 5 entries"):
+        journal.open(_charge("f"), now=at(0.0), sent=False, limited=False)
+    other = replace(_charge("g"), org_id="other")
+    journal.open(other, now=at(0.0), sent=False, limited=False)
+    for key in "ab":
+        journal.close(key)
+        journal.take(at(1.0))
+        journal.resolve(key)
+    journal.open(_charge("f"), now=at(0.0), sent=False, limited=False)
+
+
 def test_a_key_is_marked_as_sent_before_it_goes_out() -> None:
     """A crash after the sending must not forget that the platform may know the key."""
     store = FullStore()
