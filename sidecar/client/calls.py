@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 from sidecar.client.errors import CredentialMissingError, UnreadableAnswerError
 from sidecar.client.members import MisreadError
-from sidecar.client.transport import Patience, Request, Transport, by_chance
+from sidecar.client.transport import Patience, Request, Transport
 from sidecar.settings.secret import BBAS_KEY, BBK_KEY, Secret
+from sidecar.settings.values import parse_origin
 
 Credential = Secret | str | Callable[[], str]
 """A key, or what returns the one in force: a file that is read again when it changes."""
@@ -34,7 +35,7 @@ class PlatformCalls:
         url: str = DEFAULT_URL,
         auth_url: str = DEFAULT_AUTH_URL,
         patience: Patience | None = None,
-        chance: Callable[[], float] = by_chance,
+        chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Take the `bbas_` key of a product, the `bbk_` key of an org, or both.
@@ -100,13 +101,9 @@ class PlatformCalls:
 
 def _origin(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good, parts = False, urlsplit("")
-    if not good or "@" in parts.netloc or parts.path not in {"", "/"} or parts.query:
-        raise ValueError("a platform URL is scheme, host and port alone: https://api.bizbasics.ai")
-    return f"{parts.scheme}://{parts.netloc}"
+        return parse_origin(url).url
+    except ValueError as problem:
+        raise ValueError(f"a platform URL {problem}") from None
 
 
 def _reader(credential: Credential | None) -> Callable[[], str] | None:

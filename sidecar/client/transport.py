@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,11 +78,6 @@ class Reply:
     date: float | None
 
 
-def by_chance() -> float:
-    """Return a number from 0 to 1."""
-    return secrets.randbelow(1 << 20) / (1 << 20)
-
-
 class Transport:
     """Sends requests over one pool of connections, from `open` to `close`."""
 
@@ -90,7 +85,7 @@ class Transport:
         self,
         patience: Patience,
         *,
-        chance: Callable[[], float] = by_chance,
+        chance: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._patience = patience

@@ -16,6 +16,7 @@ from aiohttp import web
 from sidecar.demo import dialects, gemini, routes
 from sidecar.demo.dialects import ANTHROPIC, OPENAI, Dialect
 from sidecar.domain.errors import SidecarError, UserError
+from sidecar.settings.values import Address
 
 MAX_BODY: Final = 8 * 1024 * 1024
 _GEMINI: Final = "/{version:v1|v1beta}/models/{model}"
@@ -78,9 +79,7 @@ class DemoUpstream:
                 f"{host}:{port}: the demo product cannot listen there:"
                 f" {error.strerror}; name a port that is free"
             ) from error
-        bound_host, bound_port = self._runner.addresses[0][:2]
-        shown = f"[{bound_host}]" if ":" in bound_host else bound_host
-        self._url = f"http://{shown}:{bound_port}"
+        self._url = Address(*self._runner.addresses[0][:2]).url
 
     async def close(self) -> None:
         """Stop listening and end what is running; closing twice does nothing."""

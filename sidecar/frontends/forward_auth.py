@@ -62,7 +62,7 @@ class ForwardAuth:
                 return
             call = self._call(exchange, question)
             try:
-                visit = await self._door.enter(call, _NO_BODY if body is None else _Body(body))
+                visit = await self._door.enter(call, _Body(body))
             except ClientLeftError:
                 self._refuse(exchange, _BAD_REQUEST, "")
                 return
@@ -127,33 +127,19 @@ class ForwardAuth:
 
 
 class _Body:
-    """The body that comes with a question."""
+    """The body that comes with a question, if one does."""
 
-    def __init__(self, body: InboundBody) -> None:
+    def __init__(self, body: InboundBody | None) -> None:
         self._body = body
 
     async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
         """Return the whole content. ClientLeftError where it is broken."""
+        if self._body is None:
+            return b""
         try:
             return await self._body.read(limit, holder, decoder)
         except ProtocolError as error:
             raise ClientLeftError("the body is broken") from error
-
-
-class _NoBody:
-    """The body of a call that is asked about without one."""
-
-    async def read(
-        self,
-        limit: int,  # noqa: ARG002 - the shape of a BodySource
-        holder: str = "",  # noqa: ARG002
-        decoder: int = 0,  # noqa: ARG002
-    ) -> bytes | None:
-        """Return nothing."""
-        return b""
-
-
-_NO_BODY: Final = _NoBody()
 
 
 def _allowing(decision: Decision, now: float, connection: bytes) -> bytes:

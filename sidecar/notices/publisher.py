@@ -54,11 +54,6 @@ class Publisher:
         self._refused: LRUCache[str, None] = LRUCache(_REFUSED)
         self._some = asyncio.Event()
 
-    @property
-    def waiting(self) -> int:
-        """How many notices are not yet out."""
-        return len(self._waiting)
-
     def seen(self, org_id: str, quota: Quota) -> None:
         """Look at what the platform answered; queue a notice where a level is news."""
         levels = self._levels()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.domain.model import Headers
 from sidecar.policy.json_text import PIECE, Piece
@@ -21,7 +21,11 @@ MAX_WINDOW_LOG: Final = 23
 _WORK: Final = 256
 """What it costs to decode one piece, in the reader's measure: up to 60 us."""
 
-_GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
+GZIP, ZLIB, BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+"""What zlib calls the three forms of deflate: in gzip, with its own header, without any."""
+
+FAULTS: Final = (zlib.error, zstd.ZstdError)
+"""What the streams raise for bytes that are not theirs."""
 
 
 class UndecodableError(Exception):
@@ -32,44 +36,54 @@ class TooLongError(Exception):
     """The decoded body is over its limit."""
 
 
-class _Decoder(Protocol):
-    """What zlib and zstd have in common once `_Inflater` has hidden the difference."""
+class Inflating:
+    """A stream of zlib's: gzip, or deflate with or without its header."""
+
+    def __init__(self, wbits: int) -> None:
+        self._stream = zlib.decompressobj(wbits)
 
     @property
     def eof(self) -> bool:
         """Whether the end of the stream has come."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What came behind it."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether nothing more can be decoded of what it has."""
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Take data; return at most so many bytes of what is decoded."""
-
-
-class _Inflater:
-    """A zlib stream, used as the zstd decoder is."""
-
-    def __init__(self, wbits: int) -> None:
-        self._stream = zlib.decompressobj(wbits)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
         return self._stream.eof
 
     @property
     def unused_data(self) -> bytes:
+        """What came behind it."""
         return self._stream.unused_data
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        out = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
-        self.needs_input = not self._stream.unconsumed_tail and len(out) < max_length
-        return out
+    def decoded(self, data: bytes, size: int) -> Iterator[bytes]:
+        """Give what data becomes, in pieces of at most so many bytes."""
+        while True:
+            out = self._stream.decompress(data, size)
+            yield out
+            data = self._stream.unconsumed_tail
+            if self._stream.eof or (not data and len(out) < size):
+                return
+
+
+class Unpacking:
+    """A stream of zstd's: one frame."""
+
+    def __init__(self) -> None:
+        limits: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
+        self._stream = zstd.ZstdDecompressor(options=limits)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the stream has come."""
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """What came behind it."""
+        return self._stream.unused_data
+
+    def decoded(self, data: bytes, size: int) -> Iterator[bytes]:
+        """Give what data becomes, in pieces of at most so many bytes."""
+        yield self._stream.decompress(data, size)
+        while not self._stream.eof and not self._stream.needs_input:
+            yield self._stream.decompress(b"", size)
 
 
 def coding_of(headers: Headers) -> str:
@@ -88,41 +102,34 @@ def decoded(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
     Raises UndecodableError for what is not exactly one whole stream: what follows one is the body
     to some decoders and nothing to others. Raises TooLongError over `limit` bytes.
     """
-    decoder = _decoder(body, coding)
+    stream = _stream_of(body, coding)
     size = 0
-    for start in range(0, len(body), PIECE):
-        data = body[start : start + PIECE]
-        while True:
-            try:
-                out = decoder.decompress(data, PIECE)
-            except (zlib.error, zstd.ZstdError):
-                raise UndecodableError(f"it is not valid {coding}") from None
-            size += len(out)
-            if size > limit:
-                raise TooLongError
-            if decoder.eof:
-                if decoder.unused_data or start + PIECE < len(body):
+    try:
+        for start in range(0, len(body), PIECE):
+            for out in stream.decoded(body[start : start + PIECE], PIECE):
+                size += len(out)
+                if size > limit:
+                    raise TooLongError
+                if stream.eof and (stream.unused_data or start + PIECE < len(body)):
                     raise UndecodableError(f"bytes follow its {coding} stream")
-                yield Piece(out, last=True, work=_WORK)
+                yield Piece(out, last=stream.eof, work=_WORK)
+            if stream.eof:
                 return
-            yield Piece(out, last=False, work=_WORK)
-            data = b""
-            if decoder.needs_input:
-                break
+    except FAULTS:
+        raise UndecodableError(f"it is not valid {coding}") from None
     raise UndecodableError(f"its {coding} stream is cut off")
 
 
-def _decoder(body: bytes, coding: str) -> _Decoder:
+def _stream_of(body: bytes, coding: str) -> Inflating | Unpacking:
     match coding:
         case "gzip":
-            return _Inflater(_GZIP)
+            return Inflating(GZIP)
         case "deflate":
             if _is_bare_too(body):
                 raise UndecodableError("it could be read as zlib and as bare deflate")
-            return _Inflater(_ZLIB)
+            return Inflating(ZLIB)
         case "zstd":
-            limits: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
-            return zstd.ZstdDecompressor(options=limits)
+            return Unpacking()
         case _:
             raise UndecodableError("its content coding is not read here")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from decimal import Decimal
 from typing import assert_never
 
 from sidecar.domain.cors import Cors
 from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
+from sidecar.domain.usage import HeaderUsage, HoldRule, JsonUsage, UsageFormat, UsageRule
 from sidecar.policy.amounts import (
     MAX_UNITS,
     AmountRule,
@@ -16,8 +18,8 @@ from sidecar.policy.amounts import (
     Scale,
 )
 from sidecar.policy.compiled import Meter, Policy, Route
+from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.routing import Match
-from sidecar.policy.usage_view import usage_as_value
 
 
 def as_dict(policy: Policy) -> dict[str, object]:
@@ -109,3 +111,38 @@ def _meter(meter: Meter) -> dict[str, object]:
         "fail_open_budget": asdict(meter.fail_open_budget),
         "usage": None if meter.usage is None else usage_as_value(meter.usage),
     }
+
+
+def usage_as_value(rule: UsageRule) -> dict[str, object]:
+    """Return a rule as the policy file writes it, every default written out."""
+    kinds = ("input", "cached", "cache_write", "output")
+    return {
+        **{field.name: getattr(rule, field.name) for field in fields(rule)},
+        "format": _format(rule.format),
+        "per": _number(rule.per),
+        "weights": dict(zip(kinds, map(_number, rule.weights), strict=True)),
+        "models": {name: _number(times) for name, times in rule.models},
+        "hold": None if rule.hold is None else _hold(rule.hold),
+    }
+
+
+def _format(form: UsageFormat | JsonUsage | HeaderUsage) -> str | dict[str, object]:
+    match form:
+        case UsageFormat():
+            return form.value
+        case JsonUsage(pointer=pointer):
+            return {"json": pointer}
+        case HeaderUsage(name=name):
+            return {"header": name.decode("ascii")}
+        case _:
+            assert_never(form)
+
+
+def _hold(hold: HoldRule) -> dict[str, object]:
+    pointers = [JsonPointer.to(*keys).text for keys in hold.pointers]
+    return {"json": pointers, "default": hold.default, "max": hold.most}
+
+
+def _number(value: Decimal) -> int | float:
+    """Return a number as JSON has it; only shown, never computed with."""
+    return int(value) if value == value.to_integral_value() else float(value)

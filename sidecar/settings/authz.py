@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,15 +118,10 @@ def authz_settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Auth
     listen: AuthzListenSettings = made["listen"]
     given.problems += listen.problems
     given.done()
-    process: AuthzProcessSettings = made["process"]
     made["listen"] = ListenSettings(
         host=listen.http.host,
         port=listen.http.port,
         trusted_proxies=(*listen.trusted_proxies, *_THIS_MACHINE),
     )
-    made["process"] = ProcessSettings(
-        drain_seconds=process.drain_seconds,
-        log_level=process.log_level,
-        log_format=process.log_format,
-    )
+    made["process"] = ProcessSettings(**asdict(made["process"]))
     return AuthzSettings(shared=Settings(upstream=None, **made), listen=listen)

@@ -13,7 +13,7 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b, sha1
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from cachetools import LRUCache
 from redis.asyncio import RedisCluster
@@ -23,6 +23,7 @@ from sidecar.domain.holds import HoldRoom, Shared, Standing
 from sidecar.domain.ports import HoldSource
 from sidecar.storage.causes import LateError, cause_of
 from sidecar.storage.holds_script import EXPIRY_SECONDS, SCRIPT, ScriptReply, arguments, found
+from sidecar.storage.redis_attempts import RedisAttempts
 from sidecar.storage.redis_client import Client, end
 
 TIMEOUT_SECONDS: Final = 0.05
@@ -50,21 +51,6 @@ _Slot = tuple[str, str]
 _log = logging.getLogger("sidecar.storage")
 
 
-class RedisConnections(Protocol):
-    """Where the connections to Redis are kept."""
-
-    @property
-    def client(self) -> Client | None:
-        """Give the client while calls may use it."""
-
-    @property
-    def problem(self) -> str:
-        """Why they cannot."""
-
-    def doubt(self, error: Exception) -> None:
-        """Let no call use the connections before they are tested."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Take:
     call: str
@@ -76,7 +62,7 @@ class _Take:
 class RedisHolds:
     """`sidecar.domain.ports.SharedHolds` over one Redis, or over a cluster."""
 
-    def __init__(self, connections: RedisConnections, *, realm: str, replica: bytes) -> None:
+    def __init__(self, connections: RedisAttempts, *, realm: str, replica: bytes) -> None:
         """Share over `connections`; `replica` is random, and this process's own.
 
         Replicas of one `realm` have the same platform.

@@ -51,32 +51,26 @@ class ProcessFigures(Collector):
             "Total user and system CPU time spent in seconds.",
             value=ticks / self._ticks,
         )
-        yield GaugeMetricFamily(
-            "process_virtual_memory_bytes",
-            "Virtual memory size in bytes.",
-            value=sum(int(stat[_VIRTUAL]) for stat in stats),
-        )
-        yield GaugeMetricFamily(
-            "process_resident_memory_bytes",
-            "Resident memory size in bytes.",
-            value=sum(int(stat[_RESIDENT]) for stat in stats) * self._page,
-        )
-        yield GaugeMetricFamily(
-            "process_start_time_seconds",
-            "Start time of the process since unix epoch in seconds.",
-            value=boot + int(own[_STARTED]) / self._ticks,
-        )
         files = [_files(pid) for pid in (os.getpid(), *pids)]
-        yield GaugeMetricFamily(
-            "process_open_fds",
-            "Number of open file descriptors.",
-            value=sum(count for count, _ in files),
-        )
-        yield GaugeMetricFamily(
-            "process_max_fds",
-            "Maximum number of open file descriptors.",
-            value=sum(most for _, most in files),
-        )
+        virtual, resident = (sum(int(stat[at]) for stat in stats) for at in (_VIRTUAL, _RESIDENT))
+        start = boot + int(own[_STARTED]) / self._ticks
+        opened, most = (sum(counts) for counts in zip(*files, strict=True))
+        for name, text, value in (
+            ("process_virtual_memory_bytes", "Virtual memory size in bytes.", virtual),
+            (
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+                resident * self._page,
+            ),
+            (
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+                start,
+            ),
+            ("process_open_fds", "Number of open file descriptors.", opened),
+            ("process_max_fds", "Maximum number of open file descriptors.", most),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
 
 
 def _stat(pid: int) -> list[bytes] | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from sidecar.policy.content_coding import MAX_WINDOW_LOG, UndecodableError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from sidecar.policy.content_coding import (
+    BARE,
+    FAULTS,
+    GZIP,
+    ZLIB,
+    Inflating,
+    UndecodableError,
+    Unpacking,
+)
 
 PIECE: Final = 64 * 1024
 """Bytes that are decoded at once."""
@@ -20,7 +21,7 @@ PIECE: Final = 64 * 1024
 MOST_OF_ONE_PIECE: Final = 512 * 1024
 """Bytes that one piece of a compressed answer may become: up to 2 ms."""
 
-_GZIP, _ZLIB, _BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_READ: Final = frozenset({"gzip", "deflate", "zstd"})
 _DEFLATE_METHOD: Final = 8
 
 
@@ -28,67 +29,19 @@ class TooDenseError(Exception):
     """A piece becomes more bytes than are read of one."""
 
 
-class _Inflating:
-    """gzip, and deflate with or without its zlib header (RFC 9110, 8.4.1.2, knows that both occur).
+class AnswerDecoder:
+    """Decodes an answer in the pieces that arrive.
 
-    gzip may have several members, one behind the other (RFC 1952, 2.2).
+    gzip may have several members, and zstd several frames, one behind the other (RFC 1952, 2.2;
+    RFC 8878, 3).
     """
 
     def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._stream: zlib._Decompress | None = None
-
-    def decoded(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            if self._stream is None:
-                self._stream = zlib.decompressobj(self._window(data))
-            yield self._stream.decompress(data, PIECE)
-            data = self._stream.unconsumed_tail
-            if self._stream.eof:
-                data = self._stream.unused_data if self._coding == "gzip" else b""
-                self._stream = None
-
-    def _window(self, data: bytes) -> int:
-        if self._coding == "gzip":
-            return _GZIP
-        header = int.from_bytes(data[:2], "big")
-        has_header = data[0] & 0x0F == _DEFLATE_METHOD and header % 31 == 0
-        return _ZLIB if has_header else _BARE
-
-
-class _Unpacking:
-    """zstd, whose frames may follow one another (RFC 8878, 3)."""
-
-    def __init__(self) -> None:
-        self._stream: zstd.ZstdDecompressor | None = None
-
-    def decoded(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            if self._stream is None:
-                limits: dict[int, int] = {
-                    zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG
-                }
-                self._stream = zstd.ZstdDecompressor(options=limits)
-            yield self._stream.decompress(data, PIECE)
-            while not self._stream.eof and not self._stream.needs_input:
-                yield self._stream.decompress(b"", PIECE)
-            data = self._stream.unused_data if self._stream.eof else b""
-            if self._stream.eof:
-                self._stream = None
-
-
-class AnswerDecoder:
-    """Decodes an answer in the pieces that arrive."""
-
-    def __init__(self, coding: str) -> None:
         """Raise UndecodableError for a coding that is not read."""
-        match coding:
-            case "gzip" | "deflate":
-                self._stream: _Inflating | _Unpacking = _Inflating(coding)
-            case "zstd":
-                self._stream = _Unpacking()
-            case _:
-                raise UndecodableError("its content coding is not read here")
+        if coding not in _READ:
+            raise UndecodableError("its content coding is not read here")
+        self._coding = coding
+        self._stream: Inflating | Unpacking | None = None
 
     def decoded(self, piece: bytes) -> Iterator[bytes]:
         """Give what a piece becomes.
@@ -98,11 +51,27 @@ class AnswerDecoder:
         """
         left = MOST_OF_ONE_PIECE
         try:
-            for text in self._stream.decoded(piece):
-                left -= len(text)
-                if left < 0:
-                    raise TooDenseError
-                if text:
-                    yield text
-        except (zlib.error, zstd.ZstdError):
+            while piece:
+                stream = self._stream = self._stream or self._begun(piece)
+                for text in stream.decoded(piece, PIECE):
+                    left -= len(text)
+                    if left < 0:
+                        raise TooDenseError
+                    if text:
+                        yield text
+                piece = b""
+                if stream.eof:
+                    self._stream = None
+                    piece = b"" if self._coding == "deflate" else stream.unused_data
+        except FAULTS:
             raise UndecodableError("it is not in its content coding") from None
+
+    def _begun(self, data: bytes) -> Inflating | Unpacking:
+        """Begin a stream; deflate occurs with its zlib header and without (RFC 9110, 8.4.1.2)."""
+        if self._coding == "zstd":
+            return Unpacking()
+        if self._coding == "gzip":
+            return Inflating(GZIP)
+        header = int.from_bytes(data[:2], "big")
+        has_header = data[0] & 0x0F == _DEFLATE_METHOD and header % 31 == 0
+        return Inflating(ZLIB if has_header else BARE)

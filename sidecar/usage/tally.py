@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.domain.usage import JsonUsage, MissingCause, Tokens, Usage
 from sidecar.policy.json_pointer import JsonPointer, PointerResult
@@ -31,40 +31,6 @@ _MOST_TRIES: Final = 1000
 
 _MODEL_TRIES: Final = 4
 """Events that are parsed for nothing but the model's name."""
-
-
-class AnswerTally(Protocol):
-    """Says in the end what was read, and keeps why something was not."""
-
-    unreadable: bool
-    too_large: bool
-
-    def result(self, text_bytes: int, *, whole: bool) -> Usage:
-        """Return what was read; `whole`: the answer has ended as it should."""
-
-
-class UsageTally(AnswerTally, Protocol):
-    """Takes the documents of an answer: its body, or each event that may name usage.
-
-    `needle` is in every text that names usage, with `follows` behind it.
-    """
-
-    needle: bytes
-    follows: re.Pattern[bytes]
-    model_needle: bytes
-
-    @property
-    def wants_model(self) -> bool:
-        """Whether an event is worth parsing for the model's name alone."""
-
-    def take(self, document: object) -> None:
-        """Take a document that is parsed."""
-
-    def pointers(self) -> list[JsonPointer]:
-        """Return where in a document the values are."""
-
-    def take_values(self, values: Sequence[PointerResult]) -> None:
-        """Take what is at the pointers of a document that names usage in one place."""
 
 
 def names_usage(text: bytes, needle: bytes, follows: re.Pattern[bytes]) -> bool:
@@ -218,6 +184,16 @@ class HeadTally:
         """Return what was read; it is complete however the body ends."""
         del whole
         return Usage(None, self._number, None, text_bytes, self._missing)
+
+
+UsageTally = TokenTally | NumberTally
+"""Takes the documents of an answer: its body, or each event that may name usage.
+
+`needle` is in every text that names usage, with `follows` behind it.
+"""
+
+AnswerTally = UsageTally | HeadTally
+"""Says in the end what was read, and keeps why something was not."""
 
 
 def number_of(value: object) -> Decimal | None:

@@ -53,7 +53,6 @@ def stat_panel(
     steps: Steps = (),
     base: str = "green",
     texts: Mapping[str, tuple[str, str]] | None = None,
-    decimals: int | None = None,
     none: str = "",
     spark: bool = True,
     width: int = 4,
@@ -76,8 +75,6 @@ def stat_panel(
         .text_mode(options.BigValueTextMode.AUTO)
         .with_target(_target(query, "A"))
     )
-    if decimals is not None:
-        panel.decimals(decimals)
     if none:
         panel.no_value(none)
     if texts:
@@ -94,8 +91,6 @@ def series_panel(
     stacked: bool = False,
     width: int = 8,
     height: int = 8,
-    at_least: float | None = 0,
-    links: Sequence[builders.DashboardLink] = (),
 ) -> timeseries.Panel:
     """Lines over time; with `steps`, a dashed line at each threshold."""
     panel = (
@@ -123,10 +118,8 @@ def series_panel(
             .mode(options.TooltipDisplayMode.MULTI)
             .sort(options.SortOrder.DESCENDING)
         )
-        .data_links(list(links))
+        .axis_soft_min(0)
     )
-    if at_least is not None:
-        panel.axis_soft_min(at_least)
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
     if steps:
@@ -155,9 +148,7 @@ def bars_panel(
     unit: str,
     steps: Steps,
     most: float,
-    width: int = 12,
-    height: int = 9,
-    links: Sequence[builders.DashboardLink] = (),
+    links: Sequence[builders.DashboardLink],
 ) -> bargauge.Panel:
     """One bar for each series, as things are now."""
     return (
@@ -165,8 +156,8 @@ def bars_panel(
         .title(title)
         .description(description)
         .datasource(SOURCE)
-        .span(width)
-        .height(height)
+        .span(12)
+        .height(9)
         .unit(unit)
         .min(0)
         .max(most)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sidecar.policy.content_coding import Inflating
+
 PIECE: Final = 64 * 1024
 """Bytes that are inflated at once."""
 
@@ -90,7 +92,7 @@ class Inflater:
     def __init__(self, how: Deflated) -> None:
         """Begin with an empty window."""
         self._how = how
-        self._stream = zlib.decompressobj(-how.window_bits)
+        self._stream = Inflating(-how.window_bits)
         self._left = 0
 
     def allow(self, compressed: int) -> None:
@@ -99,24 +101,20 @@ class Inflater:
 
     def inflated(self, data: bytes) -> Iterator[bytes]:
         """Give what a part of a message becomes. Raises UndecodableMessageError."""
-        while True:
-            try:
-                piece = self._stream.decompress(data, PIECE)
-            except zlib.error:
-                raise UndecodableMessageError("it cannot be inflated") from None
-            self._left -= len(piece)
-            if self._left < 0:
-                raise UndecodableMessageError("it becomes too many bytes at once")
-            if self._stream.eof:
-                raise UndecodableMessageError("its compression ends before it does")
-            if piece:
-                yield piece
-            data = self._stream.unconsumed_tail
-            if not data and len(piece) < PIECE:
-                return
+        try:
+            for piece in self._stream.decoded(data, PIECE):
+                self._left -= len(piece)
+                if self._left < 0:
+                    raise UndecodableMessageError("it becomes too many bytes at once")
+                if self._stream.eof:
+                    raise UndecodableMessageError("its compression ends before it does")
+                if piece:
+                    yield piece
+        except zlib.error:
+            raise UndecodableMessageError("it cannot be inflated") from None
 
     def end(self) -> Iterator[bytes]:
         """Give what the end of a message becomes. Raises UndecodableMessageError."""
         yield from self.inflated(_END)
         if not self._how.takeover:
-            self._stream = zlib.decompressobj(-self._how.window_bits)
+            self._stream = Inflating(-self._how.window_bits)

@@ -107,7 +107,7 @@ async def test_the_queue_is_bounded() -> None:
     board = Board()
     for number in range(QUEUED + 1):
         board.publisher.seen(f"org_{number}", quota(20))
-    assert (board.publisher.waiting, board.outcomes) == (QUEUED, ["dropped"])
+    assert (len(board.publisher._waiting), board.outcomes) == (QUEUED, ["dropped"])
     async with running(board):
         await board.work(2 * QUEUED)
         await board.see(quota(20), f"org_{QUEUED}")
