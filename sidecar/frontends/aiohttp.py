@@ -21,7 +21,7 @@ from sidecar.frontends.bodies import (
     replaced_by_asking,
 )
 from sidecar.frontends.door import Door
-from sidecar.frontends.fields import without_ours
+from sidecar.frontends.fields import decided_on, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import DoorSource
 from sidecar.usage.settled_answer import SettledAnswer
@@ -112,7 +112,7 @@ class AiohttpGuard:
             request.method,
             url.raw_path,
             url.raw_query_string,
-            [field for field in headers if not _is_decoded(field)],
+            decided_on([field for field in headers if not _is_decoded(field)]),
             request_id,
             origin,
         )

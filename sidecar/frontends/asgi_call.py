@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sidecar.domain.model import Call, Headers, RequestIdOrigin
+from sidecar.frontends.fields import decided_on
 from sidecar.frontends.paths import paths_of, raw_path
 
 _UPGRADE: Final = b"upgrade"
@@ -21,7 +22,7 @@ def calls_of(
     thing that the decoded path does not show. A websocket has no method: it is a GET that asks for
     an upgrade, which HTTP/2 does not spell.
     """
-    method = "GET"
+    method, headers = "GET", decided_on(headers)
     if scope["type"] == "http":
         method = scope["method"]
     elif not any(name == _UPGRADE for name, _ in headers):

@@ -25,6 +25,7 @@ from sidecar.domain.model import AttemptEnd, Call, Decision, Headers, Permit, Re
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.domain.usage import Usage
 from sidecar.frontends.bodies import BodyTooSlowError, ClientLeftError
+from sidecar.frontends.fields import decided_on
 from sidecar.policy.amounts import MAX_UNITS
 from sidecar.policy.compiled import Policy
 from sidecar.proxy.body_memory import BodyMemory
@@ -242,7 +243,7 @@ class Door:
         """Describe a call that another program forwards; `trusted`: its request ID is believed."""
         request_id, origin = self.request_id(headers, trusted=trusted)
         path, _, query = target.partition("?")
-        return Call(method, path, query, headers, request_id, origin)
+        return Call(method, path, query, decided_on(headers), request_id, origin)
 
     def refuse_unread(self, detail: str, status: int = 400) -> tuple[OwnAnswer, Decision]:
         """Refuse what is no call that can be read; no call is counted."""

@@ -20,6 +20,15 @@ def without_ours(fields: Iterable[Iterable[bytes]]) -> list[tuple[bytes, bytes]]
     return [(name, value.strip(b" \t")) for name, value in named if not is_ours(name)]
 
 
+def decided_on(fields: Headers) -> list[tuple[bytes, bytes]]:
+    """Return a call's fields as the most careless product reads their names.
+
+    Behind CGI, WSGI or Rack `x_units` is `x-units`. The proxy drops such a field; at a door it goes
+    on to the product, so that a price or a route that it names has to count.
+    """
+    return [(name.translate(FOLDED), value) for name, value in fields]
+
+
 def is_ours(name: bytes) -> bool:
     """Whether a product could read a field's name, in lower case, as that of an identity."""
     return name.translate(FOLDED).startswith(b"x-bb-")

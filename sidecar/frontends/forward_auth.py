@@ -18,6 +18,7 @@ from sidecar.answers.writer import OwnAnswer, serialise
 from sidecar.domain.model import AttemptEnd, Call, Decision
 from sidecar.frontends.bodies import ClientLeftError
 from sidecar.frontends.door import Door, Visit
+from sidecar.frontends.fields import decided_on
 from sidecar.frontends.questions import PATH, Asker, CallQuestion, read_question
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.shared_lines import CLOSE, date_line
@@ -90,7 +91,8 @@ class ForwardAuth:
             exchange.head.request_id, trusted=exchange.client.trusted
         )
         path, _, query = question.target.partition("?")
-        return Call(question.method, path, query, question.headers, request_id, origin)
+        headers = decided_on(question.headers)
+        return Call(question.method, path, query, headers, request_id, origin)
 
     def _allow(self, exchange: Exchange, visit: Visit) -> None:
         """Write "allow", and end the attempt: nothing of the call is seen after that."""

@@ -30,7 +30,11 @@ _PARTIAL: Final = b"x-envoy-auth-partial-body"
 
 @dataclass(frozen=True, slots=True)
 class CallCheck:
-    """A question. `name` is the same where Envoy asks about one request again; None without ID."""
+    """A question. `name` is the same where Envoy asks about one request again.
+
+    None without an ID, and where the ID is also a field of the call: other proxies that ask so take
+    its X-Request-ID, which a client may choose, and send again for another call.
+    """
 
     call: CallQuestion
     name: CheckName | None
@@ -56,7 +60,7 @@ def read_check(request: CheckRequest, envoy: str) -> CallCheck | str:
     announced = announced_length(field_of(fields, b"content-length")) or 0
     partial = field_of(fields, _PARTIAL) == b"true" or announced > len(content)
     name = None
-    if http.id:
+    if http.id and all(value != http.id.encode() for _, value in fields):
         named = (envoy, http.id, http.method, http.path, http.host)
         caller = (part for field in fields if field[0] in _CALLER for part in field)
         name = _digest((*(part.encode() for part in named), *caller))

@@ -96,7 +96,7 @@ async def test_an_allowed_call_reaches_its_handler(aiohttp_client: Clients, path
     """Also one of a sub-application; its answer is marked, over marks of its own."""
     engine = AllowingEngine()
     client = await aiohttp_client(guarded(engine))
-    forged = {"X-BB-Org-Id": "evil", "x_bb_plan": "evil", "X-Request-ID": "mine"}
+    forged = {"X-BB-Org-Id": "evil", "x_bb_plan": "evil", "X-Request-ID": "mine", "X_U": "9"}
     answer = await client.post(path, data=b"hello", headers=forged)
     said = await answer.json()
     assert (said["body"], said["org"]) == ("hello", "org_acme")
@@ -106,6 +106,7 @@ async def test_an_allowed_call_reaches_its_handler(aiohttp_client: Clients, path
     assert len(answer.headers.getall("RateLimit")) == 1
     assert (engine.calls[0].path, engine.executions) == (path, [AttemptEnd.DONE])
     assert engine.calls[0].request_id_origin is RequestIdOrigin.CLIENT
+    assert (b"x-u", b"9") in engine.calls[0].headers
 
 
 async def test_a_refused_call_never_reaches_it(aiohttp_client: Clients) -> None:

@@ -19,10 +19,10 @@ def calls(scope: dict[str, Any]) -> list[Any]:
 
 def test_a_call_is_the_scopes() -> None:
     """Method, path, query and headers."""
-    scope = http_scope("/a b", query_string=b"q=%20", headers=[[b"Accept", b" x "]])
+    scope = http_scope("/a b", query_string=b"q=%20", headers=[[b"Accept", b" x "], [b"X_U", b"9"]])
     (call,) = calls(scope)
     assert (call.method, call.path, call.query) == ("POST", "/a%20b", "q=%20")
-    assert call.headers == [(b"accept", b"x")]
+    assert call.headers == [(b"accept", b"x"), (b"x-u", b"9")]
 
 
 @pytest.mark.parametrize("headers", [[], [(b"upgrade", b"websocket")]])

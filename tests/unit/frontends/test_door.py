@@ -89,6 +89,13 @@ def test_a_request_id_that_is_none_is_made(given: list[bytes]) -> None:
     assert asyncio.run(made()) == ("nonce-2", RequestIdOrigin.GENERATED)
 
 
+def test_a_call_is_decided_by_the_names_that_a_product_may_read() -> None:
+    """Envoy passes a field with an underscore on."""
+    door = OneDoor(AllowingEngine()).one
+    call = door.asked_about("POST", "/chat?a", [(b"x_units", b"100")], trusted=False)
+    assert (call.path, call.query, call.headers) == ("/chat", "a", [(b"x-units", b"100")])
+
+
 async def test_a_visit_settles_by_what_it_is_given_of_the_answer() -> None:
     """The usage reaches the engine with the end of the attempt."""
     doors = OneDoor(engine := SettlingEngine(TERMS))

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from sidecar.frontends.fields import field_of, identity_fields, without_ours
+from sidecar.frontends.fields import decided_on, field_of, identity_fields, without_ours
 from tests.fakes.engines import ACME
 
 
@@ -14,6 +14,14 @@ from tests.fakes.engines import ACME
 def test_an_identity_that_a_client_made_up_is_gone(name: bytes) -> None:
     """In every spelling that a product may take for ours."""
     assert without_ours([[name, b"evil"], [b"X-Bbq", b" yes "]]) == [(b"x-bbq", b"yes")]
+
+
+def test_a_name_is_what_the_most_careless_product_reads() -> None:
+    """So that `x_units: 100` is no call for the default."""
+    came = [(b"x-units", b"1"), (b"x_units", b"100"), (b"x.tier", b"gold"), (b"host", b"a")]
+    assert decided_on(came) == [
+        (b"x-units", b"1"), (b"x-units", b"100"), (b"x-tier", b"gold"), (b"host", b"a"),
+    ]  # fmt: skip
 
 
 def test_a_field_that_comes_twice_has_no_value() -> None:

@@ -64,14 +64,16 @@ async def asking(
 async def test_an_allowed_call_has_the_fields_that_are_copied() -> None:
     """Whose it is, its request ID, and its quota; the attempt is done."""
     engine = AllowingEngine()
+    asked = {**FORWARDED, "x-request-id": "mine", "x_units": "100"}
     async with asking(engine) as (client, _):
-        answer = await client.get("/forward-auth", headers={**FORWARDED, "x-request-id": "mine"})
+        answer = await client.get("/forward-auth", headers=asked)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["x-bb-org-id"] == "org_acme"
     assert answer.headers["x-request-id"] == "mine"
     assert answer.headers["ratelimit"].startswith('"ai_calls";r=13;t=')
     (call,) = engine.calls
     assert (call.method, call.path) == ("POST", "/chat")
+    assert (b"x-units", b"100") in call.headers  # as a product behind CGI reads it
     assert call.request_id_origin is RequestIdOrigin.TRUSTED
     assert engine.executions == [AttemptEnd.DONE]
 

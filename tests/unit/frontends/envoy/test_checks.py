@@ -51,6 +51,13 @@ def test_a_request_has_one_name() -> None:
     assert read(check_request()).name is None
 
 
+def test_an_id_that_is_a_field_of_the_call_names_nothing() -> None:
+    """A client that repeats its X-Request-ID would else be answered from memory, for free."""
+    request = check_request(id="7")
+    request.attributes.request.http.headers.update({"x-request-id": "7"})
+    assert read(request).name is None
+
+
 def test_a_body_is_bytes_or_a_text() -> None:
     """A text is what Envoy sends without `pack_as_bytes`."""
     text = check_request()
