@@ -15,9 +15,9 @@ from typing import Final
 
 from sidecar.admission.credits import Lot
 from sidecar.admission.ledger import Remaining
-from sidecar.admission.moment import Moment, Slot, good_until
+from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.steps import Listed, step
-from sidecar.domain.model import Quota
+from sidecar.domain.model import Quota, Slot
 
 CAPACITY: Final = 10_000
 """Slots that can hold a lease; the calls of any other are exact."""

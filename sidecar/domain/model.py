@@ -22,6 +22,9 @@ from sidecar.domain.usage import Terms
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in wire order: lower-case name, value without surrounding white space."""
 
+Slot = tuple[str, str]
+"""What the books are kept by: org and resource."""
+
 UNLIMITED: Final = -1
 """The platform's word for "no limit" in `limit` and `remaining` (contract, Quotas)."""
 
@@ -128,6 +131,11 @@ class Identity:
     issued_at: float | None
     expires_at: float
 
+    def limits(self, resource: str) -> bool:
+        """Say whether the token names a limit of this resource."""
+        quota = self.quotas.get(resource)
+        return quota is not None and not quota.unlimited
+
 
 class RequestIdOrigin(StrEnum):
     """Who chose a request ID; only a trusted proxy's is believed (architecture, Keys)."""
@@ -175,6 +183,7 @@ class Charge:
     amount: Final[int]
     key: Final[str]
     private: Final[bool]
+    slot: Slot = field(init=False, compare=False, repr=False)
 
     def __init__(
         self, org_id: str, product: str, resource: str, amount: int, key: str, private: bool
@@ -185,6 +194,11 @@ class Charge:
         self.amount = amount
         self.key = key
         self.private = private
+        self.slot = (org_id, resource)
+
+    def own(self, key: str, amount: int) -> Charge:
+        """Return a charge of the same org and resource under a key of this process alone."""
+        return Charge(self.org_id, self.product, self.resource, amount, key, True)
 
 
 class FailureKind(StrEnum):
@@ -210,6 +224,11 @@ class FailureKind(StrEnum):
     def result_unknown(self) -> bool:
         """Whether the platform may have counted all the same, so that the key must be kept."""
         return self in _RESULT_UNKNOWN
+
+    @property
+    def may_have_counted(self) -> bool:
+        """Whether the platform may have counted: a disguised answer may also be a true one."""
+        return self is FailureKind.DISGUISED or self in _RESULT_UNKNOWN
 
     @property
     def permanent(self) -> bool:

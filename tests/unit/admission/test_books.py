@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.admission.books import Books, Figures
-from sidecar.admission.journal import JournalUnwritable, Record
+from sidecar.admission.journal import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
 from sidecar.domain.model import UNLIMITED, Charge, Failed, FailureKind, Granted, Loss, Reason
@@ -27,6 +27,9 @@ def _charge(amount: int = 1) -> Charge:
     return Charge(ORG, "p", RESOURCE, amount, "k", private=True)
 
 
+SENT = Entry(_charge(), Purpose.RECLAIM, NOW, NOW, limited=False)
+
+
 async def test_the_gauges_are_read_from_every_book() -> None:
     """Journal, credits and leases, in units."""
     scene = Scene(limit=100_000, leases=True, accuracy=Accuracy.LEASE)
@@ -34,9 +37,8 @@ async def test_the_gauges_are_read_from_every_book() -> None:
     await scene.decide()
     held = scene.books.leases.figures().held
     scene.books.refund(_charge(3), NOW + 100, NOW)
-    scene.books.owe(
-        Charge(ORG, "p", RESOURCE, 2, "owed", private=True), Moment(0.0, NOW), limited=False
-    )
+    owed = Charge(ORG, "p", RESOURCE, 2, "owed", private=True)
+    scene.books.owe(owed, Moment(0.0, NOW), None)
     assert scene.books.figures(Moment(7.0, NOW + 7)) == Figures(2, 7.0, 3, held, 0)
 
 
@@ -116,7 +118,7 @@ def test_an_old_answer_under_an_old_key_tells_nothing_of_what_remains() -> None:
     """The platform repeats what it said then."""
     books = Books(RememberingObserver())
     books.outages.let_through((ORG, RESOURCE), 1, 0.0)
-    outcome = books.learn_again(_charge(), Granted(quota(5)), Moment(1.0, NOW), None)
+    outcome = books.learn_of(SENT, Granted(quota(5)), Moment(1.0, NOW))
     assert isinstance(outcome, Granted)
     assert list(books.known_quotas(1)) == []
     assert len(books.outages) == 0
@@ -127,5 +129,5 @@ def test_an_old_key_answered_unlimited_is_doubted_like_a_new_one() -> None:
     books = Books(RememberingObserver())
     books.learn(_charge(), Granted(quota(5)), Moment(0.0, NOW), None)
     unbound = Granted(quota(UNLIMITED, limit=UNLIMITED))
-    again = books.learn_again(_charge(), unbound, Moment(1.0, NOW + 1), None)
+    again = books.learn_of(SENT, unbound, Moment(1.0, NOW + 1))
     assert again == Failed(FailureKind.DISGUISED)

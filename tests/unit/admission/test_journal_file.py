@@ -316,7 +316,7 @@ def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
     observer = RememberingObserver()
     books = Books(observer)
     books.credits.add(("org", "ai_calls"), 3, NOW + 100, NOW)
-    books.owe(_entry("k").charge, Moment(0.0, NOW), limited=False)
+    books.owe(_entry("k").charge, Moment(0.0, NOW), None)
     assert books.close(NOW) == 4
     assert (observer.of("journal_dropped"), observer.of("credits_lost")) == (
         [(1,)],

@@ -149,9 +149,8 @@ async def test_an_entry_refused_for_good_is_dropped_when_others_are_answered() -
     scene = Scene()
     scene.platform.now = PickyQuotas(scene.store)
     for key in ("unknown", "known"):
-        scene.books.owe(
-            Charge(ORG, "p", RESOURCE, 2, key, private=True), Moment.of(scene.clock), limited=False
-        )
+        charge = Charge(ORG, "p", RESOURCE, 2, key, private=True)
+        scene.books.owe(charge, Moment.of(scene.clock), None)
     await _reporter(scene).report()
     assert len(scene.books.journal) == 0
     assert scene.observer.of("journal_dropped") == [(2,)]

@@ -69,7 +69,7 @@ class Scene:
             org, "acme-notes", resource, units, f"key-{org}-{len(self.books.journal)}", private=True
         )
         now = Moment.of(self.clock)
-        self.books.let_through(charge, FailureKind.CONNECT, now, sent=False, limited=True)
+        self.books.let_through(charge, FailureKind.CONNECT, now, None, sent=False)
 
     def read(self, name: str) -> float | None:
         """The gauge as a scrape finds it; None without a series."""
