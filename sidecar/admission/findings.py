@@ -147,6 +147,7 @@ class Unjournalled:
     detail: str
 
 
+UnmeteredFinding = Unmetered | Preflight | Barred | Unsafe
 UngrantedFinding = (
     Anonymous
     | NotEntitled

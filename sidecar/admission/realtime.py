@@ -58,17 +58,11 @@ class RealtimeCharges:
         name = self._route
         deposited = await self._deposits.pay(charge, meter, usage, estimate, name, identity)
         ruling = deposited.ruling
+        request_id, refund = f"{self._request_id}.{turn}", meter.refund
         decision = conclude(
-            ruling,
-            request_id=f"{self._request_id}.{turn}",
-            route=name,
-            errors=self._errors,
-            identity=identity,
-            charge=charge,
-            refund=meter.refund,
-            terms=deposited.terms,
-            noted=deposited.noted,
-        )
+            ruling, request_id, name, self._errors, identity,
+            charge=charge, refund=refund, terms=deposited.terms, noted=deposited.noted,
+        )  # fmt: skip
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, name, ruling.reason, charge.amount)
         return decision

@@ -149,9 +149,9 @@ async def test_a_number_that_redis_did_not_give_leaves_a_trusted_key_shared() ->
     assert decision.charge is not None
     assert not decision.charge.private
     counting = Scene(attempts=SharedCount())
-    assert isinstance(counting.engine._attempts, SharedCount)
+    assert isinstance(counting.engine._claims._attempts, SharedCount)
     await counting.decide(request_id="id", origin=TRUSTED)
-    counting.engine._attempts.count = -1  # Redis was emptied: it gives 0 again
+    counting.engine._claims._attempts.count = -1  # Redis was emptied: it gives 0 again
     again = await counting.decide(request_id="id", origin=TRUSTED)
     assert again.charge is not None
     assert not again.charge.private
