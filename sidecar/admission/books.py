@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.admission.credits import CreditBook, Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal import Journal
+from sidecar.admission.journal_entries import (
     Entry,
     ForgetfulStore,
-    Journal,
     JournalStore,
     JournalUnwritable,
     Kept,

@@ -16,7 +16,7 @@ from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
 from sidecar.admission.first_answers import FirstAnswers
 from sidecar.admission.holds import HoldEvent
-from sidecar.admission.journal import JournalUnwritable
+from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.payments import Payments
 from sidecar.admission.reservations import Reservations, Short

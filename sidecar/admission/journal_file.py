@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, assert_never
 
-from sidecar.admission.journal import (
+from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,
@@ -31,7 +32,6 @@ from sidecar.admission.journal import (
     Surplus,
     Turned,
 )
-from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
 from sidecar.admission.journal_frames import FrameFile
 from sidecar.admission.journal_lock import HeldError
 from sidecar.admission.journal_records import Frame, FramePlace, encode

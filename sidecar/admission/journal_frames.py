@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sidecar.admission.journal import Added, Kept
+from sidecar.admission.journal_entries import Added, Kept
 from sidecar.admission.journal_lock import is_at, open_fresh
 from sidecar.admission.journal_records import (
     FILE_HEAD,

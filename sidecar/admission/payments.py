@@ -13,7 +13,7 @@ from sidecar.admission.findings import (
     Unanswered,
     Unjournalled,
 )
-from sidecar.admission.journal import JournalUnwritable
+from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.ledger import Witness
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.moment import Moment

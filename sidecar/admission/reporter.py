@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import Entry, JournalUnwritable, Purpose
+from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.settlements import Settlements
 from sidecar.domain.model import Failed, Granted, Outcome, Refused

@@ -19,7 +19,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.cost import CarryBook, cost_if_killed, cost_of
 from sidecar.admission.holds import HoldBook, HoldEvent, HoldState
 from sidecar.admission.idempotency import call_name_of, killed_key_of, owed_key_of
-from sidecar.admission.journal import Entry, Purpose, Settlement
+from sidecar.admission.journal_entries import Entry, Purpose, Settlement
 from sidecar.admission.moment import Moment, good_until
 from sidecar.domain.model import (
     Charge,

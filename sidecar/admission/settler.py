@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import Entry, JournalUnwritable
+from sidecar.admission.journal_entries import Entry, JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.settlements import Settlements
 from sidecar.domain.model import Outcome

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sidecar.admission.journal import Entry, Purpose
+from sidecar.admission.journal_entries import Entry, Purpose
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay, Refund
 from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Refused

@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
-from sidecar.admission.journal import JournalStore
+from sidecar.admission.journal_entries import JournalStore
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler

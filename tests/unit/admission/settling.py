@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import ForgetfulStore, JournalStore
+from sidecar.admission.journal_entries import ForgetfulStore, JournalStore
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.admission.settlements import Settlements

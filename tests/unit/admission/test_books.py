@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.admission.books import Books, Figures
-from sidecar.admission.journal import Entry, JournalUnwritable, Purpose, Record
+from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
 from sidecar.domain.model import UNLIMITED, Charge, Failed, FailureKind, Granted, Loss, Reason

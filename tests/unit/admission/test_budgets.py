@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.admission.ledger import DENIAL_SECONDS, DISGUISE_SECONDS
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import OnOverQuota, OnPlatformError

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,

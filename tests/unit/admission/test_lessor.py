@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
 from sidecar.domain.model import AttemptEnd, FailureKind, Reason

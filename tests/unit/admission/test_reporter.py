@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from sidecar.admission.journal import MEMORY_SECONDS, JournalUnwritable, Record, Sent
+from sidecar.admission.journal import MEMORY_SECONDS
+from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import OnPlatformError

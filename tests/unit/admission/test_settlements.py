@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.domain.model import Charge, FailureKind
 from sidecar.domain.usage import Estimate, MissingCause, OnMissing, OnOverrun, Settled, Tokens
 from tests.fakes.quotas import (
