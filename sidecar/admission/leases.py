@@ -148,12 +148,9 @@ class LeaseBook:
     def draw(self, slot: Slot, amount: int, now: Moment) -> Drawn | None:
         """Take `amount` units of the lease; None when it has too few."""
         lease = self._leases.get(slot)
-        if lease is None or lease.quota is None:
-            return None
-        if lease.good_until <= now.unix:
+        if lease is not None and lease.quota is not None and lease.good_until <= now.unix:
             self._expire(lease, now)
-            return None
-        if lease.units < amount:
+        if lease is None or lease.quota is None or lease.units < amount:
             return None
         lease.units -= amount
         held, quota, end = lease.units, lease.quota, lease.good_until
