@@ -35,7 +35,7 @@ APART: Final = ("local_platform", "demo", "commands", "inject", "cli.py")
 
 NO_LIMITS: Final = {
     "a value's meaning": (
-        "domain.model.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE",
+        "domain.quota.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE",
         "platform.answers._OK",
         "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",

@@ -23,8 +23,9 @@ from sidecar.admission.ledger import KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Loss, Outcome, Refused
+from sidecar.domain.model import Charge, Loss
 from sidecar.domain.ports import AdmissionObserver
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from sidecar.admission.credits import Lot
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.steps import Listed, step
-from sidecar.domain.model import Quota, Slot
+from sidecar.domain.model import Slot
+from sidecar.domain.quota import Quota
 
 CAPACITY: Final = 10_000
 """Slots that can hold a lease; the calls of any other are exact."""

@@ -13,16 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.admission.moment import Moment, good_until
-from sidecar.domain.model import (
-    Charge,
-    Failed,
-    FailureKind,
-    Identity,
-    Outcome,
-    Quota,
-    Refused,
-    Slot,
-)
+from sidecar.domain.model import Charge, Identity, Slot
+from sidecar.domain.quota import Failed, FailureKind, Outcome, Quota, Refused
 
 CAPACITY: Final = 10_000
 """Orgs known; the least recently used is forgotten first. Nothing owed is kept here."""

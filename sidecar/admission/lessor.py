@@ -10,8 +10,9 @@ from sidecar.admission.books import Books
 from sidecar.admission.idempotency import lease_key_of
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import Charge, Failed, Granted, Outcome, Refused, Slot
+from sidecar.domain.model import Charge, Slot
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 from sidecar.domain.stalls import Allowance, Lost, always_on_time, ends_within
 
 

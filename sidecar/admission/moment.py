@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.domain.model import Quota
 from sidecar.domain.ports import Clock
+from sidecar.domain.quota import Quota
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

@@ -23,8 +23,9 @@ from sidecar.admission.verdict import (
     rule,
 )
 from sidecar.domain.choices import Accuracy
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Verdict
+from sidecar.domain.model import Charge, Identity, Verdict
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome
 from sidecar.domain.share import Share
 from sidecar.policy.compiled import Meter
 

@@ -12,8 +12,8 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.settlements import Settlements
-from sidecar.domain.model import Failed, Granted, Outcome, Refused
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 
 CONCURRENCY: Final = 4
 """Entries sent at once: what waits in a journal must not crowd out the calls of now."""

@@ -15,7 +15,8 @@ from sidecar.admission.books import Books
 from sidecar.admission.holds import HoldBook, HoldEvent
 from sidecar.admission.moment import Moment
 from sidecar.domain.holds import HoldRoom, Standing
-from sidecar.domain.model import Charge, Quota, Slot
+from sidecar.domain.model import Charge, Slot
+from sidecar.domain.quota import Quota
 from sidecar.domain.usage import Terms
 
 FRESH_SECONDS: Final = 5.0

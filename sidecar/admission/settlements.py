@@ -21,17 +21,9 @@ from sidecar.admission.holds import HoldBook, HoldEvent, HoldState
 from sidecar.admission.idempotency import call_name_of, killed_key_of, owed_key_of
 from sidecar.admission.journal_entries import Entry, Purpose, Settlement
 from sidecar.admission.moment import Moment, good_until
-from sidecar.domain.model import (
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Outcome,
-    Permit,
-    Quota,
-    Refused,
-)
+from sidecar.domain.model import Charge, Permit
 from sidecar.domain.ports import AdmissionObserver
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.domain.usage import MissingCause, OnOverrun, Settled, Terms, Usage
 
 MAX_TRIES: Final = 3

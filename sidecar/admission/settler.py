@@ -9,8 +9,8 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal_entries import Entry, JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.settlements import Settlements
-from sidecar.domain.model import Outcome
 from sidecar.domain.ports import Clock, Quotas
+from sidecar.domain.quota import Outcome
 
 CONCURRENCY: Final = 64
 """Consumes of what is owed at once; the reporter sends what comes beyond it."""

@@ -16,8 +16,9 @@ from sidecar.admission.holds import HoldBook, HoldEvent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reservations import Fits, Reservations, Short
 from sidecar.domain.holds import HoldRoom, Shared, Standing
-from sidecar.domain.model import Charge, Quota, Slot
+from sidecar.domain.model import Charge, Slot
 from sidecar.domain.ports import Clock, SharedHolds
+from sidecar.domain.quota import Quota
 from sidecar.domain.usage import Terms
 
 

@@ -35,18 +35,8 @@ from sidecar.admission.findings import (
 from sidecar.admission.moment import good_until
 from sidecar.domain.choices import Enforcement, ErrorFormat, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import (
-    ALLOWING,
-    Charge,
-    Decision,
-    FailureKind,
-    Granted,
-    Identity,
-    Permit,
-    Quota,
-    Reason,
-    Refused,
-)
+from sidecar.domain.model import ALLOWING, Charge, Decision, Identity, Permit, Reason
+from sidecar.domain.quota import FailureKind, Granted, Quota, Refused
 from sidecar.domain.usage import Terms
 from sidecar.policy.compiled import Meter
 

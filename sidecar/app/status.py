@@ -12,7 +12,7 @@ from sidecar.app.engine import EngineParts
 from sidecar.app.gauges import publish_gauges
 from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.credentials import CookieSource
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.platform.breaker import BreakerState
 from sidecar.policy.store import PolicyStore
 from sidecar.policy.view import as_dict

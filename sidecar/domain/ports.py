@@ -11,19 +11,8 @@ from typing import Protocol
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.holds import Shared, Standing
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    Failed,
-    FailureKind,
-    Headers,
-    Identity,
-    Loss,
-    Outcome,
-    Quota,
-    Reason,
-    Slot,
-)
+from sidecar.domain.model import Charge, Decision, Headers, Identity, Loss, Reason, Slot
+from sidecar.domain.quota import Failed, FailureKind, Outcome, Quota
 from sidecar.domain.usage import Estimate, MissingCause, Settled, Tokens, UsageRule
 
 

@@ -6,7 +6,8 @@ from sidecar.admission.books import Books, Figures
 from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
-from sidecar.domain.model import UNLIMITED, Charge, Failed, FailureKind, Granted, Loss, Reason
+from sidecar.domain.model import Charge, Loss, Reason
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota

@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.admission.moment import UNSURE_SECONDS, Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
-from sidecar.domain.model import AttemptEnd, Charge, Loss, Reason, Refused
+from sidecar.domain.model import AttemptEnd, Charge, Loss, Reason
+from sidecar.domain.quota import Refused
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota
 

@@ -14,14 +14,8 @@ from sidecar.admission.journal_entries import Added, JournalUnwritable, Purpose,
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Enforcement, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    AttemptEnd,
-    Decision,
-    FailureKind,
-    Headers,
-    Reason,
-    RequestIdOrigin,
-)
+from sidecar.domain.model import AttemptEnd, Decision, Headers, Reason, RequestIdOrigin
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.usage import Estimate, HoldRule, Settled, Usage, UsageRule
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody

@@ -6,16 +6,8 @@ import pytest
 
 from sidecar.admission.ledger import LATE_SECONDS, KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import (
-    UNLIMITED,
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Outcome,
-    Quota,
-    Refused,
-)
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted, Outcome, Quota, Refused
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, identity, quota
 
 UNBOUND = quota(UNLIMITED, limit=UNLIMITED)

@@ -11,7 +11,8 @@ from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import OnPlatformError
-from sidecar.domain.model import AttemptEnd, Charge, FailureKind, Outcome, Reason
+from sidecar.domain.model import AttemptEnd, Charge, Reason
+from sidecar.domain.quota import FailureKind, Outcome
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sidecar.admission.holds import HoldState
 from sidecar.admission.reservations import FRESH_SECONDS, Fits, Reservations, Short
-from sidecar.domain.model import Charge, Granted, Quota
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import Granted, Quota
 from sidecar.domain.usage import Terms
 from tests.fakes.quotas import RESET_AT
 from tests.unit.admission.settling import ORG, RESOURCE, SLOT, Desk

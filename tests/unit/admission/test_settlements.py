@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from sidecar.admission.journal_entries import Purpose
-from sidecar.domain.model import Charge, FailureKind
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.usage import Estimate, MissingCause, OnMissing, OnOverrun, Settled, Tokens
 from tests.fakes.quotas import (
     RESET_AT,

@@ -11,7 +11,8 @@ import pytest
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay
-from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Reason, RequestIdOrigin
+from sidecar.domain.model import AttemptEnd, Decision, Reason, RequestIdOrigin
+from sidecar.domain.quota import FailureKind
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody, policy_of_pages
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, HonestQuotas, QuotaStore

@@ -15,7 +15,8 @@ from sidecar.admission.settlements import Settlements
 from sidecar.app.context import Context
 from sidecar.app.engine import EngineParts
 from sidecar.app.gauges import publish_gauges
-from sidecar.domain.model import Charge, FailureKind
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.share import ALONE
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker
