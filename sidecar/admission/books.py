@@ -5,7 +5,6 @@ Every step here is synchronous: no await between reading and writing (architectu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.admission.credits import CreditBook, Lot
@@ -19,7 +18,7 @@ from sidecar.admission.journal_entries import (
     Purpose,
 )
 from sidecar.admission.leases import LeaseBook
-from sidecar.admission.ledger import KnownQuota, Ledger, Witness
+from sidecar.admission.ledger import Ledger, Witness
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
@@ -153,17 +152,6 @@ class Books:
         first = self.outages.let_through(charge.slot, charge.amount, now.monotonic)
         self._observer.admitted_unconfirmed(charge, kind, first=first)
 
-    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
-        """Ask the platform about this org again, whatever it refused: one resource, or all.
-
-        `now` is Unix seconds.
-        """
-        self.ledger.forget_denial(org_id, now, resource)
-
-    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
-        """Note when the platform changed this org's rights (Unix seconds): older limits are old."""
-        self.ledger.note_entitlement_event(org_id, made_at)
-
     def report_lost(self) -> None:
         """Report the paid units that were given up since the last report."""
         for units, cause in (
@@ -186,10 +174,6 @@ class Books:
             leases.held,
             leases.requested,
         )
-
-    def known_quotas(self, orgs: int) -> Iterator[KnownQuota]:
-        """Go through what is known of the `orgs` used last."""
-        return self.ledger.known(orgs)
 
     def close(self, now: float) -> int:
         """Keep unspent credits and leases for the next start; return the units that were lost.

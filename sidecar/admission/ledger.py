@@ -102,10 +102,8 @@ class _Org:
 
     def late(self, resource: str, now: float) -> bool:
         """Whether an answer that comes now may be older than an event."""
-        times = self.event_times
-        return bool(times) and any(
-            0.0 <= now - times[name] < LATE_SECONDS for name in (None, resource) if name in times
-        )
+        at = (self.event_times.get(None, -math.inf), self.event_times.get(resource, -math.inf))
+        return any(0.0 <= now - each < LATE_SECONDS for each in at)
 
 
 class Ledger:

@@ -12,6 +12,7 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.settlements import Settlements
+from sidecar.admission.settler import leave_in_journal
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 
@@ -143,7 +144,9 @@ class Reporter:
         journal = self._books.journal
         charge = entry.charge
         try:
-            outcome = await self._quotas.consume(charge, timeout=CONSUME_SECONDS, orphaned=_leave)
+            outcome = await self._quotas.consume(
+                charge, timeout=CONSUME_SECONDS, orphaned=leave_in_journal
+            )
         except BaseException:
             # Cancelled: it may have been counted. The entry stays, and its key makes that harmless.
             journal.put_back(entry, sent=True)
@@ -194,8 +197,3 @@ class Reporter:
                 assert_never(outcome)
         self._observer.journal_replayed(reported, entry.charge.amount)
         return answer
-
-
-def _leave(outcome: Outcome) -> None:
-    """Do nothing with an answer that came after its asker was cancelled: the entry is kept."""
-    del outcome

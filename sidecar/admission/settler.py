@@ -58,7 +58,7 @@ class Settler:
                 return
             try:
                 outcome = await self._quotas.consume(
-                    entry.charge, timeout=CONSUME_SECONDS, orphaned=_leave
+                    entry.charge, timeout=CONSUME_SECONDS, orphaned=leave_in_journal
                 )
             except BaseException:
                 # Cancelled: it may have been counted. The entry stays, under the same key.
@@ -74,6 +74,6 @@ class Settler:
             return None
 
 
-def _leave(outcome: Outcome) -> None:
+def leave_in_journal(outcome: Outcome) -> None:
     """Do nothing with an answer that came after its asker was cancelled: the entry is kept."""
     del outcome

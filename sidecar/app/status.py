@@ -97,7 +97,7 @@ class Status:
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
         """Return the last answer of the platform for each org that is remembered."""
-        for known in self._parts.books.known_quotas(self._orgs):
+        for known in self._parts.books.ledger.known(self._orgs):
             yield known.org_id, known.quota
 
     async def reload(self) -> ReloadReport:

@@ -47,7 +47,7 @@ async def test_what_is_known_of_an_org_is_its_last_trusted_answer() -> None:
     """The admin's view of quotas."""
     scene = Scene()
     await scene.decide()
-    (known,) = scene.books.known_quotas(10)
+    (known,) = scene.books.ledger.known(10)
     assert (known.org_id, known.quota, known.seen_at) == (ORG, quota(24), NOW)
 
 
@@ -57,7 +57,7 @@ async def test_a_raised_limit_is_felt_by_the_call_after_its_event() -> None:
     await scene.decide()
     scene.store.default = 10
     scene.store.answers.clear()
-    scene.books.forget_denial(ORG, NOW)
+    scene.books.ledger.forget_denial(ORG, NOW)
     assert (await scene.decide()).reason is Reason.WITHIN_QUOTA
 
 
@@ -65,7 +65,7 @@ async def test_forgetting_a_denial_is_felt_by_the_next_call() -> None:
     """The same, for who knows better than the cache."""
     scene = Scene(limit=0)
     await scene.decide()
-    scene.books.forget_denial(ORG, NOW)
+    scene.books.ledger.forget_denial(ORG, NOW)
     await scene.decide()
     assert len(scene.honest.asked) == 2
 
@@ -121,7 +121,7 @@ def test_an_old_answer_under_an_old_key_tells_nothing_of_what_remains() -> None:
     books.outages.let_through((ORG, RESOURCE), 1, 0.0)
     outcome = books.learn_of(SENT, Granted(quota(5)), Moment(1.0, NOW))
     assert isinstance(outcome, Granted)
-    assert list(books.known_quotas(1)) == []
+    assert list(books.ledger.known(1)) == []
     assert len(books.outages) == 0
 
 

@@ -123,7 +123,7 @@ async def test_an_event_and_an_answer_that_affords_a_call_end_a_block() -> None:
     """As they end a denial."""
     desk = Desk(limit=10)
     await desk.call(used(21))
-    desk.books.forget_denial(ORG, desk.clock.time())
+    desk.books.ledger.forget_denial(ORG, desk.clock.time())
     assert desk.books.ledger.denial(SLOT, 1, identity(), desk.now) is None
 
 
