@@ -35,7 +35,7 @@ APART: Final = ("local_platform", "demo", "commands", "inject", "cli.py")
 
 NO_LIMITS: Final = {
     "a value's meaning": (
-        "domain.model.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE",
+        "domain.quota.UNLIMITED", "http1.heads.CHUNKED", "http1.heads.UNTIL_CLOSE",
         "platform.answers._OK",
         "answers.words._SERVER_ERROR", "answers.refusals._CLIENT_ERROR", "notices.wording._WHOLE",
         "events.meaning._LEAST_MILLISECONDS", "events.meaning._MOST_MILLISECONDS",
@@ -89,7 +89,7 @@ NO_LIMITS: Final = {
     "a way to reckon": (
         "http1.memory.ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
         "identity.verifier._BYTES_PER_BYTE",
-        "identity.keyset._SPREAD", "admission.journal_file._WASTE",
+        "identity.keyset._SPREAD", "admission.journal_frames._WASTE",
         "admission.journal_frames._PIECE_BYTES", "admission.journal_frames._SMALL_FRAME",
         "admission.journal_lock._TRIES", "admission.journal_lock._WAIT_SECONDS",
         "platform.consume._SHARED_DEADLINES",

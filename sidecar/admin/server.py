@@ -19,7 +19,7 @@ from sidecar.admin.state import AdminState, AdminView, MetricsPage, Refresh
 from sidecar.admin.wire import AdminConnections, AdminHandler, AdminRequest, answer_of, as_json
 from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.instants import utc_text
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.settings.sections import AdminSettings
 from sidecar.settings.values import Address
 

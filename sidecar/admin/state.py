@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sidecar.admin.readiness import Circumstances
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 
 class AdminView(StrEnum):

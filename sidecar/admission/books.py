@@ -5,26 +5,26 @@ Every step here is synchronous: no await between reading and writing (architectu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.admission.credits import CreditBook, Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal import Journal
+from sidecar.admission.journal_entries import (
     Entry,
     ForgetfulStore,
-    Journal,
     JournalStore,
     JournalUnwritable,
     Kept,
     Purpose,
 )
 from sidecar.admission.leases import LeaseBook
-from sidecar.admission.ledger import KnownQuota, Ledger, Witness
+from sidecar.admission.ledger import Ledger, Witness
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Loss, Outcome, Refused
+from sidecar.domain.model import Charge, Loss
 from sidecar.domain.ports import AdmissionObserver
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,7 @@ class Books:
             if entry.purpose is Purpose.REPORT:
                 charge = entry.charge
                 age = max(0.0, now.unix - entry.at)
-                self.outages.let_through(
-                    (charge.org_id, charge.resource), charge.amount, now.monotonic - age
-                )
+                self.outages.let_through(charge.slot, charge.amount, now.monotonic - age)
         for record in kept:
             lot = record.lot
             self.credits.add((lot.org_id, lot.resource), lot.units, lot.good_until, now.unix)
@@ -77,21 +75,23 @@ class Books:
         outcome = self.ledger.learn(charge, outcome, now, witness)
         if not isinstance(outcome, Failed):
             if self.outages.started:
-                self.outages.end((charge.org_id, charge.resource))
+                self.outages.end(charge.slot)
             self._observer.quota_seen(charge.org_id, outcome.quota)
         return outcome
 
-    def learn_again(
-        self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
-    ) -> Outcome:
-        """Take in an answer to a key sent before: it may repeat what the platform said long ago.
+    def learn_of(self, entry: Entry, outcome: Outcome, now: Moment) -> Outcome:
+        """Take in the answer to an entry of the journal; return it as far as it is believed.
 
-        So it ends an outage, and says nothing of what remains.
+        One to a key sent before may repeat what the platform said long ago: it ends an outage, and
+        says nothing of what remains.
         """
-        if isinstance(outcome, Granted) and outcome.quota.unlimited:
+        charge = entry.charge
+        unlimited = isinstance(outcome, Granted) and outcome.quota.unlimited
+        if entry.sent_at is None or unlimited:
+            witness = Witness(limited=True, as_of=entry.at) if entry.limited else None
             return self.learn(charge, outcome, now, witness)
         if not isinstance(outcome, Failed):
-            self.outages.end((charge.org_id, charge.resource))
+            self.outages.end(charge.slot)
         return outcome
 
     def refund(self, charge: Charge, good_until: float, now: float) -> None:
@@ -102,9 +102,18 @@ class Books:
         if not charge.private:
             self._observer.credits_lost(charge.amount, Loss.SHARED_KEY)
             return
-        slot = (charge.org_id, charge.resource)
-        self.credits.add(slot, charge.amount, good_until, now)
+        self.credits.add(charge.slot, charge.amount, good_until, now)
         self.report_lost()
+
+    def give_back(self, charge: Charge, good_until: float, now: float, *, paid: bool) -> None:
+        """Give back what a call was admitted by that did not happen; times in Unix seconds.
+
+        Not `paid`, it is not owed; where it may have been counted, the platform is asked.
+        """
+        if paid:
+            self.refund(charge, good_until, now)
+        elif self.journal.runs(charge.key):
+            self.journal.withdraw(charge.key)
 
     def orphan(
         self, charge: Charge, outcome: Outcome, now: Moment, witness: Witness | None
@@ -114,48 +123,34 @@ class Books:
             case Granted(quota):
                 self.refund(charge, good_until(quota, now.unix), now.unix)
             case Failed(kind) if kind.result_unknown:
-                self.owe(charge, now, limited=witness is not None and witness.limited)
+                self.owe(charge, now, witness)
             case Failed() | Refused():
                 return
 
-    def owe(self, charge: Charge, now: Moment, *, limited: bool) -> None:
+    def owe(self, charge: Charge, now: Moment, witness: Witness | None) -> None:
         """Ask again, later, whether a charge that came to nothing was counted.
 
         Only where its units could be given back: asked again, the platform would count it now.
         """
         if not charge.private:
             return
-        known = limited or self.ledger.limited(charge.org_id, charge.resource)
         try:
-            self.journal.owe(charge, now=now, limited=known)
+            self.journal.owe(charge, now=now, limited=self._limited(charge, witness))
         except JournalUnwritable:
             self._observer.journal_dropped(charge.amount)
 
     def let_through(
-        self, charge: Charge, kind: FailureKind, now: Moment, *, sent: bool, limited: bool
+        self, charge: Charge, kind: FailureKind, now: Moment, witness: Witness | None, *, sent: bool
     ) -> None:
         """Remember a call that passes without an answer; JournalUnwritable when it must not."""
         self.journal.open(
             charge,
             now=now,
-            # A disguised answer may be a true one, and then the platform did count.
-            sent=sent and (kind.result_unknown or kind is FailureKind.DISGUISED),
-            limited=limited or self.ledger.limited(charge.org_id, charge.resource),
+            sent=sent and kind.may_have_counted,
+            limited=self._limited(charge, witness),
         )
-        slot = (charge.org_id, charge.resource)
-        first = self.outages.let_through(slot, charge.amount, now.monotonic)
+        first = self.outages.let_through(charge.slot, charge.amount, now.monotonic)
         self._observer.admitted_unconfirmed(charge, kind, first=first)
-
-    def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
-        """Ask the platform about this org again, whatever it refused: one resource, or all.
-
-        `now` is Unix seconds.
-        """
-        self.ledger.forget_denial(org_id, now, resource)
-
-    def note_entitlement_event(self, org_id: str, made_at: float) -> None:
-        """Note when the platform changed this org's rights (Unix seconds): older limits are old."""
-        self.ledger.note_entitlement_event(org_id, made_at)
 
     def report_lost(self) -> None:
         """Report the paid units that were given up since the last report."""
@@ -180,10 +175,6 @@ class Books:
             leases.requested,
         )
 
-    def known_quotas(self, orgs: int) -> Iterator[KnownQuota]:
-        """Go through what is known of the `orgs` used last."""
-        return self.ledger.known(orgs)
-
     def close(self, now: float) -> int:
         """Keep unspent credits and leases for the next start; return the units that were lost.
 
@@ -201,6 +192,10 @@ class Books:
         if paid:
             self._observer.credits_lost(paid, Loss.STOPPED)
         return owed + paid
+
+    def _limited(self, charge: Charge, witness: Witness | None) -> bool:
+        witnessed = witness is not None and witness.limited
+        return witnessed or self.ledger.limited(charge.slot)
 
     def _kept(self, lot: Lot) -> bool:
         if not self._store.durable:

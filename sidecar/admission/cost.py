@@ -14,8 +14,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final, assert_never
 
-from sidecar.admission.moment import Slot
 from sidecar.domain.by_rule import ByRule
+from sidecar.domain.model import Slot
 from sidecar.domain.usage import Estimate, OnMissing, Terms, Tokens, Usage, UsageRule
 from sidecar.policy.amounts import MAX_UNITS
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.admission.moment import Slot
+from sidecar.domain.model import Slot
 
 CAPACITY: Final = 10_000
 """Orgs times resources that can hold credits."""

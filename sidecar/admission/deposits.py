@@ -15,8 +15,8 @@ from sidecar.admission.call_estimates import NOTHING_KNOWN, CallEstimates, forgi
 from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
 from sidecar.admission.first_answers import FirstAnswers
-from sidecar.admission.journal import JournalUnwritable
-from sidecar.admission.ledger import Witness
+from sidecar.admission.holds import HoldEvent
+from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.payments import Payments
 from sidecar.admission.reservations import Reservations, Short
@@ -101,10 +101,9 @@ class Deposits:
         self._settlements = settlements
         self._settler = settler
         self._clock = clock
-        holds = settlements.holds
+        self._holds = holds = settlements.holds
         self._reservations = own = Reservations(books=books, holds=holds)
         self._firsts = FirstAnswers()
-        self._shared = shared
         self._among = None
         if shared is not None:
             self._among = SharedReservations(own=own, holds=holds, shared=shared, clock=clock)
@@ -125,73 +124,64 @@ class Deposits:
         problem = self._books.journal.problem
         if problem and meter.enforcement is Enforcement.ENFORCE:
             # What the answer costs could not be remembered.
-            return self._ended(Unjournalled(problem), charge, meter, Moment.of(self._clock))
+            return Deposited(self._ruled(Unjournalled(problem), charge, meter))
+        terms = self._terms(charge, meter, usage, estimate, identity)
         if usage.hold is None or forgives(meter):
             ruling = await self.pay_beside(charge, meter, identity)
-            if ruling.reason.verdict is Verdict.DENY:
-                return Deposited(ruling)
-            now = Moment.of(self._clock)
-            terms = self._terms(charge, meter, usage, estimate, identity, now)
-            return self._noted(ruling, charge, meter, terms, route, now)
-        slot = (charge.org_id, charge.resource)
-        if charge.private or self._reservations.known(charge, Moment.of(self._clock)):
-            return await self._pay(charge, meter, usage, estimate, route, identity)
-        async with self._firsts.turn(slot, meter.platform_timeout) as first:
-            return await self._pay(charge, meter, usage, estimate, route, identity, ask=first)
+        elif charge.private or self._reservations.known(charge, Moment.of(self._clock)):
+            ruling = await self._pay_held(charge, meter, terms, identity)
+        else:
+            async with self._firsts.turn(charge.slot, meter.platform_timeout) as first:
+                ruling = await self._pay_held(charge, meter, terms, identity, ask=first)
+        if ruling.reason.verdict is Verdict.DENY:
+            return Deposited(ruling)
+        try:
+            noted = self._settlements.note(charge, terms, route, Moment.of(self._clock))
+        except JournalUnwritable as error:
+            self._holds.cover(terms.name(charge.key))
+            return Deposited(self._taken_back(ruling, Unjournalled(str(error)), charge, meter))
+        return Deposited(ruling, terms, noted)
 
     async def pay_beside(self, charge: Charge, meter: Meter, identity: Identity) -> Ruling:
         """Rule on a call that holds nothing: it does not take the units that others hold."""
-        nothing_held = not self._settlements.holds.by_slot and self._shared is None
-        if nothing_held or forgives(meter):
+        if (not self._holds.by_slot and self._among is None) or forgives(meter):
             return await self._payments.pay(charge, meter, identity)
-        slot = (charge.org_id, charge.resource)
-        now = Moment.of(self._clock)
-        others = 0 if self._shared is None else self._shared.others(slot)
-        fits = self._reservations.beside(charge, others, now)
+        others = 0 if self._among is None else self._among.others(charge.slot)
+        fits = self._reservations.beside(charge, others, Moment.of(self._clock))
         if isinstance(fits, Short):
-            return self._ended(ShortOfHold(fits.quota), charge, meter, now).ruling
+            return self._ruled(ShortOfHold(fits.quota), charge, meter)
         ruling = await self._payments.pay(
             charge, meter, identity, ask=fits.ask, reserved=fits.reserved
         )
         if ruling.quota is None or ruling.reason not in _ANSWERED or not charge.private:
             return ruling  # nothing could be given back
-        now = Moment.of(self._clock)
-        short = self._reservations.leaves(charge, ruling.quota, others, now)
+        short = self._reservations.leaves(charge, ruling.quota, others, Moment.of(self._clock))
         if short is None:
             return ruling
-        self._give_back(ruling, charge, now)
-        return self._ended(ShortOfHold(short.quota), charge, meter, now).ruling
+        return self._taken_back(ruling, ShortOfHold(short.quota), charge, meter)
 
-    async def _pay(  # noqa: PLR0917 - all that a call is charged by
-        self,
-        charge: Charge,
-        meter: Meter,
-        usage: UsageRule,
-        estimate: Estimate,
-        route: str,
-        identity: Identity,
-        *,
-        ask: bool = False,
-    ) -> Deposited:
-        now = Moment.of(self._clock)
-        terms = self._terms(charge, meter, usage, estimate, identity, now)
-        fits = self._reservations.begin(charge, terms, now)
+    async def _pay_held(
+        self, charge: Charge, meter: Meter, terms: Terms, identity: Identity, *, ask: bool = False
+    ) -> Ruling:
+        """Rule on a call whose worst case is held: it has to fit before its deposit, and after."""
+        call = terms.name(charge.key)
+        fits = self._reservations.begin(charge, terms, Moment.of(self._clock))
         if isinstance(fits, Short):
-            return self._ended(ShortOfHold(fits.quota), charge, meter, now)
+            return self._ruled(ShortOfHold(fits.quota), charge, meter)
         try:
             if self._among is not None:
                 fits = await self._among.begun(charge, terms, fits)
                 if isinstance(fits, Short):
-                    return self._ended(ShortOfHold(fits.quota), charge, meter, now)
+                    return self._ruled(ShortOfHold(fits.quota), charge, meter)
             ruling = await self._payments.pay(
                 charge, meter, identity, ask=ask or fits.ask, reserved=fits.reserved
             )
         except BaseException:
-            self._reservations.abandoned(charge, terms)
+            self._holds.end(call, HoldEvent.ABANDON)
             raise
         if ruling.reason.verdict is Verdict.DENY:
-            self._reservations.refused(charge, terms)
-            return Deposited(ruling)
+            self._holds.end(call, HoldEvent.REFUSE)
+            return ruling
         answered = ruling.quota if ruling.reason in _ANSWERED else None
         if self._among is None:
             short = self._reservations.confirm(charge, terms, answered, Moment.of(self._clock))
@@ -199,14 +189,12 @@ class Deposits:
             try:
                 short = await self._among.confirm(charge, terms, answered, fits.room)
             except BaseException:
-                self._reservations.abandoned(charge, terms)
-                self._give_back(ruling, charge, Moment.of(self._clock))
+                self._holds.end(call, HoldEvent.ABANDON)
+                self._give_back(ruling, charge)
                 raise
-        now = Moment.of(self._clock)
-        if short is not None:
-            self._give_back(ruling, charge, now)
-            return self._ended(ShortOfHold(short.quota), charge, meter, now)
-        return self._noted(ruling, charge, meter, terms, route, now)
+        if short is None:
+            return ruling
+        return self._taken_back(ruling, ShortOfHold(short.quota), charge, meter)
 
     def owe(  # noqa: PLR0917 - all that a call is charged by
         self,
@@ -221,11 +209,10 @@ class Deposits:
 
         `charge` has a key of its own, and as its amount the deposit that was refused.
         """
-        now = Moment.of(self._clock)
         if usage.missing is OnMissing.AMOUNT:  # the least that it costs; nothing is paid of it
             usage = replace(usage, missing=OnMissing.HOLD, hold=None)
-        unpaid = Charge(charge.org_id, charge.product, charge.resource, 0, charge.key, private=True)
-        terms = self._terms(unpaid, meter, usage, NOTHING_KNOWN, identity, now)
+        unpaid = charge.own(charge.key, 0)
+        terms = self._terms(unpaid, meter, usage, NOTHING_KNOWN, identity)
         terms = replace(terms, hold=max(terms.hold, charge.amount))
         self.finish(permit_of_running(unpaid, route, terms), unpaid, found)
 
@@ -244,7 +231,7 @@ class Deposits:
             NOTHING_KNOWN,
             0,
             forgive=meter is not None and forgives(meter),
-            limited=_is_limited(identity, charge.resource, Moment.of(self._clock)),
+            limited=identity.limits(charge.resource),
             call=self._settlements.name_of(charge),
         )
         return permit_with_terms(permit, terms)
@@ -266,57 +253,35 @@ class Deposits:
             self._settler.send(key)
         return True
 
-    def _terms(  # noqa: PLR0917 - all that a call is charged by
+    def _terms(
         self,
         charge: Charge,
         meter: Meter,
         usage: UsageRule,
         estimate: Estimate,
         identity: Identity,
-        now: Moment,
     ) -> Terms:
         return Terms(
             usage,
             estimate,
             hold_of(usage, estimate, charge.amount),
             forgive=forgives(meter),
-            limited=_is_limited(identity, charge.resource, now),
+            limited=identity.limits(charge.resource),
             shadow=meter.enforcement is Enforcement.SHADOW,
             call=self._settlements.name_of(charge),
             meter=meter,
         )
 
-    def _noted(  # noqa: PLR0917 - what `pay` knows by then
-        self,
-        ruling: Ruling,
-        charge: Charge,
-        meter: Meter,
-        terms: Terms,
-        route: str,
-        now: Moment,
-    ) -> Deposited:
-        """Write down what a killed process would owe for a call that is admitted."""
-        try:
-            noted = self._settlements.note(charge, terms, route, now)
-        except JournalUnwritable as error:
-            self._settlements.holds.cover(terms.name(charge.key))
-            self._give_back(ruling, charge, now)
-            return self._ended(Unjournalled(str(error)), charge, meter, now)
-        return Deposited(ruling, terms, noted)
+    def _give_back(self, ruling: Ruling, charge: Charge) -> None:
+        now = self._clock.time()
+        self._books.give_back(charge, ruling.good_until, now, paid=ruling.paid)
 
-    def _give_back(self, ruling: Ruling, charge: Charge, now: Moment) -> None:
-        """Give back the deposit of a call that is refused after all."""
-        if ruling.paid:
-            self._books.refund(charge, ruling.good_until, now.unix)
-        elif self._books.journal.runs(charge.key):
-            self._books.journal.withdraw(charge.key)
+    def _taken_back(
+        self, ruling: Ruling, finding: MeteredFinding, charge: Charge, meter: Meter
+    ) -> Ruling:
+        """Give back the deposit of a call that is refused after all, and rule on why."""
+        self._give_back(ruling, charge)
+        return self._ruled(finding, charge, meter)
 
-    @staticmethod
-    def _ended(finding: MeteredFinding, charge: Charge, meter: Meter, now: Moment) -> Deposited:
-        return Deposited(rule(finding, meter, charge.amount, now.unix))
-
-
-def _is_limited(identity: Identity, resource: str, now: Moment) -> bool:
-    """Say whether the caller's token names a limit."""
-    witness = Witness.of(identity, resource, now.unix)
-    return witness is not None and witness.limited
+    def _ruled(self, finding: MeteredFinding, charge: Charge, meter: Meter) -> Ruling:
+        return rule(finding, meter, charge.amount, self._clock.time())

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from sidecar.admission.attempt_claims import AttemptClaims
 from sidecar.admission.books import Books
 from sidecar.admission.call_estimates import NOTHING_KNOWN, ReadOnce
 from sidecar.admission.deposits import Deposits
 from sidecar.admission.findings import (
     Anonymous,
-    Free,
     MeteredFinding,
     NoRoom,
     NotEntitled,
     Preflight,
     Replayed,
-    TooLong,
     Unmetered,
-    Unpriced,
+    UnmeteredFinding,
     Unsafe,
-    price_of,
     unmetered_finding,
 )
-from sidecar.admission.idempotency import key_of, new_key_of, scope_of
+from sidecar.admission.idempotency import new_key_of
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.payments import Payments
+from sidecar.admission.pricing import price
 from sidecar.admission.realtime import RealtimeCharges
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
@@ -57,9 +56,8 @@ from sidecar.domain.ports import (
     SharedHolds,
 )
 from sidecar.domain.share import ALONE, Share
-from sidecar.domain.turns import turns
 from sidecar.domain.usage import Usage
-from sidecar.policy.amounts import ConstantAmount, JsonAmount
+from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.preflight import PREFLIGHT
 
@@ -106,11 +104,14 @@ class Engine:
         self._clock = clock
         self._observer = observer
         self._nonce = nonce
-        self._attempts = attempts
+        self._claims = AttemptClaims(
+            replays=books.replays, attempts=attempts, clock=clock, observer=observer, nonce=nonce
+        )
         self._payments = Payments(
             quotas=quotas, books=books, clock=clock, observer=observer, lessor=lessor, share=share
         )
         self._holds = settlements.holds
+        self._shares_holds = shared_holds is not None
         self._deposits = Deposits(
             payments=self._payments, books=books, settlements=settlements, settler=settler,
             clock=clock, estimates=estimates, shared=shared_holds,
@@ -146,13 +147,19 @@ class Engine:
         if call.method == PREFLIGHT and (
             passes := policy.preflight_route(call.method, call.path, call.headers, call.query)
         ):
-            return _unidentified(Preflight(), call, passes)
+            return _unmetered(Preflight(), call, passes)
         number = policy.router.find(call.method, call.path, call.headers, call.query)
         if isinstance(number, UnsafePath):
-            return _unidentified(Unsafe(number.detail), call, policy.unmatched)
+            return _unmetered(Unsafe(number.detail), call, policy.unmatched)
         route = policy.table[number]
         if (meter := route.meter) is None:
-            return await self._unmetered(call, route, policy)
+            finding = unmetered_finding(route, matched=route is not policy.unmatched)
+            if not isinstance(finding, Unmetered):
+                return _unmetered(finding, call, route)
+            # For the product's sake only: nothing is fetched, and a failure says nothing.
+            caller = await self._identities.identify(call.headers, policy.identity, wait=False)
+            known = caller if isinstance(caller, Identity) else None
+            return _unmetered(finding, call, route, known)
 
         # Identify: who pays.
         identity = await self._identities.identify(call.headers, policy.identity, wait=True)
@@ -170,7 +177,7 @@ class Engine:
         if isinstance(source, ConstantAmount) and source.units:
             amount = source.units
         else:
-            priced = await self._price(call, meter, body, identity.org_id)
+            priced = await price(call, meter, body, identity.org_id)
             if not isinstance(priced, int):
                 return self._uncharged(priced, call, route, meter, identity)
             amount = priced
@@ -183,18 +190,14 @@ class Engine:
                 return self._uncharged(NoRoom(), call, route, meter, identity)
 
         # Claim: which attempt of this request ID it is, and so under which key it is charged.
-        claimed: tuple[str, bool, bytes | None] | None
+        claim: bytes | None = None
         if call.request_id_origin is RequestIdOrigin.GENERATED:
-            claimed = new_key_of(call.request_id, self._nonce), True, None
+            key, private = new_key_of(call.request_id, self._nonce), True
         else:
-            scope = _scope(call, route, meter, identity, product)
-            shared = None
-            if call.request_id_origin is RequestIdOrigin.TRUSTED and self._attempts is not None:
-                shared = await self._attempts.next(scope)
-            claimed = self._claim(call, meter, scope, amount, shared)
-        if claimed is None:
-            return self._uncharged(Replayed(), call, route, meter, identity)
-        key, private, claim = claimed
+            claimed = await self._claims.take(call, route.name, meter, identity, product, amount)
+            if claimed is None:
+                return self._uncharged(Replayed(), call, route, meter, identity)
+            key, private, claim = claimed
         charge = Charge(identity.org_id, product, meter.resource, amount, key, private)
 
         # Consume: from what is paid already, else from the platform; the table rules on it.
@@ -203,7 +206,7 @@ class Engine:
             if usage is None:
                 ruling = await (
                     self._deposits.pay_beside(charge, meter, identity)
-                    if self._holds.by_slot
+                    if self._shares_holds or self._holds.by_slot
                     else self._payments.pay(charge, meter, identity)
                 )
             else:
@@ -212,26 +215,19 @@ class Engine:
                 )
                 ruling, terms, noted = deposited.ruling, deposited.terms, deposited.noted
         except BaseException:
-            self._release(claim)
+            if claim is not None:
+                self._claims.release(claim)
             raise
 
         # Conclude: a permit, or the claim is given back.
         decision = conclude(
-            ruling,
-            request_id=call.request_id,
-            route=route.name,
-            errors=route.errors,
-            identity=identity,
-            charge=charge,
-            refund=meter.refund,
-            claim=claim,
-            terms=terms,
-            noted=noted,
-        )
-        if decision.permit is None:
-            self._release(claim)
-        else:
+            ruling, call.request_id, route.name, route.errors, identity,
+            charge=charge, refund=meter.refund, claim=claim, terms=terms, noted=noted,
+        )  # fmt: skip
+        if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, amount)
+        elif claim is not None:
+            self._claims.release(claim)
         return decision
 
     def attempt_ended(self, permit: Permit, end: AttemptEnd, usage: Usage | None = None) -> None:
@@ -242,28 +238,19 @@ class Engine:
         `units` it is settled by these, however the attempt ended.
         """
         if permit.claim is not None:
-            now = self._clock.monotonic()
-            if end is AttemptEnd.DONE:
-                self._books.replays.succeed(permit.claim, now)
-            else:
-                self._books.replays.release(permit.claim, now)
+            self._claims.end(permit.claim, end)
         charge = permit.charge
         if charge is None:
             return
-        refunded = end is not AttemptEnd.DONE and _refunds(permit.refund, end)
         if usage is not None and end is not AttemptEnd.DONE and usage.units is None:
             usage = None
         if permit.terms is not None and self._deposits.finish(permit, charge, usage):
             return
-        if permit.paid:
-            if refunded:
-                self._books.refund(charge, permit.good_until, self._clock.time())
-        elif self._books.journal.runs(charge.key):
-            # Not executed, so not owed; where it may have been counted, the platform is asked.
-            if refunded:
-                self._books.journal.withdraw(charge.key)
-            else:
-                self._books.journal.close(charge.key)
+        if end is not AttemptEnd.DONE and _refunds(permit.refund, end):
+            now = self._clock.time()
+            self._books.give_back(charge, permit.good_until, now, paid=permit.paid)
+        elif not permit.paid and self._books.journal.runs(charge.key):
+            self._books.journal.close(charge.key)
 
     def realtime(self, decision: Decision) -> RealtimeCharges:
         """Charge each further response of an admitted realtime connection by itself."""
@@ -272,71 +259,6 @@ class Engine:
     def priced_by_product(self, decision: Decision) -> Permit:
         """Return the permit of an admitted call without `usage`, to be settled by units."""
         return self._deposits.priced_by_product(decision, self._policies.current)
-
-    def _claim(
-        self, call: Call, meter: Meter, scope: bytes, amount: int, shared: int | None
-    ) -> tuple[str, bool, bytes] | None:
-        """Claim the request ID that a client or a trusted proxy has given; None where it is spent.
-
-        `shared` is its number over all replicas, where there is one. Returns the key of the charge,
-        whether it is this process's own, and the name of the claim.
-        """
-        trusted = call.request_id_origin is RequestIdOrigin.TRUSTED
-        claim = self._books.replays.claim(
-            scope,
-            trusted=trusted,
-            replay=meter.replay,
-            now=self._clock.monotonic(),
-            shared=shared,
-        )
-        if claim.seen:
-            self._observer.replay_seen(meter.replay)
-        attempt = claim.attempt
-        if attempt is None:
-            return None
-        # Every replica derives the same key from a trusted ID. Without a number from Redis another
-        # one may have given the same.
-        nonce = b"" if trusted else self._nonce
-        key = key_of(scope, attempt, nonce, query=call.query, amount=amount)
-        return key, not trusted or attempt == shared, scope
-
-    def _release(self, claim: bytes | None) -> None:
-        if claim is not None:
-            self._books.replays.release(claim, self._clock.monotonic())
-
-    async def _price(
-        self, call: Call, meter: Meter, body: BodySource, org: str
-    ) -> int | TooLong | NoRoom | Unpriced | Free:
-        """Price a call; a body that sets the amount is read in turns with other work."""
-        source = meter.amount
-        if isinstance(source, JsonAmount):
-            compressed = any(name == b"content-encoding" for name, _ in call.headers)
-            decoder = meter.body_limit if compressed else 0
-            try:
-                content = await body.read(meter.body_limit, org, decoder)
-            except NoRoomError:
-                return NoRoom()
-            if content is None:
-                return TooLong(meter.body_limit)
-            reading = source.reading(call.headers, content, meter.body_limit)
-            amount = await turns().run(reading, org)
-        else:
-            amount = source.read(call.headers)
-        return price_of(amount)
-
-    async def _unmetered(self, call: Call, route: Route, policy: Policy) -> Decision:
-        identity: Identity | IdentityFailure | None = None
-        finding = unmetered_finding(route, matched=route is not policy.unmatched)
-        if isinstance(finding, Unmetered):
-            # For the product's sake only: nothing is fetched, and a failure says nothing.
-            identity = await self._identities.identify(call.headers, policy.identity, wait=False)
-        return conclude(
-            rule_unmetered(finding),
-            request_id=call.request_id,
-            route=route.name,
-            errors=route.errors,
-            identity=identity if isinstance(identity, Identity) else None,
-        )
 
     def _uncharged(
         self,
@@ -348,41 +270,21 @@ class Engine:
     ) -> Decision:
         """Conclude a metered call for which nothing is to be charged."""
         ruling = rule(finding, meter, 0, self._clock.time())
+        failure = finding.kind if isinstance(finding, Anonymous) else None
         decision = conclude(
-            ruling,
-            request_id=call.request_id,
-            route=route.name,
-            errors=route.errors,
-            identity=identity,
-            identity_failure=finding.kind if isinstance(finding, Anonymous) else None,
+            ruling, call.request_id, route.name, route.errors, identity, identity_failure=failure
         )
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, route.name, ruling.reason, 0)
         return decision
 
 
-def _scope(call: Call, route: Route, meter: Meter, identity: Identity, product: str) -> bytes:
-    return scope_of(
-        product=product,
-        org_id=identity.org_id,
-        user_id=identity.user_id,
-        route=route.name,
-        method=call.method,
-        path=call.path,
-        resource=meter.resource,
-        request_id=call.request_id,
-    )
-
-
-def _unidentified(finding: Preflight | Unsafe, call: Call, route: Route) -> Decision:
-    """Conclude a call for which it does not matter who makes it."""
-    return conclude(
-        rule_unmetered(finding),
-        request_id=call.request_id,
-        route=route.name,
-        errors=route.errors,
-        identity=None,
-    )
+def _unmetered(
+    finding: UnmeteredFinding, call: Call, route: Route, identity: Identity | None = None
+) -> Decision:
+    """Conclude a call that no meter sees."""
+    ruling = rule_unmetered(finding)
+    return conclude(ruling, call.request_id, route.name, route.errors, identity)
 
 
 def _refunds(refund: Refund, end: AttemptEnd) -> bool:

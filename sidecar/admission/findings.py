@@ -9,7 +9,7 @@ from sidecar.admission.ledger import Remaining
 from sidecar.admission.outages import Spent
 from sidecar.domain.choices import Action
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import FailureKind, Granted, Quota, Refused
+from sidecar.domain.quota import FailureKind, Granted, Quota, Refused
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Route
 
@@ -147,6 +147,7 @@ class Unjournalled:
     detail: str
 
 
+UnmeteredFinding = Unmetered | Preflight | Barred | Unsafe
 UngrantedFinding = (
     Anonymous
     | NotEntitled

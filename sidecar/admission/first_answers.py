@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sidecar.admission.moment import Slot
+from sidecar.domain.model import Slot
 
 
 class FirstAnswers:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import auto
 from typing import Final
 
-from sidecar.admission.moment import Slot
 from sidecar.admission.steps import Listed, step
+from sidecar.domain.model import Slot
 
 
 class HoldState(Listed):

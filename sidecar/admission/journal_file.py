@@ -3,23 +3,20 @@
 That survives the death of the process at any moment (SIGKILL, out of memory). It is not flushed
 to the disk for each record, so that a call costs microseconds: what the machine had not written
 when it lost power is lost.
-
-Marks are written in place. So on a full disk only new entries fail; those that are in the file
-can be reported.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, assert_never
 
-from sidecar.admission.journal import (
+from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,
@@ -31,19 +28,9 @@ from sidecar.admission.journal import (
     Surplus,
     Turned,
 )
-from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
-from sidecar.admission.journal_frames import FrameFile
+from sidecar.admission.journal_frames import FULL, FrameFile
 from sidecar.admission.journal_lock import HeldError
-from sidecar.admission.journal_records import Frame, FramePlace, encode
 from sidecar.domain.errors import UserError
-
-COMPACT_BYTES: Final = 1024 * 1024
-"""A file smaller than this is not rewritten while the process runs and its disk has room."""
-
-MAX_FRAME: Final = 64 * 1024
-"""No record is longer, in bytes: the call that it is for does not pass."""
-
-_WASTE: Final = 4  # rewritten when this many times as long as what it holds: then it is quick
 
 _MISTAKES: Final = frozenset(
     {
@@ -52,8 +39,6 @@ _MISTAKES: Final = frozenset(
     }
 )  # fmt: skip
 """What a wrong path gives. Anything else may pass, and the sidecar serves meanwhile."""
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class JournalHeldError(UserError):
@@ -90,7 +75,6 @@ class JournalFile:
         """What was owed when the file was opened, for the process to report."""
         self.kept: list[Kept] = []
         """Credits that the last clean shutdown left, to be taken over once: the file has none."""
-        self._hold_nothing()
         if opened is None:
             self._open()
         else:
@@ -111,8 +95,8 @@ class JournalFile:
 
     @property
     def empty(self) -> bool:
-        """Say whether it holds neither entries nor credits."""
-        return not self._entries and not self._credits
+        """Say whether it holds neither entries nor credits, as far as it could be read."""
+        return self._file is not None and self._file.empty
 
     @property
     def damaged_bytes(self) -> int:
@@ -121,7 +105,7 @@ class JournalFile:
 
     def entries(self) -> list[Entry]:
         """Return what is owed, oldest first."""
-        return [entry for entry, _ in self._entries.values()]
+        return [] if self._file is None else [entry for entry, _ in self._file.entries.values()]
 
     def append(self, record: Record) -> None:
         """Keep one record whole, or leave the file as it was and raise JournalUnwritable."""
@@ -150,9 +134,8 @@ class JournalFile:
         if file is not None and self._writable:
             self._attempt(lambda: self._check(file))
         elif file is None or _may_be_written(self._path):
-            known, waiting = set(self._entries), self.found
+            known, waiting = {entry.charge.key for entry in self.entries()}, self.found
             self._release()
-            self._hold_nothing()
             try:
                 self._open()
             except UserError as error:
@@ -198,19 +181,12 @@ class JournalFile:
         else:
             self._begin(opened)
 
-    def _hold_nothing(self) -> None:
-        self._entries: dict[str, tuple[Entry, FramePlace]] = {}
-        self._credits: list[tuple[Kept, FramePlace]] = []
-        self._live_bytes = 0
-        self._compact_at = COMPACT_BYTES
-        self._room_below = math.inf
-
     def _begin(self, opened: Opened) -> None:
-        self._file = file = FrameFile(self._path, opened.fd, opened.contents.size)
-        self._hold(opened.contents.frames)
+        contents = opened.contents
+        self._file = file = FrameFile(self._path, opened.fd, contents.size, contents.frames)
         self.found = self.entries()
         if opened.writable:
-            self._begin_writing(file, opened.contents)
+            self._begin_writing(file, contents)
         else:
             self._refuse(OSError(errno.EROFS, os.strerror(errno.EROFS)))
 
@@ -221,7 +197,7 @@ class JournalFile:
             self._attempt(file.cut)
         aside = keep_aside(self._path, contents.damage) if contents.damage else None
         if contents.old or contents.damage:
-            self._attempt(lambda: self._rewrite(file, flush=True))
+            self._attempt(lambda: file.rewrite(flush=True))
         if contents.damage:
             if self.problem and aside is not None:  # still in the file, to be read again
                 discard(aside)
@@ -230,81 +206,45 @@ class JournalFile:
         if contents.old and self.problem:
             return  # of version 1 still: nothing can be marked in it
         self._writable = True
-        if self._credits:
+        if file.credits:
             self._attempt(lambda: self._hand_out_credits(file))
-        if self.empty:
+        if file.empty:
             self._attempt(file.clear)
         self._attempt(file.try_room)
 
     def _hand_out_credits(self, file: FrameFile) -> None:
         """Take the credits into memory. Left in the file too, they could be spent twice."""
-        while self._credits:
-            record, place = self._credits[-1]
-            file.mark(place, None)
-            self._credits.pop()
-            self._live_bytes -= place.size
+        while (record := file.take_credit()) is not None:
             self.kept.append(record)
         file.flush()
 
     # writing
 
-    def _hold(self, frames: Iterable[Frame]) -> None:
-        for frame in frames:
-            match frame.record:
-                case Added(entry):
-                    self._entries[entry.charge.key] = (entry, frame.place)
-                case Kept():
-                    self._credits.append((frame.record, frame.place))
-            self._live_bytes += frame.place.size
-
     def _add(self, file: FrameFile, record: Added | Kept) -> None:
-        if isinstance(record, Added) and record.entry.charge.key in self._entries:
+        if isinstance(record, Added) and record.entry.charge.key in file.entries:
             return  # one entry for a key is enough
         try:
-            frame = encode(record)
+            file.add(record)
         except ValueError as error:
             raise JournalUnwritable(f"journal {self._path}: {error}") from error
-        if len(frame) > MAX_FRAME:
-            raise JournalUnwritable(
-                f"journal {self._path}: a record of {len(frame)} bytes is over {MAX_FRAME}"
-            )
-        try:
-            place = self._add_frame(file, frame)
         except OSError as error:
             self._refuse(error)
             raise JournalUnwritable(self.problem) from error
         self.problem = ""
-        self._hold([Frame(place, record)])
-        self._compact_if_long(file)
-
-    def _add_frame(self, file: FrameFile, frame: bytes) -> FramePlace:
-        try:
-            return file.add(frame)
-        except OSError as error:
-            if error.errno not in _FULL or not self._make_room(file):
-                raise
-        return file.add(frame)
 
     def _mark(self, file: FrameFile, key: str, change: Callable[[Entry], Entry | None]) -> None:
         """Overwrite an entry's marks. A key that is not there changes nothing."""
-        if key not in self._entries:
+        if key not in file.entries:
             return
-        entry, place = self._entries[key]
-        changed = change(entry)
+        entry, _ = file.entries[key]
         try:
-            file.mark(place, None if changed is None else Added(changed))
+            file.mark(key, change(entry))
         except OSError as error:
             self._refuse(error)
             raise JournalUnwritable(self.problem) from error
-        if changed is not None:
-            self._entries[key] = (changed, place)
-            return
-        del self._entries[key]
-        self._live_bytes -= place.size
-        self._compact_if_long(file)
 
     def _refuse(self, error: OSError) -> None:
-        fix = "free space on its disk" if error.errno in _FULL else "repair or remount its disk"
+        fix = "free space on its disk" if error.errno in FULL else "repair or remount its disk"
         self.problem = f"journal {self._path}: {error.strerror}; {fix}"
 
     def _attempt(self, step: Callable[[], None]) -> None:
@@ -318,49 +258,9 @@ class JournalFile:
 
     def _check(self, file: FrameFile) -> None:
         if not file.is_named:
-            self._rewrite(file)
+            file.rewrite()
         elif self.problem:
             file.try_room()
-
-    # shortening
-
-    def _compact_if_long(self, file: FrameFile) -> None:
-        if file.size <= self._compact_at or file.size <= _WASTE * self._live_bytes:
-            return
-        try:
-            self._compact(file)
-        except OSError:
-            # The long file is as good as the short one; try again when it has grown as much again.
-            self._compact_at = 2 * file.size
-        else:
-            self._compact_at = max(COMPACT_BYTES, 2 * file.size)
-
-    def _make_room(self, file: FrameFile) -> bool:
-        """Try to shorten the file on a full disk; say whether it is shorter."""
-        if 2 * self._live_bytes > file.size or self._live_bytes >= self._room_below:
-            return False
-        before = file.size
-        try:
-            self._compact(file)
-        except OSError:
-            self._room_below = self._live_bytes / 2  # not at each call of a long outage
-            return False
-        self._room_below = math.inf
-        return file.size < before
-
-    def _compact(self, file: FrameFile) -> None:
-        if self.empty:
-            file.clear()
-        else:
-            self._rewrite(file)
-
-    def _rewrite(self, file: FrameFile, *, flush: bool = False) -> None:
-        credits_kept = [record for record, _ in self._credits]
-        frames = file.rewrite([*map(Added, self.entries()), *credits_kept], flush=flush)
-        self._entries.clear()
-        self._credits.clear()
-        self._live_bytes = 0
-        self._hold(frames)
 
     def _release(self) -> None:
         if self._file is not None:

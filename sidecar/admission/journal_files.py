@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from sidecar.admission.journal import Entry, Gone, Kept, Record, Sent, Surplus, Turned
 from sidecar.admission.journal_contents import open_journal
+from sidecar.admission.journal_entries import Entry, Gone, Kept, Record, Sent, Surplus, Turned
 from sidecar.admission.journal_file import Damage, JournalFile, JournalHeldError
 from sidecar.admission.journal_lock import HeldError, is_held
 from sidecar.domain.errors import UserError

@@ -22,7 +22,7 @@ from zlib import crc32
 import orjson
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,

@@ -15,9 +15,10 @@ from typing import Final
 
 from sidecar.admission.credits import Lot
 from sidecar.admission.ledger import Remaining
-from sidecar.admission.moment import Moment, Slot, good_until
+from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.steps import Listed, step
-from sidecar.domain.model import Quota
+from sidecar.domain.model import Slot
+from sidecar.domain.quota import Quota
 
 CAPACITY: Final = 10_000
 """Slots that can hold a lease; the calls of any other are exact."""
@@ -148,12 +149,9 @@ class LeaseBook:
     def draw(self, slot: Slot, amount: int, now: Moment) -> Drawn | None:
         """Take `amount` units of the lease; None when it has too few."""
         lease = self._leases.get(slot)
-        if lease is None or lease.quota is None:
-            return None
-        if lease.good_until <= now.unix:
+        if lease is not None and lease.quota is not None and lease.good_until <= now.unix:
             self._expire(lease, now)
-            return None
-        if lease.units < amount:
+        if lease is None or lease.quota is None or lease.units < amount:
             return None
         lease.units -= amount
         held, quota, end = lease.units, lease.quota, lease.good_until

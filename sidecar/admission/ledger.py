@@ -6,21 +6,15 @@ is down" (contract, Quotas); `_believed` separates the two (conformance 36).
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.admission.moment import Moment, Slot, good_until
-from sidecar.domain.model import (
-    Charge,
-    Failed,
-    FailureKind,
-    Identity,
-    Outcome,
-    Quota,
-    Refused,
-)
+from sidecar.admission.moment import Moment, good_until
+from sidecar.domain.model import Charge, Identity, Slot
+from sidecar.domain.quota import Failed, FailureKind, Outcome, Quota, Refused
 
 CAPACITY: Final = 10_000
 """Orgs known; the least recently used is forgotten first. Nothing owed is kept here."""
@@ -86,21 +80,16 @@ class _Denial:
 
 
 class _Account:
-    """One org's resource. Times in Unix seconds, but for `disguised_since`."""
+    """One org's resource. Times in Unix seconds, `disguised_since` monotonic; -inf is never."""
 
     __slots__ = ("disguised_since", "limited_at", "quota", "seen_at", "unlimited_at")
-
-    def remaining(self, now: float) -> Remaining | None:
-        """Say what the last trusted answer leaves."""
-        quota = self.quota
-        return None if quota is None else _remaining(quota, self.seen_at, now)
 
     def __init__(self) -> None:
         self.quota: Quota | None = None
         self.seen_at = 0.0
-        self.limited_at: float | None = None
-        self.unlimited_at: float | None = None
-        self.disguised_since: float | None = None  # monotonic
+        self.limited_at = -math.inf
+        self.unlimited_at = -math.inf
+        self.disguised_since: float | None = None
 
 
 class _Org:
@@ -108,17 +97,13 @@ class _Org:
 
     def __init__(self) -> None:
         self.accounts: dict[str, _Account] = {}
-        self.event_at: float | None = None  # Unix: the last entitlement event
-        self.event_times: dict[
-            str | None, float
-        ] = {}  # Unix: the last event of a resource, None: of all
+        self.event_at = -math.inf  # Unix: the last entitlement event
+        self.event_times: dict[str | None, float] = {}  # Unix: of a resource; None: of all
 
     def late(self, resource: str, now: float) -> bool:
         """Whether an answer that comes now may be older than an event."""
-        times = self.event_times
-        return bool(times) and any(
-            0.0 <= now - times[name] < LATE_SECONDS for name in (None, resource) if name in times
-        )
+        at = (self.event_times.get(None, -math.inf), self.event_times.get(resource, -math.inf))
+        return any(0.0 <= now - each < LATE_SECONDS for each in at)
 
 
 class Ledger:
@@ -165,77 +150,72 @@ class Ledger:
         else:
             account.limited_at = now.unix
         if isinstance(outcome, Refused):
-            left = good_until(quota, now.unix) - now.unix
-            if not org.late(charge.resource, now.unix):
-                self.denials[charge.org_id, charge.resource] = _Denial(
-                    charge.amount, quota, now.monotonic + min(DENIAL_SECONDS, left), now.unix
-                )
+            self._deny(org, charge, quota, now)
         elif self.denials:
-            self._end_denial((charge.org_id, charge.resource), quota)
+            denial = self.denials.get(charge.slot)
+            if denial is not None and _affords(quota, denial.amount):
+                del self.denials[charge.slot]
         return outcome
 
-    def _end_denial(self, slot: Slot, quota: Quota) -> None:
-        """Forget a refusal where a later answer affords what was refused."""
-        denial = self.denials.get(slot)
-        if denial is not None and (quota.unlimited or quota.remaining >= denial.amount):
-            del self.denials[slot]
+    def _deny(self, org: _Org, charge: Charge, quota: Quota, now: Moment) -> None:
+        """Remember a refusal, unless an event may have made it stale."""
+        if not org.late(charge.resource, now.unix):
+            seconds = min(DENIAL_SECONDS, good_until(quota, now.unix) - now.unix)
+            self.denials[charge.slot] = _Denial(
+                charge.amount, quota, now.monotonic + seconds, now.unix
+            )
 
-    def denial(
-        self, org_id: str, resource: str, amount: int, identity: Identity, now: Moment
-    ) -> Quota | None:
+    def denial(self, slot: Slot, amount: int, identity: Identity, now: Moment) -> Quota | None:
         """Return the quota under which `amount` was refused a moment ago; None: ask the platform.
 
         A smaller amount than the one refused, that fits what was said to remain, is asked about.
         A token issued since the refusal whose snapshot affords the call makes it be asked again.
         """
-        denial = self.denials.get((org_id, resource))
+        denial = self.denials.get(slot)
         if denial is None:
             return None
-        if now.monotonic >= denial.until or _affords_since(identity, resource, amount, denial.at):
-            del self.denials[org_id, resource]
+        newer = (identity.issued_at or 0.0) > denial.at
+        snapshot = identity.quotas.get(slot[1]) if newer else None
+        afforded = snapshot is not None and _affords(snapshot, amount)
+        if afforded or now.monotonic >= denial.until:
+            del self.denials[slot]
             return None
         refused = amount >= denial.amount or amount > denial.quota.remaining
         return denial.quota if refused else None
 
-    def last_known(
-        self, org_id: str, resource: str, identity: Identity, now: float
-    ) -> Remaining | None:
+    def last_known(self, slot: Slot, identity: Identity, now: float) -> Remaining | None:
         """Say what was left by the platform's last answer or the token's snapshot, the later one.
 
         What was let through since is not taken off.
         """
-        account = self._known(org_id, resource)
-        answered = None if account is None else account.remaining(now)
-        snapshot = identity.quotas.get(resource)
-        issued = identity.issued_at
-        if snapshot is None:
-            return answered
-        if account is not None and answered is not None:
-            newer = issued is not None and account.seen_at < issued <= now
-            if not newer:
-                return answered
-        return _remaining(snapshot, 0.0 if issued is None else issued, now)
+        answer = self.answer(slot)
+        snapshot, issued = identity.quotas.get(slot[1]), identity.issued_at or 0.0
+        if snapshot is None or (answer is not None and not answer.seen_at < issued <= now):
+            return None if answer is None else _remaining(answer.quota, answer.seen_at, now)
+        return _remaining(snapshot, issued, now)
 
-    def remaining(self, org_id: str, resource: str, now: float) -> Remaining | None:
+    def remaining(self, slot: Slot, now: float) -> Remaining | None:
         """Say what the last trusted answer leaves, whatever its age."""
-        account = self._known(org_id, resource)
-        return None if account is None else account.remaining(now)
+        answer = self.answer(slot)
+        return None if answer is None else _remaining(answer.quota, answer.seen_at, now)
 
-    def quota(self, org_id: str, resource: str) -> Quota | None:
+    def quota(self, slot: Slot) -> Quota | None:
         """Return the last trusted answer, whatever its age."""
-        account = self._known(org_id, resource)
+        org = self._orgs.get(slot[0])
+        account = None if org is None else org.accounts.get(slot[1])
         return None if account is None else account.quota
 
-    def answer(self, org_id: str, resource: str) -> KnownQuota | None:
+    def answer(self, slot: Slot) -> KnownQuota | None:
         """Return the last trusted answer, and when it came."""
-        account = self._known(org_id, resource)
+        org = self._orgs.get(slot[0])
+        account = None if org is None else org.accounts.get(slot[1])
         if account is None or account.quota is None:
             return None
-        return KnownQuota(org_id, account.quota, account.seen_at)
+        return KnownQuota(slot[0], account.quota, account.seen_at)
 
-    def limited(self, org_id: str, resource: str) -> bool:
+    def limited(self, slot: Slot) -> bool:
         """Say whether the last trusted answer named a limit."""
-        quota = self.quota(org_id, resource)
+        quota = self.quota(slot)
         return quota is not None and not quota.unlimited
 
     def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
@@ -255,7 +235,7 @@ class Ledger:
         A limit seen later counts against it, so that an event sent again proves nothing new.
         """
         org = self._org(org_id)
-        org.event_at = made_at if org.event_at is None else max(made_at, org.event_at)
+        org.event_at = max(made_at, org.event_at)
 
     def known(self, limit: int) -> Iterator[KnownQuota]:
         """Go through the `limit` orgs used last, latest first."""
@@ -268,27 +248,18 @@ class Ledger:
         self, org_id: str, account: _Account, now: Moment, witness: Witness | None
     ) -> bool:
         """Whether "unlimited" is news later than the last word of a limit, or has lasted."""
-        limited = [account.limited_at]
-        unlimited = [account.unlimited_at]
         event_at = self._orgs[org_id].event_at
-        if event_at is not None:
-            unlimited.append(event_at)
-            # A limit seen this soon after the event may be the old one.
-            if account.limited_at is not None and account.limited_at - event_at < LATE_SECONDS:
-                limited = []
-        if witness is not None:
-            (limited if witness.limited else unlimited).append(witness.as_of)
-        last_limit = max((at for at in limited if at is not None), default=None)
-        if last_limit is None:
-            return True
-        if any(at is not None and at > last_limit for at in unlimited):
+        limited, unlimited = account.limited_at, max(account.unlimited_at, event_at)
+        if limited < event_at + LATE_SECONDS:  # this soon after the event it may be the old one
+            limited = -math.inf
+        if witness is not None and witness.limited:
+            limited = max(limited, witness.as_of)
+        elif witness is not None:
+            unlimited = max(unlimited, witness.as_of)
+        if limited == -math.inf or unlimited > limited:
             return True
         since = account.disguised_since
         return since is not None and now.monotonic - since >= DISGUISE_SECONDS
-
-    def _known(self, org_id: str, resource: str) -> _Account | None:
-        org = self._orgs.get(org_id)
-        return None if org is None else org.accounts.get(resource)
 
     def _org(self, org_id: str) -> _Org:
         """Return what is known of an org, which is now the one used last."""
@@ -317,8 +288,5 @@ def _remaining(quota: Quota, seen_at: float, now: float) -> Remaining:
     return Remaining(max(0, units), quota.limit, quota.reset_at, running)
 
 
-def _affords_since(identity: Identity, resource: str, amount: int, refused_at: float) -> bool:
-    if identity.issued_at is None or identity.issued_at <= refused_at:
-        return False
-    snapshot = identity.quotas.get(resource)
-    return snapshot is not None and (snapshot.unlimited or snapshot.remaining >= amount)
+def _affords(quota: Quota, amount: int) -> bool:
+    return quota.unlimited or quota.remaining >= amount

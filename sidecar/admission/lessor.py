@@ -9,9 +9,10 @@ from typing import assert_never
 from sidecar.admission.books import Books
 from sidecar.admission.idempotency import lease_key_of
 from sidecar.admission.ledger import Witness
-from sidecar.admission.moment import Moment, Slot
-from sidecar.domain.model import Charge, Failed, Granted, Outcome, Refused
+from sidecar.admission.moment import Moment
+from sidecar.domain.model import Charge, Slot
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 from sidecar.domain.stalls import Allowance, Lost, always_on_time, ends_within
 
 
@@ -105,7 +106,7 @@ class Lessor:
                 books.leases.fail(slot, now)
                 self._observer.lease_requested(kind)
                 if kind.result_unknown:
-                    books.owe(charge, now, limited=witness is not None and witness.limited)
+                    books.owe(charge, now, witness)
             case _:
                 assert_never(outcome)
         return outcome

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.domain.model import Quota
 from sidecar.domain.ports import Clock
+from sidecar.domain.quota import Quota
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -37,7 +37,3 @@ def good_until(quota: Quota, now: float) -> float:
     What the platform has just counted is paid, whatever our clock says of its period.
     """
     return quota.reset_at if quota.reset_at > now else now + UNSURE_SECONDS
-
-
-Slot = tuple[str, str]
-"""What the books are kept by: org and resource."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.admission.moment import Slot
+from sidecar.domain.model import Slot
 
 CAPACITY: Final = 10_000
 """Outages open at once. When full, no other slot can fail open: forgetting one would renew a

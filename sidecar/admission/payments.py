@@ -13,7 +13,7 @@ from sidecar.admission.findings import (
     Unanswered,
     Unjournalled,
 )
-from sidecar.admission.journal import JournalUnwritable
+from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.ledger import Witness
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.moment import Moment
@@ -23,8 +23,9 @@ from sidecar.admission.verdict import (
     rule,
 )
 from sidecar.domain.choices import Accuracy
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Verdict
+from sidecar.domain.model import Charge, Identity, Verdict
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome
 from sidecar.domain.share import Share
 from sidecar.policy.compiled import Meter
 
@@ -71,7 +72,7 @@ class Payments:
         finding: MeteredFinding | None = None
         timeout = meter.platform_timeout
         leases = meter.accuracy is Accuracy.LEASE and self._lessor is not None and not ask
-        denied = (charge.org_id, charge.resource) in books.ledger.denials
+        denied = charge.slot in books.ledger.denials
         if leases or denied or (books.credits.by_slot and not ask):
             now = Moment(clock.monotonic(), clock.time())
             if not ask:
@@ -104,14 +105,14 @@ class Payments:
     ) -> Credited | Leased | None:
         """Pay by what the platform has counted already: a credit, then a lease."""
         books = self._books
-        slot = (charge.org_id, charge.resource)
+        slot = charge.slot
         if books.credits.by_slot:
             good_until = books.credits.draw(slot, charge.amount, now.unix)
             if good_until is not None:
                 return Credited(good_until)
         if meter.accuracy is Accuracy.LEASE and self._lessor is not None:
             drawn = books.leases.draw(slot, charge.amount, now)
-            last = books.ledger.remaining(charge.org_id, charge.resource, now.unix)
+            last = books.ledger.remaining(slot, now.unix)
             units = books.leases.ask(slot, charge.amount, last, now)
             if units:
                 self._lessor.fill(
@@ -127,9 +128,7 @@ class Payments:
 
     def _denied(self, charge: Charge, identity: Identity, now: Moment) -> Denied | None:
         """Refuse what the platform refused a moment ago."""
-        quota = self._books.ledger.denial(
-            charge.org_id, charge.resource, charge.amount, identity, now
-        )
+        quota = self._books.ledger.denial(charge.slot, charge.amount, identity, now)
         return None if quota is None else Denied(quota)
 
     async def _lease_on_its_way(  # noqa: PLR0917 - what `pay` knows by then
@@ -143,7 +142,7 @@ class Payments:
     ) -> tuple[Leased | Unanswered | None, float, Moment]:
         """Wait for units that were asked for already; say what time is left, and when it is."""
         books, lessor = self._books, self._lessor
-        slot = (charge.org_id, charge.resource)
+        slot = charge.slot
         if lessor is None or not books.leases.asking(slot):
             return None, timeout, now
         filled, timeout = await lessor.filled(slot, timeout)
@@ -171,8 +170,8 @@ class Payments:
         if kind is not FailureKind.OVERLOADED:
             self._observer.platform_degraded(kind)
         books = self._books
-        known = books.ledger.last_known(charge.org_id, charge.resource, identity, now.unix)
-        spent = books.outages.spent((charge.org_id, charge.resource), now.monotonic)
+        known = books.ledger.last_known(charge.slot, identity, now.unix)
+        spent = books.outages.spent(charge.slot, now.monotonic)
         budget = self._share.part(meter.fail_open_budget.units)
         return Unanswered(kind, sent, spent, budget, known, reserved)
 
@@ -184,12 +183,11 @@ class Payments:
         if ruling.owed is Owed.NOTHING or not isinstance(finding, Unanswered):
             return ruling
         witness = Witness.of(identity, charge.resource, now.unix)
-        limited = witness is not None and witness.limited
         if ruling.owed is Owed.RECLAIM:
-            self._books.owe(charge, now, limited=limited)
+            self._books.owe(charge, now, witness)
             return ruling
         try:
-            self._books.let_through(charge, finding.kind, now, limited=limited, sent=finding.sent)
+            self._books.let_through(charge, finding.kind, now, witness, sent=finding.sent)
         except JournalUnwritable as error:
             closed = rule(Unjournalled(str(error)), meter, charge.amount, now.unix)
             unsure = finding.sent and finding.kind.result_unknown

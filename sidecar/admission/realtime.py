@@ -54,28 +54,22 @@ class RealtimeCharges:
         meter, usage, identity = self._meter, self._usage, self._identity
         estimates, org = self._deposits.estimates, identity.org_id
         estimate = await estimates.read_content(request, (), meter, usage, org)
-        charge = self._charge_under(turn_key_of(self._charge.key, turn, self._nonce))
+        charge = self._own(turn_key_of(self._charge.key, turn, self._nonce))
         name = self._route
         deposited = await self._deposits.pay(charge, meter, usage, estimate, name, identity)
         ruling = deposited.ruling
+        request_id, refund = f"{self._request_id}.{turn}", meter.refund
         decision = conclude(
-            ruling,
-            request_id=f"{self._request_id}.{turn}",
-            route=name,
-            errors=self._errors,
-            identity=identity,
-            charge=charge,
-            refund=meter.refund,
-            terms=deposited.terms,
-            noted=deposited.noted,
-        )
+            ruling, request_id, name, self._errors, identity,
+            charge=charge, refund=refund, terms=deposited.terms, noted=deposited.noted,
+        )  # fmt: skip
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, name, ruling.reason, charge.amount)
         return decision
 
     def owe(self, turn: int, usage: Usage) -> None:
         """Charge all of a response that ran although `decide` refused its deposit."""
-        charge = self._charge_under(unpaid_key_of(self._charge.key, turn, self._nonce))
+        charge = self._own(unpaid_key_of(self._charge.key, turn, self._nonce))
         self._deposits.owe(charge, self._meter, self._usage, self._route, self._identity, usage)
 
     def transcribed(self, usage: Usage) -> None:
@@ -87,10 +81,8 @@ class RealtimeCharges:
         self._transcripts += 1
         key = transcript_key_of(self._charge.key, self._transcripts, self._nonce)
         rule = replace(self._usage, missing=OnMissing.ESTIMATE)
-        charge = self._charge_under(key)
+        charge = self._own(key)
         self._deposits.owe(charge, self._meter, rule, self._route, self._identity, usage)
 
-    def _charge_under(self, key: str) -> Charge:
-        """Make a charge like the connection's; its key is this process's alone."""
-        of = self._charge
-        return Charge(of.org_id, of.product, of.resource, of.amount, key, private=True)
+    def _own(self, key: str) -> Charge:
+        return self._charge.own(key, self._charge.amount)

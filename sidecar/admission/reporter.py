@@ -9,12 +9,12 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import Entry, JournalUnwritable, Purpose
-from sidecar.admission.ledger import Witness
+from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.settlements import Settlements
-from sidecar.domain.model import Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.admission.settler import leave_in_journal
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
+from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 
 CONCURRENCY: Final = 4
 """Entries sent at once: what waits in a journal must not crowd out the calls of now."""
@@ -144,7 +144,9 @@ class Reporter:
         journal = self._books.journal
         charge = entry.charge
         try:
-            outcome = await self._quotas.consume(charge, timeout=CONSUME_SECONDS, orphaned=_leave)
+            outcome = await self._quotas.consume(
+                charge, timeout=CONSUME_SECONDS, orphaned=leave_in_journal
+            )
         except BaseException:
             # Cancelled: it may have been counted. The entry stays, and its key makes that harmless.
             journal.put_back(entry, sent=True)
@@ -152,9 +154,7 @@ class Reporter:
         now = Moment.of(self._clock)
         if entry.purpose is Purpose.OWED:
             return self._settled(entry, outcome, hopeless, now)
-        witness = Witness(limited=True, as_of=entry.at) if entry.limited else None
-        believe = self._books.learn if entry.sent_at is None else self._books.learn_again
-        outcome = believe(charge, outcome, now, witness)
+        outcome = self._books.learn_of(entry, outcome, now)
         match outcome:
             case Granted(quota):
                 end = good_until(quota, now.unix)
@@ -162,9 +162,7 @@ class Reporter:
                 if entry.purpose is Purpose.RECLAIM:
                     self._books.refund(charge, end, now.unix)
                 elif entry.surplus:  # what the call cost was less than this deposit
-                    self._books.credits.add(
-                        (charge.org_id, charge.resource), entry.surplus, end, now.unix
-                    )
+                    self._books.credits.add(charge.slot, entry.surplus, end, now.unix)
                 self._observer.journal_replayed("counted", charge.amount)
                 return _Answer.TRUSTED
             case Refused():
@@ -175,7 +173,7 @@ class Reporter:
                 hopeless.append(entry)
                 return _Answer.HOPELESS
             case Failed(kind):
-                journal.put_back(entry, sent=kind.result_unknown or kind is FailureKind.DISGUISED)
+                journal.put_back(entry, sent=kind.may_have_counted)
                 self._observer.journal_replayed("unknown", charge.amount)
                 return _Answer.NONE
         assert_never(outcome)
@@ -199,8 +197,3 @@ class Reporter:
                 assert_never(outcome)
         self._observer.journal_replayed(reported, entry.charge.amount)
         return answer
-
-
-def _leave(outcome: Outcome) -> None:
-    """Do nothing with an answer that came after its asker was cancelled: the entry is kept."""
-    del outcome

@@ -13,9 +13,10 @@ from typing import Final
 
 from sidecar.admission.books import Books
 from sidecar.admission.holds import HoldBook, HoldEvent
-from sidecar.admission.moment import Moment, Slot
+from sidecar.admission.moment import Moment
 from sidecar.domain.holds import HoldRoom, Standing
-from sidecar.domain.model import Charge, Quota
+from sidecar.domain.model import Charge, Slot
+from sidecar.domain.quota import Quota
 from sidecar.domain.usage import Terms
 
 FRESH_SECONDS: Final = 5.0
@@ -57,57 +58,45 @@ class Reservations:
 
     def begin(self, charge: Charge, terms: Terms, now: Moment) -> Short | Fits:
         """Take the hold of a call that is about to be charged, unless it cannot fit."""
-        slot = (charge.org_id, charge.resource)
-        hold = 0 if terms.forgive else terms.hold
-        ask = False
-        if not terms.forgive:
-            checked = self._check(charge, hold, self._holds.held(slot).units, now)
-            if isinstance(checked, Short):
-                return checked
-            ask = checked
-        reserved = self._holds.held(slot).units + hold
-        self._holds.take(terms.name(charge.key), slot, hold, deposit=charge.amount)
-        return Fits(ask, 0 if terms.forgive else reserved)
+        held = self._holds.held(charge.slot).units
+        ask = self._check(charge, terms.hold, held, now)
+        if isinstance(ask, Short):
+            return ask
+        self._holds.take(terms.name(charge.key), charge.slot, terms.hold, deposit=charge.amount)
+        return Fits(ask, held + terms.hold)
 
     def beside(self, charge: Charge, others: int, now: Moment) -> Short | Fits:
         """Check a call that is not settled, and holds nothing: it leaves what others hold.
 
         `others`: units that are held at other replicas.
         """
-        held = self._holds.held((charge.org_id, charge.resource)).units + others
-        checked = self._check(charge, 0, held, now) if held else False
-        return checked if isinstance(checked, Short) else Fits(checked, held)
+        held = self._holds.held(charge.slot).units + others
+        ask = self._check(charge, 0, held, now) if held else False
+        return ask if isinstance(ask, Short) else Fits(ask, held)
 
     def leaves(self, charge: Charge, answered: Quota, others: int, now: Moment) -> Short | None:
         """Say whether such a call has taken what others hold, by the answer to it."""
-        slot = (charge.org_id, charge.resource)
-        held = self._holds.held(slot).admitted + others
+        held = self._holds.held(charge.slot).admitted + others
         if not held:
             return None
-        answered = self._see(slot, answered, now)
-        left = self._left(slot, answered, held, now)
-        if left is None or left >= 0:
-            return None
-        return Short(replace(answered, remaining=max(0, left + charge.amount)))
+        answered = self._see(charge.slot, answered, now)
+        return self._overdrawn(charge, answered, held, now)
 
     def short_beside(self, charge: Charge, others: int, now: Moment) -> Short | None:
         """Say whether a hold that was begun does not fit beside what `others` hold."""
-        slot = (charge.org_id, charge.resource)
-        fresh = self._fresh(slot, now)
+        fresh = self._fresh(charge.slot, now)
         if not others or fresh is None or fresh.reset_at <= now.unix:
             return None
-        left = self._left(slot, fresh, self._holds.held(slot).units + others, now)
-        if left is None or left >= 0:
-            return None
-        return Short(replace(fresh, remaining=max(0, left + charge.amount)))
+        held = self._holds.held(charge.slot).units + others
+        return self._overdrawn(charge, fresh, held, now)
 
     def fits(self, charge: Charge, terms: Terms, answered: Quota, others: int, now: Moment) -> bool:
         """Say whether the answer to a deposit leaves the call's hold beside what `others` hold."""
-        slot = (charge.org_id, charge.resource)
-        before = self._fresh(slot, now)
+        before = self._fresh(charge.slot, now)
         latest = answered if before is None else _later(answered, before)
-        left = self._left(slot, latest, self._holds.held(slot).admitted + others, now)
-        return left is None or left >= (hold_of(terms) or 0)
+        held = self._holds.held(charge.slot).admitted + others
+        left = self._left(charge.slot, latest, held, now)
+        return left is None or left >= terms.hold
 
     def confirm(
         self,
@@ -123,42 +112,34 @@ class Reservations:
         Where that leaves too little beside what `others` hold, the hold is ended, and the call is
         to be refused: if its deposit can be given back. Another call runs all the same.
         """
-        slot = (charge.org_id, charge.resource)
-        hold = 0 if terms.forgive else terms.hold
+        call, hold = terms.name(charge.key), terms.hold
         if answered is not None:
-            answered = self._see(slot, answered, now)
-            left = self._left(slot, answered, self._holds.held(slot).admitted + others, now)
+            answered = self._see(charge.slot, answered, now)
+            held = self._holds.held(charge.slot).admitted + others
+            left = self._left(charge.slot, answered, held, now)
             if left is None:
                 hold = 0
-            elif left < hold and charge.private and not terms.forgive:
+            elif left < hold and charge.private:
                 # Also a hold of 0: its deposit may be what another call holds.
-                self._holds.end(terms.name(charge.key), HoldEvent.REFUSE)
+                self._holds.end(call, HoldEvent.REFUSE)
                 return Short(replace(answered, remaining=max(0, left)))
-        self._holds.admit(terms.name(charge.key), hold)
+        self._holds.admit(call, hold)
         return None
-
-    def refused(self, charge: Charge, terms: Terms) -> None:
-        """End the hold of a call that is denied."""
-        self._holds.end(terms.name(charge.key), HoldEvent.REFUSE)
-
-    def abandoned(self, charge: Charge, terms: Terms) -> None:
-        """End the hold of a call whose decision was given up."""
-        self._holds.end(terms.name(charge.key), HoldEvent.ABANDON)
 
     def known(self, charge: Charge, now: Moment) -> bool:
         """Say whether what is known decides about a hold: a new answer, or an org without limit."""
-        fresh = self._fresh((charge.org_id, charge.resource), now)
+        fresh = self._fresh(charge.slot, now)
         return fresh is not None or self.unlimited(charge)
 
     def unlimited(self, charge: Charge) -> bool:
         """Say whether the org is known to have no limit: it is never held."""
-        known = self._books.ledger.quota(charge.org_id, charge.resource)
+        known = self._books.ledger.quota(charge.slot)
         return known is not None and known.unlimited
 
     def standing(self, slot: Slot, now: Moment) -> Standing:
         """Say how a slot stands, for other replicas."""
         answered, age = self._fresh(slot, now), 0.0
-        latest = self._books.ledger.answer(*slot)  # also the answer to a settlement, or a fill
+        latest = self._books.ledger.answer(slot)  # also the answer to a settlement, or a fill
         if latest is not None:
             age = max(0.0, now.unix - latest.seen_at)
             if answered is None and age < FRESH_SECONDS:
@@ -167,9 +148,9 @@ class Reservations:
 
     def _check(self, charge: Charge, hold: int, held: int, now: Moment) -> Short | bool:
         """Check a call beside what is `held`; where it fits, say whether the platform is asked."""
-        slot = (charge.org_id, charge.resource)
+        slot = charge.slot
         fresh = self._fresh(slot, now)
-        known = self._books.ledger.quota(*slot) if fresh is None else fresh
+        known = self._books.ledger.quota(slot) if fresh is None else fresh
         if known is None or known.reset_at <= now.unix:
             return False
         needed = charge.amount + hold
@@ -180,6 +161,13 @@ class Reservations:
         if fresh is not None and (hold or held):
             return Short(replace(known, remaining=max(0, left)))
         return True
+
+    def _overdrawn(self, charge: Charge, quota: Quota, held: int, now: Moment) -> Short | None:
+        """Say whether a call, counted in `quota` or in `held`, takes units that others hold."""
+        left = self._left(charge.slot, quota, held, now)
+        if left is None or left >= 0:
+            return None
+        return Short(replace(quota, remaining=max(0, left + charge.amount)))
 
     def _left(self, slot: Slot, quota: Quota, held: int, now: Moment) -> int | None:
         """Return the units that are free, those that were paid before included; None: no limit."""
@@ -192,7 +180,7 @@ class Reservations:
         """
         if charge.private:
             return 0
-        credited = self._books.credits.units_of((charge.org_id, charge.resource), now.unix)
+        credited = self._books.credits.units_of(charge.slot, now.unix)
         return 0 if credited >= needed else credited
 
     def _paid(self, slot: Slot, now: Moment) -> int:
@@ -204,7 +192,7 @@ class Reservations:
         seen = self._seen.get(slot)
         if seen is None or now.monotonic - seen[1] >= FRESH_SECONDS:
             return None
-        latest = self._books.ledger.quota(*slot)  # also the answer to a settlement, or a fill
+        latest = self._books.ledger.quota(slot)  # also the answer to a settlement, or a fill
         return seen[0] if latest is None else _later(latest, seen[0])
 
     def _see(self, slot: Slot, answered: Quota, now: Moment) -> Quota:
@@ -217,12 +205,6 @@ class Reservations:
         if len(self._seen) > self._capacity:
             self._seen.popitem(last=False)
         return answered
-
-
-def hold_of(terms: Terms) -> int | None:
-    """Return the units to hold, None for a call whose route has no hold, or denies nothing."""
-    holds = terms.hold or terms.rule.hold is not None
-    return terms.hold if holds and not terms.forgive else None
 
 
 def _later(one: Quota, other: Quota) -> Quota:

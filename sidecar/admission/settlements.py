@@ -19,20 +19,11 @@ from sidecar.admission.books import Books
 from sidecar.admission.cost import CarryBook, cost_if_killed, cost_of
 from sidecar.admission.holds import HoldBook, HoldEvent, HoldState
 from sidecar.admission.idempotency import call_name_of, killed_key_of, owed_key_of
-from sidecar.admission.journal import Entry, Purpose, Settlement
-from sidecar.admission.ledger import Witness
+from sidecar.admission.journal_entries import Entry, Purpose, Settlement
 from sidecar.admission.moment import Moment, good_until
-from sidecar.domain.model import (
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Outcome,
-    Permit,
-    Quota,
-    Refused,
-)
+from sidecar.domain.model import Charge, Permit
 from sidecar.domain.ports import AdmissionObserver
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.domain.usage import MissingCause, OnOverrun, Settled, Terms, Usage
 
 MAX_TRIES: Final = 3
@@ -79,16 +70,16 @@ class Settlements:
         call = terms.name(charge.key)
         key = killed_key_of(call, units, self._nonce)
         of = Settlement(call, route, _forgives(terms), 1)
-        entry = self._entry(charge, units, key, of, Purpose.RUNNING, now, limited=terms.limited)
+        owed = charge.own(key, units)
+        entry = self._entry(owed, of, Purpose.RUNNING, now, limited=terms.limited)
         self._books.journal.note(entry, now)
         return key
 
     def void(self, permit: Permit, charge: Charge) -> None:
         """End what was noted and held for a call that owes nothing beyond its deposit."""
         self._forget(permit)
-        key = charge.key
-        call = key if permit.terms is None else permit.terms.name(key)
-        self.holds.cover(call)
+        terms = permit.terms
+        self.holds.cover(charge.key if terms is None else terms.name(charge.key))
 
     # when its answer has ended
 
@@ -108,10 +99,9 @@ class Settlements:
         if not charge.private:
             # Another replica may have charged this key too, so nothing of it is given back.
             units = (max(units[0], charge.amount * units[1]), units[1])
-        slot = (charge.org_id, charge.resource)
-        quota = books.ledger.quota(*slot)
+        quota = books.ledger.quota(charge.slot)
         end = good_until(quota, now.unix) if quota is not None else permit.good_until or math.inf
-        cost = self._carries.charge(slot, units, end, now.unix)
+        cost = self._carries.charge(charge.slot, units, end, now.unix)
         owed = cost - charge.amount
         self._close_deposit(permit, charge, max(0, -owed), now)
         if owed > 0:
@@ -121,7 +111,7 @@ class Settlements:
             return None
         unlimited = quota is not None and quota.unlimited
         call = terms.name(charge.key)
-        self.holds.owe(call, slot, 0 if unlimited else owed)
+        self.holds.owe(call, charge.slot, 0 if unlimited else owed)
         of = Settlement(call, permit.route, _forgives(terms), 1)
         key = self._enter(charge, owed, of, now, limited=terms.limited)
         self._forget(permit)  # after what replaces it: a kill between the two loses nothing
@@ -134,9 +124,7 @@ class Settlements:
         from the journal, and is resolved or put back.
         """
         books = self._books
-        witness = Witness(limited=True, as_of=entry.at) if entry.limited else None
-        believe = books.learn if entry.sent_at is None else books.learn_again
-        outcome = believe(entry.charge, outcome, now, witness)
+        outcome = books.learn_of(entry, outcome, now)
         of = _settlement_of(entry)
         match outcome:
             case Granted():
@@ -186,19 +174,16 @@ class Settlements:
             self._observer.usage_missing(of.route, MissingCause.RESTART)
             entry = replace(entry, purpose=Purpose.OWED)
         books.journal.restore(entry, now)
-        slot = (charge.org_id, charge.resource)
         age = max(0.0, now.unix - entry.at)
-        books.outages.let_through(slot, charge.amount, now.monotonic - age)
-        self.holds.restore(of.call, slot, charge.amount)
+        books.outages.let_through(charge.slot, charge.amount, now.monotonic - age)
+        self.holds.restore(of.call, charge.slot, charge.amount)
 
     def _unanswered(self, entry: Entry, kind: FailureKind, now: Moment) -> None:
         """Let what is owed wait in the journal; it counts as admitted without an answer."""
         books, of = self._books, _settlement_of(entry)
-        sent = kind.result_unknown or kind is FailureKind.DISGUISED
-        books.journal.put_back(entry, sent=sent)
+        books.journal.put_back(entry, sent=kind.may_have_counted)
         if self.holds.state(of.call) is HoldState.OWED:
-            slot = (entry.charge.org_id, entry.charge.resource)
-            books.outages.let_through(slot, entry.charge.amount, now.monotonic)
+            books.outages.let_through(entry.charge.slot, entry.charge.amount, now.monotonic)
         self.holds.wait(of.call)
 
     def _close_deposit(self, permit: Permit, charge: Charge, surplus: int, now: Moment) -> None:
@@ -206,8 +191,7 @@ class Settlements:
         books = self._books
         if permit.paid:
             if surplus:
-                slot = (charge.org_id, charge.resource)
-                books.credits.add(slot, surplus, permit.good_until, now.unix)
+                books.credits.add(charge.slot, surplus, permit.good_until, now.unix)
                 books.report_lost()
         elif books.journal.runs(charge.key):
             books.journal.close(charge.key, surplus=surplus)
@@ -220,7 +204,7 @@ class Settlements:
     def _pay(self, permit: Permit, charge: Charge, owed: int, now: Moment) -> int:
         """Pay from what the platform has counted already; return what is left to pay."""
         books = self._books
-        slot = (charge.org_id, charge.resource)
+        slot = charge.slot
         if charge.private:
             credited = books.credits.draw_part(slot, owed, now.unix)
         else:
@@ -238,8 +222,7 @@ class Settlements:
         what the platform has counted, and are given back by now.
         """
         books, charge = self._books, entry.charge
-        slot = (charge.org_id, charge.resource)
-        credited = books.credits.draw_part(slot, charge.amount, now.unix)
+        credited = books.credits.draw_part(charge.slot, charge.amount, now.unix)
         left = charge.amount - credited
         less = min(quota.remaining, left, charge.amount - 1) if of.tries < MAX_TRIES else 0
         less = max(0, less)
@@ -265,31 +248,21 @@ class Settlements:
 
         So the same ends it: an answer that affords a call, an event, a newer token, or 5 s.
         """
-        one = Charge(charge.org_id, charge.product, charge.resource, 1, charge.key, private=True)
-        self._books.ledger.learn(one, Refused(quota), now, None)
+        self._books.ledger.learn(charge.own(charge.key, 1), Refused(quota), now, None)
 
     def _enter(
         self, charge: Charge, units: int, of: Settlement, now: Moment, *, limited: bool
     ) -> str:
         key = owed_key_of(of.call, units, self._nonce)
-        entry = self._entry(charge, units, key, of, Purpose.OWED, now, limited=limited)
+        owed = charge.own(key, units)
+        entry = self._entry(owed, of, Purpose.OWED, now, limited=limited)
         self._books.journal.settle(entry, now)
         return key
 
-    def _entry(  # noqa: PLR0917 - the parts of an entry
-        self,
-        charge: Charge,
-        units: int,
-        key: str,
-        of: Settlement,
-        purpose: Purpose,
-        now: Moment,
-        *,
-        limited: bool,
+    def _entry(
+        self, owed: Charge, of: Settlement, purpose: Purpose, now: Moment, *, limited: bool
     ) -> Entry:
-        """Make an entry of a charge of its own; its key is of this process alone."""
-        owed = Charge(charge.org_id, charge.product, charge.resource, units, key, private=True)
-        known = limited or self._books.ledger.limited(charge.org_id, charge.resource)
+        known = limited or self._books.ledger.limited(owed.slot)
         return Entry(owed, purpose, now.unix, None, known, of)
 
     def _forget(self, permit: Permit) -> None:

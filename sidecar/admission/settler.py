@@ -6,11 +6,11 @@ import asyncio
 from typing import Final
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import Entry, JournalUnwritable
+from sidecar.admission.journal_entries import Entry, JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.settlements import Settlements
-from sidecar.domain.model import Outcome
 from sidecar.domain.ports import Clock, Quotas
+from sidecar.domain.quota import Outcome
 
 CONCURRENCY: Final = 64
 """Consumes of what is owed at once; the reporter sends what comes beyond it."""
@@ -58,7 +58,7 @@ class Settler:
                 return
             try:
                 outcome = await self._quotas.consume(
-                    entry.charge, timeout=CONSUME_SECONDS, orphaned=_leave
+                    entry.charge, timeout=CONSUME_SECONDS, orphaned=leave_in_journal
                 )
             except BaseException:
                 # Cancelled: it may have been counted. The entry stays, under the same key.
@@ -74,6 +74,6 @@ class Settler:
             return None
 
 
-def _leave(outcome: Outcome) -> None:
+def leave_in_journal(outcome: Outcome) -> None:
     """Do nothing with an answer that came after its asker was cancelled: the entry is kept."""
     del outcome

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sidecar.admission.holds import HoldBook
-from sidecar.admission.moment import Moment, Slot
-from sidecar.admission.reservations import Fits, Reservations, Short, hold_of
+from sidecar.admission.holds import HoldBook, HoldEvent
+from sidecar.admission.moment import Moment
+from sidecar.admission.reservations import Fits, Reservations, Short
 from sidecar.domain.holds import HoldRoom, Shared, Standing
-from sidecar.domain.model import Charge, Quota
+from sidecar.domain.model import Charge, Slot
 from sidecar.domain.ports import Clock, SharedHolds
+from sidecar.domain.quota import Quota
 from sidecar.domain.usage import Terms
 
 
@@ -35,42 +36,43 @@ class SharedReservations:
         holds.share(shared.changed)
         shared.begin(self)
 
+    def others(self, slot: Slot) -> int:
+        """Return the units that other replicas hold, as last seen."""
+        return self._shared.others(slot)
+
     async def begun(self, charge: Charge, terms: Terms, fits: Fits) -> Short | Fits:
         """Take what fits here over all replicas too; where it does not, the hold is ended."""
-        slot = (charge.org_id, charge.resource)
-        hold = hold_of(terms)
-        room, short, answer = None, None, None
-        if hold is not None and not self._own.unlimited(charge):
-            name = terms.name(charge.key)
-            answer = await self._shared.take(slot, name, deposit=charge.amount, hold=hold)
-        if answer is not None:
-            room, short = answer.room, _short_of(answer)
-        elif not terms.forgive:
-            others = self._shared.others(slot)
+        slot, call = charge.slot, terms.name(charge.key)
+        answer = None
+        if not self._own.unlimited(charge):
+            answer = await self._shared.take(slot, call, deposit=charge.amount, hold=terms.hold)
+        others = self._shared.others(slot)
+        if answer is None:
             short = self._own.short_beside(charge, others, Moment.of(self._clock))
+        else:
+            short = _short_of(answer)
         if short is not None:
-            self._own.refused(charge, terms)
+            self._holds.end(call, HoldEvent.REFUSE)
             return short
-        reserved = 0 if terms.forgive else fits.reserved + self._shared.others(slot)
+        room = None if answer is None else answer.room
         # What is not known is asked of the platform: neither a credit nor a lease says it.
         ask = fits.ask or room is HoldRoom.UNKNOWN
-        return Fits(ask, reserved, room)
+        return Fits(ask, fits.reserved + others, room)
 
     async def confirm(
         self, charge: Charge, terms: Terms, answered: Quota | None, room: HoldRoom | None
     ) -> Short | None:
         """Hold on while an admitted call runs, as `Reservations.confirm` does."""
-        slot = (charge.org_id, charge.resource)
+        slot, call = charge.slot, terms.name(charge.key)
         now = Moment.of(self._clock)
         others = self._shared.others(slot)
         if answered is not None and self._unsure(charge, terms, answered, room, others, now):
             # What others hold was seen before this answer, or they hold it since: ask them again.
-            name = terms.name(charge.key)
-            self._holds.show(name, 0)
-            answer = await self._shared.take(slot, name, deposit=0, hold=hold_of(terms) or 0)
+            self._holds.show(call, 0)
+            answer = await self._shared.take(slot, call, deposit=0, hold=terms.hold)
             short = None if answer is None else _short_of(answer)
             if short is not None:
-                self._own.refused(charge, terms)
+                self._holds.end(call, HoldEvent.REFUSE)
                 return short
             free = answer is not None and answer.room is HoldRoom.FREE
             others = 0 if free else self._shared.others(slot)

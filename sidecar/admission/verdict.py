@@ -28,24 +28,15 @@ from sidecar.admission.findings import (
     UngrantedFinding,
     Unjournalled,
     Unmetered,
+    UnmeteredFinding,
     Unpriced,
     Unsafe,
 )
 from sidecar.admission.moment import good_until
 from sidecar.domain.choices import Enforcement, ErrorFormat, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import (
-    ALLOWING,
-    Charge,
-    Decision,
-    FailureKind,
-    Granted,
-    Identity,
-    Permit,
-    Quota,
-    Reason,
-    Refused,
-)
+from sidecar.domain.model import ALLOWING, Charge, Decision, Identity, Permit, Reason
+from sidecar.domain.quota import FailureKind, Granted, Quota, Refused
 from sidecar.domain.usage import Terms
 from sidecar.policy.compiled import Meter
 
@@ -113,7 +104,7 @@ class Ruling:
 _UNMETERED: Final = Ruling(Reason.UNMETERED)
 
 
-def rule_unmetered(finding: Unmetered | Preflight | Barred | Unsafe) -> Ruling:
+def rule_unmetered(finding: UnmeteredFinding) -> Ruling:
     """Rule on a call that no meter sees."""
     match finding:
         case Unmetered() | Preflight():
@@ -168,13 +159,13 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
         case Unanswered():
             return _unanswered(finding, meter, amount, now)
         case Unjournalled(detail):
-            return Ruling(Reason.FAIL_CLOSED, 503, detail=detail, retry_after=FAILURE_RETRY_SECONDS)
+            return _unavailable(Reason.FAIL_CLOSED, detail)
         case Free():
             return Ruling(Reason.WITHIN_QUOTA)
         case Replayed():
             return Ruling(Reason.REPLAYED, 409, "this request ID was already used for a call")
         case Anonymous(IdentityFailure.KEYS_UNAVAILABLE):  # the token may be good: no new sign-in
-            return Ruling(Reason.IDENTITY_UNAVAILABLE, 503, retry_after=FAILURE_RETRY_SECONDS)
+            return _unavailable(Reason.IDENTITY_UNAVAILABLE, "")
         case Anonymous():
             return Ruling(Reason.UNAUTHENTICATED, 401)  # the metric says which check failed
         case NotEntitled(product):
@@ -183,8 +174,7 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
             detail = f"the body sets the price of this call and is longer than {limit} bytes"
             return Ruling(Reason.BAD_REQUEST, 413, detail)
         case NoRoom():
-            detail = "Too many request bodies are under way."
-            return Ruling(Reason.OVERLOADED, 503, detail, retry_after=OVERLOAD_RETRY_SECONDS)
+            return _unavailable(Reason.OVERLOADED, "Too many request bodies are under way.")
         case Unpriced(detail, status):
             return Ruling(Reason.BAD_REQUEST, status, detail)
     assert_never(finding)
@@ -194,26 +184,14 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
     unsure = finding.sent and finding.kind.result_unknown
     if_refused = Owed.RECLAIM if unsure else Owed.NOTHING
     detail = f"the platform gave no valid answer: {finding.kind}"
-    closed = Ruling(
-        Reason.FAIL_CLOSED, 503, detail, retry_after=FAILURE_RETRY_SECONDS, owed=if_refused
-    )
+    closed = _unavailable(Reason.FAIL_CLOSED, detail, if_refused)
     known, spent = finding.known, finding.spent
     if finding.kind is FailureKind.OVERLOADED:  # we were too late to read what it said
-        return Ruling(
-            Reason.OVERLOADED,
-            503,
-            "Too much is under way.",
-            retry_after=OVERLOAD_RETRY_SECONDS,
-            owed=if_refused,
-        )
-    if (
-        known is not None
-        and known.running
-        and known.units is not None
-        and known.units - finding.reserved < amount
-    ):
+        return _unavailable(Reason.OVERLOADED, "Too much is under way.", if_refused)
+    left = None if known is None or known.units is None else known.units - finding.reserved
+    if known is not None and known.running and left is not None and left < amount:
         # An outage makes nothing free for an org that was over its limit before it.
-        held = known.units >= amount
+        held = left + finding.reserved >= amount
         seconds = HOLD_RETRY_SECONDS if held else known.reset_at - now
         return _over_quota(meter, amount, seconds, owed=if_refused, passing=held)
     match meter.on_platform_error:
@@ -225,22 +203,23 @@ def _unanswered(finding: Unanswered, meter: Meter, amount: int, now: float) -> R
                 or spent.units + amount > finding.budget
                 or spent.seconds >= meter.fail_open_budget.seconds
             ):
-                return Ruling(
-                    Reason.FAIL_OPEN_SPENT,
-                    503,
-                    f"{detail}; what may pass without one is spent",
-                    retry_after=FAILURE_RETRY_SECONDS,
-                    owed=if_refused,
-                )
+                detail = f"{detail}; what may pass without one is spent"
+                return _unavailable(Reason.FAIL_OPEN_SPENT, detail, if_refused)
             return Ruling(Reason.FAIL_OPEN, detail=detail, owed=Owed.REPORT)
         case OnPlatformError.LAST_KNOWN:
             if known is None or not spent.room:
                 return closed
-            free = known.units
-            if free is None or free - spent.units - finding.reserved >= amount:
+            if left is None or left - spent.units >= amount:
                 return Ruling(Reason.LAST_KNOWN, detail=detail, owed=Owed.REPORT)
             return _over_quota(meter, amount, known.reset_at - now, owed=if_refused)
     assert_never(meter.on_platform_error)
+
+
+def _unavailable(reason: Reason, detail: str, owed: Owed = Owed.NOTHING) -> Ruling:
+    """Rule that the call may be sent again: nothing is wrong with it."""
+    overloaded = reason is Reason.OVERLOADED
+    seconds = OVERLOAD_RETRY_SECONDS if overloaded else FAILURE_RETRY_SECONDS
+    return Ruling(reason, 503, detail, retry_after=seconds, owed=owed)
 
 
 def _over_quota(
@@ -276,11 +255,11 @@ def _over_quota(
 
 def conclude(
     ruling: Ruling,
-    *,
     request_id: str,
     route: str,
     errors: ErrorFormat,
     identity: Identity | None,
+    *,
     charge: Charge | None = None,
     refund: Refund = Refund.NEVER,
     claim: bytes | None = None,
@@ -295,20 +274,9 @@ def conclude(
             request_id, route, charge, ruling.paid, refund, claim, ruling.good_until, terms, noted
         )
     return Decision(
-        ruling.reason,
-        route,
-        request_id,
-        permit,
-        ruling.status,
-        ruling.detail,
-        identity,
-        charge,
-        ruling.quota,
-        ruling.retry_after,
-        errors,
-        identity_failure,
-        ruling.passing,
-    )
+        ruling.reason, route, request_id, permit, ruling.status, ruling.detail, identity, charge,
+        ruling.quota, ruling.retry_after, errors, identity_failure, ruling.passing,
+    )  # fmt: skip
 
 
 def permit_of_running(charge: Charge, route: str, terms: Terms) -> Permit:

@@ -13,7 +13,8 @@ from typing import Final
 from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, whole_seconds, write_error
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, Quota, Reason, Verdict
+from sidecar.domain.model import Decision, Reason, Verdict
+from sidecar.domain.quota import Quota
 
 _CLIENT_ERROR: Final = 400
 _WINDOWS: Final = {

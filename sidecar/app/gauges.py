@@ -56,7 +56,7 @@ def publish_gauges(context: Context, policies: PolicyStore, parts: EngineParts) 
         return {(str(policies.current.version), policies.current.hash): 1}
 
     context.observer.read_quotas_at_scrape(
-        lambda orgs: [(known.org_id, known.quota) for known in books.known_quotas(orgs)]
+        lambda orgs: [(known.org_id, known.quota) for known in books.ledger.known(orgs)]
     )
     read = context.observer.read_at_scrape
     read("platform_breaker_state", lambda: float(parts.breaker.state))

@@ -40,7 +40,7 @@ async def open_side_jobs(
         own_task(owned, _publisher(context, client, policies).run(), "notices")
     if org.webhook_url is None:
         return None
-    return WebhookJob(org.webhook_url, org.webhook_secret, client, context, parts.books)
+    return WebhookJob(org.webhook_url, org.webhook_secret, client, context, parts.books.ledger)
 
 
 def _client(context: Context, org: OrgSettings, internal_key: Callable[[], str]) -> PlatformClient:

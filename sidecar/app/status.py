@@ -12,7 +12,7 @@ from sidecar.app.engine import EngineParts
 from sidecar.app.gauges import publish_gauges
 from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.credentials import CookieSource
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.platform.breaker import BreakerState
 from sidecar.policy.store import PolicyStore
 from sidecar.policy.view import as_dict
@@ -97,7 +97,7 @@ class Status:
 
     def known_quotas(self) -> Iterable[tuple[str, Quota]]:
         """Return the last answer of the platform for each org that is remembered."""
-        for known in self._parts.books.known_quotas(self._orgs):
+        for known in self._parts.books.ledger.known(self._orgs):
             yield known.org_id, known.quota
 
     async def reload(self) -> ReloadReport:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from sidecar.domain.errors import SidecarError, TransientError
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 
 class PlatformError(SidecarError):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from sidecar.domain.model import Quota
-from sidecar.domain.quota import read_instant, read_quota
+from sidecar.domain.quota import Quota, read_instant, read_quota
 from sidecar.settings.secret import Secret
 
 Members = Mapping[str, object]

@@ -27,7 +27,7 @@ from sidecar.client.members import (
     named,
     or_else,
 )
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from sidecar.domain.instants import utc_text
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.settings.secret import Secret
 
 _TIMES: Final = frozenset({"reset_at", "created_at", "updated_at", "at"})

@@ -28,7 +28,8 @@ from sidecar.admission.outages import Spent
 from sidecar.admission.verdict import rule, rule_unmetered
 from sidecar.domain.choices import Accuracy, OnReplay, Refund
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import UNLIMITED, FailureKind, Granted, Quota, Reason, Refused
+from sidecar.domain.model import Reason
+from sidecar.domain.quota import UNLIMITED, FailureKind, Granted, Quota, Refused
 from sidecar.policy.compiled import Meter
 
 _SILENT: Final = "the platform gives no valid answer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 
 class HoldRoom(Enum):

@@ -17,13 +17,14 @@ from typing import Final
 
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.credentials import IdentityFailure
+from sidecar.domain.quota import Quota
 from sidecar.domain.usage import Terms
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in wire order: lower-case name, value without surrounding white space."""
 
-UNLIMITED: Final = -1
-"""The platform's word for "no limit" in `limit` and `remaining` (contract, Quotas)."""
+Slot = tuple[str, str]
+"""What the books are kept by: org and resource."""
 
 
 class Resource(StrEnum):
@@ -90,31 +91,6 @@ ALLOWING: Final = _MARKED | {
 }
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Quota:
-    """What the platform said of one org's resource. `reset_at` in Unix seconds, UTC."""
-
-    resource: Final[str]
-    limit: Final[int]
-    used: Final[int]
-    remaining: Final[int]
-    period: Final[str]
-    reset_at: Final[float]
-    unlimited: bool = field(init=False, compare=False, repr=False)
-    """True for the platform's -1, which may also be its store being down."""
-
-    def __init__(
-        self, resource: str, limit: int, used: int, remaining: int, period: str, reset_at: float
-    ) -> None:
-        self.resource = resource
-        self.limit = limit
-        self.used = used
-        self.remaining = remaining
-        self.period = period
-        self.reset_at = reset_at
-        self.unlimited = limit == UNLIMITED
-
-
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A verified caller. Times in Unix seconds; `quotas` is no fresher than the token."""
@@ -127,6 +103,11 @@ class Identity:
     quotas: Mapping[str, Quota]
     issued_at: float | None
     expires_at: float
+
+    def limits(self, resource: str) -> bool:
+        """Say whether the token names a limit of this resource."""
+        quota = self.quotas.get(resource)
+        return quota is not None and not quota.unlimited
 
 
 class RequestIdOrigin(StrEnum):
@@ -175,6 +156,7 @@ class Charge:
     amount: Final[int]
     key: Final[str]
     private: Final[bool]
+    slot: Slot = field(init=False, compare=False, repr=False)
 
     def __init__(
         self, org_id: str, product: str, resource: str, amount: int, key: str, private: bool
@@ -185,86 +167,11 @@ class Charge:
         self.amount = amount
         self.key = key
         self.private = private
+        self.slot = (org_id, resource)
 
-
-class FailureKind(StrEnum):
-    """Why the platform gave no valid answer; the same words label metrics and logs."""
-
-    CONNECT = "connect"
-    TIMEOUT = "timeout"
-    RESET = "reset"
-    BREAKER_OPEN = "breaker_open"
-    CREDENTIAL_REFUSED = "credential_refused"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    CONFLICT = "conflict"
-    UNPROCESSABLE = "unprocessable"
-    RATE_LIMITED = "rate_limited"
-    SERVER_ERROR = "server_error"
-    UNEXPECTED_STATUS = "unexpected_status"
-    MALFORMED = "malformed"
-    DISGUISED = "disguised"
-    OVERLOADED = "overloaded"  # this process was too late to read an answer: no failure of theirs
-
-    @property
-    def result_unknown(self) -> bool:
-        """Whether the platform may have counted all the same, so that the key must be kept."""
-        return self in _RESULT_UNKNOWN
-
-    @property
-    def permanent(self) -> bool:
-        """Whether the same consume, sent again unchanged, would fail again."""
-        return self in _PERMANENT
-
-
-_RESULT_UNKNOWN: Final = frozenset(
-    {
-        FailureKind.TIMEOUT,
-        FailureKind.RESET,
-        FailureKind.CONFLICT,
-        FailureKind.SERVER_ERROR,
-        FailureKind.UNEXPECTED_STATUS,
-        FailureKind.MALFORMED,
-        FailureKind.OVERLOADED,
-    }
-)
-_PERMANENT: Final = frozenset({FailureKind.NOT_FOUND, FailureKind.UNPROCESSABLE})
-
-
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Granted:
-    """The platform counted the charge."""
-
-    quota: Final[Quota]
-
-    def __init__(self, quota: Quota) -> None:
-        self.quota = quota
-
-
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Refused:
-    """The platform refused the charge as over the limit, and counted nothing."""
-
-    quota: Final[Quota]
-
-    def __init__(self, quota: Quota) -> None:
-        self.quota = quota
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The platform gave no valid answer.
-
-    For the log: `cause` is how no connection was had, or the field of an answer that is malformed;
-    `detail` says more.
-    """
-
-    kind: FailureKind
-    cause: str = field(default="", compare=False)
-    detail: str = field(default="", compare=False)
-
-
-Outcome = Granted | Refused | Failed
+    def own(self, key: str, amount: int) -> Charge:
+        """Return a charge of the same org and resource under a key of this process alone."""
+        return Charge(self.org_id, self.product, self.resource, amount, key, True)
 
 
 class Loss(StrEnum):

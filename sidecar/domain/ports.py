@@ -11,18 +11,8 @@ from typing import Protocol
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.holds import Shared, Standing
-from sidecar.domain.model import (
-    Charge,
-    Decision,
-    Failed,
-    FailureKind,
-    Headers,
-    Identity,
-    Loss,
-    Outcome,
-    Quota,
-    Reason,
-)
+from sidecar.domain.model import Charge, Decision, Headers, Identity, Loss, Reason, Slot
+from sidecar.domain.quota import Failed, FailureKind, Outcome, Quota
 from sidecar.domain.usage import Estimate, MissingCause, Settled, Tokens, UsageRule
 
 
@@ -78,10 +68,10 @@ class Attempts(Protocol):
 class HoldSource(Protocol):
     """What one process holds, and knows, of an org's resource (its slot)."""
 
-    def slots(self) -> Iterable[tuple[str, str]]:
+    def slots(self) -> Iterable[Slot]:
         """Go through the slots of which anything is held."""
 
-    def standing(self, slot: tuple[str, str]) -> Standing:
+    def standing(self, slot: Slot) -> Standing:
         """Say how a slot stands in this process now."""
 
     def asked(self, call: str, units: int) -> None:
@@ -98,15 +88,13 @@ class SharedHolds(Protocol):
     def begin(self, source: HoldSource) -> None:
         """Share what `source` holds from now on."""
 
-    def changed(self, slot: tuple[str, str]) -> None:
+    def changed(self, slot: Slot) -> None:
         """Show the others how a slot stands, soon."""
 
-    def others(self, slot: tuple[str, str]) -> int:
+    def others(self, slot: Slot) -> int:
         """Return the units that other replicas hold, as last seen; 0 once that is long ago."""
 
-    async def take(
-        self, slot: tuple[str, str], call: str, *, deposit: int, hold: int
-    ) -> Shared | None:
+    async def take(self, slot: Slot, call: str, *, deposit: int, hold: int) -> Shared | None:
         """Take a call's hold, in one step over all replicas, if it fits; None without an answer.
 
         Never raises for what the store does, and never takes longer than its own short timeout.

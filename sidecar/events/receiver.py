@@ -47,7 +47,7 @@ _EVENT: Final = b"x-bizbasics-event"
 
 
 class Stale(Protocol):
-    """What an event makes stale: the books."""
+    """What an event makes stale: the ledger."""
 
     def forget_denial(self, org_id: str, now: float, resource: str | None = None) -> None:
         """Ask the platform about this org again, as of `now` in Unix seconds."""

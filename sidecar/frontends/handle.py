@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.domain.model import Decision, Identity, Quota
+from sidecar.domain.model import Decision, Identity
+from sidecar.domain.quota import Quota
 from sidecar.frontends.door import Visit
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Identity, Quota
-from sidecar.domain.quota import read_quota
+from sidecar.domain.model import Identity
+from sidecar.domain.quota import Quota, read_quota
 
 _END_OF_TIME: Final = 253_402_300_799
 """9999-12-31T23:59:59Z: a later time is milliseconds, a joke or an attack."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, assert_never
 import orjson
 from pydantic import Field
 
-from sidecar.domain.model import UNLIMITED
+from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform.control_wire import ControlBody
 
 CONTROL_PREFIX: Final = "/_control"

@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import Final
 
-from sidecar.domain.model import UNLIMITED
+from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform.control_wire import CountedConsume
 from sidecar.local_platform.directory import Org
 from sidecar.local_platform.webhook_wire import Delivery

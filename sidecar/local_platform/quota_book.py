@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.domain.model import UNLIMITED, Resource
+from sidecar.domain.model import Resource
 from sidecar.domain.ports import Clock
+from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform import choices
 from sidecar.local_platform.control_wire import CountedConsume
 from sidecar.local_platform.directory import Directory

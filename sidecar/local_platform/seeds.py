@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationError
 
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import UNLIMITED, Resource
+from sidecar.domain.model import Resource
+from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
 from sidecar.local_platform.credentials import new_key
 from sidecar.local_platform.rejection import in_words

@@ -7,7 +7,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 NoticeSlot = tuple[str, str]
 """An org and a resource."""

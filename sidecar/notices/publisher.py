@@ -15,8 +15,8 @@ from typing import Final
 from cachetools import LRUCache
 
 from sidecar.domain.errors import SidecarError, TransientError
-from sidecar.domain.model import Quota
 from sidecar.domain.ports import NoticeObserver
+from sidecar.domain.quota import Quota
 from sidecar.notices.levels import NoticeSlot, ToldLevels, level_of
 from sidecar.notices.wording import Notice, notice_of
 

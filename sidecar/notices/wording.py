@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 RECORD_TYPE: Final = "quota_notice"
 """Our word [ours]; the contract leaves the type of a record to the product."""

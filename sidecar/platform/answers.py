@@ -10,8 +10,8 @@ from typing import Final
 
 import orjson
 
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
-from sidecar.domain.quota import check_quota
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused, check_quota
 
 _OK: Final = 200
 _JSON: Final = ("application/json", "")

@@ -11,7 +11,7 @@ from enum import Enum, IntEnum, auto
 from typing import Final, assert_never
 
 from sidecar.domain.errors import SidecarError
-from sidecar.domain.model import FailureKind
+from sidecar.domain.quota import FailureKind
 
 
 class BreakerState(IntEnum):

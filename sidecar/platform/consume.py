@@ -14,8 +14,9 @@ from typing import Final, assert_never
 
 import orjson
 
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Refused
+from sidecar.domain.model import Charge
 from sidecar.domain.ports import PlatformObserver
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused
 from sidecar.domain.stalls import Allowance, Lost, always_on_time, ends_within
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.deadlines import Deadlines

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.domain.holds import HoldRoom, Standing
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 EXPIRY_SECONDS: Final = 10.0
 """How long a replica's holds are believed after it last showed them: a killed one is not missed."""

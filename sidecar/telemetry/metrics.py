@@ -12,7 +12,8 @@ from typing import Final
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, FailureKind, Loss, Reason
+from sidecar.domain.model import Decision, Loss, Reason
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry import catalogue as c

@@ -9,13 +9,8 @@ from typing import Final
 from typing_extensions import override
 
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import (
-    Charge,
-    Failed,
-    FailureKind,
-    Loss,
-    Quota,
-)
+from sidecar.domain.model import Charge, Loss
+from sidecar.domain.quota import Failed, FailureKind, Quota
 from sidecar.domain.seen import WELL, Seen
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog

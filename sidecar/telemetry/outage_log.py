@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sidecar.domain.model import Charge, FailureKind
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import FailureKind
 
 QUIET_SECONDS: Final = 10.0
 """An outage has ended when the platform answers and nothing passed unconfirmed for this long: one

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from sidecar.domain.model import Quota, Reason
+from sidecar.domain.model import Reason
+from sidecar.domain.quota import Quota
 from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.series import OTHER, Histogram, Labels, RouteSeries, Times
 from sidecar.telemetry.snapshot import Buckets, Sample

@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import AdminView
 from sidecar.domain.errors import SidecarError
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.domain.share import Share
 from sidecar.policy.problems import PolicyProblem
 from sidecar.settings.run import Settings

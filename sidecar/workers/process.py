@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.admin.state import AdminView
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.telemetry.snapshot import Snapshot
 from sidecar.workers.link import (
     Command,

@@ -19,7 +19,7 @@ from sidecar.admin.server import AdminServer
 from sidecar.admin.state import AdminView, ReloadReport
 from sidecar.app.draining import log_draining
 from sidecar.app.process import run_service
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.domain.share import Share
 from sidecar.http1.listening import bound, refusal
 from sidecar.policy.problems import PolicyError

@@ -64,7 +64,10 @@ def traced(route: list[Step]) -> Callable[[FrameType, str, object], None]:
         while back is not None:
             if back.f_code.co_qualname in TIMERS:
                 return
-            depth += back.f_code.co_filename.startswith(PACKAGE)
+            caller = back.f_code.co_filename
+            if caller.startswith(PACKAGE) and caller[len(PACKAGE) :].startswith(APART):
+                return  # also what the platform here calls of the parts it shares
+            depth += caller.startswith(PACKAGE)
             back = back.f_back
         route.append(Step(file, frame.f_code.co_qualname, depth))
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 from sidecar.admin.readiness import Circumstances
 from sidecar.admin.state import ReloadReport
 from sidecar.domain.choices import OnPlatformError
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 
 class StaticState:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sidecar.domain.choices import Action, ErrorFormat, OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
-from sidecar.domain.model import Charge, FailureKind, Headers, Identity, Loss, Quota, Reason
+from sidecar.domain.model import Charge, Headers, Identity, Loss, Reason
+from sidecar.domain.quota import FailureKind, Quota
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.policy.compiled import Policy, Route
 from sidecar.policy.patterns import parse_pattern

@@ -7,8 +7,9 @@ from typing import Any
 
 from sidecar.domain.choices import ErrorFormat, Refund
 from sidecar.domain.cors import Cors
-from sidecar.domain.model import AttemptEnd, Call, Charge, Decision, Identity, Permit, Quota, Reason
+from sidecar.domain.model import AttemptEnd, Call, Charge, Decision, Identity, Permit, Reason
 from sidecar.domain.ports import BodySource
+from sidecar.domain.quota import Quota
 from sidecar.domain.usage import Terms, Usage
 from sidecar.proxy.realtime import ResponseCharges
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sidecar.domain.holds import HoldRoom, Shared, Standing
-from sidecar.domain.model import Quota
 from sidecar.domain.ports import HoldSource
+from sidecar.domain.quota import Quota
 
 Slot = tuple[str, str]
 

@@ -6,17 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from sidecar.domain.model import (
-    UNLIMITED,
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Outcome,
-    Quota,
-    Refused,
-)
+from sidecar.domain.model import Charge
 from sidecar.domain.ports import Quotas
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted, Outcome, Quota, Refused
 
 Slot = tuple[str, str]
 RESET_AT = 1_760_000_000.0 + 20 * 86_400

@@ -7,7 +7,8 @@ from typing import Final
 
 from sidecar.answers.refusals import refuse
 from sidecar.domain.choices import ErrorFormat
-from sidecar.domain.model import Charge, Decision, Failed, Granted, Quota, Reason, Refused, Verdict
+from sidecar.domain.model import Charge, Decision, Reason, Verdict
+from sidecar.domain.quota import Failed, Granted, Quota, Refused
 from sidecar.platform.answers import read_answer
 
 _CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)

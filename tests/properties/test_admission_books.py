@@ -24,10 +24,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sidecar.admission.journal import Entry, Purpose
+from sidecar.admission.journal_entries import Entry, Purpose
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay, Refund
-from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Refused
+from sidecar.domain.model import AttemptEnd, Decision
+from sidecar.domain.quota import FailureKind, Refused
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget
 from tests.fakes.admission import policy_of_pages

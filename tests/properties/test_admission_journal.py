@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_contents import read_contents
+from sidecar.admission.journal_entries import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_records import FILE_HEAD, encode, scan
 from sidecar.domain.model import Charge
 

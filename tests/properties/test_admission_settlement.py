@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sidecar.admission.cost import cost_of
-from sidecar.admission.journal import Entry, JournalStore, Purpose
+from sidecar.admission.journal_entries import Entry, JournalStore, Purpose
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, Refund
-from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Headers, Refused
+from sidecar.domain.model import AttemptEnd, Decision, Headers
+from sidecar.domain.quota import FailureKind, Refused
 from sidecar.domain.usage import (
     Estimate,
     HoldRule,

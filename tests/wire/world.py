@@ -19,7 +19,7 @@ from typing import Any, Final
 from unittest import mock
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.app.wiring import App
 from sidecar.domain.model import Charge
 from sidecar.local_platform.faults import Faults

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, UnixConnector
 from sidecar.admin.server import AdminServer
 from sidecar.admin.state import AdminView, Refresh, ReloadReport
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from tests.e2e.harness import KEY, Place, policy
 from tests.fakes.admin import BrokenState, StaticMetrics, StaticState
 

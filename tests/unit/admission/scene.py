@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
-from sidecar.admission.journal import JournalStore
+from sidecar.admission.journal_entries import JournalStore
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
@@ -21,8 +21,9 @@ from sidecar.domain.choices import (
     OnReplay,
     Refund,
 )
-from sidecar.domain.model import Call, Decision, Identity, Quota, RequestIdOrigin
+from sidecar.domain.model import Call, Decision, Identity, RequestIdOrigin
 from sidecar.domain.ports import Attempts, BodySource, Estimates, SharedHolds
+from sidecar.domain.quota import Quota
 from sidecar.domain.share import ALONE, Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget, Meter, Route

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sidecar.admission.books import Books
-from sidecar.admission.journal import ForgetfulStore, JournalStore
+from sidecar.admission.journal_entries import ForgetfulStore, JournalStore
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
 from sidecar.domain.choices import Refund
-from sidecar.domain.model import Charge, Granted, Permit
+from sidecar.domain.model import Charge, Permit
+from sidecar.domain.quota import Granted
 from sidecar.domain.usage import Settled, Terms, Usage
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.clock import TurnedClock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.admission.moment import Moment
 from sidecar.admission.steps import IllegalStep
 from sidecar.domain.choices import OnReplay, Refund

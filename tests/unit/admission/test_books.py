@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sidecar.admission.books import Books, Figures
-from sidecar.admission.journal import JournalUnwritable, Record
+from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
-from sidecar.domain.model import UNLIMITED, Charge, Failed, FailureKind, Granted, Loss, Reason
+from sidecar.domain.model import Charge, Loss, Reason
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota
@@ -27,6 +28,9 @@ def _charge(amount: int = 1) -> Charge:
     return Charge(ORG, "p", RESOURCE, amount, "k", private=True)
 
 
+SENT = Entry(_charge(), Purpose.RECLAIM, NOW, NOW, limited=False)
+
+
 async def test_the_gauges_are_read_from_every_book() -> None:
     """Journal, credits and leases, in units."""
     scene = Scene(limit=100_000, leases=True, accuracy=Accuracy.LEASE)
@@ -34,9 +38,8 @@ async def test_the_gauges_are_read_from_every_book() -> None:
     await scene.decide()
     held = scene.books.leases.figures().held
     scene.books.refund(_charge(3), NOW + 100, NOW)
-    scene.books.owe(
-        Charge(ORG, "p", RESOURCE, 2, "owed", private=True), Moment(0.0, NOW), limited=False
-    )
+    owed = Charge(ORG, "p", RESOURCE, 2, "owed", private=True)
+    scene.books.owe(owed, Moment(0.0, NOW), None)
     assert scene.books.figures(Moment(7.0, NOW + 7)) == Figures(2, 7.0, 3, held, 0)
 
 
@@ -44,7 +47,7 @@ async def test_what_is_known_of_an_org_is_its_last_trusted_answer() -> None:
     """The admin's view of quotas."""
     scene = Scene()
     await scene.decide()
-    (known,) = scene.books.known_quotas(10)
+    (known,) = scene.books.ledger.known(10)
     assert (known.org_id, known.quota, known.seen_at) == (ORG, quota(24), NOW)
 
 
@@ -54,7 +57,7 @@ async def test_a_raised_limit_is_felt_by_the_call_after_its_event() -> None:
     await scene.decide()
     scene.store.default = 10
     scene.store.answers.clear()
-    scene.books.forget_denial(ORG, NOW)
+    scene.books.ledger.forget_denial(ORG, NOW)
     assert (await scene.decide()).reason is Reason.WITHIN_QUOTA
 
 
@@ -62,7 +65,7 @@ async def test_forgetting_a_denial_is_felt_by_the_next_call() -> None:
     """The same, for who knows better than the cache."""
     scene = Scene(limit=0)
     await scene.decide()
-    scene.books.forget_denial(ORG, NOW)
+    scene.books.ledger.forget_denial(ORG, NOW)
     await scene.decide()
     assert len(scene.honest.asked) == 2
 
@@ -116,9 +119,9 @@ def test_an_old_answer_under_an_old_key_tells_nothing_of_what_remains() -> None:
     """The platform repeats what it said then."""
     books = Books(RememberingObserver())
     books.outages.let_through((ORG, RESOURCE), 1, 0.0)
-    outcome = books.learn_again(_charge(), Granted(quota(5)), Moment(1.0, NOW), None)
+    outcome = books.learn_of(SENT, Granted(quota(5)), Moment(1.0, NOW))
     assert isinstance(outcome, Granted)
-    assert list(books.known_quotas(1)) == []
+    assert list(books.ledger.known(1)) == []
     assert len(books.outages) == 0
 
 
@@ -127,5 +130,5 @@ def test_an_old_key_answered_unlimited_is_doubted_like_a_new_one() -> None:
     books = Books(RememberingObserver())
     books.learn(_charge(), Granted(quota(5)), Moment(0.0, NOW), None)
     unbound = Granted(quota(UNLIMITED, limit=UNLIMITED))
-    again = books.learn_again(_charge(), unbound, Moment(1.0, NOW + 1), None)
+    again = books.learn_of(SENT, unbound, Moment(1.0, NOW + 1))
     assert again == Failed(FailureKind.DISGUISED)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.admission.ledger import DENIAL_SECONDS, DISGUISE_SECONDS
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import OnOverQuota, OnPlatformError
-from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Reason, RequestIdOrigin
+from sidecar.domain.model import AttemptEnd, Decision, Reason, RequestIdOrigin
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.share import Share
 from sidecar.policy.amounts import ConstantAmount
 from sidecar.policy.compiled import FailOpenBudget

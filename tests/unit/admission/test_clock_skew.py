@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.admission.moment import UNSURE_SECONDS, Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
-from sidecar.domain.model import AttemptEnd, Charge, Loss, Reason, Refused
+from sidecar.domain.model import AttemptEnd, Charge, Loss, Reason
+from sidecar.domain.quota import Refused
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, Scene, quota
 
@@ -106,5 +107,5 @@ def test_a_step_of_the_wall_clock_forgets_no_denial_and_no_outage() -> None:
     stepped = Moment(1.0, NOW + 40 * DAY)
     who = scene.identities.who
     assert not isinstance(who, str)
-    assert scene.books.ledger.denial(ORG, RESOURCE, 1, who, stepped) is not None
+    assert scene.books.ledger.denial(SLOT, 1, who, stepped) is not None
     assert scene.books.outages.spent(SLOT, stepped.monotonic).seconds == 1.0

@@ -10,18 +10,12 @@ from typing import Any
 import pytest
 
 from sidecar.admission.holds import Held
-from sidecar.admission.journal import Added, JournalUnwritable, Purpose, Record
+from sidecar.admission.journal_entries import Added, JournalUnwritable, Purpose, Record
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Enforcement, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    AttemptEnd,
-    Decision,
-    FailureKind,
-    Headers,
-    Reason,
-    RequestIdOrigin,
-)
+from sidecar.domain.model import AttemptEnd, Decision, Headers, Reason, RequestIdOrigin
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.usage import Estimate, HoldRule, Settled, Usage, UsageRule
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody

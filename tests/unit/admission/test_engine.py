@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import (
     Accuracy,
@@ -20,15 +20,8 @@ from sidecar.domain.choices import (
 )
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.errors import NoRoomError
-from sidecar.domain.model import (
-    UNLIMITED,
-    AttemptEnd,
-    Decision,
-    Failed,
-    FailureKind,
-    Reason,
-    Verdict,
-)
+from sidecar.domain.model import AttemptEnd, Decision, Reason, Verdict
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind
 from sidecar.policy.amounts import ConstantAmount, HeaderAmount, JsonAmount, Scale
 from sidecar.policy.compiled import FailOpenBudget
 from sidecar.policy.json_pointer import JsonPointer

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.admission.journal import (
-    MEMORY_SECONDS,
+from sidecar.admission.journal import MEMORY_SECONDS, Journal
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     ForgetfulStore,
     Gone,
-    Journal,
     JournalUnwritable,
     Purpose,
     Record,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_contents import keep_aside, read_contents
+from sidecar.admission.journal_entries import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_records import (
     FILE_HEAD,

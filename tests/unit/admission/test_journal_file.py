@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,
@@ -26,7 +26,8 @@ from sidecar.admission.journal import (
     Surplus,
     Turned,
 )
-from sidecar.admission.journal_file import COMPACT_BYTES, JournalFile
+from sidecar.admission.journal_file import JournalFile
+from sidecar.admission.journal_frames import COMPACT_BYTES
 from sidecar.admission.journal_records import FILE_HEAD, MOST_SURPLUS, encode, encode_marks
 from sidecar.admission.moment import Moment
 from sidecar.domain.errors import UserError
@@ -216,7 +217,7 @@ def test_a_file_that_cannot_be_rewritten_goes_on_as_it_is(tmp_path: Path) -> Non
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
         (tmp_path / "journal.new").mkdir()
-        journal._compact_at = 0
+        journal._file._compact_at = 0  # type: ignore[union-attr]
         journal.append(Added(_entry("stays")))
         for number in range(9):
             journal.append(Added(_entry(f"k{number}")))
@@ -271,7 +272,7 @@ def test_a_symlink_stays_one_when_its_file_is_rewritten(tmp_path: Path) -> None:
 
 def _fill_and_empty(journal: JournalFile) -> None:
     """Make it rewrite itself."""
-    journal._compact_at = 0
+    journal._file._compact_at = 0  # type: ignore[union-attr]
     for number in range(9):
         journal.append(Added(_entry(f"more{number}")))
     for number in range(9):
@@ -316,7 +317,7 @@ def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
     observer = RememberingObserver()
     books = Books(observer)
     books.credits.add(("org", "ai_calls"), 3, NOW + 100, NOW)
-    books.owe(_entry("k").charge, Moment(0.0, NOW), limited=False)
+    books.owe(_entry("k").charge, Moment(0.0, NOW), None)
     assert books.close(NOW) == 4
     assert (observer.of("journal_dropped"), observer.of("credits_lost")) == (
         [(1,)],

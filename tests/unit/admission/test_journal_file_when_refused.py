@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import (
+from sidecar.admission.journal_entries import (
     Added,
     Entry,
     Gone,
@@ -162,6 +162,18 @@ def test_a_disk_that_fails_at_the_start_is_tried_again(
     assert journal.problem == ""
     assert journal.found == [_entry("a")]
     journal.close()
+
+
+def test_a_file_that_cannot_be_opened_is_not_known_to_be_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was taken over is deleted once it is empty: this one may owe something."""
+
+    def failing(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.open", failing)
+    assert not JournalFile(tmp_path / "journal").empty
 
 
 def test_a_file_that_another_process_took_meanwhile_stays_a_problem(

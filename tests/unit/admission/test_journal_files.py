@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Gone, JournalUnwritable, Kept, Purpose, Sent
+from sidecar.admission.journal_entries import (
+    Added,
+    Entry,
+    Gone,
+    JournalUnwritable,
+    Kept,
+    Purpose,
+    Sent,
+)
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_files import JournalFiles, LeftBehind
 from sidecar.domain.errors import UserError

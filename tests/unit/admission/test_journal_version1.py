@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, JournalUnwritable, Kept, Purpose
 from sidecar.admission.journal_contents import read_contents
+from sidecar.admission.journal_entries import Added, Entry, JournalUnwritable, Kept, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_records import FILE_HEAD
 from sidecar.admission.journal_version1 import FILE_HEAD as OLD_HEAD

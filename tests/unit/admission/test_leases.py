@@ -7,7 +7,7 @@ import pytest
 from sidecar.admission.leases import HOLD_OFF_SECONDS, SHARE, LeaseBook, most_held
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import UNLIMITED
+from sidecar.domain.quota import UNLIMITED
 from tests.unit.admission.scene import NOW, quota
 
 SLOT = ("org", "ai_calls")

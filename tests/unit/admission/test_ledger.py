@@ -6,16 +6,8 @@ import pytest
 
 from sidecar.admission.ledger import LATE_SECONDS, KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment
-from sidecar.domain.model import (
-    UNLIMITED,
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Outcome,
-    Quota,
-    Refused,
-)
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted, Outcome, Quota, Refused
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, identity, quota
 
 UNBOUND = quota(UNLIMITED, limit=UNLIMITED)
@@ -36,7 +28,7 @@ def _learn(
 
 
 def _denied(ledger: Ledger, amount: int, seconds: float) -> Quota | None:
-    return ledger.denial(ORG, RESOURCE, amount, identity(), _at(seconds))
+    return ledger.denial((ORG, RESOURCE), amount, identity(), _at(seconds))
 
 
 def test_a_denial_covers_the_refused_amount_and_more_but_not_what_may_still_fit() -> None:
@@ -55,10 +47,10 @@ def test_a_denial_covers_the_refused_amount_and_more_but_not_what_may_still_fit(
 def test_the_last_answer_is_known_with_the_time_at_which_it_came() -> None:
     """Whatever its age; a failure is no answer."""
     ledger = Ledger()
-    assert ledger.answer(ORG, RESOURCE) is None
+    assert ledger.answer((ORG, RESOURCE)) is None
     _learn(ledger, Granted(quota(7)), 3.0)
     _learn(ledger, Failed(FailureKind.TIMEOUT), 4.0)
-    assert ledger.answer(ORG, RESOURCE) == KnownQuota(ORG, quota(7), NOW + 3.0)
+    assert ledger.answer((ORG, RESOURCE)) == KnownQuota(ORG, quota(7), NOW + 3.0)
 
 
 @pytest.mark.parametrize(("reset_in", "lasts"), [(1000.0, 5.0), (2.0, 2.0)])
@@ -104,7 +96,7 @@ def test_a_denial_is_dropped_by_a_later_token_that_affords_the_call() -> None:
     ledger = Ledger()
     _learn(ledger, Refused(quota(0)))
     raised = identity(snapshot=quota(75, limit=100), issued_at=NOW + 1)
-    assert ledger.denial(ORG, RESOURCE, 1, raised, _at(2)) is None
+    assert ledger.denial((ORG, RESOURCE), 1, raised, _at(2)) is None
 
 
 def test_a_denial_is_not_dropped_by_an_older_token() -> None:
@@ -112,7 +104,7 @@ def test_a_denial_is_not_dropped_by_an_older_token() -> None:
     ledger = Ledger()
     _learn(ledger, Refused(quota(0)))
     older = identity(snapshot=quota(20), issued_at=NOW - 100)
-    assert ledger.denial(ORG, RESOURCE, 1, older, _at(2)) is not None
+    assert ledger.denial((ORG, RESOURCE), 1, older, _at(2)) is not None
 
 
 def test_a_denial_is_dropped_by_an_answer_that_affords_it() -> None:
@@ -237,7 +229,7 @@ def test_the_later_of_answer_and_token_is_last_known() -> None:
     _learn(ledger, Granted(quota(5)))
     older = identity(snapshot=quota(20), issued_at=NOW - 60)
     newer = identity(snapshot=quota(90, limit=100), issued_at=NOW + 10)
-    known = [ledger.last_known(ORG, RESOURCE, who, NOW + 20) for who in (older, newer)]
+    known = [ledger.last_known((ORG, RESOURCE), who, NOW + 20) for who in (older, newer)]
     assert [k.units for k in known if k is not None] == [5, 90]
 
 

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from typing import Any
 
-from sidecar.admission.journal import Purpose
+from sidecar.admission.journal_entries import Purpose
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
-from sidecar.domain.model import AttemptEnd, FailureKind, Reason
+from sidecar.domain.model import AttemptEnd, Reason
+from sidecar.domain.quota import FailureKind
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, UnreachableQuotas
 from tests.unit.admission.scene import ORG, RESOURCE, Scene
 

@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
-from sidecar.admission.journal import MEMORY_SECONDS, JournalUnwritable, Record, Sent
+from sidecar.admission.journal import MEMORY_SECONDS
+from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import OnPlatformError
-from sidecar.domain.model import AttemptEnd, Charge, FailureKind, Outcome, Reason
+from sidecar.domain.model import AttemptEnd, Charge, Reason
+from sidecar.domain.quota import FailureKind, Outcome
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
     DisguisedQuotas,
@@ -149,9 +151,8 @@ async def test_an_entry_refused_for_good_is_dropped_when_others_are_answered() -
     scene = Scene()
     scene.platform.now = PickyQuotas(scene.store)
     for key in ("unknown", "known"):
-        scene.books.owe(
-            Charge(ORG, "p", RESOURCE, 2, key, private=True), Moment.of(scene.clock), limited=False
-        )
+        charge = Charge(ORG, "p", RESOURCE, 2, key, private=True)
+        scene.books.owe(charge, Moment.of(scene.clock), None)
     await _reporter(scene).report()
     assert len(scene.books.journal) == 0
     assert scene.observer.of("journal_dropped") == [(2,)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sidecar.admission.holds import HoldState
 from sidecar.admission.reservations import FRESH_SECONDS, Fits, Reservations, Short
-from sidecar.domain.model import Charge, Granted, Quota
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import Granted, Quota
 from sidecar.domain.usage import Terms
 from tests.fakes.quotas import RESET_AT
 from tests.unit.admission.settling import ORG, RESOURCE, SLOT, Desk
@@ -27,11 +28,11 @@ class Counter:
         )
         self._serial = 0
 
-    def begin(self, hold: int, *, forgive: bool = False) -> tuple[Charge, Terms, Short | Fits]:
+    def begin(self, hold: int) -> tuple[Charge, Terms, Short | Fits]:
         """Begin a call of one unit with a hold."""
         self._serial += 1
         charge = Charge(ORG, "acme-notes", RESOURCE, 1, f"call {self._serial}", True)
-        of = terms(hold=hold, forgive=forgive)
+        of = terms(hold=hold)
         return charge, of, self.reservations.begin(charge, of, self.desk.now)
 
     def answer(self, charge: Charge, of: Terms, answered: Quota) -> Short | None:
@@ -111,16 +112,6 @@ def test_an_unlimited_org_is_never_held() -> None:
     assert isinstance(counter.begin(10**9)[2], Fits)
 
 
-def test_holds_that_have_no_consequence_deny_nothing() -> None:
-    """In shadow, and with `on_over_quota: allow`."""
-    counter = Counter()
-    counter.admit(0, quota(5))
-    charge, of, begun = counter.begin(30, forgive=True)
-    assert begun == Fits(ask=False, reserved=0)
-    assert counter.answer(charge, of, quota(4)) is None
-    assert counter.desk.holds.held(SLOT).units == 0
-
-
 def test_a_call_without_a_hold_leaves_what_another_holds() -> None:
     """Its route has none: it is refused before its deposit, or by the answer to that."""
     counter = Counter()
@@ -152,14 +143,6 @@ def test_the_answer_to_a_call_that_is_not_settled_shows_whose_units_it_took() ->
     counter.admit(10, quota(20))
     assert counter.reservations.leaves(plain, quota(10), 0, counter.desk.now) is None
     assert isinstance(counter.reservations.leaves(plain, quota(10), 1, counter.desk.now), Short)
-
-
-def test_a_denied_and_an_abandoned_call_hold_nothing() -> None:
-    """However they ended."""
-    counter = Counter()
-    counter.reservations.refused(*counter.begin(30)[:2])
-    counter.reservations.abandoned(*counter.begin(30)[:2])
-    assert len(counter.desk.holds) == 0
 
 
 def test_answers_of_other_orgs_do_not_fill_the_memory() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.journal_file import JournalFile
-from sidecar.domain.model import FailureKind
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.usage import Estimate, Settled
 from tests.fakes.quotas import AnswerLosingQuotas, QuotaStore, UnreachableQuotas
 from tests.unit.admission.settling import SLOT, Desk

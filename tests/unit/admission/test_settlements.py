@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from sidecar.admission.journal import Purpose
-from sidecar.domain.model import Charge, FailureKind
+from sidecar.admission.journal_entries import Purpose
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.usage import Estimate, MissingCause, OnMissing, OnOverrun, Settled, Tokens
 from tests.fakes.quotas import (
     RESET_AT,
@@ -72,7 +73,7 @@ async def test_the_lease_pays_before_the_platform_is_asked() -> None:
     desk = Desk()
     permit, charge = desk.admit()
     leases = desk.books.leases
-    last = desk.books.ledger.remaining(ORG, RESOURCE, desk.clock.time())
+    last = desk.books.ledger.remaining(SLOT, desk.clock.time())
     asked = leases.ask(SLOT, 1, last, desk.now)
     outcome = desk.store.count(Charge(ORG, "acme-notes", RESOURCE, asked, "lease", True))
     leases.grant(SLOT, outcome.quota, desk.now)  # type: ignore[union-attr]
@@ -112,18 +113,18 @@ async def test_an_overrun_blocks_the_orgs_calls_for_five_seconds() -> None:
     desk = Desk(limit=10)
     await desk.call(used(21))
     ledger = desk.books.ledger
-    assert ledger.denial(ORG, RESOURCE, 1, identity(), desk.now) is not None
-    assert ledger.denial("other", RESOURCE, 1, identity(), desk.now) is None
+    assert ledger.denial(SLOT, 1, identity(), desk.now) is not None
+    assert ledger.denial(("other", RESOURCE), 1, identity(), desk.now) is None
     desk.clock.advance(5.0)
-    assert ledger.denial(ORG, RESOURCE, 1, identity(), desk.now) is None
+    assert ledger.denial(SLOT, 1, identity(), desk.now) is None
 
 
 async def test_an_event_and_an_answer_that_affords_a_call_end_a_block() -> None:
     """As they end a denial."""
     desk = Desk(limit=10)
     await desk.call(used(21))
-    desk.books.forget_denial(ORG, desk.clock.time())
-    assert desk.books.ledger.denial(ORG, RESOURCE, 1, identity(), desk.now) is None
+    desk.books.ledger.forget_denial(ORG, desk.clock.time())
+    assert desk.books.ledger.denial(SLOT, 1, identity(), desk.now) is None
 
 
 @pytest.mark.parametrize("forgiving", ["rule", "terms"])
@@ -134,7 +135,7 @@ async def test_a_forgiven_overrun_has_no_consequence(forgiving: str) -> None:
     await desk.call(used(21), terms(rule(overrun=overrun), forgive=forgiving == "terms"))
     assert desk.settled() == {Settled.FORGIVEN: 11, Settled.COUNTED: 9}
     desk.clock.advance(0.1)
-    assert desk.books.ledger.denial(ORG, RESOURCE, 1, identity(), desk.now) is None
+    assert desk.books.ledger.denial(SLOT, 1, identity(), desk.now) is None
     assert desk.at_rest()
 
 

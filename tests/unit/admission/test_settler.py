@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.admission import settler
-from sidecar.admission.journal import JournalUnwritable, Record, Sent
+from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
 from tests.fakes.quotas import HeldQuotas
 from tests.unit.admission.settling import SLOT, Desk
 from tests.unit.admission.usage_rules import terms, used

@@ -11,7 +11,8 @@ import pytest
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Accuracy, OnPlatformError, OnReplay
-from sidecar.domain.model import AttemptEnd, Decision, FailureKind, Reason, RequestIdOrigin
+from sidecar.domain.model import AttemptEnd, Decision, Reason, RequestIdOrigin
+from sidecar.domain.quota import FailureKind
 from sidecar.policy.amounts import ConstantAmount
 from tests.fakes.admission import KnownBody, policy_of_pages
 from tests.fakes.quotas import AnswerLosingQuotas, HeldQuotas, HonestQuotas, QuotaStore
@@ -149,9 +150,9 @@ async def test_a_number_that_redis_did_not_give_leaves_a_trusted_key_shared() ->
     assert decision.charge is not None
     assert not decision.charge.private
     counting = Scene(attempts=SharedCount())
-    assert isinstance(counting.engine._attempts, SharedCount)
+    assert isinstance(counting.engine._claims._attempts, SharedCount)
     await counting.decide(request_id="id", origin=TRUSTED)
-    counting.engine._attempts.count = -1  # Redis was emptied: it gives 0 again
+    counting.engine._claims._attempts.count = -1  # Redis was emptied: it gives 0 again
     again = await counting.decide(request_id="id", origin=TRUSTED)
     assert again.charge is not None
     assert not again.charge.private

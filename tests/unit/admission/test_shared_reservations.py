@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from sidecar.admission.holds import Held
 from sidecar.domain.holds import Shared
 from sidecar.domain.model import Decision, Reason
-from tests.fakes.admission import KnownBody
+from tests.fakes.admission import KnownBody, policy_of_pages
 from tests.fakes.holds import HoldsInMemory, MemoryHolds
 from tests.fakes.quotas import HeldQuotas, UnreachableQuotas
-from tests.unit.admission.scene import Scene
+from tests.unit.admission.scene import Scene, route
 from tests.unit.admission.test_deposits import HELD, SLOT, Announced
 from tests.unit.admission.usage_rules import rule
 
@@ -54,6 +55,19 @@ async def test_what_another_replica_holds_is_not_free() -> None:
     assert two.one.store.used[SLOT] == 1
     assert (await decide(two.other, 40)).reason is Reason.WITHIN_QUOTA
     assert len(two.other.settlements.holds) == 1
+
+
+async def test_a_call_that_is_not_settled_leaves_what_another_replica_holds() -> None:
+    """Also where this replica holds nothing: 40 are free of 100."""
+    two = Two()
+    await decide(two.one, 60)
+    await two.rest()
+    assert (await decide(two.other, 60)).permit is None
+    assert len(two.other.settlements.holds) == 0
+    plain = route("p", replace(two.other.meter, usage=None))
+    two.other.policies.current = policy_of_pages({"/p": plain})
+    reasons = [(await two.other.decide("/p")).reason for _ in range(41)]
+    assert reasons == [Reason.WITHIN_QUOTA] * 40 + [Reason.OVER_QUOTA]
 
 
 async def test_of_two_first_calls_at_once_only_what_fits_is_admitted() -> None:

@@ -16,7 +16,8 @@ from sidecar.answers.refusals import quota_headers, refuse
 from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Charge, Decision, Quota, Reason, Verdict
+from sidecar.domain.model import Charge, Decision, Reason, Verdict
+from sidecar.domain.quota import Quota
 from tests.unit.answers.shown import as_text
 from tests.unit.golden.compare import assert_golden
 

@@ -15,7 +15,8 @@ from sidecar.admission.settlements import Settlements
 from sidecar.app.context import Context
 from sidecar.app.engine import EngineParts
 from sidecar.app.gauges import publish_gauges
-from sidecar.domain.model import Charge, FailureKind
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import FailureKind
 from sidecar.domain.share import ALONE
 from sidecar.identity.keyset import KeySet
 from sidecar.platform.breaker import Breaker
@@ -69,7 +70,7 @@ class Scene:
             org, "acme-notes", resource, units, f"key-{org}-{len(self.books.journal)}", private=True
         )
         now = Moment.of(self.clock)
-        self.books.let_through(charge, FailureKind.CONNECT, now, sent=False, limited=True)
+        self.books.let_through(charge, FailureKind.CONNECT, now, None, sent=False)
 
     def read(self, name: str) -> float | None:
         """The gauge as a scrape finds it; None without a series."""

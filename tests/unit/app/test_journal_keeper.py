@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal import Added, Entry, Kept, Purpose
+from sidecar.admission.journal_entries import Added, Entry, Kept, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.moment import Moment

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import orjson
 from typing_extensions import override
 
-from sidecar.domain.model import Charge, Failed, Outcome
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import Failed, Outcome
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.dialling import DialOrigin
 from sidecar.http1.pool import Pool, PoolLimits

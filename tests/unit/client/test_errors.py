@@ -16,7 +16,7 @@ from sidecar.client.errors import (
     error_of,
 )
 from sidecar.domain.errors import TransientError
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 
 
 @pytest.mark.parametrize(

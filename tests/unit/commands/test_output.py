@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sidecar.commands.output import Shown, plain, printable, quota_cells, show, when
-from sidecar.domain.model import UNLIMITED, Quota
+from sidecar.domain.quota import UNLIMITED, Quota
 from sidecar.settings.secret import Secret
 
 QUOTA = Quota("ai_calls", 25, 12, 13, "month", 1_761_955_200.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import FailureKind, Quota, Reason, Verdict
+from sidecar.domain.model import Reason, Verdict
+from sidecar.domain.quota import FailureKind, Quota
 
 ALLOWING = {
     "within_quota",

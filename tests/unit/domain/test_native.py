@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from sidecar.admission import findings, leases, moment, replays, verdict
-from sidecar.domain import model
+from sidecar.domain import model, quota
 from sidecar.domain.choices import Refund
 from sidecar.http1 import heads, response_heads
 
-QUOTA = model.Quota("ai_calls", 25, 12, 13, "month", 1_760_000_000.0)
+QUOTA = quota.Quota("ai_calls", 25, 12, 13, "month", 1_760_000_000.0)
 VALUES = [
-    (model, QUOTA),
+    (quota, QUOTA),
     (model, model.Call("GET", "/", "", [], "id", model.RequestIdOrigin.CLIENT)),
     (model, model.Charge("org", "product", "ai_calls", 1, "key", private=True)),
-    (model, model.Granted(QUOTA)),
-    (model, model.Refused(QUOTA)),
+    (quota, quota.Granted(QUOTA)),
+    (quota, quota.Refused(QUOTA)),
     (model, model.Permit("id", "route", None, paid=True, refund=Refund.NEVER, claim=None)),
     (model, model.Decision(model.Reason.BLOCKED, "route", "id", None)),
     (moment, moment.Moment(1.0, 2.0)),
@@ -68,8 +68,8 @@ def test_a_value_has_room_for_its_fields_alone(module: types.ModuleType, value: 
 
 def test_a_value_of_values_is_a_key() -> None:
     """Equal ones are one."""
-    assert {model.Granted(QUOTA), model.Granted(dataclasses.replace(QUOTA))} == {
-        model.Granted(QUOTA)
+    assert {quota.Granted(QUOTA), quota.Granted(dataclasses.replace(QUOTA))} == {
+        quota.Granted(QUOTA)
     }
 
 

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from sidecar.domain.model import Quota
-from sidecar.domain.quota import check_quota, read_instant, read_quota
+from sidecar.domain.quota import Quota, check_quota, read_instant, read_quota
 
 MEMBERS: Final[dict[str, Any]] = {
     "used": 12,

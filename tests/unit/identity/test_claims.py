@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Identity, Quota
+from sidecar.domain.model import Identity
+from sidecar.domain.quota import Quota
 from sidecar.identity.claims import Claims, read_claims
 from tests.unit.identity.mint import CLAIMS, ISSUER, NOW, changed
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.domain.model import UNLIMITED, Quota
+from sidecar.domain.quota import UNLIMITED, Quota
 from sidecar.notices.levels import ToldLevels, level_of
 
 LEVELS = (80, 100)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from sidecar.domain.errors import SidecarError, TransientError
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.notices.publisher import QUEUED, Publisher
 from sidecar.notices.wording import Notice
 from tests.unit.notices.test_levels import quota

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.notices.wording import notice_of
 
 QUOTA = Quota("ai_calls", 25, 20, 5, "month", 1_761_955_200.0)

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.domain.model import (
-    Charge,
-    Failed,
-    FailureKind,
-    Granted,
-    Outcome,
-    Quota,
-    Refused,
-)
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.platform.answers import read_answer
 
 CHARGE: Final = Charge("org_acme", "acme-notes", "ai_calls", 1, "key", private=True)

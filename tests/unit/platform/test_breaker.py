@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sidecar.domain.model import FailureKind
+from sidecar.domain.quota import FailureKind
 from sidecar.platform.breaker import (
     TRANSITIONS,
     Breaker,

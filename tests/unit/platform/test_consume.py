@@ -10,7 +10,8 @@ from unittest import mock
 import pytest
 
 from sidecar.app.loop_watch import LoopWatch
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Outcome, Quota, Refused
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Quota, Refused
 from sidecar.domain.stalls import LONGEST_SECONDS
 from sidecar.http1.client import ClientConnection
 from sidecar.platform.breaker import BreakerState

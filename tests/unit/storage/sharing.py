@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.domain.holds import Standing
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.storage import redis_holds
 from sidecar.storage.redis_holds import RedisHolds
 from tests.fakes.quotas import RESET_AT

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sidecar.domain.holds import HoldRoom, Standing
-from sidecar.domain.model import Quota
+from sidecar.domain.quota import Quota
 from sidecar.storage.holds_script import SCRIPT, ScriptReply, arguments, found
 from tests.fakes.holds import HeldSlot
 from tests.redis_server import redis_server

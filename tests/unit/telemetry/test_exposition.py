@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, FailureKind, Quota, Reason
+from sidecar.domain.model import Decision, Reason
+from sidecar.domain.quota import FailureKind, Quota
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from sidecar.telemetry.exposition import Exposition

@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, FailureKind, Loss, Quota, Reason
+from sidecar.domain.model import Decision, Loss, Reason
 from sidecar.domain.ports import (
     AdmissionObserver,
     IdentityObserver,
@@ -12,6 +12,7 @@ from sidecar.domain.ports import (
     PolicyObserver,
     RequestObserver,
 )
+from sidecar.domain.quota import FailureKind, Quota
 from sidecar.telemetry.catalogue import METRICS
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics

@@ -7,7 +7,8 @@ import pytest
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Charge, Decision, Failed, FailureKind, Loss, Quota, Reason
+from sidecar.domain.model import Charge, Decision, Loss, Reason
+from sidecar.domain.quota import Failed, FailureKind, Quota
 from sidecar.telemetry.observer import Observer
 
 

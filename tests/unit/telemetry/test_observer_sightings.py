@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.domain.choices import Refund
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, Failed, FailureKind, Permit, Reason
+from sidecar.domain.model import Decision, Permit, Reason
+from sidecar.domain.quota import Failed, FailureKind
 from sidecar.domain.seen import UNASKED, WELL
 from sidecar.http1.errors import PeerFailure
 from sidecar.telemetry.observer import Observer

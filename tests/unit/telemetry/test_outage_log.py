@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from sidecar.domain.model import Charge, FailureKind
+from sidecar.domain.model import Charge
+from sidecar.domain.quota import FailureKind
 from sidecar.telemetry.outage_log import QUIET_SECONDS, OutageLog
 from tests.fakes.clock import TurnedClock
 
