@@ -23,7 +23,16 @@ from sidecar.admission.ledger import KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Loss, Outcome, Refused
+from sidecar.domain.model import (
+    Charge,
+    Failed,
+    FailureKind,
+    Granted,
+    Loss,
+    Outcome,
+    Refused,
+    Unreported,
+)
 from sidecar.domain.ports import AdmissionObserver
 
 
@@ -129,7 +138,7 @@ class Books:
         try:
             self.journal.owe(charge, now=now, limited=known)
         except JournalUnwritable:
-            self._observer.journal_dropped(charge.amount)
+            self._observer.journal_dropped(charge.amount, Unreported.UNWRITABLE)
 
     def let_through(
         self, charge: Charge, kind: FailureKind, now: Moment, *, sent: bool, limited: bool
@@ -196,7 +205,7 @@ class Books:
         self.report_lost()
         owed = 0 if self._store.durable else self.journal.units
         if owed:
-            self._observer.journal_dropped(owed)
+            self._observer.journal_dropped(owed, Unreported.STOPPED)
         paid = sum(lot.units for lot in self.credits.lots() if not self._kept(lot))
         if paid:
             self._observer.credits_lost(paid, Loss.STOPPED)

@@ -23,7 +23,16 @@ from sidecar.admission.verdict import (
     rule,
 )
 from sidecar.domain.choices import Accuracy
-from sidecar.domain.model import Charge, Failed, FailureKind, Granted, Identity, Outcome, Verdict
+from sidecar.domain.model import (
+    Charge,
+    Failed,
+    FailureKind,
+    Granted,
+    Identity,
+    Outcome,
+    Unreported,
+    Verdict,
+)
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 from sidecar.domain.share import Share
 from sidecar.policy.compiled import Meter
@@ -194,7 +203,7 @@ class Payments:
             closed = rule(Unjournalled(str(error)), meter, charge.amount, now.unix)
             unsure = finding.sent and finding.kind.result_unknown
             if unsure or closed.reason.verdict is Verdict.ALLOW:
-                self._observer.journal_dropped(charge.amount)
+                self._observer.journal_dropped(charge.amount, Unreported.UNWRITABLE)
             return closed
         return ruling
 

@@ -22,6 +22,7 @@ from sidecar.domain.model import (
     Outcome,
     Quota,
     Reason,
+    Unreported,
 )
 from sidecar.domain.usage import Estimate, MissingCause, Settled, Tokens, UsageRule
 
@@ -185,8 +186,8 @@ class AdmissionObserver(Protocol):
     def journal_replayed(self, outcome: str, units: int) -> None:
         """Units of the journal were reported: counted, refused, or still unknown."""
 
-    def journal_dropped(self, units: int) -> None:
-        """Units of the journal were given up: too old to report, or refused permanently."""
+    def journal_dropped(self, units: int, cause: Unreported) -> None:
+        """Units were given up: used, and never reported."""
 
     def credits_lost(self, units: int, cause: Loss) -> None:
         """Units that were paid and not used were given up."""
