@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -48,17 +49,28 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own, passed on
         super().__init__(**kwargs, allow_abbrev=False)
+        self.set_defaults(parser=self)  # of the command that was named: the innermost one
 
     @override
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.prog}: {_masked(message)} (see {self.prog} --help)")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Name the first argument that this command does not know, and the nearest flag."""
+        first = unknown[0].split("=")[0]
+        near = get_close_matches(first, self._option_string_actions, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        text = _masked(f"unknown argument {first}{meant}")
+        raise UserError(f"{self.prog}: {text} (see {self.prog} --help)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status."""
     try:
         with guarded_output():
-            args = _parser().parse_args(argv)
+            args, unknown = _parser().parse_known_args(argv)
+            if unknown:
+                args.parser.refuse(unknown)
             return handler_of(args.handler)(args, os.environ)
     except UserError as error:
         for line in str(error).splitlines():
@@ -88,7 +100,7 @@ def _masked(text: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bb-sidecar",
-        description="Enforces a product's AI-call quota in front of its HTTP routes.",
+        description="A reverse proxy that enforces BizBasics quotas in front of an HTTP product.",
     )
     parser.add_argument("--version", action="version", version=f"bb-sidecar {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
@@ -98,17 +110,23 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(handler=handler)
         return added
 
-    add_run_arguments(command("run", "commands.serve.run", "the sidecar"))
+    add_run_arguments(command("run", "commands.serve.run", "run the sidecar"))
     add_authz_arguments(command(
         "authz", "commands.authz.authz",
-        "decides for nginx, Traefik, Caddy and Envoy, which forward by themselves",
+        "decide for nginx, Traefik, Caddy and Envoy, which forward by themselves",
     ))  # fmt: skip
     _add_demo(command(
         "demo", "demo.run.demo",
-        "local platform, a small AI-like product and the sidecar, all in one",
+        "run a local platform, a small AI-like product and the sidecar",
     ))  # fmt: skip
-    _add_platform(command("platform", "local_platform.runner.platform", "the local platform alone"))
-    _add_token(command("token", "commands.local.token", "a bb_at signed by the local platform"))
+    _add_platform(
+        command("platform", "local_platform.runner.platform", "run the local platform alone")
+    )
+    _add_token(
+        command(
+            "token", "commands.local.token", "print a user's token, signed by the local platform"
+        )
+    )
     add_init_arguments(command(
         "init", "commands.init.init", "write a commented policy to start from"
     ))  # fmt: skip
@@ -118,10 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     ))  # fmt: skip
     _add_explain(command(
         "explain", "commands.explain.explain_command",
-        "which route matches, what it would cost, under which key, and why",
+        "show what a policy does with one request: route, cost, outcomes",
     ))  # fmt: skip
     health = command(
-        "health", "commands.local.health", "ask a running sidecar; for container probes"
+        "health",
+        "commands.local.health",
+        "ask a running sidecar for its health; for container probes",
     )
     health.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
     add_flags(health, HealthSettings)
@@ -131,9 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     ))  # fmt: skip
     _add_inject(command(
         "inject", "commands.inject.inject",
-        "the admission webhook that puts the sidecar into labelled pods",
+        "run the admission webhook that adds the sidecar to labelled pods",
     ))  # fmt: skip
-    command("version", "commands.version.version", "the version, and which build of it runs")
+    command("version", "commands.version.version", "print the version and the build")
     add_platform_commands(commands)
     return parser
 

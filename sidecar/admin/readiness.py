@@ -97,7 +97,9 @@ def _drain(now: Circumstances) -> Check:
 def _policy(now: Circumstances) -> Check:
     """Judge the last reload: a rejected file changes nothing, so it does not stop the traffic."""
     if now.policy_problem:
-        return Check(ok=True, detail=f"the last good policy rules; rejected: {now.policy_problem}")
+        return Check(
+            ok=True, detail=f"the last good policy stays in force; rejected: {now.policy_problem}"
+        )
     return Check(ok=True, detail="in force")
 
 
@@ -120,14 +122,12 @@ def _keys(now: Circumstances) -> Check:
 def _platform(now: Circumstances) -> Check:
     if not now.platform_problem:
         return _seen(now.platform_seen, "answers", "not yet asked")
+    why = "; ".join(filter(None, (now.platform_problem, now.platform_seen.problem)))
     if now.platform_probe_due:
-        return Check(ok=True, detail=f"the next call asks it again: {now.platform_problem}")
+        return Check(ok=True, detail=f"the next call asks it again: {why}")
     if OnPlatformError.FAIL_CLOSED in now.modes:
-        return Check(
-            ok=False,
-            detail=f"down, and a fail_closed route cannot answer: {now.platform_problem}",
-        )
-    return Check(ok=True, detail=f"down, the policy decides alone: {now.platform_problem}")
+        return Check(ok=False, detail=f"down, and a fail_closed route cannot answer: {why}")
+    return Check(ok=True, detail=f"down, the policy decides alone: {why}")
 
 
 def _seen(seen: Seen, well: str, unasked: str) -> Check:

@@ -202,7 +202,7 @@ class AdminServer:
     async def _reload(self, _request: AdminRequest) -> OwnAnswer:
         report = await self._state.reload()
         if report.problems:
-            body = {"detail": "the policy was rejected, the last good one rules"}
+            body = {"detail": "the policy was rejected, the last good one stays in force"}
             return as_json({**body, "outcome": report.outcome, "problems": report.problems}, 422)
         return as_json({"outcome": report.outcome})
 

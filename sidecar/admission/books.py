@@ -22,7 +22,7 @@ from sidecar.admission.ledger import Ledger, Witness
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.outages import OutageBook
 from sidecar.admission.replays import ReplayBook
-from sidecar.domain.model import Charge, Loss
+from sidecar.domain.model import Charge, Loss, Unreported
 from sidecar.domain.ports import AdmissionObserver
 from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused
 
@@ -137,7 +137,7 @@ class Books:
         try:
             self.journal.owe(charge, now=now, limited=self._limited(charge, witness))
         except JournalUnwritable:
-            self._observer.journal_dropped(charge.amount)
+            self._observer.journal_dropped(charge.amount, Unreported.UNWRITABLE)
 
     def let_through(
         self, charge: Charge, kind: FailureKind, now: Moment, witness: Witness | None, *, sent: bool
@@ -187,7 +187,7 @@ class Books:
         self.report_lost()
         owed = 0 if self._store.durable else self.journal.units
         if owed:
-            self._observer.journal_dropped(owed)
+            self._observer.journal_dropped(owed, Unreported.STOPPED)
         paid = sum(lot.units for lot in self.credits.lots() if not self._kept(lot))
         if paid:
             self._observer.credits_lost(paid, Loss.STOPPED)

@@ -23,7 +23,7 @@ from sidecar.admission.verdict import (
     rule,
 )
 from sidecar.domain.choices import Accuracy
-from sidecar.domain.model import Charge, Identity, Verdict
+from sidecar.domain.model import Charge, Identity, Unreported, Verdict
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome
 from sidecar.domain.share import Share
@@ -192,7 +192,7 @@ class Payments:
             closed = rule(Unjournalled(str(error)), meter, charge.amount, now.unix)
             unsure = finding.sent and finding.kind.result_unknown
             if unsure or closed.reason.verdict is Verdict.ALLOW:
-                self._observer.journal_dropped(charge.amount)
+                self._observer.journal_dropped(charge.amount, Unreported.UNWRITABLE)
             return closed
         return ruling
 

@@ -13,6 +13,7 @@ from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import leave_in_journal
+from sidecar.domain.model import Unreported
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 
@@ -99,7 +100,7 @@ class Reporter:
             for entry in hopeless:
                 if _Answer.TRUSTED in answers:
                     self._books.journal.resolve(entry.charge.key)
-                    self._dropped(entry)
+                    self._dropped(entry, Unreported.REFUSED)
                 else:
                     self._books.journal.put_back(entry, sent=True)
         return _Answer.TRUSTED in answers or not answers
@@ -111,7 +112,7 @@ class Reporter:
         while _Answer.NONE not in answers:
             # For each batch again: a long journal takes long to send, and entries age meanwhile.
             for entry in journal.drop_expired(Moment.of(self._clock)):
-                self._dropped(entry)
+                self._dropped(entry, Unreported.EXPIRED)
             left = min(left, journal.pending)
             if not left:
                 return
@@ -123,10 +124,10 @@ class Reporter:
             answers.update(await asyncio.gather(*(self._send(e, hopeless) for e in taken)))
             batch = CONCURRENCY
 
-    def _dropped(self, entry: Entry) -> None:
+    def _dropped(self, entry: Entry, cause: Unreported) -> None:
         if entry.purpose is Purpose.OWED:
             self._settlements.dropped(entry)
-        self._observer.journal_dropped(entry.charge.amount)
+        self._observer.journal_dropped(entry.charge.amount, cause)
 
     def _take(self, count: int) -> list[Entry]:
         taken: list[Entry] = []

@@ -237,7 +237,7 @@ def _over_quota(
             return Ruling(
                 Reason.OVER_QUOTA,
                 meter.deny_status,
-                f"{amount} of {meter.resource} is more than remains of the quota",
+                f"this call costs {amount} of {meter.resource}, more than is left of the quota",
                 retry_after=min(max(seconds, 1.0), MAX_RETRY_SECONDS),
                 quota=quota,
                 owed=Owed.NOTHING if owed is None else owed,

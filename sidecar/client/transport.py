@@ -27,6 +27,7 @@ from sidecar.client.errors import (
 )
 from sidecar.client.reading import read_detail
 from sidecar.client.retrying import Backoff, may_repeat, read_http_date, read_retry_after
+from sidecar.http1.errors import connect_failure
 
 MAX_ANSWER: Final = 8 << 20
 """Bytes of an answer that are read: a page of records is far below it."""
@@ -137,7 +138,7 @@ class Transport:
         except TimeoutError:
             raise _Failed(DeadlineError(name, f"no answer within {seconds:.3g} s")) from None
         except aiohttp.ClientConnectorError as error:
-            reason = error.strerror or type(error).__name__
+            reason = connect_failure(error) or type(error).__name__
             what = f"cannot connect to {request.origin}"
             raise _Failed(UnavailableError(name, what, detail=reason), unsent=True) from None
         except aiohttp.InvalidURL:

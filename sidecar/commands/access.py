@@ -39,7 +39,7 @@ class PlatformAccess:
             api_key=self.api_key,
             url=self.url,
             auth_url=self.auth_url,
-            patience=Patience(attempt=5.0, deadline=8.0),
+            patience=Patience(attempt=5.0, deadline=5.0),
         )
 
 

@@ -112,7 +112,11 @@ def of_drift(drifts: Sequence[Drift]) -> list[Diagnosis]:
     if not drifts:
         return [ok("openapi", "has every field that is used")]
     return [
-        warning("openapi", str(drift), "the shape was our choice: see that what it shows is whole")
+        warning(
+            "openapi",
+            str(drift),
+            "its form is not in the published contract: check what the command shows",
+        )
         if drift.ours
         else failure("openapi", str(drift), "update bb-sidecar, or ask the platform")
         for drift in drifts
@@ -122,9 +126,9 @@ def of_drift(drifts: Sequence[Drift]) -> list[Diagnosis]:
 def hint_of(error: PlatformError) -> str:
     """Say what to do about a call that brought no answer to judge."""
     if isinstance(error, UnreadableAnswerError | NotFoundError) or error.status in _NOT_DONE_HERE:
-        return "see that the URL is the platform's own, and that nothing answers in its place"
+        return "check that the URL is the platform's, and that no other server answers in its place"
     if error.status is not None:
-        return "the platform is there and fails: ask again later, or report it to the platform"
+        return "the platform fails: try again later, or report it to the platform"
     return "check the URL, DNS, and the network policy from here"
 
 
@@ -141,8 +145,8 @@ def of_internal_key(error: PlatformError | None, stranger: PlatformError | None)
     if error is not None and not isinstance(error, NotFoundError) and not _was_judged(error):
         return failure("bbas_ key", str(error), hint_of(error))
     if _status_of(stranger) == _status_of(error):
-        hint = "see that the URL is the platform's API: set PLATFORM_API_URL, or --platform-url"
-        return failure("bbas_ key", "a key that is none is answered alike", hint)
+        hint = "check that the URL is the platform's API: PLATFORM_API_URL, or --platform-url"
+        return failure("bbas_ key", "a made-up key gets the same answer", hint)
     return ok("bbas_ key", "accepted")
 
 
@@ -159,13 +163,13 @@ def of_product(
         return failure("product", f"the key is not of {product!r}: {error.detail}", hint)
     if error is None:
         hint = "compare the key's product with the policy by hand"
-        return warning("product", "the platform answers for an org that is none", hint)
+        return warning("product", "the platform answers for an org that does not exist", hint)
     if not isinstance(error, NotFoundError) and not _was_judged(error):
-        return not_checked("product", str(error), "fix what is above, and ask again")
+        return not_checked("product", str(error), "fix what is above, then run doctor again")
     if isinstance(stranger, ForbiddenError):
         return ok("product", f"the key is of {product!r}")
     hint = "compare the key's product with the policy by hand"
-    return not_checked("product", "the platform answers alike for every product", hint)
+    return not_checked("product", "the platform gives every product the same answer", hint)
 
 
 def of_networks(networks: Sequence[Network], *, shared_ids: bool) -> list[Diagnosis]:

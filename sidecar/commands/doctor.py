@@ -79,10 +79,14 @@ async def examine(
     findings = [*_way(access), internal_key, api_key, *auth_host, *openapi]
     if isinstance(policy, Diagnosis):
         findings.append(policy)
-    if product is None:
+        if product is None:
+            findings.append(not_checked("product", "the policy cannot be read", "fix `policy`"))
+    elif product is None:
         findings.append(not_checked("product", "none is named", "give --policy, or --product"))
+    elif internal_key.level is Level.FAILURE:
+        findings.append(not_checked("product", "needs the bbas_ key", "fix `bbas_ key`"))
     else:
-        findings += await _of_product(client, access, product, entitled)
+        findings += await _of_product(client, product, entitled)
     findings += [upstream, token]
     findings += of_networks(given.trusted_proxies, shared_ids=given.redis is not None)
     rows = [(each.level.value, each.check, each.text, each.hint) for each in findings]
@@ -177,7 +181,6 @@ async def _api_key(
 
 async def _of_product(
     client: PlatformClient,
-    access: PlatformAccess,
     product: str,
     entitled: Mapping[str, bool] | None,
 ) -> list[Diagnosis]:
@@ -188,9 +191,6 @@ async def _of_product(
     elif entitled is not None and not entitled[product]:
         hint = "its users get 403 not_entitled until the org has the product"
         findings.append(warning("catalog", f"the key's org does not have {product!r}", hint))
-    if access.internal_key is None:
-        findings.append(not_checked("product", "needs the bbas_ key", "fix `bbas_ key`"))
-        return findings
     answers = await asyncio.gather(_charged(client, product), _charged(client, _NO_PRODUCT))
     return [*findings, of_product(*answers, product)]
 

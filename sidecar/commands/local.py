@@ -25,6 +25,7 @@ from sidecar.settings.fields import read_section
 _SECONDS: Final = 5.0
 _PROBE_SECONDS: Final = 2.0
 _MOST_BYTES: Final = 1 << 20
+_FIX: Final = "start the sidecar, or give its own "
 
 
 def token(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -57,7 +58,7 @@ def health(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         connection = HTTPConnection(at.host, at.port, timeout=_PROBE_SECONDS)
         status, said = _ask(connection, "GET", "/ready" if args.ready else "/health")
     except (OSError, HTTPException) as error:
-        sys.stderr.write(f"bb-sidecar: health: {at} does not answer: {_reason(error)}\n")
+        sys.stderr.write(f"bb-sidecar: health: {at}: no answer: {_reason(error)}: {_FIX}--admin\n")
         return 1
     sys.stdout.write(f"{said}\n")
     return int(status >= HTTPStatus.BAD_REQUEST)
@@ -75,8 +76,7 @@ def drain(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         )
         status, said = _ask(connection, "POST", "/drain")
     except (OSError, HTTPException) as error:
-        fix = f"name where it takes changes with {flag}"
-        raise UserError(f"drain: {where}: no answer: {_reason(error)}: {fix}") from error
+        raise UserError(f"drain: {where}: no answer: {_reason(error)}: {_FIX}{flag}") from error
     if status != HTTPStatus.ACCEPTED:
         raise UserError(f"drain: {where}: answered {status}: {' '.join(said[:2000].split())}")
     return 0
@@ -119,5 +119,6 @@ def _detail(text: str) -> str:
 
 def _reason(error: Exception) -> str:
     """Say on one line why there was no answer; what came may hold anything."""
-    text = str(error) or type(error).__name__
+    strerror = error.strerror if isinstance(error, OSError) else None
+    text = strerror or str(error) or type(error).__name__
     return text if text.isprintable() else json.dumps(text)

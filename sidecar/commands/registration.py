@@ -32,7 +32,10 @@ def add_platform_commands(commands: Commands) -> None:
     )
     _add_limit(parser, 20)
     parser = _command(
-        commands, "doctor", "is all there that the sidecar needs of the platform?", "doctor.examine"
+        commands,
+        "doctor",
+        "try all that the sidecar needs: keys, platform, product, token",
+        "doctor.examine",
     )
     add_flags(parser, DoctorSettings)
 

@@ -183,6 +183,15 @@ class Loss(StrEnum):
     STOPPED = "stopped"  # the process ended, and no journal keeps them
 
 
+class Unreported(StrEnum):
+    """Why units of the journal were given up: the `cause` in the log."""
+
+    EXPIRED = "expired"  # the platform no longer knows the key: a report could count twice
+    REFUSED = "refused"  # permanently, while it took others
+    STOPPED = "stopped"  # the process ended, and its journal is no file
+    UNWRITABLE = "unwritable"  # the journal could not record the charge
+
+
 class AttemptEnd(StrEnum):
     """How the attempt upstream ended, as far as `refund` and `replay` care."""
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
 from sidecar.domain.holds import Shared, Standing
-from sidecar.domain.model import Charge, Decision, Headers, Identity, Loss, Reason, Slot
+from sidecar.domain.model import Charge, Decision, Headers, Identity, Loss, Reason, Slot, Unreported
 from sidecar.domain.quota import Failed, FailureKind, Outcome, Quota
 from sidecar.domain.usage import Estimate, MissingCause, Settled, Tokens, UsageRule
 
@@ -173,8 +173,8 @@ class AdmissionObserver(Protocol):
     def journal_replayed(self, outcome: str, units: int) -> None:
         """Units of the journal were reported: counted, refused, or still unknown."""
 
-    def journal_dropped(self, units: int) -> None:
-        """Units of the journal were given up: too old to report, or refused permanently."""
+    def journal_dropped(self, units: int, cause: Unreported) -> None:
+        """Units were given up: used, and never reported."""
 
     def credits_lost(self, units: int, cause: Loss) -> None:
         """Units that were paid and not used were given up."""

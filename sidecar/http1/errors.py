@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 
 
@@ -37,3 +38,14 @@ class ConnectFailedError(Exception):
     def __init__(self, kind: PeerFailure, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
+
+
+def connect_failure(error: OSError) -> str:
+    """Say why a connection failed, in the system's words whatever the event loop.
+
+    asyncio's own are "Connect call failed ('10.0.0.1', 443)" for every number.
+    """
+    text = error.strerror or str(error)
+    if error.errno and text.startswith("Connect call failed"):
+        return os.strerror(error.errno)
+    return text

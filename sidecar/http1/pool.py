@@ -13,7 +13,7 @@ from typing import Final, cast
 from sidecar.domain.stalls import RunningTime
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.dialling import Dialler, DialOrigin
-from sidecar.http1.errors import ConnectFailedError, PeerFailure
+from sidecar.http1.errors import ConnectFailedError, PeerFailure, connect_failure
 from sidecar.http1.resolving import Lookup
 from sidecar.http1.tunnel import Proxy
 
@@ -243,4 +243,4 @@ def _usual_context() -> ssl.SSLContext:
 
 
 def _said(origin: DialOrigin, error: OSError) -> str:
-    return f"{origin.authority}: {error.strerror or error}"
+    return f"{origin.authority}: {connect_failure(error)}"

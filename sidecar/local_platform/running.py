@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Final
 
@@ -117,8 +118,10 @@ class Running:
         try:
             await site.start()
         except OSError as error:
-            reason = f"{error.strerror or error}; choose another address"
-            raise UserError(f"listen {host}:{port}: {reason}") from error
+            reason = f"cannot be listened on ({error.strerror or error}): give another address"
+            if error.errno == errno.EADDRINUSE:
+                reason = "is in use: give a free port, or stop what listens there"
+            raise UserError(f"--listen: {host}:{port} {reason}") from error
         bound_host, bound_port, *_ = self._runner.addresses[0]
         name = f"[{bound_host}]" if ":" in bound_host else bound_host
         self.url = f"http://{name}:{bound_port}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from http import HTTPMethod
 from typing import Final
 
 from sidecar.domain.choices import OnPlatformError, Refund
@@ -17,6 +19,7 @@ from sidecar.policy.source import Document
 
 _WEBSOCKET: Final = (b"upgrade", b"websocket")
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_METHODS: Final = tuple(method.value for method in HTTPMethod)
 _OF_CALLS: Final = frozenset({Resource.AI_CALLS, Resource.API_CALLS})
 
 
@@ -37,6 +40,7 @@ def warn_of_risks(document: Document, policy: Policy, deployment: Deployment | N
 
     Where it is known how the policy will run, also note what that means.
     """
+    _warn_of_methods(document, policy)
     _warn_of_upgrades(document, policy)
     _warn_of_form_methods(document, policy)
     _warn_of_origins(document, policy)
@@ -57,6 +61,17 @@ def _warn_of_refunds(document: Document, policy: Policy) -> None:
                 "request IDs of trusted proxies without Redis: another replica may have charged "
                 "the same key; set REDIS_URL (--redis)",
             )
+
+
+def _warn_of_methods(document: Document, policy: Policy) -> None:
+    """A method with a typo matches nothing: its calls go to a later route, often a free one."""
+    for number, match in enumerate(policy.router.matches):
+        for method in sorted(match.methods or ()):
+            if method not in _METHODS and (near := get_close_matches(method, _METHODS, 1, 0.75)):
+                document.warn(
+                    ("routes", number, "match"),
+                    f"no client sends the method `{method}`; did you mean `{near[0]}`?",
+                )
 
 
 def _warn_of_upgrades(document: Document, policy: Policy) -> None:

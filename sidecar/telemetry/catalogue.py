@@ -63,21 +63,21 @@ def _counter(name: str, labels: tuple[str, ...], text: str) -> Metric:
 
 REQUESTS = _counter(
     "requests_total", ("route", "verdict", "reason", "code"),
-    "Answers given. A rise of a denying reason says whom to help: see the reasons in the docs.",
+    "Answers sent. A rise of a reason with verdict deny: see that reason in the glossary.",
 )  # fmt: skip
 REQUEST_DURATION = Metric(
     "request_duration_seconds", Kind.HISTOGRAM, ("route",),
-    "From the head read to the answer sent, the product's time included. Compare with overhead.",
+    "From the request head read to the answer sent. It includes the product's time.",
     _ANSWER,
 )  # fmt: skip
 OVERHEAD = Metric(
     "overhead_seconds", Kind.HISTOGRAM, ("route",),
-    "Time added before the upstream was called. Slow here: look at consume_duration_seconds.",
+    "Time added before the product was called. High: compare with consume_duration_seconds.",
     _ADDED,
 )  # fmt: skip
 UNITS = _counter(
     "units_total", ("resource", "route", "reason"),
-    "Units let through to the product. This is usage; compare it with the platform's own count.",
+    "Units admitted, by reason. Compare with what the platform counted.",
 )  # fmt: skip
 CONSUME_REQUESTS = _counter(
     "consume_requests_total", ("outcome",),
@@ -85,16 +85,16 @@ CONSUME_REQUESTS = _counter(
 )  # fmt: skip
 CONSUME_DURATION = Metric(
     "consume_duration_seconds", Kind.HISTOGRAM, (),
-    "Time of one request to the platform. Near platform_timeout: calls are about to degrade.",
+    "Time of one request to the platform. Near platform_timeout: calls will get no answer in time.",
     _CONSUME,
 )  # fmt: skip
 BREAKER_STATE = Metric(
     "platform_breaker_state", Kind.GAUGE_MAX, (),
-    "0 closed, 1 half open, 2 open. Above 0 the platform is not asked: policy decides alone.",
+    "0 closed, 1 half open, 2 open. Above 0: only probes ask the platform, the policy decides.",
 )  # fmt: skip
 DEGRADED = _counter(
     "platform_degraded_total", ("kind",),
-    "Calls decided without an answer to trust. credential_refused: fix the key; else wait.",
+    "Calls decided without a valid platform answer. credential_refused: fix the key.",
 )  # fmt: skip
 FAIL_OPEN_SPENT = Metric(
     "fail_open_budget_spent_ratio", Kind.GAUGE_MAX, (),
@@ -102,25 +102,25 @@ FAIL_OPEN_SPENT = Metric(
 )  # fmt: skip
 JOURNAL_PENDING = Metric(
     "journal_pending_units", Kind.GAUGE_SUM, (),
-    "Units let through that the platform has not confirmed. Must fall once it answers again.",
+    "Units admitted and not yet confirmed by the platform. Must fall once it answers again.",
     of_file=True,
 )  # fmt: skip
 JOURNAL_OLDEST = Metric(
     "journal_oldest_seconds", Kind.GAUGE_MAX, (),
-    "Age of the oldest of them. Near 86400 units are about to be dropped: restore the platform.",
+    "Age of the oldest unconfirmed unit. At 86400 it is dropped: restore the platform.",
     of_file=True,
 )  # fmt: skip
 JOURNAL_REPLAYED = _counter(
     "journal_replayed_units_total", ("outcome",),
-    "Units told to the platform later, by outcome. Refused ones were used beyond the quota.",
+    "Units reported to the platform later, by outcome. refused: used beyond the quota.",
 )  # fmt: skip
 JOURNAL_DROPPED = _counter(
     "journal_dropped_units_total", (),
-    "Units given up: used and never billed. Any rise is a loss to explain.",
+    "Units used and never billed. Any rise is a loss: the log has its cause.",
 )  # fmt: skip
 JOURNAL_UNWRITABLE = Metric(
     "journal_unwritable", Kind.GAUGE_MAX, (),
-    "1 while the journal takes no entries: nothing can fail open. Free or repair its disk.",
+    "1 while the journal accepts no entries: no call can fail open. Free or repair its disk.",
 )  # fmt: skip
 JOURNAL_DAMAGED = Metric(
     "journal_damaged_bytes", Kind.GAUGE_SUM, (),
@@ -132,7 +132,7 @@ LEASE_UNITS = Metric(
 )  # fmt: skip
 LEASE_REQUESTS = _counter(
     "lease_requests_total", ("outcome",),
-    "Leases asked for, by outcome. Many against units_total: leases are too small.",
+    "Requests for leases, by outcome. Many for the units: leases are too small.",
 )  # fmt: skip
 CREDITS = Metric(
     "credits_units", Kind.GAUGE_SUM, (),
@@ -140,11 +140,11 @@ CREDITS = Metric(
 )  # fmt: skip
 CREDITS_LOST = _counter(
     "credits_lost_units_total", ("cause",),
-    "Paid units given up unused. Rising as expired in the middle of a period: check the clock.",
+    "Paid units that will not be used. expired in the middle of a period: check the clock.",
 )  # fmt: skip
 USAGE_TOKENS = _counter(
     "usage_tokens_total", ("route", "kind"),
-    "Tokens that answers named, none counted twice. What the units of a settled route come from.",
+    "Tokens that answers named, none counted twice. Routes with `usage` charge by them.",
 )  # fmt: skip
 USAGE_MISSING = _counter(
     "usage_missing_total", ("route", "cause"),
@@ -152,11 +152,11 @@ USAGE_MISSING = _counter(
 )  # fmt: skip
 SETTLED_UNITS = _counter(
     "settled_units_total", ("resource", "route", "outcome"),
-    "Units between deposits and costs, by what became of them. overrun: used beyond the quota.",
+    "Difference between deposit and cost, in units. overrun: used beyond the quota.",
 )  # fmt: skip
 HELD_UNITS = Metric(
     "held_units", Kind.GAUGE_SUM, ("resource",),
-    "Units that calls under way may still cost. Must fall to 0 when no call is under way.",
+    "Units that calls in progress may still cost. 0 when no call is in progress.",
 )  # fmt: skip
 REPLAYS = _counter(
     "replays_total", ("action",),
@@ -168,7 +168,7 @@ ATTEMPTS_SHARED = Metric(
 )  # fmt: skip
 IDENTITY_FAILURES = _counter(
     "identity_failures_total", ("kind",),
-    "Metered calls without an identity to trust. keys_unavailable: check the auth host.",
+    "Metered calls without a valid token. keys_unavailable: check the auth host.",
 )  # fmt: skip
 JWKS_KEYS = Metric(
     "jwks_keys", Kind.GAUGE_MIN, (),
@@ -176,23 +176,23 @@ JWKS_KEYS = Metric(
 )  # fmt: skip
 JWKS_AGE = Metric(
     "jwks_age_seconds", Kind.GAUGE_MAX, (),
-    "Since the key set was last confirmed; none before the first. Above 1800: see the auth host.",
+    "Since the key set was last fetched; none before the first. Above 1800: check the auth host.",
 )  # fmt: skip
 JWKS_REFRESH = _counter(
     "jwks_refresh_total", ("outcome",),
-    "Fetches of the key set, by outcome. Failures alone: the last good keys are in use.",
+    "Fetches of the key set, by outcome. Only failures: the last good keys are in use.",
 )  # fmt: skip
 QUOTA_LIMIT = Metric(
     "quota_limit_units", Kind.GAUGE_MAX, ("org", "resource"),
-    "Limit as last told, for the most recent orgs. Unlimited ones have no series.",
+    "Limit in the last answer, for the most recent orgs. Unlimited ones have no series.",
 )  # fmt: skip
 QUOTA_USED = Metric(
     "quota_used_units", Kind.GAUGE_MAX, ("org", "resource"),
-    "Used as last told, for the most recent orgs. Against the limit: who is about to run out.",
+    "Used in the last answer, for the most recent orgs. Near the limit: the org will run out.",
 )  # fmt: skip
 QUOTA_REMAINING = Metric(
     "quota_remaining_units", Kind.GAUGE_MIN, ("org", "resource"),
-    "Left as last told, for the most recent orgs. 0: that org is being refused.",
+    "Left in the last answer, for the most recent orgs. 0: that org is refused.",
 )  # fmt: skip
 QUOTA_RESET = Metric(
     "quota_reset_timestamp_seconds", Kind.GAUGE_MAX, ("org", "resource"),
@@ -208,16 +208,16 @@ OPEN_CONNECTIONS = Metric(
 )  # fmt: skip
 LOOP_LAG = Metric(
     "loop_lag_seconds", Kind.HISTOGRAM, (),
-    "How late the event loop runs. Over 0.05: one call holds up the others, or the CPU is short.",
+    "How late the event loop runs. Over 0.05: the CPU is short, or one call blocks the others.",
     _LAG,
 )  # fmt: skip
 CONNECTIONS_CLOSED = _counter(
     "connections_closed_total", ("cause",),
-    "Client connections that the sidecar closed of its own accord. A rise: slow or hostile peers.",
+    "Client connections that the sidecar closed. A rise: slow or hostile clients.",
 )  # fmt: skip
 UPSTREAM_ERRORS = _counter(
     "upstream_errors_total", ("kind",),
-    "The product could not be reached or broke its protocol. A rise: look at the product.",
+    "The product could not be reached, or gave no complete answer. A rise: check the product.",
 )  # fmt: skip
 WEBHOOK_EVENTS = _counter(
     "webhook_events_total", ("outcome",),
@@ -229,11 +229,11 @@ NOTICES = _counter(
 )  # fmt: skip
 POLICY_RELOAD = _counter(
     "policy_reload_total", ("outcome",),
-    "Reloads of the policy. rejected: the last good one rules; the log says what is wrong.",
+    "Reloads of the policy. rejected: the last good one stays in force; see the log.",
 )  # fmt: skip
 POLICY_SUCCESSFUL = Metric(
     "policy_last_reload_successful", Kind.GAUGE_MIN, (),
-    "1 while the policy file as it is rules. 0: it was rejected, and the last good one does.",
+    "1: the policy file is in force. 0: it was rejected, the last good one stays in force.",
 )  # fmt: skip
 POLICY_INFO = Metric(
     "policy_info", Kind.GAUGE_MAX, ("version", "hash"),

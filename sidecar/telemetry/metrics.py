@@ -12,7 +12,7 @@ from typing import Final
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, Loss, Reason
+from sidecar.domain.model import Decision, Loss, Reason, Unreported
 from sidecar.domain.quota import FailureKind
 from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.domain.usage import MissingCause, Settled, Tokens
@@ -70,6 +70,8 @@ _OF_ANY_ROUTE: Final = frozenset(
 )  # fmt: skip
 """Reasons of decisions on routes that meter nothing; any other reason is of one that meters."""
 _ANSWERED: Final = frozenset({"granted", "refused"})
+_NOT_THEIRS: Final = frozenset({FailureKind.OVERLOADED.value, FailureKind.BREAKER_OPEN.value})
+"""Outcomes that say nothing of the platform: it was not asked, or its answer came too late here."""
 _OURS: Final = frozenset({0, 500, 502, 503, 504})
 """Statuses that do not show that the product answers: our own of an allowed call, and none."""
 
@@ -165,7 +167,7 @@ class Metrics(GaugesAtScrape):
         """Count units that were reported to the platform later."""
         self._counts[c.JOURNAL_REPLAYED.name].add((outcome,), units)
 
-    def journal_dropped(self, units: int) -> None:
+    def journal_dropped(self, units: int, cause: Unreported) -> None:  # noqa: ARG002 - in the log
         """Count units that were given up."""
         self._counts[c.JOURNAL_DROPPED.name].add((), units)
 
@@ -213,12 +215,12 @@ class Metrics(GaugesAtScrape):
 
     def _changed(self, outcome: str) -> None:
         """Note that the platform answers in another way than before."""
-        if outcome != FailureKind.OVERLOADED.value:  # that is our own
+        if outcome not in _NOT_THEIRS:
             self._outcome = outcome
             self.platform_seen = WELL if outcome in _ANSWERED else self._failure_of(outcome)
 
     def _failure_of(self, outcome: str) -> Seen:
-        return Seen(asked=True, problem=f"its last answer was {outcome}")
+        return Seen(asked=True, problem=f"the last call failed: {outcome}")
 
     def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:  # noqa: ARG002
         """Count a fetch of the key set, and keep how many keys are trusted now."""

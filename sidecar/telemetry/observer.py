@@ -9,7 +9,7 @@ from typing import Final
 from typing_extensions import override
 
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Charge, Loss
+from sidecar.domain.model import Charge, Loss, Unreported
 from sidecar.domain.quota import Failed, FailureKind, Quota
 from sidecar.domain.seen import WELL, Seen
 from sidecar.telemetry.metrics import Metrics
@@ -42,6 +42,14 @@ TOKENS_FAIL: Final = {
     IdentityFailure.NOT_YET_VALID: "set this machine's clock (NTP), or that of the auth host",
 }
 """Why good tokens may be refused, each with what to check."""
+
+_DROPPED: Final = {
+    Unreported.EXPIRED: "they cannot be recovered: record the number",
+    Unreported.REFUSED: "see `platform_refuses`: does the org or the resource still exist?",
+    Unreported.STOPPED: "give it a journal that outlives the process (--journal FILE)",
+    Unreported.UNWRITABLE: "free or repair the journal's disk",
+}
+"""What to do about units that are never reported."""
 
 PRODUCT_FAILS: Final = {
     "connect": "check --upstream, and that the product listens there",
@@ -119,8 +127,8 @@ class Observer(Metrics):
     @override
     def _failure_of(self, outcome: str) -> Seen:
         known = {kind.value: text for kind, text in _OUR_MISTAKE.items()}
-        why = known.get(outcome) or self._why
-        return Seen(asked=True, problem=f"its last answer was {outcome}" + (f": {why}" * bool(why)))
+        why = known.get(outcome) or self._why.removeprefix(f"{outcome}: ")
+        return Seen(asked=True, problem=f"the last call failed: {outcome}" + f": {why}" * bool(why))
 
     @override
     def platform_degraded(self, kind: FailureKind) -> None:
@@ -173,9 +181,11 @@ class Observer(Metrics):
             _log.info("journal_replayed", extra=extra)
 
     @override
-    def journal_dropped(self, units: int) -> None:
-        super().journal_dropped(units)
-        _log.error("journal_dropped", extra={"units": units, "repeat_key": ""})
+    def journal_dropped(self, units: int, cause: Unreported) -> None:
+        super().journal_dropped(units, cause)
+        hint = _DROPPED[cause]
+        extra = {"units": units, "cause": cause.value, "hint": hint, "repeat_key": cause.value}
+        _log.error("journal_dropped", extra=extra)
 
     @override
     def credits_lost(self, units: int, cause: Loss) -> None:

@@ -39,7 +39,7 @@ class OutageLog:
                     "org": charge.org_id,
                     "resource": charge.resource,
                     "kind": kind.value,
-                    "meaning": "calls pass without an answer of the platform, of other orgs too",
+                    "meaning": "calls of any org are admitted without a platform answer",
                 },
             )
         self.calls += 1

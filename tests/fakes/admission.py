@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.domain.choices import Action, ErrorFormat, OnReplay
 from sidecar.domain.credentials import IdentityFailure, IdentitySource
-from sidecar.domain.model import Charge, Headers, Identity, Loss, Reason
+from sidecar.domain.model import Charge, Headers, Identity, Loss, Reason, Unreported
 from sidecar.domain.quota import FailureKind, Quota
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.policy.compiled import Policy, Route
@@ -46,8 +46,8 @@ class RememberingObserver:
     def journal_replayed(self, outcome: str, units: int) -> None:
         self.told.append(("journal_replayed", outcome, units))
 
-    def journal_dropped(self, units: int) -> None:
-        self.told.append(("journal_dropped", units))
+    def journal_dropped(self, units: int, cause: Unreported) -> None:
+        self.told.append(("journal_dropped", units, cause))
 
     def credits_lost(self, units: int, cause: Loss) -> None:
         self.told.append(("credits_lost", units, cause))

@@ -34,13 +34,25 @@ def test_a_mistake_is_one_line_and_2(capsys: pytest.CaptureFixture[str]) -> None
     assert (status, out) == (2, "")
     assert err.startswith("bb-sidecar: token: ")
     assert err.endswith("(see bb-sidecar token --help)\n")
-    assert run(capsys, "run", "--speed")[2].startswith("bb-sidecar: unrecognized arguments: ")
+    assert "bb-sidecar: run: unknown argument --speed (see" in run(capsys, "run", "--speed")[2]
+
+
+def test_a_flag_with_a_typo_gets_the_flag_that_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And the help of its own command, also of one below another."""
+    said = "bb-sidecar: run: unknown argument --upstrem; did you mean --upstream? (see bb-sidecar"
+    assert run(capsys, "run", "--upstrem=http://x")[2] == f"{said} run --help)\n"
+    _, _, err = run(capsys, "quota", "status", "--jsn")
+    assert err.endswith(
+        "unknown argument --jsn; did you mean --json? (see bb-sidecar quota status --help)\n"
+    )
 
 
 def test_a_key_in_a_mistake_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
     """What was typed in the wrong place does not end in a build log."""
     _, _, err = run(capsys, "run", "--key-value", "bbas_secret_0123")
-    assert "unrecognized arguments: --key-value" in err
+    assert "unknown argument --key-value" in err
     assert "secret_0123" not in err
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.admin.readiness import Circumstances, assess
 from sidecar.domain.choices import OnPlatformError
+from sidecar.domain.seen import Seen
 
 OPEN = frozenset({OnPlatformError.FAIL_OPEN})
 LAST = frozenset({OnPlatformError.LAST_KNOWN})
@@ -67,6 +68,15 @@ def test_a_platform_down_is_unready_where_a_route_fails_closed(
 ) -> None:
     """That route cannot answer, so not every metered route can."""
     assert not ready(platform_problem="breaker open", modes=modes)
+
+
+def test_a_platform_down_is_named_with_its_last_failure() -> None:
+    """An operator reads here why, not only that calls no longer ask it."""
+    seen = Seen(asked=True, problem="the last call failed: connect: p:443: Connection refused")
+    told = detail("platform", platform_problem="the breaker is not closed", platform_seen=seen)
+    assert told.endswith(
+        "the breaker is not closed; the last call failed: connect: p:443: Connection refused"
+    )
 
 
 def test_a_rejected_policy_is_ready_and_told() -> None:

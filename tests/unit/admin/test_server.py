@@ -153,7 +153,7 @@ async def test_a_rejected_reload_is_422_with_every_problem(admin: Admin) -> None
     assert (status, body) == (
         422,
         {
-            "detail": "the policy was rejected, the last good one rules",
+            "detail": "the policy was rejected, the last good one stays in force",
             "outcome": "rejected",
             "problems": ["p.yaml:1:1: bad"],
         },

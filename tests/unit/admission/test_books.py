@@ -6,7 +6,7 @@ from sidecar.admission.books import Books, Figures
 from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.moment import Moment
 from sidecar.domain.choices import Accuracy, OnPlatformError
-from sidecar.domain.model import Charge, Loss, Reason
+from sidecar.domain.model import Charge, Loss, Reason, Unreported
 from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted
 from tests.fakes.admission import RememberingObserver
 from tests.fakes.quotas import AnswerLosingQuotas, UnreachableQuotas
@@ -75,7 +75,7 @@ async def test_a_settlement_that_cannot_be_journalled_is_dropped_aloud() -> None
     scene = Scene(journal=RefusingStore(), on_platform_error=OnPlatformError.FAIL_CLOSED)
     scene.platform.now = AnswerLosingQuotas(scene.store)
     assert (await scene.decide()).reason is Reason.FAIL_CLOSED
-    assert scene.observer.of("journal_dropped") == [(1,)]
+    assert scene.observer.of("journal_dropped") == [(1, Unreported.UNWRITABLE)]
 
 
 async def test_a_call_that_may_have_been_counted_and_cannot_be_journalled_is_dropped_aloud() -> (
@@ -85,7 +85,7 @@ async def test_a_call_that_may_have_been_counted_and_cannot_be_journalled_is_dro
     scene = Scene(journal=RefusingStore())
     scene.platform.now = AnswerLosingQuotas(scene.store)
     assert (await scene.decide()).reason is Reason.FAIL_CLOSED
-    assert scene.observer.of("journal_dropped") == [(1,)]
+    assert scene.observer.of("journal_dropped") == [(1, Unreported.UNWRITABLE)]
 
 
 async def test_a_call_that_never_arrived_and_cannot_be_journalled_drops_nothing() -> None:

@@ -31,7 +31,7 @@ from sidecar.admission.journal_frames import COMPACT_BYTES
 from sidecar.admission.journal_records import FILE_HEAD, MOST_SURPLUS, encode, encode_marks
 from sidecar.admission.moment import Moment
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Charge, Loss
+from sidecar.domain.model import Charge, Loss, Unreported
 from tests.fakes.admission import RememberingObserver
 from tests.unit.admission.scene import NOW
 
@@ -320,7 +320,7 @@ def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
     books.owe(_entry("k").charge, Moment(0.0, NOW), None)
     assert books.close(NOW) == 4
     assert (observer.of("journal_dropped"), observer.of("credits_lost")) == (
-        [(1,)],
+        [(1, Unreported.STOPPED)],
         [(3, Loss.STOPPED)],
     )
 

@@ -25,7 +25,7 @@ from sidecar.admission.journal_entries import (
 from sidecar.admission.journal_file import JournalFile
 from sidecar.domain.choices import Enforcement, OnPlatformError
 from sidecar.domain.errors import UserError
-from sidecar.domain.model import Charge, Reason
+from sidecar.domain.model import Charge, Reason, Unreported
 from tests.fakes.quotas import UnreachableQuotas
 from tests.unit.admission.scene import NOW, Scene
 
@@ -243,7 +243,7 @@ async def test_shadow_passes_without_a_journal_and_says_what_it_lost(tmp_path: P
         with _no_file_longer_than(path.stat().st_size):
             decision = await scene.decide()
         assert decision.reason is Reason.SHADOW
-        assert scene.observer.of("journal_dropped") == [(1,)]
+        assert scene.observer.of("journal_dropped") == [(1, Unreported.UNWRITABLE)]
 
 
 def _read_only(monkeypatch: pytest.MonkeyPatch) -> None:

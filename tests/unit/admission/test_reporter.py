@@ -11,7 +11,7 @@ from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import OnPlatformError
-from sidecar.domain.model import AttemptEnd, Charge, Reason
+from sidecar.domain.model import AttemptEnd, Charge, Reason, Unreported
 from sidecar.domain.quota import FailureKind, Outcome
 from tests.fakes.quotas import (
     AnswerLosingQuotas,
@@ -155,7 +155,7 @@ async def test_an_entry_refused_for_good_is_dropped_when_others_are_answered() -
         scene.books.owe(charge, Moment.of(scene.clock), None)
     await _reporter(scene).report()
     assert len(scene.books.journal) == 0
-    assert scene.observer.of("journal_dropped") == [(2,)]
+    assert scene.observer.of("journal_dropped") == [(2, Unreported.REFUSED)]
 
 
 async def test_a_platform_that_answers_404_to_all_does_not_empty_the_journal() -> None:
@@ -176,7 +176,7 @@ async def test_what_the_platform_has_forgotten_is_given_up_aloud() -> None:
     scene.clock.advance(MEMORY_SECONDS)
     scene.platform.now = scene.honest
     assert await _reporter(scene).report()
-    assert scene.observer.of("journal_dropped") == [(1,)]
+    assert scene.observer.of("journal_dropped") == [(1, Unreported.EXPIRED)]
 
 
 async def test_a_drain_that_runs_out_of_time_leaves_its_entries() -> None:

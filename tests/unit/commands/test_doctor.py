@@ -150,6 +150,14 @@ def test_a_policy_that_cannot_be_used_is_a_failure(run: Run, policy: Path) -> No
     policy.write_text("version: 1\n")
     ran = run("doctor", "--policy", str(policy), "--json")
     assert lines(ran)["policy"]["hint"].startswith("`bb-sidecar check")
+    assert lines(ran)["product"]["hint"] == "fix `policy`"
+
+
+def test_with_a_bad_key_the_product_is_not_compared(run: Run, policy: Path) -> None:
+    """The hint is the key, not a second refusal."""
+    ran = run("doctor", "--policy", str(policy), "--json", PLATFORM_INTERNAL_KEY="bbas_wrong_0123")
+    assert lines(ran)["product"]["level"] == "not checked"
+    assert lines(ran)["product"]["hint"] == "fix `bbas_ key`"
 
 
 def test_no_key_is_on_the_page(run: Run, policy: Path) -> None:

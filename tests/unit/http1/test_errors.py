@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
+import errno
+
+import pytest
+
+from sidecar.http1.errors import (
+    ConnectFailedError,
+    PeerFailure,
+    ProtocolError,
+    connect_failure,
+)
 
 
 def test_a_broken_protocol_is_a_bad_request() -> None:
@@ -26,3 +35,19 @@ def test_failures_are_words_for_a_metric() -> None:
     """Each kind is a plain word, and no two are alike."""
     words = [str(kind) for kind in PeerFailure]
     assert (len(set(words)), all(word.replace("_", "").isalpha() for word in words)) == (9, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ECONNREFUSED, "Connect call failed ('10.0.0.1', 443)"),
+            "Connection refused",
+        ),
+        (OSError(errno.EHOSTUNREACH, "its name has no address"), "its name has no address"),
+        (OSError("of no number"), "of no number"),
+    ],
+)
+def test_a_failed_connection_is_named_in_the_system_s_words(error: OSError, said: str) -> None:
+    """Asyncio's own say the same for every cause."""
+    assert connect_failure(error) == said

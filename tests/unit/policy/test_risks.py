@@ -44,6 +44,21 @@ def test_a_refund_with_redis_or_without_trusted_ids_is_not_warned_about() -> Non
     assert warnings(POLICY % "never", Deployment(trusted_proxies=True)) == []
 
 
+@pytest.mark.parametrize(("method", "near"), [("PSOT", "POST"), ("DELET", "DELETE")])
+def test_a_method_with_a_typo_is_warned_about(method: str, near: str) -> None:
+    """Its calls would take a later route, often a free one."""
+    text = POLICY.replace("path: /paid/**", f"path: /paid/**, methods: [POST, {method}]")
+    said = f"the method `{method}`; did you mean `{near}`?"
+    assert any(said in warning for warning in warnings(text % "never"))
+
+
+@pytest.mark.parametrize("method", ["PROPPATCH", "PURGE", "QUERY", "REPORT", "MKCOL"])
+def test_a_method_that_is_not_of_the_common_ones_is_not_warned_about(method: str) -> None:
+    """WebDAV and caches have methods of their own."""
+    text = POLICY.replace("path: /paid/**", f"path: /paid/**, methods: [POST, {method}]")
+    assert not any("did you mean" in warning for warning in warnings(text % "never"))
+
+
 def test_a_budget_is_noted_as_that_of_each_replica() -> None:
     """Once for each budget, not for each route; nothing where no route fails open."""
     two = POLICY.replace(

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, Reason
+from sidecar.domain.model import Decision, Reason, Unreported
 from sidecar.domain.quota import FailureKind, Quota
 from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry.catalogue import METRICS, PREFIX
@@ -36,7 +36,7 @@ def busy() -> Metrics:
     quota = Quota("ai_calls", 25, 12, 13, "month", 0.0)
     metrics.read_quotas_at_scrape(lambda _: [("org_acme", quota)])
     metrics.journal_replayed("counted", 3)
-    metrics.journal_dropped(1)
+    metrics.journal_dropped(1, Unreported.EXPIRED)
     metrics.lease_requested("granted")
     metrics.usage_read("chat", Tokens(120, 30, 0, 45))
     metrics.usage_missing("chat", MissingCause.CUT)

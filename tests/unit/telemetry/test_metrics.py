@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, Loss, Reason
+from sidecar.domain.model import Decision, Loss, Reason, Unreported
 from sidecar.domain.ports import (
     AdmissionObserver,
     IdentityObserver,
@@ -141,7 +141,7 @@ def test_each_verb_moves_its_own_counter() -> None:
     metrics.credits_lost(4, Loss.EXPIRED)
     metrics.replay_seen(OnReplay.REJECT)
     metrics.journal_replayed("counted", 7)
-    metrics.journal_dropped(5)
+    metrics.journal_dropped(5, Unreported.EXPIRED)
     metrics.lease_requested("granted")
     metrics.consume_finished("granted", 0.003)
     metrics.keys_refreshed("ok", 2)

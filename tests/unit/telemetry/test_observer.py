@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Charge, Decision, Loss, Reason
+from sidecar.domain.model import Charge, Decision, Loss, Reason, Unreported
 from sidecar.domain.quota import Failed, FailureKind, Quota
 from sidecar.telemetry.observer import Observer
 
@@ -85,12 +85,24 @@ def test_the_journal_s_fate_is_told(events: Callable[[], list[tuple[str, str]]])
     observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
     observer.journal_replayed("unknown", 5)
     observer.journal_replayed("counted", 5)
-    observer.journal_dropped(2)
+    observer.journal_dropped(2, Unreported.STOPPED)
     observer.credits_lost(3, Loss.DISPLACED)
     assert events() == [
         ("INFO", "journal_not_reported"), ("INFO", "journal_replayed"),
         ("ERROR", "journal_dropped"), ("WARNING", "credits_lost"),
     ]  # fmt: skip
+
+
+def test_lost_units_are_logged_with_their_cause_and_a_hint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An operator must not have to guess which of the four it was."""
+    observer = Observer(build=("0", "abc123", "3.13.0", "pure"))
+    for cause in Unreported:
+        observer.journal_dropped(2, cause)
+    lines = [(record.__dict__["cause"], record.__dict__["hint"]) for record in caplog.records]
+    assert [cause for cause, _ in lines] == [cause.value for cause in Unreported]
+    assert all(hint for _, hint in lines)
 
 
 def test_keys_are_told_when_they_change_or_cannot_be_had(

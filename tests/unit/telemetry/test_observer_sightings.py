@@ -106,6 +106,15 @@ def test_a_platform_that_is_not_reached_is_seen_with_its_cause(observer: Observe
     assert "certificate has expired" in observer.platform_seen.problem
 
 
+def test_an_open_breaker_does_not_hide_the_cause(observer: Observer) -> None:
+    """The platform was not asked then: what was seen last is why."""
+    observer.consume_failed(Failed(FailureKind.CONNECT, "connect", "p:443: Connection refused"))
+    observer.consume_finished("connect", 0.1)
+    observer.consume_finished("breaker_open", 0.0)
+    said = "the last call failed: connect: p:443: Connection refused"
+    assert observer.platform_seen.problem == said
+
+
 def test_our_own_lateness_shows_nothing_of_the_platform(observer: Observer) -> None:
     """It may have answered well."""
     observer.consume_finished("overloaded", 0.1)
