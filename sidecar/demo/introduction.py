@@ -10,8 +10,6 @@ ORG: Final = "org_acme"
 SPENT_ORG: Final = "org_globex"
 SPENT_UNITS: Final = 3
 
-_AGREE: Final = f"the same, with the {SPENT_UNITS} that {SPENT_ORG} spent"
-
 
 @dataclass(frozen=True, slots=True)
 class DemoPlace:
@@ -41,9 +39,9 @@ def introduction(at: DemoPlace, token: str, spent: str) -> Iterator[str]:
     as_org = '-H "Cookie: bb_at=$TOKEN"'
     yield from at.what
     platform = at.platform
-    yield f"local platform  {platform}  (API and auth host; what was counted: /_control/consumes)"
+    yield f"local platform  {platform}  (API and auth host; /_control/consumes lists what was counted)"
     yield f"  in a browser  {platform}/  (orgs, quotas, the latest consumes and deliveries)"
-    yield f"orgs            {ORG} has 25 AI calls this month, {SPENT_ORG} has spent its 3"
+    yield f"orgs            {ORG} has 25 AI calls this month, {SPENT_ORG} has spent its {SPENT_UNITS}"
     yield ""
     yield from _tokens(token, spent)
     yield "1. An allowed call, with RateLimit headers:"
@@ -54,15 +52,9 @@ def introduction(at: DemoPlace, token: str, spent: str) -> Iterator[str]:
     yield ""
     yield f"curl -sN {send} {as_org} -d '{stream}'"
     yield ""
-    yield "3. A call over quota, refused before the product is touched:"
+    yield "3. A call over quota, refused before the product sees it:"
     yield ""
     yield f"curl -si {at.url}/api/v1/chat {as_org.replace('TOKEN', 'SPENT')} -d '{{}}'"
-    yield ""
-    yield "Units that were admitted and that calls cost beyond them, and charges that the platform"
-    yield f"counted: {_AGREE}"
-    yield ""
-    yield f"curl -s {at.metrics} | grep -E '^bb_sidecar_(units|settled_units)_total'"
-    yield f"curl -s {platform}/_control/consumes"
     yield ""
     yield "4. A call charged by its tokens: (7 in + 4 x 9 out) / 10 = 4.3 units. One is charged"
     yield "   before it runs, three after its answer, and 0.3 is carried to the org's next call:"
@@ -77,6 +69,12 @@ def introduction(at: DemoPlace, token: str, spent: str) -> Iterator[str]:
         yield ""
         yield f"curl -si -X POST '{at.url}/api/v1/report?pages=6' {as_org}"
         yield ""
+    yield "Compare what the sidecar charged with what the platform counted. Both include the"
+    yield f"{SPENT_UNITS} calls of {SPENT_ORG} that the demo has made:"
+    yield ""
+    yield f"curl -s {at.metrics} | grep -E '^bb_sidecar_(units|settled_units)_total'"
+    yield f"curl -s {platform}/_control/consumes"
+    yield ""
     yield "Ctrl-C ends all."
 
 

@@ -80,7 +80,7 @@ _NO_BODY: Final = _NoBody()
 
 
 class Gateway:
-    """Answers exchanges; stateless for each request."""
+    """Decides and forwards; what belongs to one request is in its `Exchange`."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Gateway:
             trace = trace_fields(exchange.head.fields)
             extra = {"request_id": decision.request_id, "route": decision.route, **trace}
             log.exception("fault", extra=extra)
-            self.answers.admit_fault(exchange, decision)
+            self.answers.report_fault(exchange, decision)
         finally:
             if exchange.relay is None:
                 self._end(exchange, decision or self._undecided(call))
@@ -180,7 +180,7 @@ class Gateway:
     async def _forward(self, exchange: Exchange, decision: Decision, permit: Permit) -> None:
         """Send the call to the upstream: from then on, a relay has the exchange.
 
-        Where it comes to no relay, the attempt is concluded here: as unreached.
+        If no relay was started, the attempt is concluded here, as unreached.
         """
         upstream: ClientConnection | None = None
         relay: Relay | None = None
@@ -238,7 +238,7 @@ class Gateway:
             trace = trace_fields(exchange.head.fields)
             extra = {"request_id": decision.request_id, "route": decision.route, **trace}
             log.exception("fault", extra=extra)
-            self.answers.admit_fault(exchange, decision)
+            self.answers.report_fault(exchange, decision)
         finally:
             self._end(exchange, decision)
 
@@ -262,13 +262,13 @@ class Gateway:
         if not task.cancelled() and task.exception() is not None:
             extra = {"request_id": decision.request_id, "route": decision.route}
             log.error("fault", exc_info=task.exception(), extra=extra)
-            self.answers.admit_fault(exchange, decision)
+            self.answers.report_fault(exchange, decision)
         if exchange.relay is None:
             self._conclude(lost.permit, AttemptEnd.UNREACHED, lost.settling)
             self._end(exchange, decision)
 
     def _conclude(self, permit: Permit, end: AttemptEnd, settling: Settling | None) -> None:
-        """Close the permit of an attempt that has ended so."""
+        """Report to the engine how the attempt ended."""
         ended_as = (end, None) if settling is None else settling.ended(end)
         if ended_as is not None:
             self._engine.attempt_ended(permit, *ended_as)
@@ -317,7 +317,7 @@ class Gateway:
         self._observer.request_finished(decision, decision.status, 0.0)
 
     def _undecided(self, call: Call) -> Decision:
-        """Make a placeholder decision, for the metrics of a call that ended before it had one."""
+        """Return a decision for the metrics of a call that ended before it had one."""
         return early.unreadable(call.request_id, self._engine.errors)
 
     # what a request is

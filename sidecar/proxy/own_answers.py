@@ -44,7 +44,7 @@ class OwnAnswers:
         else:
             self.refuse(exchange, early.broken_body(decision, error.status, error.detail))
 
-    def admit_fault(self, exchange: Exchange, decision: Decision) -> None:
+    def report_fault(self, exchange: Exchange, decision: Decision) -> None:
         """Answer a request that failed through a bug of ours."""
         if exchange.answered:
             exchange.cut()

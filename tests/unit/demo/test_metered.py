@@ -42,7 +42,7 @@ async def printed(
 
 async def charged(printed: Printed) -> tuple[int, int]:
     """Return what calls cost by the metrics, and what the platform counted, in units."""
-    metrics, counted = await paste(printed.curl[3]), await paste(printed.curl[4])
+    metrics, counted = await paste(printed.curl[-2]), await paste(printed.curl[-1])
     units = re.findall(r'(?:"within_quota"|"counted").*} (\d+)', metrics)
     return sum(map(int, units)), sum(one["amount"] for one in json.loads(counted))
 
@@ -54,9 +54,9 @@ async def test_every_line_does_what_it_says(printed: Printed) -> None:
     assert (await paste(lines[0])).startswith("HTTP/1.1 200 ")
     assert (await paste(lines[1])).rstrip().endswith("data: [DONE]")
     assert (await paste(lines[2])).startswith("HTTP/1.1 429 ")
-    by_tokens = await paste(lines[5])
+    by_tokens = await paste(lines[3])
     assert '"prompt_tokens":7' in by_tokens.replace(" ", "")
-    named = await paste(lines[6])
+    named = await paste(lines[4])
     assert json.loads(named.partition("\n\n")[2]) == {"pages": 6}
     # 1 + 1 + 3 of the org that spent, then 4 and 6
     await eventually(lambda: charged(printed), lambda found: found == (15, 15))

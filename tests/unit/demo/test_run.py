@@ -100,7 +100,7 @@ async def test_third_line_is_over_quota(printed: Printed) -> None:
 
 async def test_last_line_is_charged_by_its_tokens(printed: Printed) -> None:
     """One unit before it runs, and three when its answer has named 7 tokens and 9."""
-    head, _, body = (await paste(printed.curl[5])).partition("\n\n")
+    head, _, body = (await paste(printed.curl[3])).partition("\n\n")
     assert head.startswith("HTTP/1.1 200 ")
     assert 'RateLimit: "ai_calls";r=24;t=' in head
     usage = json.loads(body)["usage"]
@@ -112,7 +112,7 @@ async def test_last_line_is_charged_by_its_tokens(printed: Printed) -> None:
 
 async def charged(printed: Printed) -> tuple[int, int]:
     """Return what calls cost by the metrics, and what the platform counted, in units."""
-    metrics, counted = await paste(printed.curl[3]), await paste(printed.curl[4])
+    metrics, counted = await paste(printed.curl[-2]), await paste(printed.curl[-1])
     units = re.findall(r'(?:"within_quota"|"counted").*} (\d+)', metrics)
     return sum(map(int, units)), sum(one["amount"] for one in json.loads(counted))
 
@@ -122,7 +122,7 @@ async def test_metrics_agree_with_what_was_counted(printed: Printed) -> None:
     for line in printed.curl[:3]:
         await paste(line)
     assert await charged(printed) == (5, 5)
-    await paste(printed.curl[5])
+    await paste(printed.curl[3])
     await eventually(lambda: charged(printed), lambda found: found == (9, 9))
 
 

@@ -82,7 +82,7 @@ def test_a_begun_answer_is_cut(
         case "broken":
             answers.refuse_broken(exchange, DECISION, ProtocolError("broken"))
         case "fault":
-            answers.admit_fault(exchange, DECISION)
+            answers.report_fault(exchange, DECISION)
         case _:
             answers.report_failure(exchange, DECISION, PeerFailure.CUT_OFF)
     assert (len(client.writes), client.cut) == (1, True)
