@@ -113,6 +113,16 @@ def test_no_runbook_is_without_its_alert() -> None:
     assert written == {rule["alert"] for rule in ALERTS}
 
 
+def test_the_index_of_runbooks_lists_every_alert_with_its_severities() -> None:
+    """It is where an operator looks up what an alert is worth."""
+    severities: dict[str, set[str]] = {}
+    for rule in ALERTS:
+        severities.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
+    index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| ([a-z, ]+) \|", index, re.MULTILINE)
+    assert {name: set(found.split(", ")) for name, found in listed} == severities
+
+
 def test_every_aggregation_keeps_the_cluster() -> None:
     """Two clusters under one ruler would hide each other: their jobs have the same names."""
     asked = [rule["expr"] for rule in rules()] + [query.expr for query in panel_queries()]

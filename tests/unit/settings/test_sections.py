@@ -29,14 +29,14 @@ def table_of(name: str, section: type | None = None) -> str:
         if not each.shown and not each.required and each.default is not None:
             default = f"`{default}`"
         rows += f"| `{each.flag}` | `{each.env}` | {default} | {each.meaning} |\n"
-    return f"<!-- {name} -->\n\n{HEAD}{rows}"
+    return f"<!-- {name} -->\n\n{HEAD}{rows}\n"
 
 
 def compared(page: Path, name: str, table: str) -> None:
     """Compare a table with the page that has it, or write it."""
     text = page.read_text(encoding="utf-8")
     if os.environ.get("SIDECAR_WRITE_GOLDEN"):
-        old = rf"<!-- {name} -->\n\n(?:\|.*\n)*"
+        old = rf"<!-- {name} -->\n\n(?:\|.*\n)*\n*"
         text = re.sub(old, lambda _: table, text)
         page.write_text(text, encoding="utf-8")
     assert table in text
