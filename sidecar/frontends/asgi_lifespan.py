@@ -33,8 +33,7 @@ async def serve_lifespan(
     try:
         await doors.start()
     except UserError as error:
-        _log.error("middleware_not_started", extra={"why": str(error)})
-        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        await _fail_startup(error, send)
         return
     span = _Span(doors, receive, send)
     try:
@@ -48,6 +47,21 @@ async def serve_lifespan(
         await receive()  # lifespan.shutdown
         await doors.aclose()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def refuse_to_start(
+    error: UserError, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend
+) -> None:
+    """Answer any scope of a middleware whose settings are wrong: a server then ends its start."""
+    if scope["type"] != "lifespan":
+        raise error
+    await receive()  # lifespan.startup
+    await _fail_startup(error, send)
+
+
+async def _fail_startup(error: UserError, send: AsgiSend) -> None:
+    _log.error("middleware_not_started", extra={"why": str(error)})
+    await send({"type": "lifespan.startup.failed", "message": str(error)})
 
 
 class _Span:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from sidecar.domain.errors import UserError
 from sidecar.frontends.asgi import AsgiGuard
+from sidecar.frontends.asgi_lifespan import refuse_to_start
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
 from sidecar.frontends.door import SettleError
-from sidecar.middleware.doors import Doors
+from sidecar.middleware.doors import Doors, loop_runs
 from sidecar.policy.doors import DoorKind
 
 __all__ = ["QuotaMiddleware", "SettleError"]
@@ -34,12 +37,20 @@ class QuotaMiddleware:
 
         `registry` gets the metrics; prometheus_client's default one where none is given.
         `trust_request_ids`: a proxy before this process sets X-Request-ID on every call. Raises
-        UserError with every problem of the settings.
+        UserError with every problem of the settings; under a running event loop the start fails
+        with it instead. Starlette makes its middleware when the server asks it to start, and
+        uvicorn takes an exception there for an application without a lifespan, and serves it.
         """
-        self._doors = Doors(DoorKind.ASGI, settings, registry)
-        self._guard = AsgiGuard(
-            app, self._doors, self._doors.deadlines, trust_request_ids=trust_request_ids
-        )
+        self._doors: Doors | None = None
+        try:
+            doors = Doors(DoorKind.ASGI, settings, registry)
+        except UserError as error:
+            if not loop_runs():
+                raise
+            self._guard: AsgiApp = partial(refuse_to_start, error)
+            return
+        self._doors = doors
+        self._guard = AsgiGuard(app, doors, doors.deadlines, trust_request_ids=trust_request_ids)
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Answer one connection scope."""
@@ -47,4 +58,5 @@ class QuotaMiddleware:
 
     async def aclose(self) -> None:
         """Close the door of this event loop, where no lifespan does: later calls are refused."""
-        await self._doors.aclose()
+        if self._doors is not None:
+            await self._doors.aclose()

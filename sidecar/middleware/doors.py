@@ -122,6 +122,15 @@ class Doors:
             await parts.owned.aclose()
 
 
+def loop_runs() -> bool:
+    """Say whether this is called under a running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _running_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,32 @@ def test_settings_that_are_wrong_fail_where_the_application_is_made() -> None:
         QuotaMiddleware(product(), polcy="policy.yaml")
 
 
+async def test_settings_that_are_wrong_fail_the_start_of_a_server() -> None:
+    """Starlette makes its middleware then; an exception would be taken for "no lifespan"."""
+    app = Starlette()
+    app.add_middleware(QuotaMiddleware, polcy="policy.yaml")
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.startup"}
+
+    async def send(event: MutableMapping[str, Any]) -> None:
+        sent.append(dict(event))
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    assert [event["type"] for event in sent] == ["lifespan.startup.failed"]
+    assert "polcy= is no setting" in sent[0]["message"]
+
+
+async def test_calls_fail_where_a_server_does_not_ask_for_a_start() -> None:
+    """Nothing passes unmetered, and the reason is in the server's log."""
+    app = QuotaMiddleware(product(), polcy="policy.yaml")
+    with pytest.raises(UserError, match="polcy= is no setting"):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            await client.post("http://test/api/v1/chat")
+    await app.aclose()
+
+
 async def test_a_test_client_needs_no_lifespan(m: Metered) -> None:
     """It runs each call on an event loop of its own."""
 
@@ -159,6 +185,7 @@ async def test_processes_without_a_number_have_a_journal_each(m: Metered, tmp_pa
     """The first takes the file itself, the next one its first free neighbour."""
     apps = [m.made(journal=tmp_path / "journal") for _ in range(3)]
     for app in apps:
+        assert app._doors is not None
         await app._doors.start()
     found = names_in(tmp_path)
     for app in apps:
