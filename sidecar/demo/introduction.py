@@ -39,9 +39,9 @@ def introduction(at: DemoPlace, token: str, spent: str) -> Iterator[str]:
     as_org = '-H "Cookie: bb_at=$TOKEN"'
     yield from at.what
     platform = at.platform
-    yield f"local platform  {platform}  (API and auth host; /_control/consumes lists what was counted)"
+    yield f"local platform  {platform}  (API and auth host; /_control/consumes lists charges)"
     yield f"  in a browser  {platform}/  (orgs, quotas, the latest consumes and deliveries)"
-    yield f"orgs            {ORG} has 25 AI calls this month, {SPENT_ORG} has spent its {SPENT_UNITS}"
+    yield f"orgs            {ORG} has 25 AI calls a month, {SPENT_ORG} has spent its {SPENT_UNITS}"
     yield ""
     yield from _tokens(token, spent)
     yield "1. An allowed call, with RateLimit headers:"

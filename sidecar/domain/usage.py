@@ -13,7 +13,7 @@ from typing import Final
 
 
 class UsageFormat(StrEnum):
-    """Whose words an answer names its usage in."""
+    """Which API's usage an answer names."""
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"

@@ -24,7 +24,7 @@ class ScaleSpec(Spec):
         "(422).",
     )
     max: Units | SkipJsonSchema[None] = Field(
-        default=None, description="The largest amount that is let through; more is refused (422)."
+        default=None, description="The largest amount that is accepted; more is refused (422)."
     )
 
 

@@ -159,7 +159,7 @@ def _note_budgets(document: Document, policy: Policy) -> None:
             noted.add(budget)
             document.note(
                 ("routes", number, "name"),
-                "while the platform does not answer, each replica lets through up to "
+                "while the platform does not answer, each replica admits up to "
                 f"{meter.fail_open_budget.units_text} of {meter.resource} per org in "
                 f"{meter.fail_open_budget.seconds:g} s (`fail_open_budget`), its workers together",
             )

@@ -68,11 +68,11 @@ class IdentitySpec(Spec):
 
 
 class BudgetSpec(Spec):
-    """What may be let through unconfirmed while the platform gives no answer."""
+    """What may be admitted while the platform gives no valid answer."""
 
     units: Units = Field(default=1000, description="Units per org and resource.")
     seconds: Annotated[Duration, Field(ge=1, le=604800)] = Field(
-        default=900.0, description="How long, from the first call that was let through."
+        default=900.0, description="How long, from the first call that was admitted."
     )
 
 
@@ -92,7 +92,7 @@ class ChargingSpec(Spec):
     )
     on_over_quota: Annotated[OnOverQuota, LENIENT] = Field(
         default=OnOverQuota.DENY,
-        description="`deny`: refused. `allow`: let through, counted here and marked.",
+        description="`deny`: refused. `allow`: admitted, counted here and marked.",
     )
     on_platform_error: Annotated[OnPlatformError, LENIENT] = Field(
         default=OnPlatformError.FAIL_OPEN,
@@ -100,7 +100,7 @@ class ChargingSpec(Spec):
         "`fail_open_budget`, `fail_closed` refuses (503), `last_known` decides by its last answer.",
     )
     fail_open_budget: BudgetSpec = Field(
-        default=BudgetSpec(), description="What `fail_open` may let through, then it is closed."
+        default=BudgetSpec(), description="What `fail_open` may admit; then calls are refused."
     )
     platform_timeout: Annotated[Duration, Field(ge=0.001, le=60)] = Field(
         default=0.25, description="How long a call may wait for the platform, a retry included."
@@ -139,7 +139,7 @@ def _inherited(schema: dict[str, Any]) -> None:
 
 
 class DefaultsSpec(ChargingSpec):
-    """What holds for every meter that does not say otherwise."""
+    """Defaults for every meter."""
 
 
 class MeterSpec(ChargingSpec):
@@ -227,9 +227,7 @@ class PolicySpec(Spec):
         default=[IdentitySpec(cookie="bb_at"), IdentitySpec(bearer=True)],
         description="Where the caller's token may be, in order: the first that is present decides.",
     )
-    defaults: DefaultsSpec = Field(
-        default=DefaultsSpec(), description="What holds for every meter that says nothing else."
-    )
+    defaults: DefaultsSpec = Field(default=DefaultsSpec(), description="Defaults for every meter.")
     routes: Annotated[list[RouteSpec], Field(min_length=1)] = Field(
         description="The routes, in order: the first that matches decides."
     )

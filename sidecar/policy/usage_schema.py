@@ -111,7 +111,7 @@ class UsageSpec(Spec):
     """How a call is settled by what its answer says that it has used."""
 
     format: FormatSpec = Field(
-        description="Whose words the answer is in: `openai`, `anthropic`, `gemini`, "
+        description="Which API's usage the answer names: `openai`, `anthropic`, `gemini`, "
         "`openai_realtime`, or `{json: /pointer}` or `{header: name}` for one number.",
     )
     per: ExactNumber = Field(default=Decimal(1), description="Weighted tokens for one unit.")

@@ -73,9 +73,7 @@ def test_a_budget_is_noted_as_that_of_each_replica() -> None:
         (Severity.NOTE, 6),
         (Severity.NOTE, 7),
     ]
-    assert "each replica lets through up to 1000 units of ai_calls per org in 900 s" in str(
-        found[0]
-    )
+    assert "each replica admits up to 1000 units of ai_calls per org in 900 s" in str(found[0])
     assert "up to 5 units" in str(found[1])
     closed = POLICY.replace("refund: %s", "on_platform_error: fail_closed")
     assert (
