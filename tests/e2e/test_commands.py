@@ -170,7 +170,7 @@ async def test_the_demo_shows_the_main_job() -> None:
         await demo.line(lambda line: line.startswith("Ctrl-C"))
         tokens = "\n".join(line for line in demo.out if line.startswith("export"))
         lines = [f"{tokens}\n{line}" for line in demo.out if line.startswith("curl")]
-        allowed, stream, refused, metrics, consumes, _ = lines
+        allowed, stream, refused, _, metrics, consumes = lines
 
         answer, _ = await paste(allowed)
         head, _, body = answer.replace("\r", "").partition("\n\n")

@@ -19,7 +19,7 @@ from tests.fakes import command_line
 MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no command": ([], ["COMMAND"]),
     "unknown command": (["fly"], ["invalid choice: 'fly'"]),
-    "unknown flag": (["run", "--speed", "9"], ["unrecognized arguments: --speed 9"]),
+    "unknown flag": (["run", "--speed", "9"], ["run: unknown argument --speed"]),
     "check nothing": (["check"], ["FILE"]),
     "check a missing file": (["check", "/nowhere/policy.yaml"], ["/nowhere/policy.yaml"]),
     "explain without a policy": (["explain", "GET", "/"], ["--policy"]),
@@ -185,7 +185,7 @@ def test_run_with_a_key_as_a_flag(here: Here, place: Place) -> None:
     """A key is never a flag's value: other users can see those."""
     flags = [*place.flags(), "--key", "bbas_shown_to_all"]
     answer = here("run", *flags, environ=place.environ)
-    assert_told(answer, ["unrecognized arguments: --key"])
+    assert_told(answer, ["unknown argument --key; did you mean --key-file?"])
     assert "bbas_shown_to_all" not in answer[2]
 
 
@@ -215,7 +215,7 @@ async def test_demo_on_a_port_that_is_taken(taken: int, flag: str) -> None:
 async def test_platform_on_a_port_that_is_taken(taken: int) -> None:
     """The local platform names the address that it cannot have."""
     answer = await run("platform", "--listen", f"127.0.0.1:{taken}")
-    assert_told(answer, [f"127.0.0.1:{taken}", "choose another address"])
+    assert_told(answer, [f"127.0.0.1:{taken}", "in use: give a free port"])
 
 
 async def test_run_with_a_journal_that_another_holds(place: Place, tmp_path: Path) -> None:
