@@ -373,7 +373,10 @@ class ServerConnection:
             return
         self.body_full = False
         self._regulate()
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # asyncio's, where the client's reset has come and is not read yet
+            self.transport.abort()
 
     def _regulate(self) -> None:
         """Read from the client exactly while there is room for what it sends."""

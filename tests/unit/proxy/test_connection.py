@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 
 import pytest
 
@@ -225,6 +226,18 @@ async def test_a_refused_client_that_goes_on_sending_reads_its_answer() -> None:
         client.writer.write(b"x" * 2_000_000)
         await settle()
         assert statuses(await client.rest()) == (429,)
+
+
+async def test_a_client_that_has_reset_the_connection_is_let_go() -> None:
+    """The loop may not have read the reset yet."""
+    async with staged() as stage:
+        client = socket.create_connection(("127.0.0.1", stage.port))
+        await eventually(lambda: stage.server.open_connections == 1)
+        (connection,) = stage.server._connections
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        connection._close(whole=False)
+        await eventually(lambda: stage.server.open_connections == 0)
 
 
 async def test_a_refused_client_that_does_not_go_is_cut() -> None:
