@@ -201,14 +201,14 @@ class App:
     async def stop(self, drain_seconds: float | None = None) -> bool:
         """Drain, then end every part; True when no request was cut off."""
         seconds = self._settings.process.drain_seconds if drain_seconds is None else drain_seconds
-        whole = True
+        drained = True
         if self._server is not None:
             if not self._context.worker:
                 log_draining(self.status.requests, seconds)
-            whole = await self._server.drain(seconds)
+            drained = await self._server.drain(seconds)
         await self._owned.aclose()
-        log.info("stopped", extra={"whole": whole})
-        return whole
+        log.info("stopped", extra={"drained": drained})
+        return drained
 
     def hurry(self) -> None:
         """Cut off what a drain still waits for."""

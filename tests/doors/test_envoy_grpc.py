@@ -122,7 +122,7 @@ async def test_a_drain_ends_the_calls_under_way_and_refuses_new_ones(
         statuses = Counter(await calling)
         assert set(statuses) == {200, 503}
         assert statuses[200] == len(b.product.executions) == b.charges()
-        assert b.authz.events("stopped")[0]["whole"]
+        assert b.authz.events("stopped")[0]["drained"]
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -49,7 +49,7 @@ async def test_sigterm_lets_streams_finish_and_refuses_what_is_new() -> None:
             assert status == 200
             assert text.count("event: tick") == 8
         assert await s.program.ended() == 0
-        assert s.program.events("stopped")[0]["whole"] is True
+        assert s.program.events("stopped")[0]["drained"] is True
         assert [each["requests"] for each in s.program.events("draining")] == [STREAMS]
         assert (s.charges(), s.executions()) == (STREAMS, STREAMS)
 
@@ -76,7 +76,7 @@ async def test_the_drain_ends_after_its_seconds() -> None:
         s.program.send(SIGTERM)
         assert await s.program.ended() == 0
         assert s.program.events("drain_cut_off")[0]["requests"] == STREAMS
-        assert s.program.events("stopped")[0]["whole"] is False
+        assert s.program.events("stopped")[0]["drained"] is False
         for ended in await asyncio.gather(*streams, return_exceptions=True):
             assert isinstance(ended, httpx.RemoteProtocolError)
 
