@@ -26,6 +26,7 @@ from tests.fakes.servers import (
     silent,
     speaking_first,
 )
+from tests.loops import pass_time
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -322,12 +323,8 @@ async def test_an_answer_that_does_not_begin_in_time_is_given_up() -> None:
         assert handler.failure is PeerFailure.FIRST_BYTE_TIMEOUT
 
 
-@pytest.mark.usefixtures("swift_sweeps")
-async def test_a_server_that_does_not_read_the_end_cannot_keep_the_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_server_that_does_not_read_the_end_cannot_keep_the_place() -> None:
     """A transport that closes waits until all that was written is read, without a limit."""
-    monkeypatch.setattr(pool_module, "_CLOSE_SECONDS", 0.05)
 
     async def unread(_: Visit) -> None:
         await asyncio.Event().wait()
@@ -338,12 +335,10 @@ async def test_a_server_that_does_not_read_the_end_cannot_keep_the_place(
             connection.transport.write(bytes(1_000_000))
             await asyncio.sleep(0.01)
         connection.close()
-        await asyncio.sleep(0)
+        await pass_time(29.0)
         before = pool.open_connections
-        async with asyncio.timeout(10):
-            while pool.open_connections:  # noqa: ASYNC110 - the pool tells nobody
-                await asyncio.sleep(0.005)
-        assert before == 1
+        await pass_time(2.0)
+        assert (before, pool.open_connections) == (1, 0)
 
 
 @pytest.mark.usefixtures("swift_sweeps")
