@@ -11,7 +11,8 @@ from sidecar.domain.ports import Clock
 from sidecar.domain.share import Share
 from sidecar.identity.session_secret import secret_problem
 from sidecar.policy.compiled import Policy
-from sidecar.settings.run import EngineSettings
+from sidecar.settings.embedded import EmbeddedSettings
+from sidecar.settings.run import Settings
 from sidecar.settings.secret import Secret
 from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.redaction import Redactor
@@ -28,7 +29,7 @@ class Context:
     `embedded`: in a product's process, which does not know how many others of its kind there are.
     """
 
-    settings: EngineSettings
+    settings: Settings | EmbeddedSettings
     clock: Clock
     observer: Observer
     redactor: Redactor

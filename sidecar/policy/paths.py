@@ -108,10 +108,10 @@ def readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Readings
     if raw == WHOLE_SERVER:
         return Readings((), (PathReading((WHOLE_SERVER,), exact=case_sensitive),))
     if _is_plain(raw):
-        segments = _segments(raw)
+        segments = literal_segments(raw)
         if case_sensitive:
             return Readings(segments, ())
-        folded = _segments(raw.lower())
+        folded = literal_segments(raw.lower())
         if folded == segments and not patterns_fold:
             return Readings(segments, ())
         return Readings(folded, (PathReading(segments, exact=True),))
@@ -119,11 +119,6 @@ def readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Readings
         return _odd_readings(raw, case_sensitive=case_sensitive, patterns_fold=patterns_fold)
     except _RefusedError as refused:
         return UnsafePath(str(refused))
-
-
-def literal_segments(raw: str) -> Segments:
-    """Split a path as it came, nothing decoded: enough where no route meters or denies."""
-    return _segments(raw)
 
 
 def _is_plain(raw: str) -> bool:
@@ -138,7 +133,8 @@ def _is_plain(raw: str) -> bool:
     ) and raw.count("/") <= MAX_SEGMENTS
 
 
-def _segments(path: str) -> Segments:
+def literal_segments(path: str) -> Segments:
+    """Split a path at its slashes; nothing is decoded."""
     return () if path == "/" else tuple(path[1:].split("/"))
 
 
@@ -169,10 +165,10 @@ def _odd_readings(raw: str, *, case_sensitive: bool, patterns_fold: bool) -> Rea
     text = raw
     for step in _CANONICAL:
         text = step(text)
-    canonical = _segments(text)
+    canonical = literal_segments(text)
     found: dict[PathReading, None] = {}
     for each in _texts(raw):
-        segments = _segments(each)
+        segments = literal_segments(each)
         if case_sensitive:
             found[PathReading(segments, exact=True)] = None
             continue

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_type_hints
 
 from sidecar.settings.fields import Given, SettingsError, like, options
 from sidecar.settings.sections import (
@@ -61,12 +61,7 @@ class EmbeddedSettings:
         return cls(**made)
 
 
-SECTIONS: Final[dict[str, type[Any]]] = {
-    "policy": PolicySettings,
-    "platform": PlatformSettings,
-    "state": StateSettings,
-    "hosted": HostedSettings,
-}
+SECTIONS: Final[dict[str, type[Any]]] = get_type_hints(EmbeddedSettings)
 """Every section, by its name in EmbeddedSettings."""
 
 

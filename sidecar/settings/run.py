@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from sidecar.settings.fields import Given, add_flags
 from sidecar.settings.sections import (
@@ -22,22 +22,6 @@ from sidecar.settings.sections import (
 )
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class EngineSettings(Protocol):
-    """What the engine needs, at every door."""
-
-    @property
-    def policy(self) -> PolicySettings:
-        """The policy."""
-
-    @property
-    def platform(self) -> PlatformSettings:
-        """The platform, and the product's key for it."""
-
-    @property
-    def state(self) -> StateSettings:
-        """What outlives the process, or is shared by replicas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ class GaugesAtScrape:
 
     def __init__(self, orgs: int) -> None:
         self._orgs = orgs
-        self._known_quotas: KnownQuotas = _none_known
+        self._known_quotas: KnownQuotas = lambda _: ()
         self._gauges: dict[str, Callable[[], GaugeValue]] = {}
 
     def read_at_scrape(self, name: str, provider: Callable[[], GaugeValue]) -> None:
@@ -61,10 +61,6 @@ class GaugesAtScrape:
             else:
                 for labels, value in reading.items():
                     yield name, labels, value
-
-
-def _none_known(orgs: int) -> Sequence[tuple[str, Quota]]:  # noqa: ARG001 - a `KnownQuotas`
-    return ()
 
 
 def route_samples(route: str, series: RouteSeries) -> Iterator[Sample]:
