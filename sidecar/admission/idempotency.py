@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-NONCE_BYTES: Final = 32
-"""How long a process's nonce should be; blake2b takes up to 64."""
+NONCE_BYTES: Final = 16
+"""How long a process's nonce is: no two processes have the same one, and no caller guesses it."""
 
 _KEY_BYTES: Final = 32  # 64 hex digits
 _CALL: Final = b"bb call"

@@ -9,6 +9,7 @@ from typing import Final
 from sidecar import __version__
 from sidecar.admission.books import Books
 from sidecar.admission.engine import Engine
+from sidecar.admission.idempotency import NONCE_BYTES
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.reporter import Reporter
@@ -62,7 +63,7 @@ async def open_engine(context: Context, policies: PolicyStore) -> EngineParts:
     auth = settings.platform.auth
     keys = KeySet(Pool(auth, FETCH_LIMITS, proxy=usable_proxy_for(auth.url)), clock, observer)
     owned.push_async_callback(keys.close)
-    nonce = secrets.token_bytes(16)
+    nonce = secrets.token_bytes(NONCE_BYTES)
     # Closed last: holds are shown to other replicas as long as anything of them is being sent.
     attempts, shared_holds = await _shared(context, nonce)
     # Closed after the consumer: what that gives up at its end is still written down.

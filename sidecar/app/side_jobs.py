@@ -6,7 +6,6 @@ call exists for them.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +24,6 @@ from sidecar.proxy.gateway import Gateway
 from sidecar.settings.secret import BBK_KEY, WEBHOOK_SECRET, KeySource, Secret
 from sidecar.settings.sections import OrgSettings
 from sidecar.settings.values import WebhookUrl
-
-log = logging.getLogger("sidecar.app")
 
 
 async def open_side_jobs(

@@ -82,7 +82,6 @@ class ResponsePayer:
         """Pay by `engine`; `permit`, of the handshake, pays for the first response."""
         self._engine = engine
         self._charges = engine.realtime(admitted)
-        self._admitted = admitted
         self._first: Permit | None = permit
         self._drain = drain
         self._clock = clock
