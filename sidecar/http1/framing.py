@@ -28,7 +28,13 @@ _LINES_KEPT: Final = 8192
 _known: dict[bytes, int] = {}
 """Plain size lines that were read before, and how far behind each its chunk's CRLF begins.
 
-Each is there twice: by itself, and with the CRLF of the chunk before it. No line is `0`.
+No line is `0`.
+"""
+
+_known_next: dict[bytes, int] = {}
+"""The same lines with the CRLF of the chunk before them.
+
+A table of its own: a CRLF that is missing may leave a line that is as wide and known by itself.
 """
 
 _NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -287,7 +293,7 @@ def _past_known_chunks(data: bytes, position: int, most: int) -> int:
         width = len(line) + 2
         for count in range(most):  # noqa: B007 - a fifth faster than to count down
             line = data[position : position + width]
-            step = _known.get(line)
+            step = _known_next.get(line)
             if step is None:  # the end of the data, a line of another width, or one that is odd
                 break
             start = position + 2
@@ -328,9 +334,10 @@ def _learn(line: bytes, size: int) -> None:
     """Know chunks of this size line by the line alone."""
     if len(_known) >= _LINES_KEPT:
         _known.clear()
+        _known_next.clear()
     step = len(line) + size
     _known[line] = step
-    _known[b"\r\n" + line] = step + 2
+    _known_next[b"\r\n" + line] = step + 2
 
 
 def is_safe_trailer(name: bytes) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from unittest.mock import patch
 
 import h11
@@ -102,6 +103,28 @@ def test_what_we_pass_on_h11_reads_as_the_content(data: bytes) -> None:
 def test_no_cut_changes_anything(parts: list[bytes], decode: bool) -> None:  # noqa: FBT001
     """Refused whole, refused in pieces; else the same bytes go on, and the same are left."""
     assert ours(parts, decode=decode) == ours([b"".join(parts)], decode=decode)
+
+
+def test_nothing_that_was_read_before_changes_a_verdict() -> None:
+    """Each body with a fault near its first chunk's end, read with no size line known and with all.
+
+    All pairs of sizes of one to four digits: a missing CRLF may leave a line as wide as expected.
+    """
+    sizes = (1, 5, 0x11, 0x50, 0x101, 0x500, 0x1000)
+    fillings = (b"", b"0", b"50", b"\r", b"\n", b"\r\n")
+    places = product(sizes, sizes, range(-2, 3), range(5), fillings)
+    for first, second, beside, gone, filling in places:
+        start = b"%x\r\n%b" % (first, b"a" * first)
+        data = b"%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (start, second, b"a" * second)
+        at = len(start) + beside
+        broken = data[:at] + filling + data[at + gone :]
+        framing._known.clear()
+        framing._known_next.clear()
+        unknown = ours([broken])
+        for found in re.finditer(rb"(?=([1-9a-f][0-9a-f]{0,3}\r\n))", broken):
+            with contextlib.suppress(ProtocolError):
+                ChunkedBody().feed(found[1])
+        assert ours([broken]) == unknown, (first, second, beside, gone, filling)
 
 
 @settings(max_examples=examples(200))

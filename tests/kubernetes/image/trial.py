@@ -197,7 +197,7 @@ def ends_whole(scene: Scene) -> str:
             wait_until(lambda: _is_draining(scene, caller), "new calls are refused", 5)
     assert seen[-1] == "data: [DONE]", seen
     wait_until(lambda: '"event":"stopped"' in log(scene.podman), "it stops after the stream", 15)
-    assert '"whole":true' in log(scene.podman), log(scene.podman)[-1000:]
+    assert '"drained":true' in log(scene.podman), log(scene.podman)[-1000:]
     return f"{len(seen)} events, nothing cut off, then the end"
 
 

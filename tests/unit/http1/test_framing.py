@@ -325,4 +325,12 @@ def test_the_table_of_known_sizes_is_bounded() -> None:
     """A peer that uses a new size in each chunk makes the others be read again, no more."""
     for size in range(1, 10_000):
         ChunkedBody().feed(b"%x\r\n" % size)
-    assert len(framing._known) <= 8192
+    assert len(framing._known) == len(framing._known_next) <= 8192
+
+
+def test_a_line_that_is_known_by_itself_is_none_behind_a_chunk() -> None:
+    """`500` and its CRLF are as wide as a CRLF, `5` and its own."""
+    for data in (b"5\r\nhello\r\n", b"500\r\n" + b"a" * 0x500 + b"\r\n"):
+        ChunkedBody().feed(data)
+    with pytest.raises(ProtocolError):
+        ChunkedBody().feed(b"5\r\nhello500\r\n" + b"a" * 0x500 + b"\r\n0\r\n\r\n")
