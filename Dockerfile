@@ -43,6 +43,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
 COPY . .
 # The tools of the build have an environment of their own, which is not copied. After the installation
+# GCC's warnings about code that mypyc wrote would take more than half of the compiling.
 # pip goes, with what compiled modules carry for debuggers and typists. What
 # was installed must be what was asked for: looked for away from the sources (-I), leaving no
 # bytecode that the last line would keep as it is (-B).
@@ -52,7 +53,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
         --requirement requirements/image.lock --requirement requirements/build.lock \
     && /opt/sidecar/bin/python -m pip install --require-hashes --no-compile \
         --requirement requirements/image.lock ${EXTRA:+--requirement "requirements/${EXTRA}.lock"} \
-    && if [ "${BUILD}" = compiled ]; then export HATCH_BUILD_HOOK_ENABLE_MYPYC=1; fi \
+    && if [ "${BUILD}" = compiled ]; then export HATCH_BUILD_HOOK_ENABLE_MYPYC=1 CFLAGS=-Wno-all; fi \
     && /build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/sidecar/bin/python -m pip install --no-deps --no-index --no-compile /dist/bizbasics_sidecar-*.whl \
     && file=$(/opt/sidecar/bin/python -IBc "import sidecar.proxy.gateway as g; print(g.__file__)") \
