@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import orjson
@@ -68,7 +69,11 @@ _NO_CODING: Final = as_json(
 
 
 class AdminConnections:
-    """The open connections of one listener, bounded: a new one takes the place of an idle one."""
+    """The open connections of one listener, bounded: a new one takes the place of an older one.
+
+    That is the one that has been idle longest; where none is, the one whose request is the oldest:
+    any pod may open as many as it likes, and leave its answers unread. A change goes on to its end.
+    """
 
     def __init__(self, handler: AdminHandler) -> None:
         """Answer requests with `handler`, which does not raise."""
@@ -92,17 +97,23 @@ class AdminConnections:
                 task.cancel()
 
     def _opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve a connection; over the bound, end the one that has been idle longest."""
+        """Serve a connection; over the bound, end the least useful one."""
         connection = _Connection(reader, writer)
         if len(self._open) >= _MAX_CONNECTIONS:
-            idle = next((each for each in self._open if each.idle), None)
-            if idle is None:
+            least = self._least_useful()
+            if least is None:
                 connection.abort()
                 return
-            self._open.pop(idle).cancel()
+            self._open.pop(least).cancel()
         task = asyncio.ensure_future(self._serve(connection))
         self._open[connection] = task
         task.add_done_callback(lambda _: self._ended(connection))  # also of one that never ran
+
+    def _least_useful(self) -> _Connection | None:
+        """Return the one to end; None where each has a change under way."""
+        idle = (each for each in self._open if each.idle)
+        asking = (each for each in self._open if not each.changing)
+        return next(chain(idle, asking), None)
 
     def _ended(self, connection: _Connection) -> None:
         self._open.pop(connection, None)
@@ -117,8 +128,10 @@ class AdminConnections:
                     await connection.refuse(head)
                     return
                 connection.idle = False
+                connection.changing = head.method == "POST"
                 self._open[connection] = self._open.pop(connection)
                 answer = await self._handler(connection.request(head))
+                connection.changing = False
                 keep = head.keep_alive and not self._closing
                 await connection.answer(answer, head, keep=keep)
                 connection.idle = True
@@ -138,6 +151,7 @@ class _Connection:
         self._buffer = b""
         self._peer: object = writer.get_extra_info("peername")
         self.idle = True
+        self.changing = False  # its request is one, which is not cut
 
     def abort(self) -> None:
         """End at once."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.lines import Field, field_of, memory_of_lines, memory_of_starts, ruling_of
+from sidecar.http1.memory import Memory
 from sidecar.http1.targets import HOST, origin_form
 
 CHUNKED: Final = -1
@@ -43,6 +44,9 @@ WEBSOCKET: Final = frozenset({b"websocket"})
 
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _MAX_LENGTH: Final = 2**63 - 1
+_OPTIONS_REMEMBERED: Final = 256 * 1024  # bytes
+_TOKEN_BYTES: Final = 128
+"""What a token takes in a set of them, at most."""
 
 
 @dataclass(init=False, slots=True)
@@ -148,7 +152,7 @@ def parse_request(
                 raise ProtocolError("more than one Transfer-Encoding")
             coding = value
         elif name == b"connection":
-            connection = connection | tokens(value) if connection else tokens(value)
+            connection = connection | CONNECTION[value] if connection else CONNECTION[value]
         elif name == b"expect":
             expects_other = expects_other or expects_continue or value.lower() != b"100-continue"
             expects_continue = True
@@ -257,10 +261,14 @@ def _check_coding(value: bytes, minor: int) -> None:
     raise ProtocolError("Transfer-Encoding is not just `chunked` on HTTP/1.1")
 
 
-@lru_cache(maxsize=256)
-def tokens(value: bytes) -> frozenset[bytes]:
-    """Return the tokens that a Connection field names, in lower case."""
+def _read_tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(part.strip(b" \t") for part in value.lower().split(b","))
+
+
+CONNECTION: Final = Memory(
+    _read_tokens, lambda value, found: len(value) + _TOKEN_BYTES * len(found), _OPTIONS_REMEMBERED
+)
+"""The tokens that a Connection field names, in lower case, by its value."""
 
 
 def _one_hop_less(hops: bytes, fields: HeadFields) -> tuple[bool, HeadFields]:

@@ -10,11 +10,11 @@ from typing import Final
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import (
     CHUNKED,
+    CONNECTION,
     NOTHING,
     UNTIL_CLOSE,
     HeadFields,
     content_length,
-    tokens,
 )
 from sidecar.http1.lines import Field, field_of, memory_of_lines, memory_of_starts, ruling_of
 
@@ -100,7 +100,7 @@ def _framing(
                 raise ProtocolError("Transfer-Encoding is not just `chunked`")
             chunked = True
         elif name == b"connection":
-            connection = connection | tokens(value) if connection else tokens(value)
+            connection = connection | CONNECTION[value] if connection else CONNECTION[value]
         else:
             dated = True
     if chunked and length is not None:

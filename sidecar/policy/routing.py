@@ -99,6 +99,7 @@ class Router:
         self._patterns_fold = folded != [match.pattern.segments for match in matches]
         self._young: dict[tuple[str, str], _Entry] = {}
         self._old: dict[tuple[str, str], _Entry] = {}
+        self._last: tuple[str, Readings | UnsafePath] = ("/", Readings((), ()))
 
     def find(self, method: str, path: str, headers: Headers, query: str = "") -> int | UnsafePath:
         """Return the number of the route; `path` and `query` raw, without the `?` between."""
@@ -175,7 +176,8 @@ class Router:
         if entry is None:
             entry = self._settle(*key)
         method, path = key
-        if len(method) + len(path) <= _CACHED_LENGTH:
+        odd = isinstance(entry, _Conditional) and entry.others  # up to 600 KiB of readings
+        if len(method) + len(path) <= _CACHED_LENGTH and not odd:
             if len(self._young) >= _GENERATION:
                 self._old, self._young = self._young, {}
             self._young[key] = entry
@@ -184,7 +186,10 @@ class Router:
     def _settle(self, method: str, path: str) -> _Entry:
         if self._guarded and not METHOD.fullmatch(method):
             return UnsafePath(f"the method {method[:20]!a} is not an upper-case token")
-        read = self.read(path)
+        last, read = self._last
+        if last != path:  # read once for all methods that a call asks for: up to 5 ms
+            read = self.read(path)
+            self._last = (path, read)
         if isinstance(read, UnsafePath):
             if self._guarded:
                 return read

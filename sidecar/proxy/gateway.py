@@ -286,7 +286,7 @@ class Gateway:
         if client.trusted:
             forwarded = headers.extended_lines(head.fields, client.peer, host)
         else:
-            forwarded = headers.own_lines(client.peer, host)
+            forwarded = headers.own_lines[client.peer, host]
         return headers.request_head(
             head,
             host=host,

@@ -9,7 +9,6 @@ behind CGI, WSGI or Rack it is another field with a hyphen, about which we decid
 from __future__ import annotations
 
 from collections.abc import Container
-from functools import lru_cache
 from operator import itemgetter
 from typing import Final
 
@@ -86,7 +85,7 @@ def _beside_our_quota(field: Field) -> bytes:
 
 
 def _size_of(field: Field, line: bytes) -> int:
-    return 0 if field[0] in OF_ONE_MESSAGE else len(field[1]) + len(line)
+    return 0 if field[0] in OF_ONE_MESSAGE else len(field[0]) + len(field[1]) + len(line)
 
 
 _for_upstream: Final = Memory(_to_upstream, _size_of, _REMEMBERED)
@@ -180,10 +179,15 @@ def identity_lines(identity: Identity) -> bytes:
 _FORWARDED: Final = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n"
 
 
-@lru_cache(maxsize=1024)
-def own_lines(peer: bytes, host: bytes) -> bytes:
-    """Return the X-Forwarded lines for a peer that is not trusted: in place of its own."""
+def _forwarded(peer_and_host: tuple[bytes, bytes]) -> bytes:
+    peer, host = peer_and_host
     return _FORWARDED % (peer, b"http", host)
+
+
+own_lines: Final = Memory(
+    _forwarded, lambda key, lines: len(key[0]) + len(key[1]) + len(lines), _REMEMBERED
+)
+"""The X-Forwarded lines for a peer that is not trusted, in place of its own: by peer and host."""
 
 
 def extended_lines(fields: HeadFields, peer: bytes, host: bytes) -> bytes:

@@ -266,6 +266,60 @@ async def test_a_new_connection_takes_the_place_of_an_idle_one(
             each.transport.abort()
 
 
+@pytest.mark.parametrize(("method", "probed"), [(b"GET", True), (b"POST", False)])
+async def test_a_new_connection_takes_the_place_of_the_oldest_request(
+    monkeypatch: pytest.MonkeyPatch, method: bytes, *, probed: bool
+) -> None:
+    """A pod that asks on every connection keeps no probe away; a change goes on to its end."""
+    monkeypatch.setattr(wire, "_MAX_CONNECTIONS", 5)
+    never = asyncio.Event()
+
+    async def slow(request: wire.AdminRequest) -> OwnAnswer:
+        if request.path == "/slow":
+            await never.wait()
+        return wire.as_json({})
+
+    server = await listen_at("--metrics", "127.0.0.1", 0, wire.AdminConnections(slow))
+    address = server.sockets[0].getsockname()[:2]
+    busy = [await asyncio.open_connection(*address) for _ in range(5)]
+    for _, each in busy:
+        each.write(method + b" /slow HTTP/1.1\r\n" + LOCAL + b"\r\n")
+    await asyncio.sleep(0.05)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET /health HTTP/1.1\r\n" + LOCAL + b"\r\n")
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        answer = await reader.readline()
+    assert answer.startswith(b"HTTP/1.1 200 ") is probed
+    for _, each in (*busy, (reader, writer)):
+        each.transport.abort()
+    server.close()
+
+
+async def test_clients_that_read_no_answer_keep_no_probe_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their answers may wait for half a minute: a probe would fail for as long."""
+    monkeypatch.setattr(wire, "_MAX_CONNECTIONS", 5)
+    page = wire.answer_of(b"x" * 32_000_000)
+
+    async def large(request: wire.AdminRequest) -> OwnAnswer:
+        return page if request.path == "/metrics" else wire.as_json({})
+
+    server = await listen_at("--metrics", "127.0.0.1", 0, wire.AdminConnections(large))
+    address = server.sockets[0].getsockname()[:2]
+    unread = [await asyncio.open_connection(*address, limit=1) for _ in range(5)]
+    for reader, each in unread:
+        each.write(b"GET /metrics HTTP/1.1\r\n" + LOCAL + b"\r\n")
+        await reader.readexactly(1)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET /health HTTP/1.1\r\n" + LOCAL + b"\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    for _, each in (*unread, (reader, writer)):
+        each.transport.abort()
+    server.close()
+
+
 async def test_a_reader_that_does_not_read_gets_one_answer_at_a_time() -> None:
     """A thousand requests at once are a thousand answers, none made before it can be sent."""
     async with admin() as server:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
+from sidecar.http1.heads import parse_request
 from sidecar.http1.memory import ENTRY_BYTES, LONGEST_KEPT, Memory
+from sidecar.proxy.headers import own_lines, request_head
 
 
 class Work:
@@ -51,3 +55,31 @@ def test_what_is_very_long_is_not_kept(work: Work) -> None:
     text = b"x" * LONGEST_KEPT
     assert table[text] == text * 2
     assert len(table) == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Connection: %d," + b",".join(b"%x" % number for number in range(0x1000, 0x1000 + 5_000)),
+        b"_%d" + b"a" * 30_000 + b": 1",
+        b"X-BB-%d" + b"a" * 30_000 + b": 1",
+        b"X-A: %d" + b"a" * 30_000,
+        b"Host: %d" + b"a" * 30_000,
+    ],
+)
+def test_no_client_fills_what_is_remembered_of_heads(line: bytes) -> None:
+    """A bound in bytes holds whatever part of the line they are in, and whatever is made of it."""
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            host = b"" if line.startswith(b"Host") else b"Host: a\r\n"
+            head = parse_request(b"GET / HTTP/1.1\r\n%b%b\r\n\r\n" % (host, line % number), 100)
+            assert head.host
+            lines = own_lines[b"192.0.2.1", head.host]
+            request_head(
+                head, host=head.host, forwarded=lines, identity=None, request_id=b"", expect=False
+            )
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 1024 * 1024

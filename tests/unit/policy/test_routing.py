@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
 
 from sidecar.domain.model import Headers
+from sidecar.policy import routing
 from sidecar.policy.effects import Effect, Rank
-from sidecar.policy.paths import UnsafePath
+from sidecar.policy.paths import Readings, UnsafePath, readings
 from sidecar.policy.patterns import parse_pattern
 from sidecar.policy.routing import Match, Router
 from tests.unit.policy import path_vectors
@@ -280,6 +282,38 @@ def test_long_paths_are_not_cached() -> None:
     shop = router(("/paid", METERED))
     shop.find("GET", "/x" * 200, ())
     assert not shop._young
+
+
+def test_paths_with_many_readings_are_not_cached() -> None:
+    """One that each reading leads elsewhere by its fields takes up to 600 KiB: 4,096 are cached."""
+    shop = Router(
+        [match("/x/**", headers={"x-a": "1"}), match("/**")],
+        effects([METERED, FREE, FREE]),
+        case_sensitive=False,
+    )
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            shop.find("GET", f"/x/..;a.%252f;/../b/../{number}" + "/a/X;/a//a" * 12, ())
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1024 * 1024
+
+
+def test_a_path_is_read_once_for_all_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its readings take up to 5 ms, and a call may ask for four methods beside its own."""
+    shop = Router([match("/x", {"POST"})], effects([METERED, FREE]), case_sensitive=False)
+    read: list[str] = []
+
+    def counted(path: str, *, case_sensitive: bool, patterns_fold: bool) -> Readings | UnsafePath:
+        read.append(path)
+        return readings(path, case_sensitive=case_sensitive, patterns_fold=patterns_fold)
+
+    monkeypatch.setattr(routing, "readings", counted)
+    path = "/" + "a;b/" * 100
+    shop.find("GET", path, [(OVERRIDE, b"PUT,PATCH,DELETE,LINK")])
+    assert read == [path]
 
 
 def test_choose_and_path_matches_answer_for_one_reading() -> None:

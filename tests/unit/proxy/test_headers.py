@@ -150,7 +150,7 @@ def test_an_independent_parser_reads_what_was_written(fields: list[tuple[bytes, 
         request_head(
             head,
             host=b"a",
-            forwarded=own_lines(b"1.2.3.4", b"a"),
+            forwarded=own_lines[b"1.2.3.4", b"a"],
             identity=ACME,
             request_id=b"id",
             expect=False,
