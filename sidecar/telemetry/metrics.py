@@ -143,7 +143,7 @@ class Metrics(GaugesAtScrape):
         self._counts[c.IDENTITY_FAILURES.name].add((kind,))
 
     def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
-        """Count units that were let through to the product."""
+        """Count units that were admitted."""
         series = self._routes.get(route) or self._first(route)
         if not series.metered:
             _meters(series)

@@ -54,7 +54,7 @@ _DROPPED: Final = {
 PRODUCT_FAILS: Final = {
     "connect": "check --upstream, and that the product listens there",
     "tls": "check the product's certificate, its CA (SSL_CERT_FILE), and --upstream",
-    "connect_timeout": "check --upstream, and what the network lets through",
+    "connect_timeout": "check --upstream, and what the network allows",
     "first_byte_timeout": "see why the product is slow, or raise --first-byte-timeout",
     "idle_timeout": "see why the product stops in the middle of a body",
     "pool_exhausted": "see why the product is slow, or raise --upstream-connections",
