@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Generic, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -15,8 +15,6 @@ from sidecar.local_platform import choices
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys
-
-C_co = TypeVar("C_co", covariant=True)
 
 INTERNAL_KEY_SCHEME: Final = "internalKey"
 API_KEY_SCHEME: Final = "apiKey"
@@ -42,24 +40,27 @@ class OrgCaller:
     credential: str
 
 
+Caller = ProductCaller | OrgCaller | None
+"""None where no credential is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
-class AccessKind(Generic[C_co]):
+class AccessKind:
     """A kind of access: which credentials it takes, and whom they make of a request.
 
     `admit` returns the caller, or raises Rejection with one of `statuses`. `schemes`: the security
     schemes of OpenAPI, any one of which will do.
     """
 
-    admit: Callable[[web.Request], C_co]
+    admit: Callable[[web.Request], Caller]
     schemes: tuple[str, ...] = ()
     statuses: tuple[HTTPStatus, ...] = ()
 
 
-EVERYONE: Final[AccessKind[None]] = AccessKind(lambda _: None)
-"""No credential is asked for."""
+EVERYONE: Final = AccessKind(lambda _: None)
 
 
-def by_internal_key(directory: Directory) -> AccessKind[ProductCaller]:
+def by_internal_key(directory: Directory) -> AccessKind:
     """Take `X-Internal-Key: bbas_…`; 401 for none, an unknown one, or two."""
 
     def admit(request: web.Request) -> ProductCaller:
@@ -74,7 +75,7 @@ def by_internal_key(directory: Directory) -> AccessKind[ProductCaller]:
     return AccessKind(admit, (INTERNAL_KEY_SCHEME,), (HTTPStatus.UNAUTHORIZED,))
 
 
-def by_api_key(directory: Directory, keys: SigningKeys, *, write: bool) -> AccessKind[OrgCaller]:
+def by_api_key(directory: Directory, keys: SigningKeys, *, write: bool) -> AccessKind:
     """Take `Authorization: Bearer bbk_…`, or the platform's cookie in a browser (contract, Hosts).
 
     401 without a good credential, 403 when the key lacks the scope.

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sidecar.local_platform import choices
 from sidecar.local_platform.access import API_KEY_SCHEME, OrgCaller
-from sidecar.local_platform.endpoint import AnyEndpoint
+from sidecar.local_platform.endpoint import Endpoint
 from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.request_log import RequestLog
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> WebHandler:
+def handler_of(endpoint: Endpoint, faults: FaultBox, requests: RequestLog) -> WebHandler:
     """Return the aiohttp handler that serves `endpoint` under `faults`, noted in `requests`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -51,7 +51,7 @@ def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) ->
 
 
 async def _answer(
-    endpoint: AnyEndpoint, request: web.Request, plan: Plan, requests: RequestLog
+    endpoint: Endpoint, request: web.Request, plan: Plan, requests: RequestLog
 ) -> web.Response:
     began = time.perf_counter()
     credential: str | None = None
@@ -59,9 +59,8 @@ async def _answer(
         caller = endpoint.access.admit(request)
         if isinstance(caller, OrgCaller):
             credential = caller.credential
-        asked = await endpoint.read(request, caller, store_down=plan.store_down)
-        body = (await endpoint.act(asked)).model_dump_json().encode()
-        answer = _json(endpoint.status, body)
+        reply = await endpoint.answer(request, caller, store_down=plan.store_down)
+        answer = _json(endpoint.status, reply.model_dump_json().encode())
     except Rejection as rejection:
         answer = _error(rejection.status, rejection.detail)
         if rejection.status is HTTPStatus.UNAUTHORIZED:

@@ -86,16 +86,21 @@ class FaultBox:
         self._random = random.Random(0)  # noqa: S311  # which request fails, repeatably
         self._changed = asyncio.Event()
 
-    def set(self, faults: Faults) -> None:
+    def show(self) -> Faults:
+        """The faults in force."""
+        return self.current
+
+    def set(self, body: Faults) -> Faults:
         """Replace the faults; requests that hung under the old ones end."""
-        self.current = faults
-        self._random = random.Random(faults.seed)  # noqa: S311  # as above
+        self.current = body
+        self._random = random.Random(body.seed)  # noqa: S311  # as above
         self._changed.set()
         self._changed = asyncio.Event()
+        return body
 
-    def clear(self) -> None:
-        """Set no faults."""
-        self.set(Faults())
+    def clear(self) -> Faults:
+        """Clear the faults."""
+        return self.set(Faults())
 
     async def held_up(self) -> None:
         """Wait until the faults are set again or cleared."""

@@ -36,7 +36,7 @@ def page_handler(
     def view() -> PageView:
         in_force = faults.current.model_dump(exclude_defaults=True, mode="json")
         return PageView(
-            orgs=[(org, book.status(org.id)) for org in directory.orgs()],
+            orgs=[(org, book.quotas(org.id)) for org in directory.orgs()],
             consumes=book.latest(_LATEST),
             deliveries=webhooks.latest(_LATEST),
             now=utc_text(clock.time(), "auto"),
