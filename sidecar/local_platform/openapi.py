@@ -61,7 +61,6 @@ def _models(endpoints: Iterable[Endpoint]) -> tuple[References, SchemaObject]:
 def _operation(endpoint: Endpoint, references: References) -> SchemaObject:
     operation: SchemaObject = {
         "summary": endpoint.summary,
-        "operationId": _operation_id(endpoint),
         "responses": _responses(endpoint, references),
     }
     parameters = [*_path_parameters(endpoint), *_query_parameters(endpoint)]
@@ -123,8 +122,3 @@ def _plain(schema: SchemaObject) -> SchemaObject:
         return schema
     (kind,) = (each for each in kinds if isinstance(each, dict) and each.get("type") != "null")
     return kind
-
-
-def _operation_id(endpoint: Endpoint) -> str:
-    words = re.findall(r"[a-z0-9]+", f"{endpoint.method} {endpoint.path}".lower())
-    return "_".join(words)

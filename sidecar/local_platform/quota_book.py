@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from sidecar.domain.instants import utc_text
 from sidecar.domain.model import Resource
 from sidecar.domain.ports import Clock
 from sidecar.domain.quota import UNLIMITED
@@ -15,7 +17,6 @@ from sidecar.local_platform import choices
 from sidecar.local_platform.access import OrgCaller, ProductCaller
 from sidecar.local_platform.control_wire import ConsumesQuery, ConsumesReply, CountedConsume
 from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.periods import Month, month_of
 from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import (
@@ -25,6 +26,22 @@ from sidecar.local_platform.wire import (
     QuotaReply,
     StatusReply,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A quota period: `name` as `2025-10`, and when the next one starts (contract, Quotas)."""
+
+    name: str
+    reset_at: str
+
+
+def month_of(now: float) -> Month:
+    """Return the UTC month that `now`, Unix seconds, lies in."""
+    moment = datetime.fromtimestamp(now, UTC)
+    following = moment.year * 12 + moment.month  # months since the year 0
+    start = datetime(following // 12, following % 12 + 1, 1, tzinfo=UTC)
+    return Month(name=f"{moment.year:04d}-{moment.month:02d}", reset_at=utc_text(start.timestamp()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from sidecar.local_platform.endpoint import Endpoint
 from sidecar.local_platform.faults import FaultBox
 from sidecar.local_platform.openapi import openapi
 from sidecar.local_platform.org_changes import OrgChanges
-from sidecar.local_platform.page_route import page_handler
+from sidecar.local_platform.page import page_handler
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.records import Records
 from sidecar.local_platform.rejection import Rejection, bad_field
