@@ -12,32 +12,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys
 
 INTERNAL_KEY_SCHEME: Final = "internalKey"
 API_KEY_SCHEME: Final = "apiKey"
 COOKIE_SCHEME: Final = "session"
-
-
-@dataclass(frozen=True, slots=True)
-class ProductCaller:
-    """A product, known by its `bbas_` secret and by nothing that it says of itself."""
-
-    product: str
-
-
-@dataclass(frozen=True, slots=True)
-class OrgCaller:
-    """An org, by a `bbk_` key (`product` when bound to one) or by a user's session.
-
-    `credential` names the key or the user without showing a secret.
-    """
-
-    org_id: str
-    product: str | None
-    credential: str
 
 
 Caller = ProductCaller | OrgCaller | None
@@ -70,7 +51,7 @@ def by_internal_key(directory: Directory) -> AccessKind:
             raise Rejection(
                 HTTPStatus.UNAUTHORIZED, "X-Internal-Key must be the bbas_ secret of a product"
             )
-        return ProductCaller(product)
+        return product
 
     return AccessKind(admit, (INTERNAL_KEY_SCHEME,), (HTTPStatus.UNAUTHORIZED,))
 
@@ -103,17 +84,17 @@ def _of_key(directory: Directory, given: list[str], *, write: bool) -> OrgCaller
     scheme, _, secret = given[0].partition(" ")
     if len(given) != 1 or scheme.lower() != "bearer":
         raise _not_authenticated()
-    holder = directory.key_holder(secret.strip())
-    if holder is None:
+    caller = directory.org_of_key(secret.strip())
+    if caller is None:
         raise _not_authenticated()
-    if not (holder.can_write if write else holder.can_read):
+    if not (caller.can_write if write else caller.can_read):
         scope = "write" if write else "read"
         raise Rejection(
             HTTPStatus.FORBIDDEN,
             f"this key lacks the scope {scope!r}",
-            credential=holder.credential,
+            credential=caller.credential,
         )
-    return OrgCaller(holder.org_id, holder.product, holder.credential)
+    return caller
 
 
 def _admit_local(request: web.Request) -> None:

@@ -9,8 +9,14 @@ from typing import Any
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.control_wire import RotateBody, RotateReply, TokenBody, TokenReply
-from sidecar.local_platform.directory import Directory, Person, made_up_email
+from sidecar.local_platform.control_wire import (
+    Member,
+    RotateBody,
+    RotateReply,
+    TokenBody,
+    TokenReply,
+)
+from sidecar.local_platform.directory import Directory, made_up_email
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys, make_signing_key
@@ -41,11 +47,11 @@ class AuthHost:
         if org is None:
             raise Rejection(HTTPStatus.UNAUTHORIZED, "token not accepted: its org is gone")
         user_id = claims["user_id"]
-        person = self._directory.person(org.id, user_id)
+        member = self._directory.member(org.id, user_id)
         return VerifyTokenReply(
             user_id=user_id,
             email=str(claims.get("email", "")),
-            full_name=user_id if person is None else person.full_name,
+            full_name=(member and member.full_name) or user_id,
             org_id=org.id,
             role=str(claims.get("role", choices.DEFAULT_ROLE)),
             # As they are now: the token's own list is as old as the token.
@@ -68,14 +74,14 @@ class AuthHost:
             raise Rejection(
                 choices.UNKNOWN_ORG, f"no org {body.org_id!r}; the orgs are {known or 'none'}"
             )
-        person = self._person(body)
+        member = self._member(body)
         now = int(self._clock.time())
         quotas = self._book.quotas(org.id)
         claims: dict[str, Any] = {
-            "user_id": person.user_id,
-            "email": person.email,
+            "user_id": member.user_id,
+            "email": member.email,
             "org_id": org.id,
-            "role": body.role or person.role,
+            "role": body.role or member.role,
             "plan": org.plan,
             "apps": list(org.apps),
             # The same shape as quota status [ours].
@@ -91,10 +97,12 @@ class AuthHost:
                 claims[name] = value
         return TokenReply(token=self._keys.sign(claims))
 
-    def _person(self, body: TokenBody) -> Person:
+    def _member(self, body: TokenBody) -> Member:
         user_id = body.user_id
         if user_id is None:
-            people = self._directory.people(body.org_id)
-            user_id = people[0].user_id if people else choices.DEFAULT_USER
-        known = self._directory.person(body.org_id, user_id)
-        return known or Person(user_id, made_up_email(user_id), user_id, choices.DEFAULT_ROLE)
+            members = self._directory.members(body.org_id)
+            user_id = members[0].user_id if members else choices.DEFAULT_USER
+        known = self._directory.member(body.org_id, user_id)
+        return known or Member(
+            user_id=user_id, email=made_up_email(user_id), role=choices.DEFAULT_ROLE
+        )

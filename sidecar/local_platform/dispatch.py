@@ -13,7 +13,8 @@ import orjson
 from aiohttp import web
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import API_KEY_SCHEME, OrgCaller
+from sidecar.local_platform.access import API_KEY_SCHEME
+from sidecar.local_platform.directory import OrgCaller
 from sidecar.local_platform.endpoint import Endpoint
 from sidecar.local_platform.faults import FaultBox, Faults, Malformed, spoil
 from sidecar.local_platform.rejection import Rejection

@@ -14,9 +14,8 @@ from sidecar.domain.model import Resource
 from sidecar.domain.ports import Clock
 from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller, ProductCaller
 from sidecar.local_platform.control_wire import ConsumesQuery, ConsumesReply, CountedConsume
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import (

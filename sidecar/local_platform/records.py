@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller
 from sidecar.local_platform.record_wire import (
     CatalogEntry,
     CatalogReply,

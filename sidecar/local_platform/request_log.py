@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller
+from sidecar.local_platform.directory import OrgCaller
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_wire import ApiRequestsReply, RecordedRequest
 from sidecar.local_platform.wire import RecentQuery

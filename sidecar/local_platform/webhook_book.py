@@ -18,8 +18,7 @@ from typing import Any
 from sidecar.domain.instants import utc_text
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller, ProductCaller
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.org_changes import OrgEvent
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.store import Store

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from sidecar.domain.model import Resource
 from sidecar.local_platform import Rejection, choices
-from sidecar.local_platform.access import ProductCaller
 from sidecar.local_platform.control_wire import OrgBody
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, ProductCaller
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody

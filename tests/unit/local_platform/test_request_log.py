@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller
+from sidecar.local_platform.directory import OrgCaller
 from sidecar.local_platform.request_log import RequestLog
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import RecentQuery

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.local_platform import Rejection
-from sidecar.local_platform.access import ProductCaller
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, ProductCaller
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_book import Attempt, Due, WebhookBook
 from sidecar.local_platform.webhook_wire import WebhookBody
