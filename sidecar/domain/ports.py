@@ -156,7 +156,7 @@ class AdmissionObserver(Protocol):
         """A metered call came without a verified identity."""
 
     def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
-        """Units were let through to the product."""
+        """Units were admitted."""
 
     def platform_degraded(self, kind: FailureKind) -> None:
         """A call was decided without a valid answer of the platform."""

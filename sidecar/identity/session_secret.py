@@ -13,7 +13,6 @@ _SHORTEST_SECRET: Final = 32  # bytes; RFC 7518 section 3.2
 _PEM: Final = re.compile(rb"----[- ]BEGIN [A-Z0-9 ]{1,40}[- ]----")
 _SSH: Final = (b"ssh-rsa", b"ssh-dss", b"ssh-ed25519", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
 _JWK_MEMBER: Final = b'"kty"'
-_DER_SEQUENCE: Final = b"\x30"
 
 
 def secret_problem(secret: bytes) -> str | None:
@@ -34,30 +33,10 @@ def secret_problem(secret: bytes) -> str | None:
 
 @lru_cache(maxsize=16)
 def is_usable(secret: bytes) -> bool:
-    """Say whether a secret is neither empty nor a key or certificate in PEM, DER, SSH or JWK."""
-    return not (
-        not secret
-        or _PEM.search(secret)
-        or secret.startswith(_SSH)
-        or _JWK_MEMBER in secret
-        or _is_der(secret)
+    """Say whether a secret is neither empty nor a key or certificate in PEM, SSH or JWK.
+
+    It comes from a variable of the environment, which cannot hold one in DER: each has a NUL byte.
+    """
+    return bool(secret) and not (
+        _PEM.search(secret) or secret.startswith(_SSH) or _JWK_MEMBER in secret
     )
-
-
-def _is_der(secret: bytes) -> bool:
-    if not secret.startswith(_DER_SEQUENCE):
-        return False
-    # Hardly any secret comes this far, and these take 10 ms to import.
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
-    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415
-
-    for load in (load_der_public_key, load_der_x509_certificate):
-        try:
-            load(secret)
-        except ValueError:
-            continue
-        except UnsupportedAlgorithm:  # a key, of a kind that the library does not know
-            return True
-        return True
-    return False

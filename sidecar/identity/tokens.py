@@ -53,11 +53,12 @@ Trust = PlatformTrust | SessionTrust
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token with a valid signature and claims; `judge` says whether it is valid at a time."""
+    """A token with a valid signature and claims: valid from `begins` until just before `ends`."""
 
     identity: Identity
-    not_before: float | None
     key: TrustedKey | None
+    begins: float
+    ends: float
 
 
 def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
@@ -95,21 +96,15 @@ def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
     claims = read_claims(members, issuer)
     if isinstance(claims, IdentityFailure):
         return claims
-    return Verified(claims.identity, claims.not_before, key)
+    begins = float("-inf") if claims.not_before is None else claims.not_before - LEEWAY
+    return Verified(claims.identity, key, begins, claims.identity.expires_at + LEEWAY)
 
 
-def judge(verified: Verified, now: float, leeway: float = LEEWAY) -> Identity | IdentityFailure:
-    """Say whether a verified token is valid at `now`: `nbf - leeway <= now < exp + leeway`."""
-    begins, ends = times_of(verified, leeway)
-    if now >= ends:  # "on or after", RFC 7519 section 4.1.4
+def judge(verified: Verified, now: float) -> Identity | IdentityFailure:
+    """Say whether a verified token is valid at `now`."""
+    if now >= verified.ends:  # "on or after", RFC 7519 section 4.1.4
         return IdentityFailure.EXPIRED
-    return IdentityFailure.NOT_YET_VALID if now < begins else verified.identity
-
-
-def times_of(verified: Verified, leeway: float = LEEWAY) -> tuple[float, float]:
-    """Return when a verified token begins to be valid, and when it no longer is."""
-    begins, ends = verified.not_before, verified.identity.expires_at
-    return float("-inf") if begins is None else begins - leeway, ends + leeway
+    return IdentityFailure.NOT_YET_VALID if now < verified.begins else verified.identity
 
 
 def _key_for(jws: Jws, keys: Mapping[str, TrustedKey]) -> TrustedKey | IdentityFailure:

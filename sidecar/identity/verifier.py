@@ -15,14 +15,7 @@ from sidecar.domain.ports import Clock
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import LONGEST_TOKEN
 from sidecar.identity.keyset import KeySet
-from sidecar.identity.tokens import (
-    PlatformTrust,
-    SessionTrust,
-    Verified,
-    judge,
-    read_token,
-    times_of,
-)
+from sidecar.identity.tokens import PlatformTrust, SessionTrust, Verified, judge, read_token
 
 VERIFIED_BYTES: Final = 32 * 1024 * 1024
 """Memory for verified tokens: about ten thousand usual ones. The least recently used goes first."""
@@ -44,13 +37,10 @@ _TokenKey = tuple[bytes | None, bytes]
 class _Held:
     """A verified token in memory; `size` is an estimate in bytes.
 
-    It is valid from `valid_from` until just before `valid_until`, while its key is in force: it was
-    in the key set of this `generation`.
+    It is valid while its key is in force: it was in the key set of this `generation`.
     """
 
     verified: Verified
-    valid_from: float
-    valid_until: float
     generation: int
     size: int
 
@@ -96,9 +86,10 @@ class Verifier:
             held.generation != self._keys.generation and not self._still_trusted(entry, held)
         ):
             return await self._examine_waiting(entry, wait=wait)
-        if held.valid_from <= self._clock.time() < held.valid_until:
-            return held.verified.identity
-        outcome = judge(held.verified, self._clock.time())
+        verified, now = held.verified, self._clock.time()
+        if verified.begins <= now < verified.ends:
+            return verified.identity
+        outcome = judge(verified, now)
         if outcome is IdentityFailure.EXPIRED:
             self._verified.pop(entry, None)
             self._reject(entry, outcome)
@@ -153,8 +144,7 @@ class Verifier:
     def _hold(self, entry: _TokenKey, verified: Verified) -> None:
         """Keep a verified token; the one unused longest makes room for it."""
         size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(entry[1])
-        begins, ends = times_of(verified)
-        self._verified[entry] = _Held(verified, begins, ends, self._keys.generation, size)
+        self._verified[entry] = _Held(verified, self._keys.generation, size)
 
     def _reject(self, entry: _TokenKey, failure: IdentityFailure) -> None:
         """Keep a bad token's failure, under the token's digest."""

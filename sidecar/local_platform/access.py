@@ -6,60 +6,42 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Generic, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.signing import SigningKeys
-
-C_co = TypeVar("C_co", covariant=True)
 
 INTERNAL_KEY_SCHEME: Final = "internalKey"
 API_KEY_SCHEME: Final = "apiKey"
 COOKIE_SCHEME: Final = "session"
 
 
-@dataclass(frozen=True, slots=True)
-class ProductCaller:
-    """A product, known by its `bbas_` secret and by nothing that it says of itself."""
-
-    product: str
+Caller = ProductCaller | OrgCaller | None
+"""None where no credential is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class OrgCaller:
-    """An org, by a `bbk_` key (`product` when bound to one) or by a user's session.
-
-    `credential` names the key or the user without showing a secret.
-    """
-
-    org_id: str
-    product: str | None
-    credential: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKind(Generic[C_co]):
+class AccessKind:
     """A kind of access: which credentials it takes, and whom they make of a request.
 
     `admit` returns the caller, or raises Rejection with one of `statuses`. `schemes`: the security
     schemes of OpenAPI, any one of which will do.
     """
 
-    admit: Callable[[web.Request], C_co]
+    admit: Callable[[web.Request], Caller]
     schemes: tuple[str, ...] = ()
     statuses: tuple[HTTPStatus, ...] = ()
 
 
-EVERYONE: Final[AccessKind[None]] = AccessKind(lambda _: None)
-"""No credential is asked for."""
+EVERYONE: Final = AccessKind(lambda _: None)
 
 
-def by_internal_key(directory: Directory) -> AccessKind[ProductCaller]:
+def by_internal_key(directory: Directory) -> AccessKind:
     """Take `X-Internal-Key: bbas_…`; 401 for none, an unknown one, or two."""
 
     def admit(request: web.Request) -> ProductCaller:
@@ -69,12 +51,12 @@ def by_internal_key(directory: Directory) -> AccessKind[ProductCaller]:
             raise Rejection(
                 HTTPStatus.UNAUTHORIZED, "X-Internal-Key must be the bbas_ secret of a product"
             )
-        return ProductCaller(product)
+        return product
 
     return AccessKind(admit, (INTERNAL_KEY_SCHEME,), (HTTPStatus.UNAUTHORIZED,))
 
 
-def by_api_key(directory: Directory, keys: SigningKeys, *, write: bool) -> AccessKind[OrgCaller]:
+def by_api_key(directory: Directory, keys: SigningKeys, *, write: bool) -> AccessKind:
     """Take `Authorization: Bearer bbk_…`, or the platform's cookie in a browser (contract, Hosts).
 
     401 without a good credential, 403 when the key lacks the scope.
@@ -102,17 +84,17 @@ def _of_key(directory: Directory, given: list[str], *, write: bool) -> OrgCaller
     scheme, _, secret = given[0].partition(" ")
     if len(given) != 1 or scheme.lower() != "bearer":
         raise _not_authenticated()
-    holder = directory.key_holder(secret.strip())
-    if holder is None:
+    caller = directory.org_of_key(secret.strip())
+    if caller is None:
         raise _not_authenticated()
-    if not (holder.can_write if write else holder.can_read):
+    if not (caller.can_write if write else caller.can_read):
         scope = "write" if write else "read"
         raise Rejection(
             HTTPStatus.FORBIDDEN,
             f"this key lacks the scope {scope!r}",
-            credential=holder.credential,
+            credential=caller.credential,
         )
-    return OrgCaller(holder.org_id, holder.product, holder.credential)
+    return caller
 
 
 def _admit_local(request: web.Request) -> None:

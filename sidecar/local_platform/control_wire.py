@@ -21,6 +21,8 @@ from sidecar.local_platform.wire import (
 )
 
 Scope = Literal["read", "write"]
+Email = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+"""Longer than a `Name`: it may be made of a user's ID and a domain."""
 BOTH_SCOPES: Final[tuple[Scope, ...]] = ("read", "write")
 
 
@@ -34,7 +36,7 @@ class Member(ControlBody):
     """A person of an org."""
 
     user_id: Name
-    email: Name | None = None
+    email: Email | None = None
     full_name: Name | None = None
     role: Name = "member"
 

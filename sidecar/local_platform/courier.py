@@ -30,7 +30,7 @@ class Courier:
 
     def __init__(self, book: WebhookBook) -> None:
         self._book = book
-        self._owing = asyncio.Event()
+        self._owing = book.owing
         self._under_way: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
@@ -43,10 +43,6 @@ class Courier:
         )
         self._owing.set()
         self._task = asyncio.create_task(self._deliver_on(), name="webhook courier")
-
-    def wake(self) -> None:
-        """Say that the book may owe something new."""
-        self._owing.set()
 
     async def close(self) -> None:
         """Stop; what is under way is owed still, and sent after the next start."""

@@ -24,27 +24,24 @@ class Org:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyHolder:
-    """Whose a `bbk_` key is and what it may do; `product` when it is bound to one.
+class ProductCaller:
+    """A product, known by its `bbas_` secret and by nothing that it says of itself."""
 
-    `credential` names the key without showing it.
-    """
-
-    credential: str
-    org_id: str
-    can_read: bool
-    can_write: bool
-    product: str | None
+    product: str
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A member of an org."""
+class OrgCaller:
+    """An org, by a `bbk_` key (`product` when bound to one) or by a user's session.
 
-    user_id: str
-    email: str
-    full_name: str
-    role: str
+    `credential` names the key or the user without showing a secret.
+    """
+
+    org_id: str
+    product: str | None
+    credential: str
+    can_read: bool = True
+    can_write: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +53,11 @@ class Directory:
 
     # Products
 
-    def product_of_key(self, internal_key: str) -> str | None:
+    def product_of_key(self, internal_key: str) -> ProductCaller | None:
         """Return the product whose `bbas_` secret this is, or None."""
         sql = "SELECT slug FROM products WHERE key_digest = ?"
         found = self._store.row(sql, (digest(internal_key),))
-        return None if found is None else str(found[0])
+        return None if found is None else ProductCaller(str(found[0]))
 
     def products(self) -> Mapping[str, str]:
         """Return every product: slug to name."""
@@ -87,18 +84,18 @@ class Directory:
         sql = "SELECT resource, units FROM limits WHERE org_id = ? ORDER BY resource"
         return dict(self._store.rows(sql, (org_id,)))
 
-    def person(self, org_id: str, user_id: str) -> Person | None:
+    def member(self, org_id: str, user_id: str) -> Member | None:
         """Return a member of an org, or None."""
-        return next((each for each in self.people(org_id) if each.user_id == user_id), None)
+        return next((each for each in self.members(org_id) if each.user_id == user_id), None)
 
-    def people(self, org_id: str) -> Sequence[Person]:
+    def members(self, org_id: str) -> Sequence[Member]:
         """Return the members of an org, by user id."""
         columns = "user_id, email, full_name, role"
         sql = f"SELECT {columns} FROM members WHERE org_id = ? ORDER BY user_id"  # noqa: S608
-        return [Person(**row) for row in self._store.rows(sql, (org_id,))]
+        return [Member(**row) for row in self._store.rows(sql, (org_id,))]
 
-    def key_holder(self, api_key: str) -> KeyHolder | None:
-        """Return whose `bbk_` key this is, or None."""
+    def org_of_key(self, api_key: str) -> OrgCaller | None:
+        """Return the org whose `bbk_` key this is, or None."""
         key_digest = digest(api_key)
         sql = "SELECT org_id, can_read, can_write, product FROM api_keys WHERE digest = ?"
         found = self._store.row(sql, (key_digest,))
@@ -106,7 +103,7 @@ class Directory:
             return None
         org_id, can_read, can_write, product = found
         credential = f"key:{key_digest.hex()}"
-        return KeyHolder(credential, org_id, bool(can_read), bool(can_write), product)
+        return OrgCaller(org_id, product, credential, bool(can_read), bool(can_write))
 
     # Changes
 

@@ -13,9 +13,10 @@ import orjson
 from aiohttp import web
 
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import API_KEY_SCHEME, OrgCaller
-from sidecar.local_platform.endpoint import AnyEndpoint
-from sidecar.local_platform.faults import FaultBox, Malformed, Plan, spoil
+from sidecar.local_platform.access import API_KEY_SCHEME
+from sidecar.local_platform.directory import OrgCaller
+from sidecar.local_platform.endpoint import Endpoint
+from sidecar.local_platform.faults import FaultBox, Faults, Malformed, spoil
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.request_log import RequestLog
 
@@ -26,32 +27,32 @@ log = logging.getLogger(__name__)
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-def handler_of(endpoint: AnyEndpoint, faults: FaultBox, requests: RequestLog) -> WebHandler:
+def handler_of(endpoint: Endpoint, faults: FaultBox, requests: RequestLog) -> WebHandler:
     """Return the aiohttp handler that serves `endpoint` under `faults`, noted in `requests`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        plan = faults.plan(request.path)
-        if plan.hang:
+        met = faults.of(request.path)
+        if met.hang:
             await faults.held_up()
             return _cut(request)
-        if plan.status is not None:
-            answer = _error(plan.status, "a fault was asked for")
+        if met.status is not None:
+            answer = _error(met.status, "a fault was asked for")
         else:
-            answer = await _answer(endpoint, request, plan, requests)
+            answer = await _answer(endpoint, request, met, requests)
         # Late rather than slow: what is counted is counted before a caller's patience ends, which
         # is the case that a caller must survive.
-        await asyncio.sleep(plan.latency)
-        if plan.status is None and plan.drop_after_commit:
+        await asyncio.sleep(met.latency_ms / 1000)
+        if met.status is None and met.drop_after_commit:
             return _cut(request)
-        if plan.status is None and plan.malformed is not None:
-            return await _spoilt(request, answer, plan.malformed)
+        if met.status is None and met.malformed is not None:
+            return await _spoilt(request, answer, met.malformed)
         return answer
 
     return handle
 
 
 async def _answer(
-    endpoint: AnyEndpoint, request: web.Request, plan: Plan, requests: RequestLog
+    endpoint: Endpoint, request: web.Request, met: Faults, requests: RequestLog
 ) -> web.Response:
     began = time.perf_counter()
     credential: str | None = None
@@ -59,9 +60,8 @@ async def _answer(
         caller = endpoint.access.admit(request)
         if isinstance(caller, OrgCaller):
             credential = caller.credential
-        asked = await endpoint.read(request, caller, store_down=plan.store_down)
-        body = (await endpoint.act(asked)).model_dump_json().encode()
-        answer = _json(endpoint.status, body)
+        reply = await endpoint.answer(request, caller, store_down=met.store_down)
+        answer = _json(endpoint.status, reply.model_dump_json().encode())
     except Rejection as rejection:
         answer = _error(rejection.status, rejection.detail)
         if rejection.status is HTTPStatus.UNAUTHORIZED:

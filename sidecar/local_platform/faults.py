@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any, Final, assert_never
 
 import orjson
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform.control_wire import ControlBody
@@ -33,6 +32,13 @@ class Malformed(StrEnum):
     OVER_LIMIT = "over_limit"  # remaining greater than limit
 
 
+def _kind(malformed: object) -> object:
+    """Read true as html, and false as none."""
+    if isinstance(malformed, bool):
+        return Malformed.HTML if malformed else None
+    return malformed
+
+
 class Faults(ControlBody):
     """`PUT /_control/faults`: what goes wrong from now on; it replaces what was set before.
 
@@ -52,83 +58,64 @@ class Faults(ControlBody):
     hang: bool = False
     drop_after_commit: bool = False
     store_down: bool = False
-    malformed: Annotated[Malformed, Field(strict=False)] | bool = False
+    malformed: Annotated[Malformed | None, Field(strict=False), BeforeValidator(_kind)] = None
     paths: Annotated[list[Annotated[str, Field(pattern=r"^/")]], Field(min_length=1)] | None = None
     seed: int = 0
 
     @property
     def failing(self) -> bool:
         """Whether anything beside latency is asked for."""
-        flags = (self.hang, self.drop_after_commit, self.store_down, self.malformed)
-        return self.status is not None or any(flags)
+        flags = (self.hang, self.status, self.drop_after_commit, self.store_down, self.malformed)
+        return any(flags)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What happens to one request. `latency` in seconds."""
-
-    latency: float = 0.0
-    hang: bool = False
-    status: HTTPStatus | int | None = None
-    drop_after_commit: bool = False
-    store_down: bool = False
-    malformed: Malformed | None = None
-
-
-_NO_FAULT: Final = Plan()
+NO_FAULTS: Final = Faults()
 
 
 class FaultBox:
     """The faults in force, and the requests held up by them."""
 
     def __init__(self) -> None:
-        self.current = Faults()
+        self.current = NO_FAULTS
         self._random = random.Random(0)  # noqa: S311  # which request fails, repeatably
         self._changed = asyncio.Event()
 
-    def set(self, faults: Faults) -> None:
+    def show(self) -> Faults:
+        """The faults in force."""
+        return self.current
+
+    def set(self, body: Faults) -> Faults:
         """Replace the faults; requests that hung under the old ones end."""
-        self.current = faults
-        self._random = random.Random(faults.seed)  # noqa: S311  # as above
+        self.current = body
+        self._random = random.Random(body.seed)  # noqa: S311  # as above
         self._changed.set()
         self._changed = asyncio.Event()
+        return body
 
-    def clear(self) -> None:
-        """Set no faults."""
-        self.set(Faults())
+    def clear(self) -> Faults:
+        """Clear the faults."""
+        return self.set(NO_FAULTS)
 
     async def held_up(self) -> None:
         """Wait until the faults are set again or cleared."""
         await self._changed.wait()
 
-    def plan(self, path: str) -> Plan:
-        """Return what happens to a request for `path`."""
+    def of(self, path: str) -> Faults:
+        """Return the faults that a request for `path` meets."""
         faults = self.current
         prefixes = (API_PREFIX,) if faults.paths is None else tuple(faults.paths)
         if is_control(path) or not path.startswith(prefixes):
-            return _NO_FAULT
-        latency = faults.latency_ms / 1000
-        if faults.error_rate is None:
-            hit = faults.failing
-        else:
-            hit = self._random.random() < faults.error_rate
-        if not hit:
-            return Plan(latency=latency)
-        if not faults.failing:
-            return Plan(latency=latency, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-        cut, down, kind = faults.drop_after_commit, faults.store_down, _kind(faults.malformed)
-        return Plan(latency, faults.hang, faults.status, cut, down, kind)
+            return NO_FAULTS
+        if faults.error_rate is not None and self._random.random() >= faults.error_rate:
+            return Faults(latency_ms=faults.latency_ms)
+        if faults.error_rate is not None and not faults.failing:
+            return Faults(latency_ms=faults.latency_ms, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        return faults
 
 
 def is_control(path: str) -> bool:
     """Whether a path belongs to the control of the local platform, which faults never hit."""
     return path == CONTROL_PREFIX or path.startswith(f"{CONTROL_PREFIX}/")
-
-
-def _kind(malformed: Malformed | bool) -> Malformed | None:  # noqa: FBT001  # a field's type
-    if isinstance(malformed, Malformed):
-        return malformed
-    return Malformed.HTML if malformed else None
 
 
 def spoil(body: bytes, kind: Malformed) -> tuple[bytes, str]:

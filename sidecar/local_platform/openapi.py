@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,17 +12,11 @@ from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from sidecar import __version__
-from sidecar.local_platform.access import (
-    API_KEY_SCHEME,
-    COOKIE_SCHEME,
-    EVERYONE,
-    INTERNAL_KEY_SCHEME,
-)
+from sidecar.local_platform.access import API_KEY_SCHEME, COOKIE_SCHEME, INTERNAL_KEY_SCHEME
 from sidecar.local_platform.choices import SESSION_COOKIES
-from sidecar.local_platform.endpoint import AnyEndpoint, Asked, Endpoint
+from sidecar.local_platform.endpoint import Endpoint
 from sidecar.local_platform.faults import is_control
-from sidecar.local_platform.webhook_wire import SchemaReply
-from sidecar.local_platform.wire import ErrorReply, NoBody, NoQuery
+from sidecar.local_platform.wire import ErrorReply
 
 SchemaObject = dict[str, JsonValue]
 References = dict[type[Any], JsonValue]
@@ -38,22 +31,7 @@ _SECURITY: Final[SchemaObject] = {
 }
 
 
-def schema_endpoint(others: Sequence[AnyEndpoint]) -> AnyEndpoint:
-    """Return what serves the schema of the endpoints that it is given, and of itself."""
-
-    @cache
-    def schema() -> SchemaObject:
-        return openapi([*others, endpoint])
-
-    async def show(_asked: Asked[None, NoBody, NoQuery]) -> SchemaReply:
-        """This schema."""
-        return SchemaReply(schema())
-
-    endpoint: AnyEndpoint = Endpoint("GET /openapi.json", show, EVERYONE)
-    return endpoint
-
-
-def openapi(endpoints: Sequence[AnyEndpoint]) -> SchemaObject:
+def openapi(endpoints: Sequence[Endpoint]) -> SchemaObject:
     """Return the OpenAPI 3.1 document of the API; control is no part of it."""
     public = [endpoint for endpoint in endpoints if not is_control(endpoint.path)]
     references, definitions = _models(public)
@@ -68,30 +46,29 @@ def openapi(endpoints: Sequence[AnyEndpoint]) -> SchemaObject:
     }
 
 
-def _models(endpoints: Iterable[AnyEndpoint]) -> tuple[References, SchemaObject]:
+def _models(endpoints: Iterable[Endpoint]) -> tuple[References, SchemaObject]:
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
         (ErrorReply, "serialization"): None
     }
     for endpoint in endpoints:
         wanted[endpoint.reply, "serialization"] = None
-        if endpoint.takes_body:
+        if endpoint.body is not None:
             wanted[endpoint.body, "validation"] = None
     mapping, document = models_json_schema([*wanted], ref_template="#/components/schemas/{model}")
     return {model: schema for (model, _), schema in mapping.items()}, document["$defs"]
 
 
-def _operation(endpoint: AnyEndpoint, references: References) -> SchemaObject:
+def _operation(endpoint: Endpoint, references: References) -> SchemaObject:
     operation: SchemaObject = {
         "summary": endpoint.summary,
-        "operationId": _operation_id(endpoint),
         "responses": _responses(endpoint, references),
     }
     parameters = [*_path_parameters(endpoint), *_query_parameters(endpoint)]
     if parameters:
         operation["parameters"] = parameters
-    if endpoint.takes_body:
+    if endpoint.body is not None:
         operation["requestBody"] = {
-            "required": not endpoint.body_may_be_empty,
+            "required": True,
             "content": {"application/json": {"schema": references[endpoint.body]}},
         }
     if endpoint.access.schemes:
@@ -99,11 +76,11 @@ def _operation(endpoint: AnyEndpoint, references: References) -> SchemaObject:
     return operation
 
 
-def _responses(endpoint: AnyEndpoint, references: References) -> SchemaObject:
+def _responses(endpoint: Endpoint, references: References) -> SchemaObject:
     statuses = {*endpoint.access.statuses, *endpoint.rejects}
-    if endpoint.takes_body:
+    if endpoint.body is not None:
         statuses |= {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-    if endpoint.query is not NoQuery:
+    if endpoint.query is not None:
         statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     responses: SchemaObject = {
         str(endpoint.status.value): _response(endpoint.status, references[endpoint.reply])
@@ -120,14 +97,16 @@ def _response(status: HTTPStatus, schema: JsonValue) -> SchemaObject:
     }
 
 
-def _path_parameters(endpoint: AnyEndpoint) -> list[JsonValue]:
+def _path_parameters(endpoint: Endpoint) -> list[JsonValue]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(endpoint.path)
     ]
 
 
-def _query_parameters(endpoint: AnyEndpoint) -> list[JsonValue]:
+def _query_parameters(endpoint: Endpoint) -> list[JsonValue]:
+    if endpoint.query is None:
+        return []
     schema = endpoint.query.model_json_schema()
     required = schema.get("required", [])
     return [
@@ -143,8 +122,3 @@ def _plain(schema: SchemaObject) -> SchemaObject:
         return schema
     (kind,) = (each for each in kinds if isinstance(each, dict) and each.get("type") != "null")
     return kind
-
-
-def _operation_id(endpoint: AnyEndpoint) -> str:
-    words = re.findall(r"[a-z0-9]+", f"{endpoint.method} {endpoint.path}".lower())
-    return "_".join(words)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from sidecar.local_platform.control_wire import OrgBody
+from sidecar.local_platform.control_wire import Member, OrgBody
 from sidecar.local_platform.credentials import digest
-from sidecar.local_platform.directory import Directory, Org, Person
+from sidecar.local_platform.directory import Directory, Org
 from sidecar.local_platform.rejection import bad_field
 from sidecar.local_platform.store import Store
 
@@ -30,7 +30,7 @@ class _View:
 
     org: Org
     limits: Mapping[str, int]
-    people: Mapping[str, Person]
+    members: Mapping[str, Member]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class OrgChanges:
             if key.product is not None and key.product not in apps:
                 raise bad_field("body", "keys", f"{key.product!r} is not among the org's apps")
             key_digest = digest(key.key)
-            holder = self._directory.key_holder(key.key)
+            holder = self._directory.org_of_key(key.key)
             if key_digest in digests or (holder is not None and holder.org_id != org_id):
                 raise bad_field("body", "keys", "a key is given twice, or is another org's")
             digests.add(key_digest)
@@ -81,8 +81,8 @@ class OrgChanges:
         org = self._directory.org(org_id)
         if org is None:
             return None
-        people = {person.user_id: person for person in self._directory.people(org_id)}
-        return _View(org, self._directory.limits(org_id), people)
+        members = {member.user_id: member for member in self._directory.members(org_id)}
+        return _View(org, self._directory.limits(org_id), members)
 
 
 def _events(before: _View | None, after: _View) -> Iterator[OrgEvent]:
@@ -98,7 +98,7 @@ def _events(before: _View | None, after: _View) -> Iterator[OrgEvent]:
     elif (before.org.name, before.org.plan) != (org.name, org.plan):
         yield OrgEvent("org.updated", org.id, None, facts)
     yield from _entitlement_events(before, after, facts)
-    yield from _member_events(before.people if before else {}, after)
+    yield from _member_events(before.members if before else {}, after)
 
 
 def _entitlement_events(
@@ -116,11 +116,11 @@ def _entitlement_events(
             yield OrgEvent("entitlement.updated", org.id, app, facts)
 
 
-def _member_events(had: Mapping[str, Person], after: _View) -> Iterator[OrgEvent]:
-    has = after.people
+def _member_events(had: Mapping[str, Member], after: _View) -> Iterator[OrgEvent]:
+    has = after.members
     for user_id in sorted(has.keys() | had.keys()):
         old, new = had.get(user_id), has.get(user_id)
         if old == new:
             continue
         name = "added" if old is None else "removed" if new is None else "updated"
-        yield OrgEvent(f"member.{name}", after.org.id, None, asdict(new or had[user_id]))
+        yield OrgEvent(f"member.{name}", after.org.id, None, (new or had[user_id]).model_dump())

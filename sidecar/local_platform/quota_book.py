@@ -7,17 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from sidecar.domain.instants import utc_text
 from sidecar.domain.model import Resource
 from sidecar.domain.ports import Clock
 from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform import choices
-from sidecar.local_platform.control_wire import CountedConsume
-from sidecar.local_platform.directory import Directory
-from sidecar.local_platform.periods import Month, month_of
+from sidecar.local_platform.control_wire import ConsumesQuery, ConsumesReply, CountedConsume
+from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.wire import ConsumeBody, ConsumeReply, QuotaReply
+from sidecar.local_platform.wire import (
+    BreakdownReply,
+    ConsumeBody,
+    ConsumeReply,
+    QuotaReply,
+    StatusReply,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A quota period: `name` as `2025-10`, and when the next one starts (contract, Quotas)."""
+
+    name: str
+    reset_at: str
+
+
+def month_of(now: float) -> Month:
+    """Return the UTC month that `now`, Unix seconds, lies in."""
+    moment = datetime.fromtimestamp(now, UTC)
+    following = moment.year * 12 + moment.month  # months since the year 0
+    start = datetime(following // 12, following % 12 + 1, 1, tzinfo=UTC)
+    return Month(name=f"{moment.year:04d}-{moment.month:02d}", reset_at=utc_text(start.timestamp()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +51,44 @@ class QuotaBook:
     _directory: Directory
     _clock: Clock
 
-    def consume(self, product: str, asked: ConsumeBody) -> ConsumeReply:
-        """Count `asked`, or refuse it and count nothing; the same key answers the same again.
+    def consume(
+        self, caller: ProductCaller, body: ConsumeBody, *, store_down: bool = False
+    ) -> ConsumeReply:
+        """Count units of a resource for an org, or refuse them.
 
-        Raises Rejection for an org that does not exist or does not have `product`, for another
-        product's ID, and for a key that was used for another charge.
+        What is refused counts nothing; the same key answers the same again. Raises Rejection for
+        an org that does not exist or does not have the product, for another product's ID, and for
+        a key that was used for another charge.
         """
-        now = self._clock.time()
+        if store_down:
+            return self._unread(body.resource)
+        product, now = caller.product, self._clock.time()
         with self._store.transaction():
-            self._require_entitled(product, asked)
-            if asked.idempotency_key is None:
-                return self._count(product, asked, now)
-            remembered = self._remembered(product, asked, asked.idempotency_key, now)
+            self._require_entitled(product, body)
+            if body.idempotency_key is None:
+                return self._count(product, body, now)
+            remembered = self._remembered(product, body, body.idempotency_key, now)
             if remembered is not None:
                 return remembered
-            reply = self._count(product, asked, now)
-            self._remember(product, asked, asked.idempotency_key, reply, now)
+            reply = self._count(product, body, now)
+            self._remember(product, body, body.idempotency_key, reply, now)
             return reply
 
-    def consume_with_store_down(self, resource: Resource) -> ConsumeReply:
+    def status(self, caller: OrgCaller, *, store_down: bool) -> StatusReply:
+        """The quotas of the key's own org."""
+        _require_store(store_down=store_down)
+        return StatusReply(org_id=caller.org_id, quotas=self.quotas(caller.org_id))
+
+    def breakdown(self, caller: OrgCaller, *, store_down: bool) -> BreakdownReply:
+        """The same, split by product."""
+        _require_store(store_down=store_down)
+        return BreakdownReply(org_id=caller.org_id, products=self.by_product(caller.org_id))
+
+    def consumes(self, query: ConsumesQuery) -> ConsumesReply:
+        """What was counted."""
+        return ConsumesReply(list(self.counted(query.org_id)))
+
+    def _unread(self, resource: Resource) -> ConsumeReply:
         """Answer as the platform does when its own store is down; nothing is counted."""
         return ConsumeReply(
             allowed=True,
@@ -58,7 +100,7 @@ class QuotaBook:
             reset_at=self._month().reset_at,
         )
 
-    def status(self, org_id: str) -> dict[str, QuotaReply]:
+    def quotas(self, org_id: str) -> dict[str, QuotaReply]:
         """Return the state of every resource that the org's plan names."""
         month = self._month()
         return {
@@ -66,7 +108,7 @@ class QuotaBook:
             for resource, limit in self._directory.limits(org_id).items()
         }
 
-    def breakdown(self, org_id: str) -> dict[str, dict[str, QuotaReply]]:
+    def by_product(self, org_id: str) -> dict[str, dict[str, QuotaReply]]:
         """Return what each product used this month; limit and remaining are the org's [ours]."""
         month = self._month()
         limits = self._directory.limits(org_id)
@@ -192,6 +234,11 @@ def _state(month: Month, limit: int, total: int, share: int | None) -> QuotaRepl
         period=choices.PERIOD,
         reset_at=month.reset_at,
     )
+
+
+def _require_store(*, store_down: bool) -> None:
+    if store_down:
+        raise Rejection(choices.STORE_DOWN_ELSEWHERE, "the quota store is down")
 
 
 def _remaining(limit: int, used: int) -> int:

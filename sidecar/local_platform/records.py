@@ -1,4 +1,4 @@
-"""Workspace records: published by products, listed and searched by their org."""
+"""Workspace records: published by products, listed and searched by their org; the catalog."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller
 from sidecar.local_platform.record_wire import (
+    CatalogEntry,
+    CatalogReply,
     PublishReply,
     RecordBody,
     RecordHit,
@@ -73,17 +74,17 @@ ORDER BY score DESC, number DESC LIMIT :limit
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Publish, list and search (contract, Workspace records; Catalog, search)."""
+    """What an org's people see of its products (contract, Workspace records; Catalog, search)."""
 
     _store: Store
     _directory: Directory
     _clock: Clock
 
     def publish(self, caller: OrgCaller, body: RecordBody) -> PublishReply:
-        """Make a record, or change the one with the same org, product, type and reference.
+        """Publish a record, or change the one of the same source.
 
-        Raises Rejection (403) for another org, and for a product that is not the key's own or
-        that the org does not have.
+        That is the one with the same org, product, type and reference. Raises Rejection (403) for
+        another org, and for a product that is not the key's own or that the org does not have.
         """
         self._require_own(caller, body)
         with self._store.transaction():
@@ -92,7 +93,7 @@ class Records:
         return PublishReply(workspace_record_id=found[0], status=found[1])
 
     def page(self, caller: OrgCaller, query: RecordsQuery) -> RecordsReply:
-        """Return a page of the org's records, newest change first, and how many there are."""
+        """The records of the key's own org, newest change first, and how many there are."""
         filters = {**query.model_dump(), "org_id": caller.org_id}
         rows = self._store.rows(_PAGE, filters)
         return RecordsReply(
@@ -103,7 +104,7 @@ class Records:
         )
 
     def search(self, caller: OrgCaller, query: SearchQuery) -> SearchReply:
-        """Return the org's records that have every word of `q`, best first.
+        """Search the org's records: those that have every word of `q`, best first.
 
         Words match from their beginning. A `q` without a word finds nothing.
         """
@@ -117,6 +118,17 @@ class Records:
         return SearchReply(
             query=query.q,
             results=[RecordHit(**_fields(row)) for row in rows],
+        )
+
+    def catalog(self, caller: OrgCaller) -> CatalogReply:
+        """The products, and which of them the org has."""
+        org = self._directory.org(caller.org_id)
+        has = () if org is None else org.apps
+        return CatalogReply(
+            products=[
+                CatalogEntry(product_id=slug, name=name, entitled=slug in has)
+                for slug, name in self._directory.products().items()
+            ]
         )
 
     def _require_own(self, caller: OrgCaller, body: RecordBody) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
+from sidecar.local_platform.directory import OrgCaller
 from sidecar.local_platform.store import Store
-from sidecar.local_platform.webhook_wire import RecordedRequest
+from sidecar.local_platform.webhook_wire import ApiRequestsReply, RecordedRequest
+from sidecar.local_platform.wire import RecentQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,10 @@ class RequestLog:
             )
             self._store.keep_newest("api_requests", choices.REQUESTS_KEPT)
 
-    def recent(self, credential: str, limit: int) -> Sequence[RecordedRequest]:
-        """Return the latest calls made with a credential, newest first."""
+    def recent(self, caller: OrgCaller, query: RecentQuery) -> ApiRequestsReply:
+        """Recent calls made with the caller's own credentials, newest first."""
         rows = self._store.rows(
             "SELECT * FROM api_requests WHERE credential = ? ORDER BY id DESC LIMIT ?",
-            (credential, limit),
+            (caller.credential, query.limit),
         )
-        return [RecordedRequest(**row) for row in rows]
+        return ApiRequestsReply(requests=[RecordedRequest(**row) for row in rows])

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import re
+import sqlite3
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
 from sidecar.domain.errors import UserError
 from sidecar.domain.ports import Clock
-from sidecar.local_platform.access import by_api_key, by_internal_key
-from sidecar.local_platform.auth_routes import auth_endpoints
-from sidecar.local_platform.control_routes import control_endpoints
+from sidecar.local_platform import choices
+from sidecar.local_platform.access import (
+    EVERYONE,
+    FROM_THIS_MACHINE,
+    by_api_key,
+    by_internal_key,
+)
+from sidecar.local_platform.auth_host import AuthHost
+from sidecar.local_platform.control_wire import OrgBody, OrgReply
 from sidecar.local_platform.courier import Courier
 from sidecar.local_platform.directory import Directory
 from sidecar.local_platform.dispatch import errors_as_bodies, handler_of
-from sidecar.local_platform.endpoint import AnyEndpoint
+from sidecar.local_platform.endpoint import Endpoint
 from sidecar.local_platform.faults import FaultBox
-from sidecar.local_platform.health_routes import health_endpoints
-from sidecar.local_platform.minting import Mint
-from sidecar.local_platform.openapi import schema_endpoint
-from sidecar.local_platform.org_changes import OrgChanges, OrgEvent
-from sidecar.local_platform.page_route import page_handler
+from sidecar.local_platform.openapi import openapi
+from sidecar.local_platform.org_changes import OrgChanges
+from sidecar.local_platform.page import page_handler
 from sidecar.local_platform.quota_book import QuotaBook
-from sidecar.local_platform.quota_routes import quota_endpoints
-from sidecar.local_platform.record_routes import record_endpoints
 from sidecar.local_platform.records import Records
+from sidecar.local_platform.rejection import Rejection, bad_field
 from sidecar.local_platform.request_log import RequestLog
 from sidecar.local_platform.seeds import Seed, default_seed
 from sidecar.local_platform.signing import SigningKeys
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_book import WebhookBook
-from sidecar.local_platform.webhook_routes import webhook_endpoints
+from sidecar.local_platform.webhook_wire import SchemaReply
+from sidecar.local_platform.wire import IN_WORDS, ORG_ID, HealthReply
 
 MAX_BODY: Final = 1 << 20
 """Bytes of a request body that are read; a longer one gets 413."""
@@ -55,35 +61,94 @@ class Running:
         self.directory = Directory(store, clock)
         self.book = QuotaBook(store, self.directory, clock)
         self.keys = SigningKeys(store, clock)
-        self.mint = Mint(self.directory, self.book, self.keys, clock)
+        self.auth = AuthHost(self.directory, self.book, self.keys, clock, issuer)
         self.webhooks = WebhookBook(store, self.directory, clock)
         self.courier = Courier(self.webhooks)
-        self.changes = OrgChanges(store, self.directory, self._announce)
+        self.changes = OrgChanges(store, self.directory, self.webhooks.announce)
         self._requests = RequestLog(store, clock)
         self._runner: web.AppRunner | None = None
-        self._endpoints = self._made_endpoints(issuer)
+        self._endpoints = [*self._public(), *self._control()]
 
-    def _announce(self, events: Sequence[OrgEvent]) -> None:
-        self.webhooks.announce(events)
-        self.courier.wake()
-
-    def _made_endpoints(self, issuer: str | None) -> list[AnyEndpoint]:
+    def _public(self) -> list[Endpoint]:
+        """Return the endpoints of the contract."""
         product = by_internal_key(self.directory)
         reader = by_api_key(self.directory, self.keys, write=False)
         writer = by_api_key(self.directory, self.keys, write=True)
+        book, webhooks, auth = self.book, self.webhooks, self.auth
         records = Records(self.store, self.directory, self._clock)
-        wake = self.courier.wake
-        endpoints = [
-            *quota_endpoints(self.book, product, reader),
-            *record_endpoints(records, self.directory, reader, writer),
-            *webhook_endpoints(self.webhooks, self._requests, product, reader, wake),
-            *auth_endpoints(self.keys, self.directory, product),
-            *health_endpoints(self.store),
-            *control_endpoints(
-                self.book, self.changes, self.faults, self.keys, self.mint, issuer=issuer
+        not_counted = (choices.NOT_ENTITLED, choices.UNKNOWN_ORG, choices.CONFLICTING_KEY)
+        no_store = (choices.STORE_DOWN_ELSEWHERE,)
+        created, accepted = HTTPStatus.CREATED, HTTPStatus.ACCEPTED
+        not_tested = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+        not_ready = (HTTPStatus.SERVICE_UNAVAILABLE,)
+        return [
+            Endpoint("POST /v1/quota/consume", book.consume, product, rejects=not_counted),
+            Endpoint("GET /v1/quota/status", book.status, reader, rejects=no_store),
+            Endpoint("GET /v1/quota/breakdown", book.breakdown, reader, rejects=no_store),
+            Endpoint("POST /v1/workspace-records", records.publish, writer, status=created),
+            Endpoint("GET /v1/workspace-records", records.page, reader),
+            Endpoint("GET /v1/catalog", records.catalog, reader),
+            Endpoint("GET /v1/org/retrieve", records.search, reader),
+            Endpoint("POST /v1/webhooks", webhooks.register, product, status=created),
+            Endpoint(
+                "POST /v1/webhooks/{id}/test",
+                webhooks.test,
+                product,
+                status=accepted,
+                rejects=not_tested,
             ),
+            Endpoint("GET /v1/dev/api-requests", self._requests.recent, reader),
+            Endpoint("GET /v1/dev/webhook-deliveries", webhooks.recent, reader),
+            Endpoint("GET /.well-known/jwks.json", auth.key_set, EVERYONE),
+            Endpoint("GET /api/v1/internal/verify-app-token", auth.verify, product),
+            Endpoint("GET /health", self._health, EVERYONE),
+            Endpoint("GET /ready", self._ready, EVERYONE, rejects=not_ready),
+            Endpoint("GET /openapi.json", self._schema, EVERYONE),
         ]
-        return [*endpoints, schema_endpoint(endpoints)]
+
+    def _control(self) -> list[Endpoint]:
+        """Return what only a local platform has (interface); it is no part of the schema."""
+        auth, faults, local = self.auth, self.faults, FROM_THIS_MACHINE
+        return [
+            Endpoint("POST /_control/token", auth.mint, local),
+            Endpoint("POST /_control/rotate-keys", auth.rotate, local, body_may_be_empty=True),
+            Endpoint("GET /_control/faults", faults.show, local),
+            Endpoint("PUT /_control/faults", faults.set, local),
+            Endpoint("DELETE /_control/faults", faults.clear, local),
+            Endpoint("PUT /_control/orgs/{id}", self._put_org, local),
+            Endpoint("GET /_control/consumes", self.book.consumes, local),
+        ]
+
+    def _health(self) -> HealthReply:
+        """The process is up."""
+        return HealthReply()
+
+    def _ready(self) -> HealthReply:
+        """The store can be read."""
+        try:
+            self.store.number("SELECT count(*) FROM notes")
+        except sqlite3.Error as error:
+            raise Rejection(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the store cannot be read: {error}"
+            ) from error
+        return HealthReply()
+
+    def _schema(self) -> SchemaReply:
+        """This schema."""
+        return SchemaReply(openapi(self._endpoints))
+
+    def _put_org(self, id: str, body: OrgBody) -> OrgReply:  # noqa: A002 - as in the path
+        """Make or change an org."""
+        if not re.match(ORG_ID, id):
+            raise bad_field("path", "id", IN_WORDS[ORG_ID])
+        org = self.changes.put(id, body)
+        return OrgReply(
+            org_id=org.id,
+            name=org.name,
+            plan=org.plan,
+            apps=list(org.apps),
+            quotas=self.book.quotas(org.id),
+        )
 
     def sow(self, given: Seed | None) -> None:
         """Lay the seed over the database, unless exactly this one was laid over it before."""

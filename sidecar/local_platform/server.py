@@ -106,7 +106,7 @@ class LocalPlatform:
         """
         try:
             body = TokenBody(org_id=org_id, user_id=user_id, role=role, ttl=ttl, claims=claims)
-            return self._up.mint.mint(body, self._issuer or self.url)
+            return self._up.auth.mint(body, self.url).token
         except ValidationError as error:
             problem = error.errors()[0]
             raise UserError(f"token: {problem['loc'][0]}: {in_words(problem)}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -32,13 +34,12 @@ def make_signing_key() -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class SigningKeys:
     """The key that signs, and the older ones still published, in the store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-        self._parsed: dict[str, rsa.RSAPrivateKey] = {}
+    _store: Store
+    _clock: Clock
 
     @property
     def is_empty(self) -> bool:
@@ -64,7 +65,7 @@ class SigningKeys:
 
     def published(self) -> Sequence[PublicKey]:
         """Return the key set: newest first, without what was withdrawn."""
-        return [_public(kid, self._key(kid, pem)) for kid, pem in self._trusted()]
+        return [_public(kid, _key(pem)) for kid, pem in self._trusted()]
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return a token with exactly these claims, valid or not: a test may want a bad one."""
@@ -72,7 +73,7 @@ class SigningKeys:
         # The plain signature and not `jwt.encode`, which refuses claims that are wrong on purpose.
         return jwt.PyJWS().encode(
             json.dumps(claims, separators=(",", ":")).encode(),
-            self._key(kid, pem),
+            _key(pem),
             algorithm=ALGORITHM,
             headers={"kid": kid},
         )
@@ -86,7 +87,7 @@ class SigningKeys:
                 raise _untrusted("no published key has its kid")
             claims: dict[str, Any] = jwt.decode(
                 token,
-                self._key(kid, pem).public_key(),
+                _key(pem).public_key(),
                 algorithms=[ALGORITHM],
                 # Times are compared below, with the clock that tests can turn.
                 options={
@@ -118,14 +119,14 @@ class SigningKeys:
             )
         ]
 
-    def _key(self, kid: str, pem: bytes) -> rsa.RSAPrivateKey:
-        key = self._parsed.get(kid)
-        if key is None:
-            loaded = serialization.load_pem_private_key(pem, password=None)
-            if not isinstance(loaded, rsa.RSAPrivateKey):
-                raise TypeError(f"signing key {kid} is a {type(loaded).__name__}, not RSA")
-            key = self._parsed[kid] = loaded
-        return key
+
+@lru_cache(maxsize=64)
+def _key(pem: bytes) -> rsa.RSAPrivateKey:
+    """Parse a key, once: that takes a twentieth of a second."""
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError(f"a signing key is a {type(key).__name__}, not RSA")
+    return key
 
 
 def _public(kid: str, key: rsa.RSAPrivateKey) -> PublicKey:

@@ -5,6 +5,7 @@ No network here: `due` says what is to be sent, `settle` takes what came of it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -17,17 +18,18 @@ from typing import Any
 from sidecar.domain.instants import utc_text
 from sidecar.domain.ports import Clock
 from sidecar.local_platform import choices
-from sidecar.local_platform.access import OrgCaller
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.org_changes import OrgEvent
 from sidecar.local_platform.rejection import Rejection
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_wire import (
+    DeliveriesReply,
     Delivery,
     WebhookBody,
     WebhookReply,
     WebhookTestReply,
 )
+from sidecar.local_platform.wire import RecentQuery
 
 TEST_EVENT = "webhook.test"
 
@@ -65,16 +67,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class WebhookBook:
-    """Endpoints and deliveries in the store."""
+    """Endpoints and deliveries in the store; `owing` is set when a delivery is added."""
 
     _store: Store
     _directory: Directory
     _clock: Clock
+    owing: asyncio.Event = field(default_factory=asyncio.Event)
 
     # Endpoints
 
-    def register(self, product: str, body: WebhookBody) -> WebhookReply:
-        """Register an endpoint and return its secret, this once.
+    def register(self, caller: ProductCaller, body: WebhookBody) -> WebhookReply:
+        """Register an endpoint; its secret is shown this once.
 
         The same product and URL again is the same endpoint with a new secret, enabled again
         [ours]: a program that registers at each start does not pile up endpoints.
@@ -86,35 +89,42 @@ class WebhookBook:
                 "INSERT INTO webhooks VALUES (?, ?, ?, ?, ?, 0, 0, ?) "
                 "ON CONFLICT (product, url) DO UPDATE SET event_types = excluded.event_types, "
                 "secret = excluded.secret, failures = 0, disabled = 0 RETURNING id, created_at",
-                (_new_id("wh"), product, body.url, json.dumps(types), secret, self._clock.time()),
+                (
+                    _new_id("wh"),
+                    caller.product,
+                    body.url,
+                    json.dumps(types),
+                    secret,
+                    self._clock.time(),
+                ),
             )
         return WebhookReply(
             id=id_, url=body.url, event_types=types, secret=secret, created_at=created_at
         )
 
-    def test(self, product: str, endpoint_id: str) -> WebhookTestReply:
-        """Owe the endpoint a `webhook.test`.
+    def test(self, caller: ProductCaller, id: str) -> WebhookTestReply:  # noqa: A002 - of the path
+        """Send webhook.test to an endpoint.
 
         Raises Rejection: 404 for an endpoint that is not the product's own, 409 for a disabled one.
         """
         now = self._clock.time()
         with self._store.transaction():
             found = self._store.row(
-                "SELECT disabled FROM webhooks WHERE id = ? AND product = ?", (endpoint_id, product)
+                "SELECT disabled FROM webhooks WHERE id = ? AND product = ?", (id, caller.product)
             )
             if found is None:
-                raise Rejection(HTTPStatus.NOT_FOUND, f"no webhook {endpoint_id!r}")
+                raise Rejection(HTTPStatus.NOT_FOUND, f"no webhook {id!r}")
             if found[0]:
                 detail = "this webhook is disabled; register its URL again"
                 raise Rejection(HTTPStatus.CONFLICT, detail)
             payload = {
                 "test": True,
-                "endpoint_id": endpoint_id,
-                "product_id": product,
+                "endpoint_id": id,
+                "product_id": caller.product,
                 "triggered_at": utc_text(now, "auto"),
                 "message": "a test of this webhook",
             }
-            delivery_id = self._owe(endpoint_id, None, TEST_EVENT, payload, now)
+            delivery_id = self._owe(id, None, TEST_EVENT, payload, now)
         return WebhookTestReply(delivery_id=delivery_id, event=TEST_EVENT)
 
     # Deliveries
@@ -179,8 +189,8 @@ class WebhookBook:
             elif given_up:
                 self._count_failure(endpoint_id, now)
 
-    def recent(self, caller: OrgCaller, limit: int) -> Sequence[Delivery]:
-        """Return the latest deliveries that concern the caller, newest first.
+    def recent(self, caller: OrgCaller, query: RecentQuery) -> DeliveriesReply:
+        """Recent deliveries that concern the caller, newest first.
 
         Those of the org's products, of the one alone that the key is bound to, about the
         caller's own org or, as a test does, of none.
@@ -188,19 +198,20 @@ class WebhookBook:
         org = self._directory.org(caller.org_id)
         apps = () if org is None else org.apps
         products = [app for app in apps if caller.product in (None, app)]
-        return self._deliveries(
+        found = self._deliveries(
             "AND product IN (SELECT value FROM json_each(:products)) "
             "AND (org_id IS NULL OR org_id = :org_id)",
-            limit,
+            query.limit,
             products=json.dumps(products),
             org_id=caller.org_id,
         )
+        return DeliveriesReply(deliveries=found)
 
-    def latest(self, limit: int) -> Sequence[Delivery]:
+    def latest(self, limit: int) -> list[Delivery]:
         """Return the latest deliveries of all, newest first, for the developer's page."""
         return self._deliveries("", limit)
 
-    def _deliveries(self, condition: str, limit: int, **named: str) -> Sequence[Delivery]:
+    def _deliveries(self, condition: str, limit: int, **named: str) -> list[Delivery]:
         rows = self._store.rows(
             "SELECT deliveries.*, product AS product_id, url FROM deliveries "  # noqa: S608  # the condition is one of two above
             f"JOIN webhooks ON webhooks.id = endpoint_id WHERE 1 {condition} "
@@ -225,6 +236,7 @@ class WebhookBook:
             "due_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)",
             (*owed, now, now, now),
         )
+        self.owing.set()
         return delivery_id
 
     def _count_failure(self, endpoint_id: str, now: float) -> None:

@@ -81,14 +81,6 @@ PageSize = Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX), BeforeValidator(_whole
 Offset = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_whole_number)]
 
 
-class NoBody(RequestBody):
-    """A request without a body."""
-
-
-class NoQuery(Query):
-    """A request without a query."""
-
-
 class RecentQuery(Query):
     """`GET /v1/dev/…`."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sidecar.domain.choices import OnReplay
 from sidecar.domain.credentials import IdentityFailure
-from sidecar.domain.model import Decision, Loss, Reason, Unreported
+from sidecar.domain.model import Decision, Loss, Reason
 from sidecar.domain.quota import FailureKind
 from sidecar.domain.seen import UNASKED, WELL, Seen
 from sidecar.domain.usage import MissingCause, Settled, Tokens
@@ -79,7 +79,8 @@ _OURS: Final = frozenset({0, 500, 502, 503, 504})
 class Metrics(GaugesAtScrape):
     """All counts of one process, and what was last seen of its peers.
 
-    Routes come from the policy; no label comes from a client.
+    What is logged too is counted in `Observer`. Routes come from the policy; no label comes from a
+    client.
     """
 
     def __init__(self, *, build: Labels, orgs: int = 100) -> None:
@@ -132,18 +133,10 @@ class Metrics(GaugesAtScrape):
         """Count a client connection that a deadline or a bound ended."""
         self._counts[c.CONNECTIONS_CLOSED.name].add((cause,))
 
-    def upstream_failed(self, kind: str, detail: str) -> None:  # noqa: ARG002
-        """Count a failure of the product."""
-        self._counts[c.UPSTREAM_ERRORS.name].add((kind,))
-
     # AdmissionObserver
 
-    def identity_failed(self, kind: IdentityFailure) -> None:
-        """Count a metered call without a verified identity."""
-        self._counts[c.IDENTITY_FAILURES.name].add((kind,))
-
     def units_admitted(self, resource: str, route: str, reason: Reason, amount: int) -> None:
-        """Count units that were let through to the product."""
+        """Count units that were admitted."""
         series = self._routes.get(route) or self._first(route)
         if not series.metered:
             _meters(series)
@@ -155,25 +148,9 @@ class Metrics(GaugesAtScrape):
         if reason is not Reason.SHADOW:  # which passes without an identity too
             self.tokens_seen = WELL
 
-    def platform_degraded(self, kind: FailureKind) -> None:
-        """Count a call that was decided without a valid answer of the platform."""
-        self._counts[c.DEGRADED.name].add((kind,))
-
     def replay_seen(self, action: OnReplay) -> None:
         """Count a request ID that was seen again."""
         self._counts[c.REPLAYS.name].add((action,))
-
-    def journal_replayed(self, outcome: str, units: int) -> None:
-        """Count units that were reported to the platform later."""
-        self._counts[c.JOURNAL_REPLAYED.name].add((outcome,), units)
-
-    def journal_dropped(self, units: int, cause: Unreported) -> None:  # noqa: ARG002 - in the log
-        """Count units that were given up."""
-        self._counts[c.JOURNAL_DROPPED.name].add((), units)
-
-    def credits_lost(self, units: int, cause: Loss) -> None:
-        """Count paid units that were given up unused."""
-        self._counts[c.CREDITS_LOST.name].add((cause,), units)
 
     def lease_requested(self, outcome: str) -> None:
         """Count a lease that was asked for."""
@@ -221,11 +198,6 @@ class Metrics(GaugesAtScrape):
 
     def _failure_of(self, outcome: str) -> Seen:
         return Seen(asked=True, problem=f"the last call failed: {outcome}")
-
-    def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:  # noqa: ARG002
-        """Count a fetch of the key set, and keep how many keys are trusted now."""
-        self._counts[c.JWKS_REFRESH.name].add((outcome,))
-        self.keys = keys
 
     def policy_reloaded(self, outcome: str) -> None:
         """Count a reload of the policy."""

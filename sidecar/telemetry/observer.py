@@ -12,6 +12,7 @@ from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Charge, Loss, Unreported
 from sidecar.domain.quota import Failed, FailureKind, Quota
 from sidecar.domain.seen import WELL, Seen
+from sidecar.telemetry import catalogue as c
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.outage_log import OutageLog
 from sidecar.telemetry.series import Labels
@@ -54,7 +55,7 @@ _DROPPED: Final = {
 PRODUCT_FAILS: Final = {
     "connect": "check --upstream, and that the product listens there",
     "tls": "check the product's certificate, its CA (SSL_CERT_FILE), and --upstream",
-    "connect_timeout": "check --upstream, and what the network lets through",
+    "connect_timeout": "check --upstream, and what the network allows",
     "first_byte_timeout": "see why the product is slow, or raise --first-byte-timeout",
     "idle_timeout": "see why the product stops in the middle of a body",
     "pool_exhausted": "see why the product is slow, or raise --upstream-connections",
@@ -94,10 +95,9 @@ class Observer(Metrics):
         """Report to `listener` the org and quota of each valid answer."""
         self._tell_quota = listener
 
-    @override
     def upstream_failed(self, kind: str, detail: str) -> None:
         """Log each cause; what has been seen of the product is its failure until it answers."""
-        super().upstream_failed(kind, detail)
+        self._counts[c.UPSTREAM_ERRORS.name].add((kind,))
         hint = PRODUCT_FAILS.get(kind, "")
         self.upstream_seen = Seen(asked=True, problem=f"{kind}: {detail}: {hint}")
         _log.warning(
@@ -110,10 +110,9 @@ class Observer(Metrics):
             },
         )
 
-    @override
     def identity_failed(self, kind: IdentityFailure) -> None:
         """Log what may be a mistake of the setup; bad tokens of callers are only counted."""
-        super().identity_failed(kind)
+        self._counts[c.IDENTITY_FAILURES.name].add((kind,))
         hint = TOKENS_FAIL.get(kind)
         if hint is not None:
             if self.tokens_seen is not WELL:
@@ -130,9 +129,9 @@ class Observer(Metrics):
         why = known.get(outcome) or self._why.removeprefix(f"{outcome}: ")
         return Seen(asked=True, problem=f"the last call failed: {outcome}" + f": {why}" * bool(why))
 
-    @override
     def platform_degraded(self, kind: FailureKind) -> None:
-        super().platform_degraded(kind)
+        """Count a call decided without the platform; log what waiting does not end."""
+        self._counts[c.DEGRADED.name].add((kind,))
         hint = _OUR_MISTAKE.get(kind)
         if hint is not None:
             _log.error(
@@ -170,9 +169,9 @@ class Observer(Metrics):
         if self._tell_quota is not None:
             self._tell_quota(org_id, quota)
 
-    @override
     def journal_replayed(self, outcome: str, units: int) -> None:
-        super().journal_replayed(outcome, units)
+        """Report units that were reported to the platform later."""
+        self._counts[c.JOURNAL_REPLAYED.name].add((outcome,), units)
         # An entry whose result is unknown was not reported: it stays in the journal.
         extra = {"outcome": outcome, "units": units, "repeat_key": outcome}
         if outcome == "unknown":
@@ -180,23 +179,23 @@ class Observer(Metrics):
         else:
             _log.info("journal_replayed", extra=extra)
 
-    @override
     def journal_dropped(self, units: int, cause: Unreported) -> None:
-        super().journal_dropped(units, cause)
+        """Report units that were given up."""
+        self._counts[c.JOURNAL_DROPPED.name].add((), units)
         hint = _DROPPED[cause]
         extra = {"units": units, "cause": cause.value, "hint": hint, "repeat_key": cause.value}
         _log.error("journal_dropped", extra=extra)
 
-    @override
     def credits_lost(self, units: int, cause: Loss) -> None:
-        super().credits_lost(units, cause)
+        """Report paid units that were given up unused."""
+        self._counts[c.CREDITS_LOST.name].add((cause,), units)
         extra = {"units": units, "cause": cause.value, "repeat_key": cause.value}
         _log.warning("credits_lost", extra=extra)
 
-    @override
     def keys_refreshed(self, outcome: str, keys: int, detail: str = "") -> None:
-        before = self.keys
-        super().keys_refreshed(outcome, keys, detail)
+        """Report a fetch of the key set, and how many keys are trusted now."""
+        self._counts[c.JWKS_REFRESH.name].add((outcome,))
+        before, self.keys = self.keys, keys
         if outcome != _FETCHED:
             _log.warning(
                 "keys_not_refreshed",

@@ -12,7 +12,7 @@ from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Identity
 from sidecar.identity.claims import Claims, read_claims
 from sidecar.identity.jws import decode_segment, read_object
-from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust, Verified, judge
+from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust
 from tests.unit.identity.mint import (
     CLAIMS,
     NOW,
@@ -113,7 +113,7 @@ def test_claims_fit_into_headers(changes: dict[str, Any]) -> None:
 @given(begins=st.none() | st.floats(0, 1e9), ends=st.floats(0, 1e9), now=st.floats(0, 2e9))
 def test_valid_from_begin_to_end(begins: float | None, ends: float, now: float) -> None:
     """A token is valid within its times and the leeway, and at no other time."""
-    identity = Identity("o", "", "", "", frozenset(), {}, None, ends)
-    outcome = judge(Verified(identity, begins, None), now)
+    token = mint_session(exp=ends, nbf=begins)
+    outcome = verify(token, SessionTrust(SECRET), now)
     begun = begins is None or now >= begins - LEEWAY
-    assert (outcome is identity) == (begun and now < ends + LEEWAY)
+    assert isinstance(outcome, Identity) == (begun and now < ends + LEEWAY)

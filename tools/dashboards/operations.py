@@ -159,10 +159,10 @@ def _leases(dashboard: Dashboard) -> None:
         ),
         series_panel(
             "Leases asked for",
-            "Consumes for leases by outcome. When near the units let through: leasing saves"
+            "Consumes for leases by outcome. When near the units admitted: leasing saves"
             " nothing, the org's quota is nearly used up.",
             Query(q.rate("lease_requests_total", by="outcome"), "{{outcome}}"),
-            Query(q.rate("units_total", 'reason="leased"'), "units let through", "green"),
+            Query(q.rate("units_total", 'reason="leased"'), "units admitted", "green"),
             unit="cps",
             width=6,
         ),

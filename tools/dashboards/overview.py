@@ -60,7 +60,7 @@ def _now(dashboard: Dashboard) -> None:
         ),
         stat_panel(
             "Admitted unconfirmed",
-            "Share of units let through without an answer of the platform, by fail_open or"
+            "Share of units admitted without an answer of the platform, by fail_open or"
             " last_known. When red: the platform does not answer; usage is written down and"
             " reported later. Runbook: BbSidecarFailingOpen.",
             Query(q.share(TRUSTED, UNITS)),
@@ -147,7 +147,7 @@ def _verdicts(dashboard: Dashboard) -> None:
             Query(q.rate("requests_total", ROUTE, 'verdict="allow"', certain), "allowed", "green"),
             Query(
                 q.rate("requests_total", ROUTE, 'reason=~"shadow|over_quota_allowed"'),
-                "over quota, let through",
+                "over quota, allowed",
                 "yellow",
             ),
             Query(
@@ -216,7 +216,7 @@ def _owed(dashboard: Dashboard) -> None:
         "Not settled yet",
         series_panel(
             "Waiting in the journal",
-            "Units let through that the platform has not confirmed. When it does not fall after"
+            "Units admitted that the platform has not confirmed. When it does not fall after"
             " the platform came back: see Reported later. Runbook: BbSidecarJournalOld.",
             Query(f"sum by (cluster, pod) ({q.metric('journal_pending_units')})", "{{pod}}"),
         ),

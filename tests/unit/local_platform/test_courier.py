@@ -129,7 +129,7 @@ async def test_a_book_that_cannot_be_used_is_tried_again(
     """The courier says so and goes on when the book is back."""
     store = platform._up.store
     store.run("ALTER TABLE webhooks RENAME TO lost")
-    platform._up.courier.wake()
+    platform._up.webhooks.owing.set()
     async with asyncio.timeout(10):
         while "cannot be used" not in caplog.text:  # noqa: ASYNC110  # a log has no event
             await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.local_platform import ApiKey, Member, OrgBody
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, ProductCaller
 from sidecar.local_platform.store import Store
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
@@ -26,14 +26,14 @@ def directory(clock: TurnedClock) -> Iterator[Directory]:
 
 def test_a_key_belongs_to_its_product(directory: Directory) -> None:
     """Known by the whole secret, and by no other."""
-    assert directory.product_of_key(acme.NOTES_KEY) == "acme-notes"
+    assert directory.product_of_key(acme.NOTES_KEY) == ProductCaller("acme-notes")
     assert directory.product_of_key(acme.NOTES_KEY[:-1]) is None
 
 
 def test_a_key_of_an_org_has_its_scopes_and_its_product(directory: Directory) -> None:
     """As the seed gave them."""
-    reader = directory.key_holder(acme.READ_KEY)
-    bound = directory.key_holder(acme.BOUND_KEY)
+    reader = directory.org_of_key(acme.READ_KEY)
+    bound = directory.org_of_key(acme.BOUND_KEY)
 
     assert reader is not None
     assert (reader.can_read, reader.can_write, reader.product) == (True, False, None)
@@ -46,15 +46,15 @@ def test_new_keys_replace_the_old_ones(directory: Directory) -> None:
     """A key that is no longer listed no longer opens."""
     directory.set_org(acme.ORG, OrgBody(keys=[ApiKey(key="bbk_new")]))
 
-    assert directory.key_holder(acme.API_KEY) is None
-    assert directory.key_holder("bbk_new") is not None
+    assert directory.org_of_key(acme.API_KEY) is None
+    assert directory.org_of_key("bbk_new") is not None
 
 
 def test_a_member_without_an_address_gets_one_that_leads_nowhere(directory: Directory) -> None:
     """Mail sent by mistake reaches nobody."""
     directory.set_org(acme.ORG, OrgBody(members=[Member(user_id="bob")]))
 
-    (bob,) = directory.people(acme.ORG)
+    (bob,) = directory.members(acme.ORG)
     assert (bob.email, bob.full_name, bob.role) == ("bob@example.invalid", "bob", "member")
 
 

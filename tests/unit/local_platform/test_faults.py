@@ -248,7 +248,7 @@ def test_the_share_is_about_the_rate(rate: float, seed: int) -> None:
     box = FaultBox()
     box.set(Faults(error_rate=rate, status=500, seed=seed))
 
-    hit = sum(box.plan("/v1/x").status == 500 for _ in range(1000))
+    hit = sum(box.of("/v1/x").status == 500 for _ in range(1000))
 
     assert abs(hit / 1000 - rate) < 0.1
 

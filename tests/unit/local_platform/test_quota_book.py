@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sidecar.domain.model import Resource
 from sidecar.local_platform import Rejection, choices
 from sidecar.local_platform.control_wire import OrgBody
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, ProductCaller
 from sidecar.local_platform.quota_book import QuotaBook
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.wire import ConsumeBody
@@ -41,7 +41,7 @@ class Books:
                 product_id=more.get("product_id"),
             ).model_dump_json()
         )
-        reply = self.book.consume(more.get("product", "acme-notes"), body)
+        reply = self.book.consume(ProductCaller(more.get("product", "acme-notes")), body)
         return reply.allowed, reply.used
 
 
@@ -159,7 +159,7 @@ def test_remaining_is_never_negative(books: Books) -> None:
     with books.store.transaction():
         books.directory.set_org(acme.ORG, OrgBody(quotas={Resource.AI_CALLS: 5}))
 
-    assert books.book.status(acme.ORG)["ai_calls"].remaining == 0
+    assert books.book.quotas(acme.ORG)["ai_calls"].remaining == 0
 
 
 def test_the_breakdown_splits_by_product(books: Books) -> None:
@@ -169,7 +169,7 @@ def test_the_breakdown_splits_by_product(books: Books) -> None:
     books.consume(3)
     books.consume(4, product="other")
 
-    split = books.book.breakdown(acme.ORG)
+    split = books.book.by_product(acme.ORG)
 
     assert {product: split[product]["ai_calls"].used for product in split} == {
         "acme-notes": 3,

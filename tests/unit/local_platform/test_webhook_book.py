@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.local_platform import Rejection
-from sidecar.local_platform.directory import Directory
+from sidecar.local_platform.directory import Directory, ProductCaller
 from sidecar.local_platform.store import Store
 from sidecar.local_platform.webhook_book import Attempt, Due, WebhookBook
 from sidecar.local_platform.webhook_wire import WebhookBody
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
 
+NOTES = ProductCaller("acme-notes")
 GOOD = Attempt(204)
 BAD = Attempt(500)
 SILENT = Attempt(0, "no answer")
@@ -32,7 +33,7 @@ class Desk:
     endpoint: str
 
     def owe(self) -> str:
-        return self.book.test("acme-notes", self.endpoint).delivery_id
+        return self.book.test(NOTES, self.endpoint).delivery_id
 
     def state(self, delivery: str) -> tuple[str, int]:
         found = self.store.row("SELECT state, attempts FROM deliveries WHERE id = ?", (delivery,))
@@ -55,7 +56,7 @@ def desk_at(clock: TurnedClock) -> Desk:
         directory.apply(acme.seed())
     book = WebhookBook(store, directory, clock)
     body = WebhookBody(url="http://product.test/hook", event_types=["*"])
-    return Desk(store, book, clock, book.register("acme-notes", body).id)
+    return Desk(store, book, clock, book.register(NOTES, body).id)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_registering_again_enables(desk: Desk) -> None:
     for _ in range(10):
         desk.fail_for_good()
     body = WebhookBody(url="http://product.test/hook", event_types=["*"])
-    desk.book.register("acme-notes", body)
+    desk.book.register(NOTES, body)
 
     assert desk.owe()
 

@@ -17,15 +17,16 @@ from sidecar.domain.usage import MissingCause, Settled, Tokens
 from sidecar.telemetry.catalogue import METRICS, PREFIX
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.observer import Observer
 from sidecar.telemetry.slices import SLICE
 from sidecar.telemetry.snapshot import Snapshot
 from tests.fakes.turns import spend_a_budget_each
 from tests.unit.golden.compare import assert_golden
 
 
-def busy() -> Metrics:
+def busy() -> Observer:
     """Metrics with at least one series each, of made-up values."""
-    metrics = Metrics(build=("0.1.0", "abc123", "3.13.0", "pure"))
+    metrics = Observer(build=("0.1.0", "abc123", "3.13.0", "pure"))
     metrics.request_finished(Decision(Reason.WITHIN_QUOTA, "chat", "r", None), 200, 0.042, 0.0012)
     metrics.request_finished(Decision(Reason.OVER_QUOTA, "chat", "r", None), 429, 0.0004)
     metrics.request_finished(Decision(Reason.UNMETERED, "rest", "r", None), 0, 400.0)

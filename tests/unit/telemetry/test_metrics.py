@@ -133,7 +133,7 @@ def test_units_are_counted_by_resource_route_and_reason() -> None:
 
 def test_each_verb_moves_its_own_counter() -> None:
     """One event, one series, nothing else."""
-    metrics = Metrics(build=BUILD)
+    metrics = Observer(build=BUILD)
     metrics.connection_closed("slow_head")
     metrics.upstream_failed("connect", "refused")
     metrics.identity_failed(IdentityFailure.EXPIRED)
@@ -204,7 +204,7 @@ def test_only_gauges_can_be_read_from_an_owner(name: str) -> None:
 
 async def test_the_number_of_series_stays_bounded() -> None:
     """Conformance 45: 10,000 routes, orgs, codes and kinds, though none of them should come."""
-    metrics = Metrics(build=BUILD, orgs=100)
+    metrics = Observer(build=BUILD, orgs=100)
     ledger: list[tuple[str, Quota]] = []
     metrics.read_quotas_at_scrape(lambda orgs: ledger[:orgs])
     for number in range(10_000):

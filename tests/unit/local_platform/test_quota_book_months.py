@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.local_platform.periods import month_of
+from sidecar.local_platform.quota_book import month_of
 
 
 @pytest.mark.parametrize(
