@@ -21,15 +21,15 @@ from sidecar import __version__
 from sidecar.commands.arguments import header, json_object, typed
 from sidecar.commands.init import add_init_arguments
 from sidecar.commands.registration import add_platform_commands
-from sidecar.commands.sections import (
+from sidecar.commands.standard_output import guarded_output
+from sidecar.domain.errors import UserError
+from sidecar.settings.authz import add_authz_arguments
+from sidecar.settings.commands import (
     DrainSettings,
     HealthSettings,
     ProductSettings,
     TokenSettings,
 )
-from sidecar.commands.standard_output import guarded_output
-from sidecar.domain.errors import UserError
-from sidecar.settings.authz import add_authz_arguments
 from sidecar.settings.fields import add_flags
 from sidecar.settings.ranges import whole
 from sidecar.settings.run import add_run_arguments

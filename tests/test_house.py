@@ -98,7 +98,7 @@ UNTESTED: Final = {
 
 TESTED_WITH: Final = {
     # Settings of commands and their handlers show what they do only when the command runs.
-    "commands/sections.py": "unit/commands/test_access.py",
+    "settings/commands.py": "unit/commands/test_access.py",
     "commands/explanation.py": "unit/commands/test_explain.py",
     "commands/inject.py": "kubernetes/test_webhook.py",
     # A part of the policy's model shows what it does where a whole policy is loaded.

@@ -51,15 +51,17 @@ def run(settings: Settings, environ: Mapping[str, str], *, other: OtherPlane | N
     def made(redactor: Redactor, policy: bytes) -> App:
         return App(settings, environ, redactor, policy=policy, other=other)
 
-    return run_service(settings, made)
+    return run_service(settings, environ, made)
 
 
-def run_service(settings: Settings, made: Callable[[Redactor, bytes], Service]) -> int:
+def run_service(
+    settings: Settings, environ: Mapping[str, str], made: Callable[[Redactor, bytes], Service]
+) -> int:
     """Run what is `made` of the log's redactor and the policy file's content. Raises UserError."""
     redactor = start_logging(settings.process)
-    log_startup_warnings(settings)
     # Before the loop, whose signal handlers could not end the wait for a pipe.
     content = read_policy_file(settings.policy.file)
+    log_startup_warnings(settings, environ, content)
     return uvloop.run(run_until_asked(made(redactor, content), spare_what_stays))
 
 

@@ -18,6 +18,7 @@ from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
 from sidecar.policy.problems import PolicyError
 from sidecar.settings.fields import Given
+from sidecar.settings.misspelt import misspelt_variables
 from sidecar.settings.secret import Secret
 from sidecar.settings.sections import (
     AdminSettings,
@@ -31,21 +32,22 @@ def start_problems(args: argparse.Namespace, environ: Mapping[str, str]) -> Iter
     """Find what is wrong with each part whose settings can be read, whatever is with the others."""
     given = Given(args, environ)
     policy = given.section(PolicySettings)
+    content = b""
     if policy is not None:
-        yield from _of_policy(policy.file, environ)
+        try:
+            content = read_policy_file(policy.file)
+            load_policy(content, file=str(policy.file), environ=environ)
+        except PolicyError as error:
+            yield from map(str, error.problems)
+    for name, nearest in misspelt_variables(environ, content):
+        if nearest:
+            yield f"{name}: is no setting, and is ignored: did you mean {nearest}?"
     yield from _of_addresses(given)
     state = given.section(StateSettings)
     if state is not None and state.journal is not None:
         yield from _of_journal(state.journal)
     if state is not None and state.redis is not None:
         yield from _of_redis(state.redis)
-
-
-def _of_policy(file: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    try:
-        load_policy(read_policy_file(file), file=str(file), environ=environ)
-    except PolicyError as error:
-        yield from map(str, error.problems)
 
 
 def _of_addresses(given: Given) -> Iterator[str]:

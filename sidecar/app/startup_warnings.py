@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from sidecar.http1.proxies import UnusableProxyError, is_loopback, proxy_for
+from sidecar.settings.misspelt import misspelt_variables
 from sidecar.settings.run import Settings
 from sidecar.settings.values import Origin
 
@@ -38,6 +39,13 @@ def warnings_about(platform: Origin, auth: Origin) -> Iterator[StartupWarning]:
     yield from sorted(unusable)
 
 
+def warnings_about_variables(environ: Mapping[str, str], policy: bytes) -> Iterator[StartupWarning]:
+    """Find the variables that look like settings and are none; `policy` is its file's content."""
+    for name, nearest in misspelt_variables(environ, policy):
+        hint = f"did you mean {nearest}?" if nearest else "see docs/settings.md"
+        yield StartupWarning(f"the variable {name} is no setting, and is ignored", hint)
+
+
 SHARED_IDS: Final = StartupWarning(
     "--trusted-proxies without --redis",
     "nothing is given back for the request IDs of trusted proxies: another replica may have used "
@@ -46,7 +54,7 @@ SHARED_IDS: Final = StartupWarning(
 """Said at the start, where request IDs are believed that no other replica can know of."""
 
 
-def log_startup_warnings(settings: Settings) -> None:
+def log_startup_warnings(settings: Settings, environ: Mapping[str, str], policy: bytes) -> None:
     """Log each of them."""
     believed = settings.listen.trusted_proxies
     if settings.upstream is None:  # `authz` believes this machine in any case
@@ -55,5 +63,6 @@ def log_startup_warnings(settings: Settings) -> None:
     for about, hint in (
         *warnings_about(settings.platform.api, settings.platform.auth),
         *((SHARED_IDS,) if shared_ids else ()),
+        *warnings_about_variables(environ, policy),
     ):
         log.warning("setting_doubtful", extra={"about": about, "hint": hint})

@@ -17,8 +17,8 @@ from sidecar.client import (
     Patience,
     PlatformClient,
 )
-from sidecar.commands.sections import AccessSettings
 from sidecar.domain.errors import UserError
+from sidecar.settings.commands import AccessSettings
 from sidecar.settings.fields import options, read_section
 from sidecar.settings.secret import BBAS_KEY, BBK_KEY, Secret, read_key_file
 

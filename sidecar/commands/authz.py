@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import secrets
-import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import lru_cache
 
 from sidecar.admission.engine import Engine
 from sidecar.app.context import Context
+from sidecar.app.early_signals import end_on_sigterm
 from sidecar.app.open_files import raise_limit
 from sidecar.app.process import run as run_process
 from sidecar.domain.errors import UserError
@@ -31,9 +30,7 @@ log = logging.getLogger("sidecar.app")
 def authz(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; return the exit status. Raises UserError."""
     raise_limit()
-    # Until the event loop has its own: process 1 of a container has no default action.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the policy is about to be read anyway
+    end_on_sigterm()
     settings = authz_settings(args, environ)
     return run_process(settings.shared, environ, other=AuthzPlane(settings))
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from sidecar.app.startup_warnings import warnings_about
+from sidecar.app.startup_warnings import warnings_about, warnings_about_variables
 from sidecar.client import (
     CredentialRefusedError,
     ForbiddenError,
@@ -41,13 +41,13 @@ from sidecar.commands.diagnosis import (
 from sidecar.commands.drift import find_drift
 from sidecar.commands.output import Shown
 from sidecar.commands.probes import try_product, try_token
-from sidecar.commands.sections import DoctorSettings
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Resource
 from sidecar.http1.proxies import usable_proxy_for
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
+from sidecar.settings.commands import DoctorSettings
 from sidecar.settings.fields import read_section
 from sidecar.settings.secret import Secret
 from sidecar.settings.values import parse_origin
@@ -65,7 +65,7 @@ async def examine(
 ) -> Shown:
     """Look at everything; exit 1 where something has to be fixed."""
     given = read_section(DoctorSettings, args, environ)
-    policy = _policy(given.policy, environ)
+    policy, content = _policy(given.policy, environ)
     product = given.product or (policy.product if isinstance(policy, Policy) else None)
     auth = parse_origin(access.auth_url)
     internal_key, auth_host, openapi, (entitled, api_key), upstream, token = await asyncio.gather(
@@ -76,7 +76,7 @@ async def examine(
         try_product(given.upstream),
         try_token(given.token, auth, given.issuer or auth.url, product),
     )
-    findings = [*_way(access), internal_key, api_key, *auth_host, *openapi]
+    findings = [*_settings(access, environ, content), internal_key, api_key, *auth_host, *openapi]
     if isinstance(policy, Diagnosis):
         findings.append(policy)
         if product is None:
@@ -101,23 +101,31 @@ async def examine(
     )
 
 
-def _policy(path: Path | None, environ: Mapping[str, str]) -> Policy | Diagnosis | None:
-    """Return the policy, what is wrong with it, or None where none is named."""
+def _policy(
+    path: Path | None, environ: Mapping[str, str]
+) -> tuple[Policy | Diagnosis | None, bytes]:
+    """Return the policy, what is wrong with it, or None where none is named; and its content."""
     if path is None:
-        return None
+        return None, b""
+    content = b""
     try:
-        return load_policy(read_policy_file(path), file=str(path), environ=environ)
+        content = read_policy_file(path)
+        return load_policy(content, file=str(path), environ=environ), content
     except UserError as error:
         first = str(error).splitlines()[0]
-        return failure("policy", first, f"`bb-sidecar check {path}` shows every problem")
+        hint = f"`bb-sidecar check {path}` shows every problem"
+        return failure("policy", first, hint), content
 
 
-def _way(access: PlatformAccess) -> list[Diagnosis]:
-    """Say what is worth knowing of the way to the platform; nothing where it is direct and safe."""
+def _settings(access: PlatformAccess, environ: Mapping[str, str], policy: bytes) -> list[Diagnosis]:
+    """Say what the settings have that is likely a mistake, and the proxy on the way, if any."""
     urls = (access.url, access.auth_url)
     findings = [
         warning("settings", each.about, each.hint)
-        for each in warnings_about(*map(parse_origin, urls))
+        for each in (
+            *warnings_about(*map(parse_origin, urls)),
+            *warnings_about_variables(environ, policy),
+        )
     ]
     proxies = {proxy.url for url in urls if (proxy := usable_proxy_for(url)) is not None}
     return findings + [ok("proxy", f"{url}, from the environment") for url in sorted(proxies)]

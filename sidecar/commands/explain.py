@@ -27,8 +27,11 @@ from sidecar.commands.prospects import (
     of_metered,
     of_unmetered,
 )
-from sidecar.commands.sections import ProductSettings
-from sidecar.domain.credentials import IdentityFailure, IdentitySource
+from sidecar.domain.credentials import (
+    CookieSource,
+    IdentityFailure,
+    IdentitySource,
+)
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin
 from sidecar.identity.claims import read_claims
@@ -42,6 +45,7 @@ from sidecar.policy.load import AnySecret, load_policy
 from sidecar.policy.paths import normalise
 from sidecar.policy.preflight import preflight_method
 from sidecar.policy.view import amount_as_value
+from sidecar.settings.commands import ProductSettings
 from sidecar.settings.fields import read_section
 
 _UNKNOWN: Final = Identity("<org>", "<user>", "", "", frozenset(), {}, None, 0.0)
@@ -132,7 +136,7 @@ def explain(
         other_readings=detours_of(policy, method, path, headers, call.query),
         route=None if isinstance(found, UnsafePath) else found.name,
         refused=found.detail if isinstance(found, UnsafePath) else "",
-        caller=caller.value if isinstance(caller, IdentityFailure) else caller.org_id,
+        caller=_named(caller, policy.identity),
         cost=cost,
         key=key,
         outcomes=outcomes,
@@ -172,6 +176,18 @@ def _caller(headers: Headers, sources: Sequence[IdentitySource]) -> Identity | I
         return IdentityFailure.MALFORMED
     claims = read_claims(members, None)
     return claims if isinstance(claims, IdentityFailure) else claims.identity
+
+
+def _named(caller: Identity | IdentityFailure, sources: Sequence[IdentitySource]) -> str:
+    if isinstance(caller, Identity):
+        return caller.org_id
+    if caller is not IdentityFailure.MISSING or not sources:
+        return caller.value
+    first = sources[0]
+    field = "Authorization: Bearer TOKEN"
+    if isinstance(first, CookieSource):
+        field = f"Cookie: {first.name}=TOKEN"
+    return f"no token was given; to see whose call it is, add -H '{field}'"
 
 
 def _price(meter: Meter, headers: Headers, body: bytes) -> int | Free | TooLong | Unpriced:

@@ -18,8 +18,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from sidecar.commands.sections import DrainSettings, HealthSettings, TokenSettings
 from sidecar.domain.errors import UserError
+from sidecar.settings.commands import DrainSettings, HealthSettings, TokenSettings
 from sidecar.settings.fields import read_section
 
 _SECONDS: Final = 5.0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidecar.commands.arguments import count, json_object, typed, webhook_id
-from sidecar.commands.sections import AccessSettings, DoctorSettings
 from sidecar.domain.model import Resource
+from sidecar.settings.commands import AccessSettings, DoctorSettings
 from sidecar.settings.fields import add_flags
 
 CommandParser = argparse.ArgumentParser

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import gc
-import signal
-import sys
 from collections.abc import Iterable, Mapping
 
+from sidecar.app.early_signals import end_on_sigterm
 from sidecar.app.open_files import raise_limit
 from sidecar.domain.errors import UserError
 from sidecar.policy.problems import PolicyError
@@ -29,9 +28,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _serve(settings: Settings, environ: Mapping[str, str]) -> int:
-    # Until the event loop has its own: process 1 of a container has no default action.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the policy is about to be read anyway
+    end_on_sigterm()
     if settings.process.workers > 1:
         from sidecar.workers.supervisor import run_workers  # noqa: PLC0415
 

@@ -239,4 +239,4 @@ def _reserved(settings: Settings) -> Iterator[int]:
 
 def run_workers(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run as many workers as the settings say; return the exit status. Raises UserError."""
-    return run_service(settings, lambda _, content: Supervisor(settings, environ, content))
+    return run_service(settings, environ, lambda _, content: Supervisor(settings, environ, content))

@@ -77,3 +77,11 @@ def test_a_damaged_journal_is_no_mistake_and_stays_as_it_is(tmp_path: Path) -> N
     path.write_bytes(damaged)
     assert problems("--journal", str(path)) == []
     assert path.read_bytes() == damaged
+
+
+def test_a_misspelt_variable_is_named_beside_what_it_leaves_out(tmp_path: Path) -> None:
+    """With the variable that was meant."""
+    flags = ("--policy", policy_file(tmp_path))
+    assert problems(*flags, SIDECAR_UPSTREM="http://127.0.0.1:1") == [
+        "SIDECAR_UPSTREM: is no setting, and is ignored: did you mean SIDECAR_UPSTREAM?"
+    ]

@@ -75,7 +75,7 @@ def test_a_proxy_that_is_not_used(
     """Once, though both hosts would be called through it."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.test:1080")
     with caplog.at_level(logging.WARNING, "sidecar"):
-        log_startup_warnings(settings())
+        log_startup_warnings(settings(), {}, b"")
     (record,) = caplog.records
     assert record.getMessage() == "setting_doubtful"
     assert record.__dict__["about"].startswith("HTTPS_PROXY is set and not used: socks5")
@@ -86,7 +86,7 @@ def test_a_proxy_that_is_not_used(
 def test_trusted_ids_that_no_other_replica_knows_of(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing is given back under their keys."""
     with caplog.at_level(logging.WARNING, "sidecar"):
-        log_startup_warnings(settings(trusted_proxies=parse_networks("10.0.0.0/8")))
+        log_startup_warnings(settings(trusted_proxies=parse_networks("10.0.0.0/8")), {}, b"")
     (record,) = caplog.records
     assert record.__dict__["about"] == "--trusted-proxies without --redis"
 
@@ -98,8 +98,18 @@ def test_a_door_is_not_warned_of_the_machine_that_it_believes_in_any_case(
     loopback = settings(trusted_proxies=parse_networks("127.0.0.0/8,::1"))
     others = settings(trusted_proxies=parse_networks("127.0.0.0/8,10.0.0.0/8"))
     with caplog.at_level(logging.WARNING, "sidecar"):
-        log_startup_warnings(replace(loopback, upstream=None))
+        log_startup_warnings(replace(loopback, upstream=None), {}, b"")
         assert caplog.records == []
-        log_startup_warnings(replace(others, upstream=None))
-        log_startup_warnings(loopback)
+        log_startup_warnings(replace(others, upstream=None), {}, b"")
+        log_startup_warnings(loopback, {}, b"")
     assert len(caplog.records) == 2
+
+
+def test_a_misspelt_variable(caplog: pytest.LogCaptureFixture) -> None:
+    """With the nearest one that is a setting."""
+    with caplog.at_level(logging.WARNING, "sidecar"):
+        log_startup_warnings(settings(), {"SIDECAR_POLCY": "x", "PATH": "/bin"}, b"")
+    (record,) = caplog.records
+    assert record.getMessage() == "setting_doubtful"
+    assert "SIDECAR_POLCY" in record.__dict__["about"]
+    assert record.__dict__["hint"] == "did you mean SIDECAR_POLICY?"

@@ -66,6 +66,15 @@ def test_all_is_well(run: Run, policy: Path) -> None:
     assert "ok, 3 not checked" in run("doctor", "--policy", str(policy)).out
 
 
+def test_a_misspelt_variable_is_a_warning(run: Run, policy: Path) -> None:
+    """With the nearest one that is a setting."""
+    ran = run("doctor", "--policy", str(policy), "--json", SIDECAR_ISUER="https://auth.test")
+    found = lines(ran)["settings"]
+    assert (ran.status, found["level"]) == (0, "warning")
+    assert "SIDECAR_ISUER" in found["text"]
+    assert found["hint"] == "did you mean SIDECAR_ISSUER?"
+
+
 def test_it_consumes_nothing(run: Run, policy: Path) -> None:
     """A diagnosis costs no org anything."""
     before = run("quota", "breakdown", "--json").json()

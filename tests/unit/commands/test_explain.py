@@ -243,7 +243,7 @@ def test_a_refused_path_says_why() -> None:
               //chat would be unmatched
               / would be unmatched
             route: chat
-            caller: missing
+            caller: no token was given; to see whose call it is, add -H 'Cookie: bb_at=TOKEN'
             cost: 2 units of ai_calls (amount: {"json": "/n", "max": 4})
             key: a digest over
               product: acme
@@ -291,7 +291,7 @@ send it in its normal form
               no   gold: no header x-tier with the value 'gold'
               yes  chat: the path matches /chat, the method is listed
             route: chat
-            caller: missing
+            caller: no token was given; to see whose call it is, add -H 'Cookie: bb_at=TOKEN'
             cost: cannot be read: /n of the body is missing, and the call is metered by it
             outcomes
               bad_request (422): always
@@ -309,7 +309,7 @@ send it in its normal form
               no   upload: the path does not match /files
               yes  list: the path matches /models/list
             route: list
-            caller: missing
+            caller: no token was given; to see whose call it is, add -H 'Cookie: bb_at=TOKEN'
             cost: nothing, not metered
             outcomes
               unmetered (upstream): always

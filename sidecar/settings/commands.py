@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sidecar.settings.fields import like, setting
 from sidecar.settings.secret import Secret
@@ -77,3 +78,8 @@ class DoctorSettings:
     )  # fmt: skip
     trusted_proxies: tuple[Network, ...] = like(ListenSettings, "trusted_proxies")
     redis: Secret | None = like(StateSettings, "redis")
+
+
+COMMAND_SECTIONS: Final = (
+    AccessSettings, TokenSettings, HealthSettings, DrainSettings, ProductSettings, DoctorSettings,
+)  # fmt: skip
