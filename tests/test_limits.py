@@ -82,9 +82,10 @@ NO_LIMITS: Final = {
         "usage.realtime.frame_writer.POLICY_VIOLATION",
         "usage.realtime.frame_writer.TRY_AGAIN_LATER",
         "usage.realtime.frame_writer.PROTOCOL_ERROR", "usage.realtime.frame_writer._FINAL",
-        "usage.realtime.frame_writer._LONGEST_REASON", "usage.realtime.frames._LONGEST_CONTROL",
-        "usage.realtime.frames._LONGEST_HEADER", "usage.realtime.frames._START",
-        "usage.realtime.frames._TWO_BYTES",
+        "usage.realtime.frame_writer._LONGEST_REASON",
+        "usage.realtime.frame_header.LONGEST_CONTROL",
+        "usage.realtime.frame_header._START",
+        "usage.realtime.frame_header._TWO_BYTES",
     ),
     "a way to reckon": (
         "http1.memory.ENTRY_BYTES", "identity.verifier._ENTRY_BYTES",
