@@ -47,7 +47,7 @@ class JsonReader:
         try:
             while not walk.done:
                 if text.whole or len(text.data) - text.pos >= ahead:
-                    left -= walk.step()
+                    left -= walk.step(walk)
                 else:
                     left -= STEP + text.refill()
                 if left <= 0:
@@ -55,6 +55,4 @@ class JsonReader:
                     left = work
         except NotJsonError as error:
             return (Unreadable(str(error)),) * self._size
-        finally:
-            walk.end()
         return tuple(walk.findings.results)

@@ -42,7 +42,7 @@ _NO_JSON: Final = "the body is not valid JSON in UTF-8"
 
 
 class JsonWalk:
-    """One body's walk: `step` does the next bounded thing in the text and returns what it cost.
+    """One body's walk: `step(walk)` does the next bounded thing and returns what it cost.
 
     `_closers` has the bracket that ends each open container; those at its beginning that are on a
     pointer's way have a frame.
@@ -57,17 +57,10 @@ class JsonWalk:
         self._closers = bytearray()
         self._frames: list[Container] = []
         self._place: PointerPlace | None = root
-        self.step: Callable[[], int] = self._begin
-        self._then: Callable[[], int] = self._end
+        self.step: _Step = JsonWalk._begin
+        self._then: _Step = JsonWalk._end
         self.findings = Findings(size)
         self.done = False
-
-    def end(self) -> None:
-        """Let go of the text: a step is a bound method, and holds this object as that holds it.
-
-        Such a cycle keeps a whole body until the collector runs.
-        """
-        self.step = self._then = _ended
 
     # what may come next in the text
 
@@ -91,7 +84,7 @@ class JsonWalk:
         text = self._text
         if text.data.startswith(b",", text.pos):
             text.pos += 1
-            self.step = self._more
+            self.step = JsonWalk._more
             return STEP
         if text.data[text.pos : text.pos + 1] != self._closers[-1:]:
             return self._stuck()
@@ -108,12 +101,12 @@ class JsonWalk:
         if end < 0:  # too long to be one of ours, which would be at hand
             text.pos = start + 1
             self._place = None
-            self.step, self._then = self._string, self._colon
+            self.step, self._then = JsonWalk._string, JsonWalk._colon
             return STEP
         text.pos = end + 1
         key = text.raw[start : end + 1]
         self._place = self._frames[-1].member(key, self.findings) if on_way else None
-        self.step = self._colon
+        self.step = JsonWalk._colon
         return STEP + (end - start) // _BYTES
 
     def _colon(self) -> int:
@@ -122,7 +115,7 @@ class JsonWalk:
         if not text.data.startswith(b":", text.pos):
             return self._stuck()
         text.pos += 1
-        self.step = self._value
+        self.step = JsonWalk._value
         return STEP
 
     def _element(self) -> int:
@@ -130,7 +123,7 @@ class JsonWalk:
         frame = self._frames[-1]
         self._place = frame.place.indexes.get(frame.count)
         frame.count += 1
-        self.step = self._value
+        self.step = JsonWalk._value
         return self._value()
 
     def _value(self) -> int:
@@ -140,7 +133,7 @@ class JsonWalk:
         if start == len(data):
             return self._stuck()
         place, char = self._place, data[start]
-        self.step = self._rest if self._closers else self._end
+        self.step = JsonWalk._rest if self._closers else JsonWalk._end
         if char in _OPENING:
             self._open(place, char)
             return STEP
@@ -204,13 +197,13 @@ class JsonWalk:
         if end == len(data) or data[end] in _SPACES:  # of these, one match looks at so many
             if end == len(data):
                 self._stuck()
-            self.step = self._first if fresh else self._more
+            self.step = JsonWalk._first if fresh else JsonWalk._more
         elif fresh and data[end] == self._closers[-1]:
             self._close()
         elif in_object:
-            self.step = self._key
+            self.step = JsonWalk._key
         else:
-            self.step = self._element if on_way else self._value
+            self.step = JsonWalk._element if on_way else JsonWalk._value
             self._place = None
         return cost
 
@@ -253,7 +246,7 @@ class JsonWalk:
                 self.findings.found(place, Opaque())
             self._frames.append(Container(place))
         self._closers.append(closer)
-        self.step = self._first
+        self.step = JsonWalk._first
 
     def _close(self) -> None:
         self._text.pos += 1
@@ -262,7 +255,7 @@ class JsonWalk:
             if self._closers[-1] != _CLOSE_OBJECT:
                 self.findings.found(frame.place, Array(frame.count))
         self._closers.pop()
-        self.step = self._rest if self._closers else self._end
+        self.step = JsonWalk._rest if self._closers else JsonWalk._end
 
     def _text_value(self, place: PointerPlace | None, start: int) -> int:
         text = self._text
@@ -271,7 +264,7 @@ class JsonWalk:
             if place is not None:
                 self.findings.found(place, Opaque())
             text.pos = start + 1
-            self._then, self.step = self.step, self._string
+            self._then, self.step = self.step, JsonWalk._string
             return STEP
         if place is not None and place.ends:
             self.findings.found(place, scalar_of(text.raw[start : end + 1]))
@@ -279,5 +272,5 @@ class JsonWalk:
         return STEP + (end - start) // _BYTES
 
 
-def _ended() -> int:
-    return 1
+_Step = Callable[[JsonWalk], int]
+"""Not bound to the walk: such a cycle would keep a whole body until the collector runs."""
