@@ -9,7 +9,7 @@ from typing import Final
 from sidecar.admission.cost import cost_of, hold_of
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Headers
-from sidecar.domain.usage import Terms, UsageRule
+from sidecar.domain.usage import Terms, Usage, UsageRule
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.response_heads import parse_response
 from sidecar.usage.estimate import Estimator
@@ -19,6 +19,9 @@ from sidecar.usage.reader import reader_of
 _MAX_FIELDS: Final = 1000
 _DIGITS: Final = 6
 """Of a part of a unit that cannot be written whole."""
+
+_NOTHING_READ: Final = Usage(None, None, None, 0, None)
+"""Of an answer that is not 2xx: its call costs the deposit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,10 @@ class AnswerPrice:
 def price_answer(rule: UsageRule, answer: bytes, request: bytes, deposit: int) -> AnswerPrice:
     """Price an answer: its body, or a head and a body as `curl -i` prints them."""
     status, headers, body = _split(answer)
-    reader = reader_of(rule, status, headers)
-    reader.feed(body)
-    usage = reader.end(whole=True)
+    succeeded = 200 <= status <= 299  # noqa: PLR2004 - RFC 9110, 15.3
+    usage = _usage_in(body, rule, headers) if succeeded else _NOTHING_READ
     estimate = Estimator(rule.hold, choices=choices_of(rule)).read(request)
     terms = Terms(rule, estimate, hold_of(rule, estimate, deposit), forgive=False)
-    succeeded = 200 <= status <= 299  # noqa: PLR2004 - RFC 9110, 15.3
     units = Fraction(*cost_of(terms, usage, deposit)) if succeeded else Fraction(deposit)
     cost = units.numerator // units.denominator
     return AnswerPrice(
@@ -65,6 +66,12 @@ def price_answer(rule: UsageRule, answer: bytes, request: bytes, deposit: int) -
         carried=_shown(units - cost),
         hold=terms.hold,
     )
+
+
+def _usage_in(body: bytes, rule: UsageRule, headers: Headers) -> Usage:
+    reader = reader_of(rule, headers)
+    reader.feed(body)
+    return reader.end(whole=True)
 
 
 def lines_of(price: AnswerPrice) -> list[str]:

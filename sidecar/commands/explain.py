@@ -41,7 +41,7 @@ from sidecar.policy.amounts import JsonAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.explain import detours_of, steps_of
 from sidecar.policy.file import read_policy_file
-from sidecar.policy.load import AnySecret, load_policy
+from sidecar.policy.load import load_policy
 from sidecar.policy.paths import normalise
 from sidecar.policy.preflight import preflight_method
 from sidecar.policy.view import amount_as_value
@@ -91,7 +91,7 @@ def explain_call(
     overrides the policy's, as it does where the sidecar runs.
     """
     data = read_policy_file(policy_file)
-    policy = load_policy(data, file=str(policy_file), environ=AnySecret())
+    policy = load_policy(data, file=str(policy_file), environ=None)
     if body is not None and not any(name == b"content-length" for name, _ in headers):
         headers = [*headers, (b"content-length", str(len(body)).encode())]
     path, _, query = target.partition("?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.domain.model import Headers
 from sidecar.policy.json_text import PIECE, Piece
@@ -36,54 +36,29 @@ class TooLongError(Exception):
     """The decoded body is over its limit."""
 
 
-class Inflating:
-    """A stream of zlib's: gzip, or deflate with or without its header."""
-
-    def __init__(self, wbits: int) -> None:
-        self._stream = zlib.decompressobj(wbits)
-
-    @property
-    def eof(self) -> bool:
-        """Whether the end of the stream has come."""
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        """What came behind it."""
-        return self._stream.unused_data
-
-    def decoded(self, data: bytes, size: int) -> Iterator[bytes]:
-        """Give what data becomes, in pieces of at most so many bytes."""
-        while True:
-            out = self._stream.decompress(data, size)
-            yield out
-            data = self._stream.unconsumed_tail
-            if self._stream.eof or (not data and len(out) < size):
-                return
+DecodingStream: TypeAlias = "zlib._Decompress | zstd.ZstdDecompressor"  # noqa: SLF001  zlib exports no name of it
+"""A stream of zlib's, or one frame of zstd's: both have `eof`, and then `unused_data`."""
 
 
-class Unpacking:
-    """A stream of zstd's: one frame."""
+def zstd_stream() -> zstd.ZstdDecompressor:
+    """Begin a frame of zstd, within the memory that HTTP allows."""
+    limits: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
+    return zstd.ZstdDecompressor(options=limits)
 
-    def __init__(self) -> None:
-        limits: dict[int, int] = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
-        self._stream = zstd.ZstdDecompressor(options=limits)
 
-    @property
-    def eof(self) -> bool:
-        """Whether the end of the stream has come."""
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        """What came behind it."""
-        return self._stream.unused_data
-
-    def decoded(self, data: bytes, size: int) -> Iterator[bytes]:
-        """Give what data becomes, in pieces of at most so many bytes."""
-        yield self._stream.decompress(data, size)
-        while not self._stream.eof and not self._stream.needs_input:
-            yield self._stream.decompress(b"", size)
+def decoded_pieces(stream: DecodingStream, data: bytes, size: int) -> Iterator[bytes]:
+    """Give what data becomes, in pieces of at most so many bytes."""
+    if isinstance(stream, zstd.ZstdDecompressor):
+        yield stream.decompress(data, size)
+        while not stream.eof and not stream.needs_input:
+            yield stream.decompress(b"", size)
+        return
+    while True:
+        out = stream.decompress(data, size)
+        yield out
+        data = stream.unconsumed_tail
+        if stream.eof or (not data and len(out) < size):
+            return
 
 
 def coding_of(headers: Headers) -> str:
@@ -106,7 +81,7 @@ def decoded(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
     size = 0
     try:
         for start in range(0, len(body), PIECE):
-            for out in stream.decoded(body[start : start + PIECE], PIECE):
+            for out in decoded_pieces(stream, body[start : start + PIECE], PIECE):
                 size += len(out)
                 if size > limit:
                     raise TooLongError
@@ -120,16 +95,16 @@ def decoded(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
     raise UndecodableError(f"its {coding} stream is cut off")
 
 
-def _stream_of(body: bytes, coding: str) -> Inflating | Unpacking:
+def _stream_of(body: bytes, coding: str) -> DecodingStream:
     match coding:
         case "gzip":
-            return Inflating(GZIP)
+            return zlib.decompressobj(GZIP)
         case "deflate":
             if _is_bare_too(body):
                 raise UndecodableError("it could be read as zlib and as bare deflate")
-            return Inflating(ZLIB)
+            return zlib.decompressobj(ZLIB)
         case "zstd":
-            return Unpacking()
+            return zstd_stream()
         case _:
             raise UndecodableError("its content coding is not read here")
 

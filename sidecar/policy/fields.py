@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
+from annotated_types import GroupedMetadata
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,13 +17,10 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_after_validator_function
+from typing_extensions import override
 
 from sidecar.domain.cors import parse_origin_pattern
 from sidecar.policy.amounts import MAX_UNITS
@@ -31,7 +29,10 @@ from sidecar.policy.exact_numbers import parse_exact
 from sidecar.policy.json_pointer import JsonPointer
 from sidecar.policy.patterns import parse_pattern
 
-LENIENT: Final = Field(strict=False)  # strict mode would ask for the enum's own instances
+T = TypeVar("T")
+
+Choice = Annotated[T, Field(strict=False)]
+"""One of an enum's values, as text: strict mode would ask for the enum's own instances."""
 
 
 class Spec(BaseModel):
@@ -65,17 +66,16 @@ def by_source(plain: str, in_body: str, in_head: str) -> Discriminator:
     return Discriminator(form)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # hashed by itself, as a part of types is
-class _Text:
-    """Text of a pattern; in the JSON Schema, too, unless that is `shown` in another way."""
+@dataclass(frozen=True, slots=True)
+class _Text(GroupedMetadata):
+    """Text of a pattern; the JSON Schema has the pattern too, except where that is `shown`."""
 
     pattern: str
     fix: str
     shown: JsonSchemaValue | None = None
 
-    def __get_pydantic_core_schema__(
-        self, source: type[str], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    @override
+    def __iter__(self) -> Iterator[object]:
         compiled = re.compile(self.pattern.removesuffix("$") + r"\Z")
 
         def check(value: str) -> str:
@@ -83,12 +83,8 @@ class _Text:
                 raise ValueError(f"{value!r} {self.fix}")
             return value
 
-        return no_info_after_validator_function(check, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return self.shown or {**handler(schema), "pattern": self.pattern}
+        yield AfterValidator(check)
+        yield WithJsonSchema(self.shown or {"type": "string", "pattern": self.pattern})
 
 
 def _readable(read: Callable[[str], object]) -> AfterValidator:

@@ -1,4 +1,4 @@
-"""The places in a JSON document that pointers lead to or through."""
+"""The places in a JSON document that pointers lead to or through, and what is found there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
-from sidecar.policy.json_grammar import runs_beside
+from sidecar.policy.json_grammar import other_members
+from sidecar.policy.json_pointer import JsonValue, Missing, PointerResult, Unreadable
+from sidecar.policy.json_values import decoded_string
 
 _LONGEST_ESCAPE: Final = 12
 """Bytes of one character as two escapes: `\\ud83d\\ude00`."""
@@ -38,14 +40,9 @@ class PointerPlace:
         self.longest_key: Final = 2 + _LONGEST_ESCAPE * max(map(len, self.folded), default=0)
 
     @cached_property
-    def compact(self) -> re.Pattern[bytes]:
-        """What eats members in text without control characters; compiled (2 ms) on first use."""
-        return runs_beside(self.keys, spaced=False)
-
-    @cached_property
-    def spaced(self) -> re.Pattern[bytes]:
-        """The same in text with line ends between its tokens."""
-        return runs_beside(self.keys, spaced=True)
+    def others(self) -> re.Pattern[bytes]:
+        """What eats the members that no pointer leads to; compiled (1 ms) on first use."""
+        return other_members(self.keys)
 
     def depth_first(self) -> Iterator[PointerPlace]:
         """Give this node and all below it."""
@@ -54,12 +51,51 @@ class PointerPlace:
             yield from node.depth_first()
 
 
+class Findings:
+    """What was found at the end of each pointer."""
+
+    __slots__ = ("results",)
+
+    def __init__(self, size: int) -> None:
+        self.results: list[PointerResult] = [Missing()] * size
+
+    def found(self, place: PointerPlace, value: JsonValue) -> None:
+        """Take what is at a place, except for pointers that are spoiled."""
+        for number in place.ends:
+            if not isinstance(self.results[number], Unreadable):
+                self.results[number] = value
+
+    def spoil(self, place: PointerPlace, detail: str) -> None:
+        """Take that what is at a place, or below it, cannot be read in one way only."""
+        for number in place.all:
+            self.results[number] = Unreadable(detail)
+
+
 class Container:
     """A container on a pointer's way: the keys seen, or the elements counted."""
 
-    __slots__ = ("count", "node", "seen")
+    __slots__ = ("_seen", "count", "place")
 
-    def __init__(self, node: PointerPlace) -> None:
-        self.node = node
+    def __init__(self, place: PointerPlace) -> None:
+        self.place = place
         self.count = 0
-        self.seen: set[str] = set()
+        self._seen: set[str] = set()
+
+    def member(self, key: bytes, findings: Findings) -> PointerPlace | None:
+        """Return where a key, as it is written, leads; spoil what is there twice, in any sense."""
+        place = self.place
+        if len(key) > place.longest_key:
+            return None
+        name = decoded_string(key)
+        for token in place.folded.get(name.casefold(), ()):
+            if token != name:
+                detail = f"the body has keys that differ from {token!r} only in case"
+                findings.spoil(place.keys[token], detail)
+        child = place.keys.get(name)
+        if child is None:
+            return None
+        if name in self._seen:
+            findings.spoil(child, f"the body has the key {name!r} more than once")
+            return None
+        self._seen.add(name)
+        return child

@@ -1,7 +1,7 @@
 """A JSON body, taken in pieces, as text in which only quotation marks end strings.
 
-What holds for single bytes is checked here: UTF-8 and escapes. The reader of the structure then
-needs no look inside a string.
+What holds for single bytes is checked here: UTF-8, escapes, and control characters in strings. The
+reader of the structure then needs no look inside a string.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FILL: Final = b"\xff\xff"  # in no UTF-8, so it is seen at any place
 _HIDING: Final = re.compile(rb'\\(?:["\\]|(?![/bfnrt]|u[0-9A-Fa-f]{4}|(?:u[0-9A-Fa-f]{0,3})?\Z))')
 _CUT_OFF: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _LONGEST_CUT: Final = 5
-_BYTES, _ESCAPES = 200, 4  # so many are checked in the time that one member takes
+_BYTES, _ESCAPES, _QUOTES = 200, 4, 8  # so many are checked in the time that one member takes
 _CONTROLS: Final = bytes(range(0x20))
 _IN_PLAIN: Final = ((b"\\\\", b"'"), (b'\\"', b"'"), (b"\\n", b" "), (b"\\u", b""))
 
@@ -76,25 +76,25 @@ class JsonText:
 
     `data` is the text with every escape blotted out by bytes that JSON has nowhere, and `raw` the
     bytes themselves; a place in one is the same place in the other. `whole`: nothing more comes.
-    `spaced`: control characters are among them.
     """
 
-    __slots__ = ("_cut", "_escape", "_source", "data", "pos", "raw", "spaced", "whole")
+    __slots__ = ("_cut", "_escape", "_in_string", "_source", "data", "pos", "raw", "whole")
 
     def __init__(self, source: Iterator[Piece]) -> None:
         self._source = source
         self._cut = b""
         self._escape = b""
+        self._in_string = False  # the next piece begins inside a string
         self.data = b""
         self.raw = b""
         self.pos = 0
         self.whole = False
-        self.spaced = False
 
     def refill(self) -> int:
         """Take the next piece and drop what was read; return what it cost, in members.
 
-        Raises NotJsonError for bytes that are not UTF-8 and for escapes that are not JSON's.
+        Raises NotJsonError for bytes that are not UTF-8, for escapes that are not JSON's and for
+        control characters in strings.
         """
         piece, self.whole, work = next(self._source)
         if self._cut or not piece.isascii():
@@ -103,12 +103,14 @@ class JsonText:
         escapes = text.count(b"\\")
         if escapes:
             text = self._blot_out(text)
-        if not self.spaced and len(text.translate(None, _CONTROLS)) != len(text):
-            self.spaced = True
+        quotes = text.count(b'"')
+        if len(text.translate(None, _CONTROLS)) != len(text):
+            self._check_strings(text)
+        self._in_string ^= quotes % 2 == 1
         self.data = self.data[self.pos :] + text
         self.raw = self.raw[self.pos :] + piece
         self.pos = 0
-        return work + len(piece) // _BYTES + escapes // _ESCAPES
+        return work + len(piece) // _BYTES + escapes // _ESCAPES + quotes // _QUOTES
 
     def _check_utf8(self, piece: bytes) -> None:
         data = self._cut + piece
@@ -117,6 +119,11 @@ class JsonText:
         except UnicodeDecodeError:
             raise NotJsonError("the body is not valid JSON in UTF-8") from None
         self._cut = data[read:]
+
+    def _check_strings(self, text: bytes) -> None:
+        strings = b"".join(text.split(b'"')[1 - self._in_string :: 2])
+        if len(strings.translate(None, _CONTROLS)) != len(strings):
+            raise NotJsonError("the body is not valid JSON in UTF-8")
 
     def _blot_out(self, text: bytes) -> bytes:
         size = len(text)

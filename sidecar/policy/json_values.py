@@ -10,7 +10,7 @@ from sidecar.policy.json_pointer import JsonValue, Opaque
 MAX_TEXT: Final = 4096
 """Bytes, as written, of a text that is compared with names."""
 
-NAMES: Final = {b"true": True, b"false": False, b"null": None}
+_NAMES: Final = {b"true": True, b"false": False, b"null": None}
 
 
 def decoded_string(raw: bytes) -> str:
@@ -22,7 +22,9 @@ def decoded_string(raw: bytes) -> str:
 
 
 def scalar_of(raw: bytes) -> JsonValue:
-    """Return a string's or a number's value."""
+    """Return the value of a string, a number or a name."""
+    if raw in _NAMES:
+        return _NAMES[raw]
     if raw.startswith(b'"'):
         return decoded_string(raw) if len(raw) <= MAX_TEXT else Opaque()
     return float(raw) if raw.translate(None, b"-0123456789") else int(raw)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import assert_never
 
 from pydantic import ValidationError
-from typing_extensions import override
 
 from sidecar.domain.cors import Cors, parse_origin_pattern
 from sidecar.domain.credentials import BearerSource, CookieSource, IdentitySource
@@ -24,7 +23,7 @@ from sidecar.policy.amounts import (
 from sidecar.policy.compiled import FailOpenBudget, Meter, Policy, Route
 from sidecar.policy.doors import DoorKind, unkept_by
 from sidecar.policy.json_pointer import JsonPointer
-from sidecar.policy.problems import PolicyError, PolicyProblem, Severity
+from sidecar.policy.problems import PolicyError, PolicyProblem
 from sidecar.policy.risks import Deployment, warn_of_risks
 from sidecar.policy.rules import check_rules, match_of
 from sidecar.policy.schema import (
@@ -43,27 +42,12 @@ from sidecar.policy.usage_schema import UsageSpec
 from sidecar.policy.wording import describe
 
 
-class AnySecret(Mapping[str, str]):
-    """An environment for a policy that verifies no caller: no secret has to be there."""
-
-    @override
-    def __getitem__(self, name: str) -> str:
-        return "not looked for"
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    @override
-    def __len__(self) -> int:
-        return 0
-
-
-def load_policy(data: bytes, *, file: str, environ: Mapping[str, str]) -> Policy:
+def load_policy(data: bytes, *, file: str, environ: Mapping[str, str] | None) -> Policy:
     """Return the policy of a file's bytes.
 
-    `file` is its name in messages; `environ` has the secrets that the file names. Raises
-    PolicyError with every problem. Pure, and so fit to run in a thread.
+    `file` is its name in messages; `environ` has the secrets that the file names. With None, none
+    has to be there, and the policy verifies no caller. Raises PolicyError with every problem. Pure,
+    and so fit to run in a thread.
     """
     document, spec = _validate(data, file, environ)
     if document.problems or spec is None:
@@ -86,13 +70,10 @@ def find_problems(
     """
     document, spec = _validate(data, file, environ)
     if spec is not None and not document.problems:
-        policy = _compile(spec, digest="", environ=AnySecret())
+        policy = _compile(spec, digest="", environ=None)
         warn_of_risks(document, policy, deployment)
         for part in unkept_by(door, policy):
-            if part.severity is Severity.ERROR:
-                document.problem(part.where, str(part))
-            else:
-                document.warn(part.where, str(part))
+            document.problem(part.where, str(part), severity=part.severity)
     return sorted(document.problems)
 
 
@@ -120,7 +101,7 @@ def _shape(document: Document) -> PolicySpec | None:
         return None
 
 
-def _compile(spec: PolicySpec, *, digest: str, environ: Mapping[str, str]) -> Policy:
+def _compile(spec: PolicySpec, *, digest: str, environ: Mapping[str, str] | None) -> Policy:
     return Policy(
         product=spec.product,
         version=spec.version,
@@ -143,13 +124,13 @@ def _cors(spec: CorsSpec) -> Cors:
     return Cors(tuple(map(parse_origin_pattern, spec.origins)), spec.credentials)
 
 
-def _source(entry: IdentitySpec, environ: Mapping[str, str]) -> IdentitySource:
+def _source(entry: IdentitySpec, environ: Mapping[str, str] | None) -> IdentitySource:
     if entry.cookie is None:
         return BearerSource()
     if entry.secret_env is None:
         return CookieSource(entry.cookie)
-    secret = environ[entry.secret_env].encode("utf-8", "surrogateescape")  # the bytes as they are
-    return CookieSource(entry.cookie, secret=secret)
+    secret = "not looked for" if environ is None else environ[entry.secret_env]
+    return CookieSource(entry.cookie, secret.encode("utf-8", "surrogateescape"))  # as it is
 
 
 def _route(route: RouteSpec, defaults: DefaultsSpec) -> Route:

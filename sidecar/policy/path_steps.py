@@ -97,24 +97,17 @@ def strip_space(text: str) -> str:
     return text.rstrip()
 
 
-def cut_at_nul(text: str) -> str:
-    """End at a NUL, as C does."""
-    return text.partition("\0")[0]
+def _cut_at(char: str) -> PathStep:
+    def cut(text: str) -> str:
+        return text.partition(char)[0]
+
+    return cut
 
 
-def cut_at_query(text: str) -> str:
-    """Split the query off after decoding."""
-    return text.partition("?")[0]
-
-
-def cut_at_fragment(text: str) -> str:
-    """Split a fragment off after decoding."""
-    return text.partition("#")[0]
-
-
-def cut_at_semicolon(text: str) -> str:
-    """End at the first semicolon: find-my-way (Fastify 4) takes what follows for a query."""
-    return text.partition(";")[0]
+cut_at_nul = _cut_at("\0")  # as C does
+cut_at_query = _cut_at("?")  # split off after decoding
+cut_at_fragment = _cut_at("#")  # the same
+cut_at_semicolon = _cut_at(";")  # find-my-way (Fastify 4) takes what follows for a query
 
 
 def strip_parameters(text: str) -> str:

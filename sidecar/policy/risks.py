@@ -13,6 +13,7 @@ from typing import Final
 
 from sidecar.domain.choices import OnPlatformError, Refund
 from sidecar.domain.model import Headers, Resource
+from sidecar.policy.amounts import MAX_UNITS, AmountRule, ConstantAmount, JsonAmount
 from sidecar.policy.compiled import Policy
 from sidecar.policy.effects import Rank
 from sidecar.policy.source import Document
@@ -44,6 +45,7 @@ def warn_of_risks(document: Document, policy: Policy, deployment: Deployment | N
     _warn_of_upgrades(document, policy)
     _warn_of_form_methods(document, policy)
     _warn_of_origins(document, policy)
+    _warn_of_amounts(document, policy)
     if deployment is None:
         return
     if deployment.trusted_proxies and not deployment.shared_attempts:
@@ -127,6 +129,29 @@ def _warn_of_origins(document: Document, policy: Policy) -> None:
                 f"a page of `{pattern.text}` comes in clear text: any host on its way can change "
                 "it and act with its visitor's cookies; take https://",
             )
+
+
+def _warn_of_amounts(document: Document, policy: Policy) -> None:
+    """One call may name the whole quota of its org."""
+    for number, route in enumerate(policy.routes):
+        if route.meter is not None and not _is_bounded(route.meter.amount):
+            own = ("routes", number, "meter", "amount")
+            document.warn(
+                own if document.resolve(own) == own else ("defaults", "amount"),
+                f"a client can name any amount up to {MAX_UNITS}, and so use up its org's quota in "
+                "one call: set `max`",
+            )
+
+
+def _is_bounded(amount: AmountRule) -> bool:
+    """Whether the policy, or the size of a body, limits what a call can cost."""
+    if isinstance(amount, ConstantAmount) or amount.scale.maximum < MAX_UNITS:
+        return True
+    counts = isinstance(amount, JsonAmount) and amount.count
+    if not counts and amount.scale.weights is None:
+        return False
+    times = amount.times if isinstance(amount, JsonAmount) else None
+    return times is None or _is_bounded(times)
 
 
 def _is_free(policy: Policy, number: int, method: str, headers: Headers) -> bool:

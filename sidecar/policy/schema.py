@@ -26,7 +26,7 @@ from sidecar.domain.choices import (
 from sidecar.domain.model import Resource
 from sidecar.policy.amount_schema import AmountSpec
 from sidecar.policy.fields import (
-    LENIENT,
+    Choice,
     CookieName,
     DenyStatus,
     Duration,
@@ -79,22 +79,22 @@ class BudgetSpec(Spec):
 class ChargingSpec(Spec):
     """How calls are metered."""
 
-    resource: Annotated[Resource, LENIENT] = Field(
+    resource: Choice[Resource] = Field(
         default=Resource.AI_CALLS, description="What is counted at the platform."
     )
     amount: AmountSpec = Field(
         default=1, description="What a call costs: a constant, or read from the call."
     )
-    accuracy: Annotated[Accuracy, LENIENT] = Field(
+    accuracy: Choice[Accuracy] = Field(
         default=Accuracy.EXACT,
         description="`exact`: the platform is asked about every call before the product runs. "
         "`lease`: units are taken ahead of the calls, never more than the limit.",
     )
-    on_over_quota: Annotated[OnOverQuota, LENIENT] = Field(
+    on_over_quota: Choice[OnOverQuota] = Field(
         default=OnOverQuota.DENY,
         description="`deny`: refused. `allow`: admitted, counted here and marked.",
     )
-    on_platform_error: Annotated[OnPlatformError, LENIENT] = Field(
+    on_platform_error: Choice[OnPlatformError] = Field(
         default=OnPlatformError.FAIL_OPEN,
         description="When the platform gives no answer to trust: `fail_open` lets through within "
         "`fail_open_budget`, `fail_closed` refuses (503), `last_known` decides by its last answer.",
@@ -105,21 +105,21 @@ class ChargingSpec(Spec):
     platform_timeout: Annotated[Duration, Field(ge=0.001, le=60)] = Field(
         default=0.25, description="How long a call may wait for the platform, a retry included."
     )
-    refund: Annotated[Refund, LENIENT] = Field(
+    refund: Choice[Refund] = Field(
         default=Refund.UNREACHED,
         description="Which attempts give their units back as a credit: `never`, `unreached` (no "
         "byte reached the product), `failed` (also its 5xx).",
     )
-    replay: Annotated[OnReplay, LENIENT] = Field(
+    replay: Choice[OnReplay] = Field(
         default=OnReplay.CHARGE,
         description="A request ID seen again after it succeeded: `charge` it again, or `reject` "
         "it (409).",
     )
-    enforcement: Annotated[Enforcement, LENIENT] = Field(
+    enforcement: Choice[Enforcement] = Field(
         default=Enforcement.ENFORCE,
         description="`shadow`: decide and count, mark what would be refused, let it through.",
     )
-    errors: Annotated[ErrorFormat, LENIENT] = Field(
+    errors: Choice[ErrorFormat] = Field(
         default=ErrorFormat.PROBLEM,
         description="Body of a refusal: `problem` (RFC 9457), or the error object of the OpenAI "
         "or Anthropic API, so that their SDKs raise their own errors.",
@@ -181,10 +181,10 @@ class RouteSpec(Spec):
     meter: MeterSpec | SkipJsonSchema[None] = Field(
         default=None, description="Meter these calls. `{}` takes every default."
     )
-    action: Annotated[Action, LENIENT] | SkipJsonSchema[None] = Field(
+    action: Choice[Action] | SkipJsonSchema[None] = Field(
         default=None, description="Do not meter: `allow` (free) or `deny` (403)."
     )
-    errors: Annotated[ErrorFormat, LENIENT] | SkipJsonSchema[None] = Field(
+    errors: Choice[ErrorFormat] | SkipJsonSchema[None] = Field(
         default=None, description="Body of a refusal of a route with an `action`."
     )
 
@@ -231,7 +231,7 @@ class PolicySpec(Spec):
     routes: Annotated[list[RouteSpec], Field(min_length=1)] = Field(
         description="The routes, in order: the first that matches decides."
     )
-    unmatched: Annotated[Action, LENIENT] = Field(
+    unmatched: Choice[Action] = Field(
         default=Action.DENY, description="What happens to a call that no route matches."
     )
     notices: NoticesSpec | SkipJsonSchema[None] = Field(

@@ -110,24 +110,11 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scalar:
+class _Node:
+    """A list of nodes, a mapping's nodes by key, each with the position of the key, or a scalar."""
+
     position: Position
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    position: Position
-    items: list[_Node]
-
-
-@dataclass(frozen=True, slots=True)
-class _Map:
-    position: Position
-    items: dict[str, tuple[Position, _Node]]
-
-
-_Node = _Scalar | _List | _Map
+    value: list[_Node] | dict[str, tuple[Position, _Node]] | object
 
 
 class _StopError(Exception):
@@ -209,21 +196,19 @@ class _Builder:
             raise _StopError(position, "a value is missing")
         if getattr(event, "tag", None) not in (None, "!"):
             self._document.add(position, "a tag has no meaning here: leave it out")
-        node: _Node
         if isinstance(event, yaml.MappingStartEvent):
-            node = self._map(position, depth)
+            node = _Node(position, self._map(depth))
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = _List(position, [])
-            for item in self._until(yaml.SequenceEndEvent):
-                node.items.append(self._node(item, depth + 1))
+            items = self._until(yaml.SequenceEndEvent)
+            node = _Node(position, [self._node(item, depth + 1) for item in items])
         else:
-            node = _Scalar(position, self._scalar(event, position))
+            node = _Node(position, self._scalar(event, position))
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
-    def _map(self, position: Position, depth: int) -> _Map:
-        node = _Map(position, {})
+    def _map(self, depth: int) -> dict[str, tuple[Position, _Node]]:
+        members: dict[str, tuple[Position, _Node]] = {}
         for event in self._until(yaml.MappingEndEvent):
             at = _start(event)
             key = event.value if isinstance(event, yaml.ScalarEvent) else None
@@ -233,12 +218,12 @@ class _Builder:
             value = self._node(next(self._events), depth + 1)
             if key is None:
                 continue
-            if key in node.items:
-                first = node.items[key][0][0]
+            if key in members:
+                first = members[key][0][0]
                 self._document.add(at, f"duplicate key `{key}`: it is on line {first} already")
             else:
-                node.items[key] = (at, value)
-        return node
+                members[key] = (at, value)
+        return members
 
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
         while not isinstance(event := next(self._events), end):
@@ -288,12 +273,12 @@ class _Placer:
         if self._left < 0 or len(where) > _MAX_DEPTH:
             raise _StopError(node.position, "the aliases expand to too much: write it out")
         self._document.place(where, node.position)
-        if isinstance(node, _Scalar):
+        if isinstance(node.value, list):
+            return [self.place(item, (*where, i)) for i, item in enumerate(node.value)]
+        if not isinstance(node.value, dict):
             return node.value
-        if isinstance(node, _List):
-            return [self.place(item, (*where, i)) for i, item in enumerate(node.items)]
         values = {}
-        for key, (position, item) in node.items.items():
+        for key, (position, item) in node.value.items():
             values[key] = self.place(item, (*where, key))
             self._document.place((*where, key), position, key=True)
         return values

@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from sidecar.domain.usage import OnMissing, OnOverrun, UsageFormat
 from sidecar.policy.fields import (
-    LENIENT,
+    Choice,
     ExactNumber,
     HeaderName,
     Pointer,
@@ -46,7 +46,7 @@ NAMED, IN_BODY, IN_HEAD = "a format by name", "usage in the body", "usage in the
 
 
 FormatSpec = Annotated[
-    Annotated[Annotated[UsageFormat, LENIENT], Tag(NAMED)]
+    Annotated[Choice[UsageFormat], Tag(NAMED)]
     | Annotated[JsonUsageSpec, Tag(IN_BODY)]
     | Annotated[HeaderUsageSpec, Tag(IN_HEAD)],
     by_source(NAMED, IN_BODY, IN_HEAD),
@@ -130,7 +130,7 @@ class UsageSpec(Spec):
         description="Keep the worst case of a call's output free of other calls until the call is "
         "settled.",
     )
-    missing: Annotated[OnMissing, LENIENT] = Field(
+    missing: Choice[OnMissing] = Field(
         default=OnMissing.ESTIMATE,
         description="What an answer without usage costs: an `estimate` by its text, the whole "
         "`hold`, or the `amount`.",
@@ -138,7 +138,7 @@ class UsageSpec(Spec):
     request_usage: bool = Field(
         default=False, description="Ask an OpenAI stream for its usage (`format: openai`)."
     )
-    overrun: Annotated[OnOverrun, LENIENT] = Field(
+    overrun: Choice[OnOverrun] = Field(
         default=OnOverrun.BLOCK,
         description="When the quota could not cover a cost: `block` the org's calls until it has "
         "quota again, or `forgive`.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,9 +11,10 @@ from sidecar.policy.content_coding import (
     FAULTS,
     GZIP,
     ZLIB,
-    Inflating,
+    DecodingStream,
     UndecodableError,
-    Unpacking,
+    decoded_pieces,
+    zstd_stream,
 )
 
 PIECE: Final = 64 * 1024
@@ -41,7 +43,7 @@ class AnswerDecoder:
         if coding not in _READ:
             raise UndecodableError("its content coding is not read here")
         self._coding = coding
-        self._stream: Inflating | Unpacking | None = None
+        self._stream: DecodingStream | None = None
 
     def decoded(self, piece: bytes) -> Iterator[bytes]:
         """Give what a piece becomes.
@@ -53,7 +55,7 @@ class AnswerDecoder:
         try:
             while piece:
                 stream = self._stream = self._stream or self._begun(piece)
-                for text in stream.decoded(piece, PIECE):
+                for text in decoded_pieces(stream, piece, PIECE):
                     left -= len(text)
                     if left < 0:
                         raise TooDenseError
@@ -66,12 +68,12 @@ class AnswerDecoder:
         except FAULTS:
             raise UndecodableError("it is not in its content coding") from None
 
-    def _begun(self, data: bytes) -> Inflating | Unpacking:
+    def _begun(self, data: bytes) -> DecodingStream:
         """Begin a stream; deflate occurs with its zlib header and without (RFC 9110, 8.4.1.2)."""
         if self._coding == "zstd":
-            return Unpacking()
+            return zstd_stream()
         if self._coding == "gzip":
-            return Inflating(GZIP)
+            return zlib.decompressobj(GZIP)
         header = int.from_bytes(data[:2], "big")
         has_header = data[0] & 0x0F == _DEFLATE_METHOD and header % 31 == 0
-        return Inflating(ZLIB if has_header else BARE)
+        return zlib.decompressobj(ZLIB if has_header else BARE)

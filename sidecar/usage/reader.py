@@ -11,7 +11,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final, assert_never
 
-from sidecar.domain.by_rule import ByRule
 from sidecar.domain.model import Headers
 from sidecar.domain.usage import (
     HeaderUsage,
@@ -203,15 +202,8 @@ class AnswerReader:
         return self._sent
 
 
-def reader_of(rule: UsageRule, status: int, headers: Headers) -> AnswerReader:
-    """Return the reader of an answer, chosen by its head. `headers`: names in lower case.
-
-    An answer that is not 2xx costs its deposit: nothing is read of it, and nothing is missing.
-    """
-    if not 200 <= status <= 299:  # noqa: PLR2004
-        reader = AnswerReader(OPENAI, HeadTally(None, None))
-        reader.give_up()
-        return reader
+def reader_of(rule: UsageRule, headers: Headers) -> AnswerReader:
+    """Return the reader of a 2xx answer, chosen by its head. `headers`: names in lower case."""
     content_type, coded = b"", False
     for name, value in headers:
         if name == b"content-type":
@@ -244,24 +236,16 @@ def _kind_of(content_type: bytes) -> tuple[bool, bool]:
 
 
 def _tally_of(rule: UsageRule, headers: Headers) -> tuple[AnswerFormat, AnswerTally]:
-    answer_format = _formats.of(rule)
-    if answer_format is not None:
-        return answer_format, TokenTally(answer_format)
     match rule.format:
+        case UsageFormat():
+            answer_format = FORMATS[rule.format]
+            return answer_format, TokenTally(answer_format)
         case JsonUsage():
             return OPENAI, NumberTally(rule.format)
         case HeaderUsage(name):
             return OPENAI, _head_tally([value for each, value in headers if each == name])
-        case UsageFormat():
-            raise ValueError(f"{rule.format} has no format")
-    assert_never(rule.format)
-
-
-def _format_of(rule: UsageRule) -> AnswerFormat | None:
-    return FORMATS[rule.format] if isinstance(rule.format, UsageFormat) else None
-
-
-_formats: Final = ByRule(_format_of)
+        case _:
+            assert_never(rule.format)
 
 
 def _head_tally(values: list[bytes]) -> HeadTally:

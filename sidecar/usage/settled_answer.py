@@ -70,7 +70,7 @@ class SettledAnswer:
         self._answered = True
         if not 200 <= status <= 299:  # noqa: PLR2004
             return
-        self._reader = reader_of(self._terms.rule, status, fields)
+        self._reader = reader_of(self._terms.rule, fields)
         if self._asks and open_ended and _is_plain_stream(fields):
             self._filter = UsageChunkFilter()
 

@@ -15,7 +15,7 @@ identity: [{cookie: bb_at}]
 routes:
   - name: chat
     match: {path: /chat, methods: [GET, POST]}
-    meter: {amount: {json: /n, default: 1}}
+    meter: {amount: {json: /n, default: 1, max: 16}}
 unmatched: allow
 """
 

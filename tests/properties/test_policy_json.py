@@ -17,10 +17,10 @@ from sidecar.policy.json_pointer import (
     PointerResult,
     Unreadable,
 )
-from sidecar.policy.json_reader import MAX_DEPTH
 from sidecar.policy.json_short import ShortReader
 from sidecar.policy.json_text import Piece, pieces_of
 from sidecar.policy.json_values import MAX_TEXT
+from sidecar.policy.json_walk import MAX_DEPTH
 from tests.json_reading import read, read_pieces
 from tests.properties.examples import examples
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.policy.content_coding import Inflating
+from sidecar.policy.content_coding import decoded_pieces
 
 PIECE: Final = 64 * 1024
 """Bytes that are inflated at once."""
@@ -92,7 +92,7 @@ class Inflater:
     def __init__(self, how: Deflated) -> None:
         """Begin with an empty window."""
         self._how = how
-        self._stream = Inflating(-how.window_bits)
+        self._stream = zlib.decompressobj(-how.window_bits)
         self._left = 0
 
     def allow(self, compressed: int) -> None:
@@ -102,7 +102,7 @@ class Inflater:
     def inflated(self, data: bytes) -> Iterator[bytes]:
         """Give what a part of a message becomes. Raises UndecodableMessageError."""
         try:
-            for piece in self._stream.decoded(data, PIECE):
+            for piece in decoded_pieces(self._stream, data, PIECE):
                 self._left -= len(piece)
                 if self._left < 0:
                     raise UndecodableMessageError("it becomes too many bytes at once")
@@ -117,4 +117,4 @@ class Inflater:
         """Give what the end of a message becomes. Raises UndecodableMessageError."""
         yield from self.inflated(_END)
         if not self._how.takeover:
-            self._stream = Inflating(-self._how.window_bits)
+            self._stream = zlib.decompressobj(-self._how.window_bits)

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from sidecar.usage.realtime.deflate import Deflated, Inflater, UndecodableMessageError
+from sidecar.usage.realtime.frame_header import BrokenFrameError, FrameHeader, header_at
 from sidecar.usage.realtime.frame_parts import (
     BrokenFraming,
     ClosingFrame,
@@ -29,16 +30,6 @@ LONGEST_HELD: Final = LONGEST_MESSAGE + 16 * 1024
 
 FRAMES_AT_ONCE: Final = 256
 """Frames that are followed in one step, up to 2 ms."""
-
-_LONGEST_CONTROL: Final = 125
-_TWO_BYTES: Final = 126
-_START: Final = 2
-_LONGEST_HEADER: Final = 14
-"""Of a header: a length up to 125, or what says how long the length is; its first bytes; all."""
-
-
-class _BrokenError(Exception):
-    """The frames cannot be followed any further."""
 
 
 class FrameFollower:
@@ -73,11 +64,9 @@ class FrameFollower:
         self._parts: list[FramePart] = []
         self._passing: list[bytes] = []
         # the frame
-        self._header = b""
-        self._opcode = Opcode.CONTINUATION
-        self._fin = False
+        self._frame: FrameHeader | None = None  # none while its header is to come
         self._mask = b""
-        self._left = -1  # bytes of its payload that are to come; -1 while its header is
+        self._left = 0  # bytes of its payload that are to come
         self._control: list[bytes] = []
         # the message
         self._inside = False
@@ -93,26 +82,30 @@ class FrameFollower:
     @property
     def between_messages(self) -> bool:
         """Whether another message may be sent now, in this direction."""
-        return not self._inside and self._left < 0 and not self._header
+        begun = self._frame is not None or (bool(self._data) and not self.behind)
+        return not self._inside and not begun
 
     def feed(self, data: bytes) -> list[FramePart]:
         """Return what the next bytes complete, in order."""
         if self._inflater is not None:
             self._inflater.allow(len(data))
         self._data += data
+        self.behind = False
         frames = FRAMES_AT_ONCE
         try:
             while self._at < len(self._data) and not self._over:
-                if self._left > 0:
-                    self._take_payload()
-                elif frames:
-                    self._take_header()
-                    frames -= 1
-                else:
+                if self._frame is not None:
+                    self._take_payload(self._frame)
+                elif not frames:
+                    self.behind = True
                     break
-        except (_BrokenError, UndecodableMessageError) as error:
+                elif not self._take_header():
+                    break
+                else:
+                    frames -= 1
+        except (BrokenFrameError, UndecodableMessageError) as error:
             self._over = True
-            held = b"".join((self._raw, *self._control, self._header, self._data[self._at :]))
+            held = b"".join((self._raw, *self._control, self._data[self._at :]))
             self._add(BrokenFraming(str(error), held))
             self._at = len(self._data)
         if self._over:
@@ -120,84 +113,50 @@ class FrameFollower:
             self._at = len(self._data)
         self._data = self._data[self._at :]
         self._at = 0
-        self.behind = bool(self._data)
         self._flush()
         parts, self._parts = self._parts, []
         return parts
 
     # the frame
 
-    def _take_header(self) -> None:
-        """Take a header, or a part of it."""
-        known = len(self._header)
-        header = self._header + self._data[self._at : self._at + _LONGEST_HEADER - known]
-        whole = len(header) >= _START
-        if whole:
-            if known < _START:
-                self._check(header)
-            length = _header_length(header)
-            whole = len(header) >= length
-            header = header[:length]
-        if not whole:
-            self._header = header
-            self._at += len(header) - known
-            return
-        left = _payload_length(header)
-        self._at += len(header) - known
-        self._left = left
-        self._mask = header[-4:] if self._masked else b""
-        self._header = b""
-        self._begin_frame(header)
-        if not left:
-            self._end_frame()
+    def _take_header(self) -> bool:
+        """Take a header; False where the rest of it is to come."""
+        header = header_at(self._data, self._at, masked=self._masked)
+        if header is None:
+            return False
+        self._check_order(header)
+        self._at += len(header.raw)
+        self._frame, self._mask, self._left = header, header.mask, header.size
+        if header.is_control:
+            self._control = [header.raw]
+        else:
+            if header.opcode is not Opcode.CONTINUATION:
+                self._inside = True
+                self._is_text = header.opcode is Opcode.TEXT
+                self._compressed = header.compressed
+            self._carry(header.raw)
+        if not header.size:
+            self._end_frame(header)
+        return True
 
-    def _check(self, header: bytes) -> None:
-        """Refuse a header by its first two bytes."""
-        first, second = header[0], header[1]
-        if first & 0x30:
-            raise _BrokenError("a frame has bits of an unknown extension")
-        try:
-            opcode = Opcode(first & 0x0F)
-        except ValueError:
-            raise _BrokenError(f"a frame has the unknown opcode {first & 0x0F}") from None
-        if bool(second & 0x80) is not self._masked:
-            raise _BrokenError("a frame is masked" if second & 0x80 else "a frame is not masked")
-        self._check_order(opcode, header)
-
-    def _check_order(self, opcode: Opcode, header: bytes) -> None:
+    def _check_order(self, header: FrameHeader) -> None:
         """Refuse a frame that may not come here."""
-        first = header[0]
-        compressed = bool(first & 0x40)
-        if opcode >= Opcode.CLOSE:
-            if compressed or not first & 0x80 or header[1] & 0x7F > _LONGEST_CONTROL:
-                raise _BrokenError("a control frame is compressed, fragmented or too long")
-        elif opcode is Opcode.CONTINUATION:
-            if compressed or not self._inside:
-                raise _BrokenError("a frame continues no message")
-        elif self._inside:
-            raise _BrokenError("a message begins before the last one has ended")
-        elif compressed and self._inflater is None:
-            raise _BrokenError("a message is compressed, which was not agreed on")
-
-    def _begin_frame(self, header: bytes) -> None:
-        first = header[0]
-        self._opcode = Opcode(first & 0x0F)
-        self._fin = bool(first & 0x80)
-        if self._opcode >= Opcode.CLOSE:
-            self._control = [header]
+        if header.is_control:
             return
-        if self._opcode is not Opcode.CONTINUATION:
-            self._inside = True
-            self._is_text = self._opcode is Opcode.TEXT
-            self._compressed = bool(first & 0x40)
-        self._carry(header)
+        if header.opcode is Opcode.CONTINUATION:
+            if header.compressed or not self._inside:
+                raise BrokenFrameError("a frame continues no message")
+        elif self._inside:
+            raise BrokenFrameError("a message begins before the last one has ended")
+        elif header.compressed and self._inflater is None:
+            raise BrokenFrameError("a message is compressed, which was not agreed on")
 
-    def _take_payload(self) -> None:
+    def _take_payload(self, frame: FrameHeader) -> None:
         """Take of the frame's payload what is there."""
         taken = self._data[self._at : self._at + self._left]
         self._at += len(taken)
         self._left -= len(taken)
-        if self._opcode >= Opcode.CLOSE:
+        if frame.is_control:
             self._control.append(taken)
         else:
             self._carry(taken)
@@ -206,19 +165,19 @@ class FrameFollower:
                 text, self._mask = _unmasked(taken, self._mask)
             self._read(text)
         if not self._left:
-            self._end_frame()
+            self._end_frame(frame)
 
-    def _end_frame(self) -> None:
-        self._left = -1
-        if self._opcode >= Opcode.CLOSE:
+    def _end_frame(self, frame: FrameHeader) -> None:
+        self._frame = None
+        if frame.is_control:
             raw = b"".join(self._control)
             self._control = []
-            if self._opcode is Opcode.CLOSE:
+            if frame.opcode is Opcode.CLOSE:
                 self._over = True
                 self._add(ClosingFrame(raw))
             else:
                 self._pass(raw)
-        elif self._fin:
+        elif frame.fin:
             self._end_message()
 
     # the message
@@ -280,7 +239,7 @@ class FrameFollower:
         if not self._too_long:
             payload = bytes(self._payload)
             if self._is_text and not _is_utf8(payload):
-                raise _BrokenError("a text is not UTF-8")
+                raise BrokenFrameError("a text is not UTF-8")
         self._add(WholeMessage(bytes(self._raw), payload, self._named))
         self._inside = self._too_long = self._named = False
         self._payload, self._raw = bytearray(), bytearray()
@@ -301,25 +260,6 @@ class FrameFollower:
         if raw:
             self._parts.append(PassedOn(raw))
         self._passing = []
-
-
-def _header_length(header: bytes) -> int:
-    """Return a header's length by its first two bytes."""
-    size = header[1] & 0x7F
-    length = 2 if size <= _LONGEST_CONTROL else 4 if size == _TWO_BYTES else 10
-    return length + 4 if header[1] & 0x80 else length
-
-
-def _payload_length(header: bytes) -> int:
-    """Return the length that a whole header names, which has to be in the shortest form."""
-    size = header[1] & 0x7F
-    if size <= _LONGEST_CONTROL:
-        return size
-    short = size == _TWO_BYTES
-    length = int.from_bytes(header[_START : 4 if short else 10], "big")
-    if length <= (_LONGEST_CONTROL if short else 0xFFFF) or length >= 1 << 63:
-        raise _BrokenError("a frame's length is not in the shortest form, or too large")
-    return length
 
 
 def _unmasked(data: bytes, mask: bytes) -> tuple[bytes, bytes]:

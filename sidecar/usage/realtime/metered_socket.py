@@ -11,9 +11,7 @@ from collections import deque
 from enum import IntEnum, auto
 from typing import assert_never
 
-from sidecar.domain.usage import MissingCause, Usage
 from sidecar.usage.realtime.commands import (
-    ChargeTranscript,
     CloseSocket,
     SendToClient,
     SendToProduct,
@@ -25,15 +23,8 @@ from sidecar.usage.realtime.events import (
     CREATE_WORDS,
     DONE_START,
     CreateEvent,
-    ErrorNamed,
-    ModelNamed,
-    ResponseCreated,
-    ResponseDone,
-    ResponseText,
-    Transcribed,
     create_event,
     is_idle,
-    server_event,
 )
 from sidecar.usage.realtime.frame_parts import (
     BrokenFraming,
@@ -50,6 +41,7 @@ from sidecar.usage.realtime.frame_writer import (
     error_event,
 )
 from sidecar.usage.realtime.frames import FrameFollower
+from sidecar.usage.realtime.product_events import ProductEvents
 from sidecar.usage.realtime.turns import TurnBook
 
 
@@ -83,7 +75,7 @@ class MeteredSocket:
             start=DONE_START,
         )
         self._turns = TurnBook(model)
-        self._transcriber: str | None = None
+        self._product_events = ProductEvents(self._turns)
         self._phase = SocketPhase.FLOWING
         self._waiting: deque[FramePart] = deque()
         self._held: int | None = None  # the turn whose event is held
@@ -230,7 +222,9 @@ class MeteredSocket:
                 if self._idle:
                     self._idle = payload is not None and is_idle(payload)
                 if payload is not None:
-                    self._take_event(payload)
+                    self._commands += self._product_events.take(payload)
+                    if self._turns.is_full and self._enforced:
+                        self._break_off("product", "more responses begin than can be followed")
                 elif part.named:
                     self._commands += self._turns.done_unread()
                 self._end_if_quiet(between=True)
@@ -245,37 +239,6 @@ class MeteredSocket:
                 self._to_client(raw)
             case _:
                 assert_never(part)
-
-    def _take_event(self, payload: bytes) -> None:
-        event = server_event(payload)
-        match event:
-            case None:
-                pass
-            case ResponseCreated(response_id):
-                self._begin(response_id)
-            case ResponseText(response_id, size):
-                self._turns.sent(response_id, size)
-            case ResponseDone(response_id, tokens, failed):
-                self._begin(response_id)  # where its beginning was not seen
-                self._commands += self._turns.done(response_id, tokens, failed=failed)
-            case ErrorNamed():
-                self._commands += self._turns.rejected(event)
-            case ModelNamed(model, transcriber):
-                self._turns.model = model or self._turns.model
-                self._transcriber = transcriber or self._transcriber
-            case Transcribed(tokens, size):
-                missing = MissingCause.ABSENT if tokens is None else None
-                usage = Usage(tokens, None, self._transcriber, size, missing)
-                self._commands.append(ChargeTranscript(usage))
-            case _:
-                assert_never(event)
-
-    def _begin(self, response_id: str) -> None:
-        turn = self._turns.created(response_id)
-        if turn is not None:
-            self._commands.append(TakeDeposit(turn, None))
-        if self._turns.is_full and self._enforced:
-            self._break_off("product", "more responses begin than can be followed")
 
     # the end
 

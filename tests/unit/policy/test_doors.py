@@ -66,7 +66,10 @@ def test_a_route_by_a_field_that_no_question_carries_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "place"),
-    [({"json": "/n", "default": 1}, "the body"), ({"header": "content-length"}, "a field of")],
+    [
+        ({"json": "/n", "default": 1, "max": 9}, "the body"),
+        ({"header": "content-length", "max": 9}, "a field of"),
+    ],
 )
 def test_an_amount_that_most_programs_do_not_send_is_a_warning(
     amount: dict[str, object], place: str
@@ -82,7 +85,7 @@ def test_an_amount_that_most_programs_do_not_send_is_a_warning(
 
 def test_an_amount_in_any_other_field_is_seen() -> None:
     """Nothing is said of it."""
-    data = file({"amount": {"header": "x-units", "default": 1}})
+    data = file({"amount": {"header": "x-units", "default": 1, "max": 9}})
     assert find_problems(data, file="p.yaml", environ=None, door=DoorKind.AUTHZ) == []
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sidecar.policy.json_places import PointerPlace
+from sidecar.policy.json_places import Container, Findings, PointerPlace
+from sidecar.policy.json_pointer import Missing, Unreadable
 
 
 def test_places_are_a_tree() -> None:
@@ -35,3 +36,23 @@ def test_indexes_are_those_of_rfc_6901() -> None:
         [(number, (token,)) for number, token in enumerate(("0", "-1", "01", "-", "10"))]
     )
     assert sorted(root.indexes) == [0, 10]
+
+
+def test_a_member_leads_to_its_place() -> None:
+    """Of other keys, none does; the key is decoded first."""
+    root = PointerPlace([(0, ("n",))])
+    container, findings = Container(root), Findings(1)
+    assert container.member(b'"x"', findings) is None
+    assert container.member(b'"\\u006e"', findings) is root.keys["n"]
+    assert findings.results == [Missing()]
+
+
+def test_a_key_that_is_there_twice_spoils_what_is_below_it() -> None:
+    """Also in another case; nothing takes its place any more."""
+    root = PointerPlace([(0, ("n", "a")), (1, ("m",)), (2, ("k",))])
+    container, findings = Container(root), Findings(3)
+    for key in (b'"n"', b'"n"', b'"M"', b'"k"'):
+        container.member(key, findings)
+    for place in (root.keys["n"].keys["a"], root.keys["m"], root.keys["k"]):
+        findings.found(place, 1)
+    assert [type(found) for found in findings.results] == [Unreadable, Unreadable, int]

@@ -20,9 +20,10 @@ from sidecar.policy.json_pointer import (
     PointerResult,
     Unreadable,
 )
-from sidecar.policy.json_reader import MAX_DEPTH, MAX_NUMBER, WORK, JsonReader
+from sidecar.policy.json_reader import WORK, JsonReader
 from sidecar.policy.json_text import Piece, pieces_of
 from sidecar.policy.json_values import MAX_TEXT
+from sidecar.policy.json_walk import MAX_DEPTH, MAX_NUMBER
 from tests.json_reading import find, read
 
 RFC_DOCUMENT = (
@@ -285,8 +286,8 @@ def test_the_work_of_a_slice_is_bounded(name: str) -> None:
 
 
 def test_an_ordinary_body_is_read_in_its_first_slice() -> None:
-    """So that its call does not wait: a question of 8 KB, or one of 1 KB with line ends."""
-    messages = [{"role": "user", "content": "Why is the sky blue?\n" * 95} for _ in range(4)]
+    """So that its call does not wait: a question of 7 KB, or one of 1 KB with line ends."""
+    messages = [{"role": "user", "content": "Why is the sky blue?\n" * 85} for _ in range(4)]
     request = {"model": "m", "messages": messages, "n": 2}
     assert len(slices_of(json.dumps(request).encode())) == 1
     request["messages"] = messages[:1]

@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from sidecar.policy.json_pointer import Array, JsonPointer, Missing, Opaque, PointerResult
-from sidecar.policy.json_reader import MAX_DEPTH, MAX_NUMBER
 from sidecar.policy.json_short import LONGEST, ShortReader
 from sidecar.policy.json_values import MAX_TEXT
+from sidecar.policy.json_walk import MAX_DEPTH, MAX_NUMBER
 
 
 def short(body: bytes, *pointers: str) -> tuple[PointerResult, ...] | None:

@@ -55,13 +55,19 @@ def test_bytes_that_are_no_text_are_refused(body: bytes) -> None:
             taken(*parts)
 
 
-@pytest.mark.parametrize(
-    ("body", "spaced"), [(b"a b\x7f", False), (b"a\nb", True), (b"\x00", True)]
-)
-def test_control_characters_are_noticed(body: bytes, *, spaced: bool) -> None:
-    """Line ends and tabs among them: then strings have to be looked at."""
+@pytest.mark.parametrize("body", [b'"a\nb"', b'1,"" "\x00', b'"\\"\t"', b'\n"a"\n"\x1f"'])
+def test_control_characters_in_strings_are_refused(body: bytes) -> None:
+    """Line ends and tabs, too."""
     for parts in cuts(body):
-        assert taken(*parts).spaced is spaced
+        with pytest.raises(NotJsonError):
+            taken(*parts)
+
+
+@pytest.mark.parametrize("body", [b'\n"a"\t:\r\n"\\""\n', b'"\x7f"\x00'])
+def test_control_characters_between_strings_are_for_the_grammar(body: bytes) -> None:
+    """It takes those that are white space."""
+    for parts in cuts(body):
+        assert taken(*parts).raw == body
 
 
 def test_what_was_read_is_let_go() -> None:

@@ -118,7 +118,7 @@ def test_a_route_of_every_method_takes_the_websocket() -> None:
     """So does one of GET, and one that meters bytes is no way to a model."""
     assert routes("{name: a, match: {path: /a}, meter: {}}") == []
     assert routes("{name: a, match: {path: /a, methods: [GET, POST]}, meter: {}}") == []
-    bytes_ = "meter: {resource: storage_bytes, amount: {header: content-length}}"
+    bytes_ = "meter: {resource: storage_bytes, amount: {header: content-length, max: 9}}"
     assert routes(f"{{name: a, match: {{path: /a, methods: [POST, PUT]}}, {bytes_}}}") == []
 
 
@@ -171,3 +171,53 @@ def test_origins_of_others_are_warned_about(cors: str, warning: str) -> None:
     found = warnings(f"{POLICY % 'never'}cors: {cors}\n")
     assert len(found) == bool(warning)
     assert all(each.startswith(f"p.yaml:{warning}") for each in found)
+
+
+def of_amounts(amount: str) -> list[str]:
+    """Return the warnings of a route with this amount."""
+    return warnings(POLICY.replace("meter: {refund: %s}", f"meter: {{amount: {amount}}}"))
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "{json: /n}",
+        "{json: /n, default: 1}",
+        "{header: content-length}",
+        "{json: /n, times: {json: /prompt, count: true}}",
+        "{json: /model, map: {big: 5}, times: {json: /n}}",
+        "{json: /n, times: {json: /best_of, max: 5}}",
+    ],
+)
+def test_an_amount_that_a_client_names_without_a_bound_is_warned_about(amount: str) -> None:
+    """One call could use up the quota of its org."""
+    (warning,) = of_amounts(amount)
+    assert warning.startswith("p.yaml:6:59: warning: a client can name any amount up to 90071992")
+    assert warning.endswith("in one call: set `max`")
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "5",
+        "{json: /n, max: 16}",
+        "{header: x-units, max: 16}",
+        "{json: /model, map: {big: 5}}",
+        "{header: x-model, map: {big: 5}}",
+        "{json: /input, count: true}",
+        "{json: /n, max: 16, times: {json: /best_of}}",
+        "{json: /model, map: {big: 5}, times: {json: /input, count: true}}",
+    ],
+)
+def test_an_amount_that_is_bounded_is_not_warned_about(amount: str) -> None:
+    """By `max`, by the prices of its names, or by the size of a body."""
+    assert of_amounts(amount) == []
+
+
+def test_an_unbounded_amount_of_the_defaults_is_warned_about_once() -> None:
+    """At its own line, however many routes take it."""
+    text = POLICY.replace("routes:", "defaults: {amount: {json: /n}}\nroutes:").replace(
+        "  - {name: free", "  - {name: more, match: {path: /more}, meter: {}}\n  - {name: free"
+    )
+    (warning,) = warnings(text % "never")
+    assert warning.startswith("p.yaml:5:20: warning: a client can name any amount")

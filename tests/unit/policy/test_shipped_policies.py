@@ -12,7 +12,7 @@ from sidecar.domain.choices import Action, Enforcement, ErrorFormat, OnPlatformE
 from sidecar.domain.usage import OnMissing, OnOverrun, UsageFormat
 from sidecar.policy.amounts import UnreadableAmount
 from sidecar.policy.compiled import Policy, Route
-from sidecar.policy.load import load_policy
+from sidecar.policy.load import find_problems, load_policy
 from sidecar.usage.estimate import Estimator
 
 FOLDER: Final = Path(__file__).parents[3] / "policies"
@@ -44,6 +44,13 @@ def cost(name: str, path: str, body: bytes) -> int | UnreadableAmount:
 def test_names() -> None:
     """Those that the documents speak of."""
     assert set(NAMES) == {"default", "openai", "shadow", "strict", *TOKENS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_has_no_warning(name: str) -> None:
+    """What a team starts from is as `check` would have it."""
+    data = (FOLDER / f"{name}.yaml").read_bytes()
+    assert find_problems(data, file=name, environ=None) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -42,10 +42,9 @@ def read(
     *parts: bytes,
     headers: tuple[tuple[bytes, bytes], ...] = EVENTS,
     whole: bool = True,
-    status: int = 200,
 ) -> Usage:
     """Read an answer that arrives in these parts."""
-    reader = reader_of(rule_of(usage_format), status, headers)
+    reader = reader_of(rule_of(usage_format), headers)
     for part in parts:
         reader.feed(part)
     return reader.end(whole=whole)

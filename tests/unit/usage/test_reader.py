@@ -83,28 +83,20 @@ def test_any_split_gives_the_same_usage(
     ),
     headers=st.sampled_from([(), EVENTS, JSON, (*JSON, (b"content-encoding", b"gzip"))]),
     whole=st.booleans(),
-    status=st.sampled_from([200, 204, 500]),
 )
 def test_no_bytes_raise(
     usage_format: UsageFormat | JsonUsage,
     parts: list[bytes],
     headers: tuple[tuple[bytes, bytes], ...],
     whole: bool,  # noqa: FBT001
-    status: int,
 ) -> None:
     """A product may send anything."""
-    read(usage_format, *parts, headers=headers, whole=whole, status=status)
-
-
-def test_an_answer_that_failed_names_nothing_and_misses_nothing() -> None:
-    """It costs its deposit."""
-    found = read(OPENAI, orjson.dumps(CHAT), headers=JSON, status=500)
-    assert (found.tokens, found.missing) == (None, None)
+    read(usage_format, *parts, headers=headers, whole=whole)
 
 
 def test_an_empty_answer_names_no_usage() -> None:
     """Whole or cut."""
-    assert read(OPENAI, status=204).missing is MissingCause.ABSENT
+    assert read(OPENAI).missing is MissingCause.ABSENT
     assert read(OPENAI, whole=False).missing is MissingCause.CUT
 
 
@@ -153,7 +145,7 @@ def test_a_charset_that_is_not_read_is_unreadable() -> None:
 
 def test_a_stream_costs_little_memory() -> None:
     """A piece that fills, and what is found."""
-    reader = reader_of(rule_of(OPENAI), 200, EVENTS)
+    reader = reader_of(rule_of(OPENAI), EVENTS)
     ordinary = event(chat_chunk(chat_choice({"content": "x"})))
     for _ in range(500):
         reader.feed(ordinary)
