@@ -14,7 +14,6 @@ from sidecar.admission.journal_entries import (
     ForgetfulStore,
     JournalStore,
     JournalUnwritable,
-    Kept,
     Purpose,
 )
 from sidecar.admission.leases import LeaseBook
@@ -52,7 +51,7 @@ class Books:
         self.leases = LeaseBook()
         self.journal = Journal(self._store)
 
-    def restore(self, entries: list[Entry], kept: list[Kept], now: Moment) -> None:
+    def restore(self, entries: list[Entry], kept: list[Lot], now: Moment) -> None:
         """Take over what an earlier process left in the store.
 
         What it admitted without an answer still counts: a restart renews no budget.
@@ -63,8 +62,7 @@ class Books:
                 charge = entry.charge
                 age = max(0.0, now.unix - entry.at)
                 self.outages.let_through(charge.slot, charge.amount, now.monotonic - age)
-        for record in kept:
-            lot = record.lot
+        for lot in kept:
             self.credits.add((lot.org_id, lot.resource), lot.units, lot.good_until, now.unix)
         self.report_lost()
 
@@ -201,7 +199,7 @@ class Books:
         if not self._store.durable:
             return False
         try:
-            self._store.append(Kept(lot))
+            self._store.append(lot)
         except JournalUnwritable:
             return False
         return True

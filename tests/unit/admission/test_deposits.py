@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.admission.holds import Held
-from sidecar.admission.journal_entries import Added, JournalUnwritable, Purpose, Record
+from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Enforcement, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.errors import NoRoomError
@@ -230,7 +230,7 @@ class Unwritable:
 
     def append(self, record: Record) -> None:
         """Refuse."""
-        if isinstance(record, Added):
+        if isinstance(record, Entry):
             raise JournalUnwritable("the disk is full")
 
 
