@@ -162,15 +162,14 @@ class Books:
 
     def figures(self, now: Moment) -> Figures:
         """Read the gauges."""
-        leases = self.leases.figures()
         credited = self.credits.units(now.unix)
         self.report_lost()
         return Figures(
             self.journal.units,
             self.journal.oldest_seconds(now),
             credited,
-            leases.held,
-            leases.requested,
+            self.leases.held,
+            self.leases.requested,
         )
 
     def close(self, now: float) -> int:

@@ -15,7 +15,6 @@ from sidecar.admission.call_estimates import NOTHING_KNOWN, CallEstimates, forgi
 from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
 from sidecar.admission.first_answers import FirstAnswers
-from sidecar.admission.holds import HoldEvent
 from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.payments import Payments
@@ -177,10 +176,10 @@ class Deposits:
                 charge, meter, identity, ask=ask or fits.ask, reserved=fits.reserved
             )
         except BaseException:
-            self._holds.end(call, HoldEvent.ABANDON)
+            self._holds.refuse(call)
             raise
         if ruling.reason.verdict is Verdict.DENY:
-            self._holds.end(call, HoldEvent.REFUSE)
+            self._holds.refuse(call)
             return ruling
         answered = ruling.quota if ruling.reason in _ANSWERED else None
         if self._among is None:
@@ -189,7 +188,7 @@ class Deposits:
             try:
                 short = await self._among.confirm(charge, terms, answered, fits.room)
             except BaseException:
-                self._holds.end(call, HoldEvent.ABANDON)
+                self._holds.refuse(call)
                 self._give_back(ruling, charge)
                 raise
         if short is None:

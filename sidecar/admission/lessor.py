@@ -91,7 +91,7 @@ class Lessor:
             outcome = books.learn(charge, outcome, now, witness)
         except BaseException:
             # Also when cancelled: no answer will grant these units, so no call may wait for them.
-            books.leases.fail(slot, Moment.of(self._clock))
+            books.leases.refuse(slot, Moment.of(self._clock))
             raise
         finally:
             del self._fills[slot]
@@ -103,7 +103,7 @@ class Lessor:
                 books.leases.refuse(slot, now)
                 self._observer.lease_requested("refused")
             case Failed(kind):
-                books.leases.fail(slot, now)
+                books.leases.refuse(slot, now)
                 self._observer.lease_requested(kind)
                 if kind.result_unknown:
                     books.owe(charge, now, witness)

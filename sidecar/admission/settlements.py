@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 from sidecar.admission.books import Books
 from sidecar.admission.cost import CarryBook, cost_if_killed, cost_of
-from sidecar.admission.holds import HoldBook, HoldEvent, HoldState
+from sidecar.admission.holds import HoldBook, HoldState
 from sidecar.admission.idempotency import call_name_of, killed_key_of, owed_key_of
 from sidecar.admission.journal_entries import Entry, Purpose, Settlement
 from sidecar.admission.moment import Moment, good_until
@@ -129,7 +129,7 @@ class Settlements:
         match outcome:
             case Granted():
                 books.journal.resolve(entry.charge.key)
-                self.holds.end(of.call, HoldEvent.COUNT)
+                self.holds.resolve(of.call)
                 self._settled(entry, Settled.COUNTED, entry.charge.amount)
                 return outcome, None
             case Refused(quota):
@@ -141,7 +141,7 @@ class Settlements:
 
     def dropped(self, entry: Entry) -> None:
         """End what the journal has given up."""
-        self.holds.end(_settlement_of(entry).call, HoldEvent.GIVE_UP)
+        self.holds.resolve(_settlement_of(entry).call)
         self._settled(entry, Settled.DROPPED, entry.charge.amount)
 
     def restore(self, entries: Iterable[Entry], now: Moment) -> list[Entry]:
@@ -235,7 +235,7 @@ class Settlements:
                 self._block(charge, quota, now)
         if not less:
             books.journal.resolve(charge.key)
-            self.holds.end(of.call, HoldEvent.OVERRUN if left else HoldEvent.COUNT)
+            self.holds.resolve(of.call)
             return None
         following = replace(of, tries=of.tries + 1)
         key = self._enter(charge, less, following, now, limited=entry.limited)

@@ -36,7 +36,7 @@ async def test_the_gauges_are_read_from_every_book() -> None:
     scene = Scene(limit=100_000, leases=True, accuracy=Accuracy.LEASE)
     await scene.decide()
     await scene.decide()
-    held = scene.books.leases.figures().held
+    held = scene.books.leases.held
     scene.books.refund(_charge(3), NOW + 100, NOW)
     owed = Charge(ORG, "p", RESOURCE, 2, "owed", private=True)
     scene.books.owe(owed, Moment(0.0, NOW), None)

@@ -38,7 +38,7 @@ async def test_a_lease_burns_no_quota(skew: float) -> None:
     await scene.lessor.close()
     scene.books.report_lost()
     lost = sum(units for units, _ in scene.observer.of("credits_lost"))
-    held = scene.books.leases.figures().held
+    held = scene.books.leases.held
     assert executed == 1000
     assert scene.store.used[SLOT] == executed + held + lost
     assert held + lost <= 2 * 250  # at most one lease of each period

@@ -71,7 +71,7 @@ async def test_a_call_is_charged_what_its_answer_says() -> None:
     decision = await _decide(it)
     assert decision.reason is Reason.WITHIN_QUOTA
     assert it.store.used[SLOT] == 1
-    assert _held(it) == Held(0, 9, 0)
+    assert _held(it) == Held(0, 9)
     await _ended(it, decision, 7)
     assert it.store.used[SLOT] == 7
     assert _at_rest(it)
