@@ -5,8 +5,6 @@ Every step here is synchronous: no await between reading and writing (architectu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sidecar.admission.credits import CreditBook, Lot
 from sidecar.admission.journal import Journal
 from sidecar.admission.journal_entries import (
@@ -24,17 +22,6 @@ from sidecar.admission.replays import ReplayBook
 from sidecar.domain.model import Charge, Loss, Unreported
 from sidecar.domain.ports import AdmissionObserver
 from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """The books' gauges: units, and the age of the oldest journal entry in seconds."""
-
-    journal_pending_units: int
-    journal_oldest_seconds: float
-    credits_units: int
-    lease_units_held: int
-    lease_units_requested: int
 
 
 class Books:
@@ -159,18 +146,6 @@ class Books:
             if units:
                 self._observer.credits_lost(units, cause)
         self.credits.expired = self.credits.displaced = self.leases.expired = 0
-
-    def figures(self, now: Moment) -> Figures:
-        """Read the gauges."""
-        credited = self.credits.units(now.unix)
-        self.report_lost()
-        return Figures(
-            self.journal.units,
-            self.journal.oldest_seconds(now),
-            credited,
-            self.leases.held,
-            self.leases.requested,
-        )
 
     def close(self, now: float) -> int:
         """Keep unspent credits and leases for the next start; return the units that were lost.

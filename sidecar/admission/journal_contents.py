@@ -9,17 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.admission.journal_lock import open_locked
-from sidecar.admission.journal_records import FILE_HEAD, MAGIC, UNIT, Frame, holds_frames, scan
+from sidecar.admission.journal_records import Contents, read_contents
 from sidecar.domain.errors import UserError
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a file holds, and where the next frame can be written. `damage`: bytes of no record."""
-
-    frames: tuple[Frame, ...]
-    damage: bytes
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +35,6 @@ def open_journal(path: Path, *, create: bool) -> Opened:
     except BaseException:
         os.close(fd)
         raise
-
-
-def read_contents(data: bytes) -> Contents:
-    """Read a file. ValueError when it is no journal, or one of another version."""
-    if not (data.startswith(FILE_HEAD) or FILE_HEAD.startswith(data) or holds_frames(data)):
-        raise ValueError("of another version" if data.startswith(MAGIC) else "not a journal")
-    scanned = scan(data)
-    damage = b"".join(data[start:end] for start, end in scanned.damage)
-    return Contents(scanned.frames, damage, -(-scanned.end // UNIT) * UNIT)
 
 
 def keep_aside(path: Path, damage: bytes) -> Path | None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final, Self, assert_never
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
+from sidecar.admission.journal_contents import Opened, discard, keep_aside, open_journal
 from sidecar.admission.journal_entries import Changed, Entry, Gone, JournalUnwritable, Record
 from sidecar.admission.journal_frames import FULL, FrameFile
 from sidecar.admission.journal_lock import HeldError
+from sidecar.admission.journal_records import Contents
 from sidecar.domain.errors import UserError
 
 _MISTAKES: Final = frozenset(

@@ -71,15 +71,12 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
-    """What bytes hold. `end` is where the last frame or damage ends: a torn tail lies behind it.
-
-    `damage` lists the first and the last byte but one of each run that cannot be read.
-    """
+class Contents:
+    """What a file holds, and where the next frame can be written. `damage`: bytes of no record."""
 
     frames: tuple[Frame, ...]
-    damage: tuple[tuple[int, int], ...]
-    end: int
+    damage: bytes
+    size: int
 
 
 def encode(record: Entry | Lot) -> bytes:
@@ -111,26 +108,27 @@ def encode_marks(record: Entry | Lot | None, seal: int) -> bytes:
     return marked + crc32(marked, seal).to_bytes(4, "big")
 
 
-def scan(data: bytes) -> Scanned:
-    """Read a file of this version. ValueError when a whole record is of an unknown kind."""
+def read_contents(data: bytes) -> Contents:
+    """Read a file. ValueError when it is no journal, or one of another version.
+
+    A file that holds a whole frame is a journal, whatever it begins with.
+    """
     if FILE_HEAD.startswith(data):
-        return Scanned((), (), 0)  # empty, or torn at its first write
+        return Contents((), b"", 0)  # empty, or torn at its first write
+    damage = bytearray()
+    if not data.startswith(FILE_HEAD):
+        if _next_frame(data, 0) is None:
+            raise ValueError("of another version" if data.startswith(MAGIC) else "not a journal")
+        damage += data[:UNIT]
     frames: list[Frame] = []
-    damage = [] if data.startswith(FILE_HEAD) else [(0, UNIT)]
     at = UNIT
     while (start := _next_frame(data, at)) is not None:
-        if start > at:
-            damage.append((at, start))
+        damage += data[at:start]
         at = _read_frame(data, start, frames, damage)
-    if at < len(data) and not _torn(data[at:]):
-        damage.append((at, len(data)))
+    if not _torn(data[at:]):
+        damage += data[at:]
         at = len(data)
-    return Scanned(tuple(frames), tuple(damage), at)
-
-
-def holds_frames(data: bytes) -> bool:
-    """Say whether there is any whole frame, whatever the file begins with."""
-    return _next_frame(data, 0) is not None
+    return Contents(tuple(frames), bytes(damage), -(-at // UNIT) * UNIT)
 
 
 def _next_frame(data: bytes, at: int) -> int | None:
@@ -156,7 +154,7 @@ def _payload_length(data: bytes, at: int) -> int | None:
     return int(length)
 
 
-def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[int, int]]) -> int:
+def _read_frame(data: bytes, at: int, frames: list[Frame], damage: bytearray) -> int:
     """Read the whole frame at `at`, unless it is gone; return where it ends."""
     _, length, _, seal = _HEAD.unpack_from(data, at)
     payload = at + _HEAD.size + _MARKS.size
@@ -165,7 +163,7 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
     marked = data[at + _HEAD.size : payload - 4]
     whole = crc32(marked, seal) == checksum
     if not whole:
-        damage.append((at + _HEAD.size, payload))
+        damage += data[at + _HEAD.size : payload]
     if whole and flags & _GONE:
         return end
     record = _record_of(orjson.loads(data[payload:end]))

@@ -72,12 +72,7 @@ class Lessor:
 
     async def close(self) -> None:
         """Wait for the fills in flight; each has its own timeout. When cancelled, cancel them."""
-        tasks = list(self._fills.values())
-        try:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await asyncio.gather(*self._fills.values(), return_exceptions=True)
 
     async def _fill(
         self, slot: Slot, charge: Charge, timeout: float, witness: Witness | None

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import read_contents
 from sidecar.admission.journal_entries import Entry, Purpose
-from sidecar.admission.journal_records import FILE_HEAD, encode, scan
+from sidecar.admission.journal_records import FILE_HEAD, encode, read_contents
 from sidecar.domain.model import Charge
 
 TIMES = st.floats(min_value=0, max_value=4e9)
@@ -30,7 +29,7 @@ RECORDS: st.SearchStrategy[Entry | Lot] = st.one_of(
 
 
 def _read(data: bytes) -> list[Entry | Lot]:
-    return [frame.record for frame in scan(data).frames]
+    return [frame.record for frame in read_contents(data).frames]
 
 
 @given(st.lists(RECORDS, max_size=8), st.data())
@@ -44,7 +43,7 @@ def test_a_cut_run_of_records_is_its_first_records(
     ends = [sum(map(len, pieces[: n + 2])) for n in range(len(records))]
     survivors = sum(end <= cut for end in ends)
     assert _read(whole[:cut]) == records[:survivors]
-    assert scan(whole[:cut]).damage == ()
+    assert read_contents(whole[:cut]).damage == b""
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=6), st.data())

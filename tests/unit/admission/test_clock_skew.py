@@ -63,7 +63,8 @@ async def test_a_credit_whose_end_is_not_known_is_lost_aloud() -> None:
     assert decision.permit is not None
     scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     scene.clock.advance(UNSURE_SECONDS)
-    assert scene.books.figures(Moment.of(scene.clock)).credits_units == 0
+    assert scene.books.credits.units(scene.clock.time()) == 0
+    scene.books.report_lost()
     assert scene.observer.of("credits_lost") == [(1, Loss.EXPIRED)]
 
 

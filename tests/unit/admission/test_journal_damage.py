@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import keep_aside, read_contents
+from sidecar.admission.journal_contents import keep_aside
 from sidecar.admission.journal_entries import Entry, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_records import (
@@ -20,6 +20,7 @@ from sidecar.admission.journal_records import (
     encode,
     encode_marks,
     place_of,
+    read_contents,
 )
 from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission import findings, leases, moment, replays, verdict
+from sidecar.admission import findings, leases, moment, verdict
 from sidecar.domain import model, quota
 from sidecar.domain.choices import Refund
 from sidecar.http1 import heads, response_heads
@@ -23,7 +23,6 @@ VALUES = [
     (model, model.Permit("id", "route", None, paid=True, refund=Refund.NEVER, claim=None)),
     (model, model.Decision(model.Reason.BLOCKED, "route", "id", None)),
     (moment, moment.Moment(1.0, 2.0)),
-    (replays, replays.Claim(1, seen=True)),
     (leases, leases.Leased(QUOTA, 1.0)),
     (heads, heads.parse_request(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 9)),
     (
