@@ -69,7 +69,7 @@ NO_LIMITS: Final = {
         "settings.fields._SHOWN_CHARS",
         "admission.journal_lock._READ", "admission.journal_lock._WRITE",
         "admission.journal_records.UNIT", "admission.journal_records._GONE",
-        "admission.journal_records._TURNED", "admission.journal_version1._MAX_PAYLOAD",
+        "admission.journal_records._TURNED",
         "client.client._PAGE", "policy.json_places._LONGEST_ESCAPE",
         "policy.json_walk._CLOSE_OBJECT", "policy.json_walk._QUOTE",
         "policy.json_text._LONGEST_CUT",

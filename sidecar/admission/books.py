@@ -5,8 +5,6 @@ Every step here is synchronous: no await between reading and writing (architectu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sidecar.admission.credits import CreditBook, Lot
 from sidecar.admission.journal import Journal
 from sidecar.admission.journal_entries import (
@@ -14,7 +12,6 @@ from sidecar.admission.journal_entries import (
     ForgetfulStore,
     JournalStore,
     JournalUnwritable,
-    Kept,
     Purpose,
 )
 from sidecar.admission.leases import LeaseBook
@@ -25,17 +22,6 @@ from sidecar.admission.replays import ReplayBook
 from sidecar.domain.model import Charge, Loss, Unreported
 from sidecar.domain.ports import AdmissionObserver
 from sidecar.domain.quota import Failed, FailureKind, Granted, Outcome, Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """The books' gauges: units, and the age of the oldest journal entry in seconds."""
-
-    journal_pending_units: int
-    journal_oldest_seconds: float
-    credits_units: int
-    lease_units_held: int
-    lease_units_requested: int
 
 
 class Books:
@@ -52,7 +38,7 @@ class Books:
         self.leases = LeaseBook()
         self.journal = Journal(self._store)
 
-    def restore(self, entries: list[Entry], kept: list[Kept], now: Moment) -> None:
+    def restore(self, entries: list[Entry], kept: list[Lot], now: Moment) -> None:
         """Take over what an earlier process left in the store.
 
         What it admitted without an answer still counts: a restart renews no budget.
@@ -63,8 +49,7 @@ class Books:
                 charge = entry.charge
                 age = max(0.0, now.unix - entry.at)
                 self.outages.let_through(charge.slot, charge.amount, now.monotonic - age)
-        for record in kept:
-            lot = record.lot
+        for lot in kept:
             self.credits.add((lot.org_id, lot.resource), lot.units, lot.good_until, now.unix)
         self.report_lost()
 
@@ -162,19 +147,6 @@ class Books:
                 self._observer.credits_lost(units, cause)
         self.credits.expired = self.credits.displaced = self.leases.expired = 0
 
-    def figures(self, now: Moment) -> Figures:
-        """Read the gauges."""
-        leases = self.leases.figures()
-        credited = self.credits.units(now.unix)
-        self.report_lost()
-        return Figures(
-            self.journal.units,
-            self.journal.oldest_seconds(now),
-            credited,
-            leases.held,
-            leases.requested,
-        )
-
     def close(self, now: float) -> int:
         """Keep unspent credits and leases for the next start; return the units that were lost.
 
@@ -201,7 +173,7 @@ class Books:
         if not self._store.durable:
             return False
         try:
-            self._store.append(Kept(lot))
+            self._store.append(lot)
         except JournalUnwritable:
             return False
         return True

@@ -6,16 +6,15 @@ process ended is written down, and what its answer says is settled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.admission.books import Books
 from sidecar.admission.call_estimates import NOTHING_KNOWN, CallEstimates, forgives
 from sidecar.admission.cost import hold_of
 from sidecar.admission.findings import MeteredFinding, ShortOfHold, Unjournalled
 from sidecar.admission.first_answers import FirstAnswers
-from sidecar.admission.holds import HoldEvent
 from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.payments import Payments
@@ -48,7 +47,6 @@ from sidecar.policy.compiled import Meter, Policy
 _ANSWERED: Final = frozenset({Reason.WITHIN_QUOTA, Reason.UNLIMITED})
 """Reasons that come with the platform's answer to this very deposit."""
 
-
 _ONE: Final = Decimal(1)
 PRICED_BY_PRODUCT: Final = UsageRule(
     format=UsageFormat.OPENAI,
@@ -63,18 +61,12 @@ PRICED_BY_PRODUCT: Final = UsageRule(
 """The rule of a route without one: the product names units, and nothing is read of its answer."""
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Deposited:
+class Deposited(NamedTuple):
     """How a deposit was ruled on; `terms` where the call will be settled, and what was noted."""
 
-    ruling: Final[Ruling]
-    terms: Final[Terms | None]
-    noted: Final[str]
-
-    def __init__(self, ruling: Ruling, terms: Terms | None = None, noted: str = "") -> None:
-        self.ruling = ruling
-        self.terms = terms
-        self.noted = noted
+    ruling: Ruling
+    terms: Terms | None = None
+    noted: str = ""
 
 
 class Deposits:
@@ -177,10 +169,10 @@ class Deposits:
                 charge, meter, identity, ask=ask or fits.ask, reserved=fits.reserved
             )
         except BaseException:
-            self._holds.end(call, HoldEvent.ABANDON)
+            self._holds.refuse(call)
             raise
         if ruling.reason.verdict is Verdict.DENY:
-            self._holds.end(call, HoldEvent.REFUSE)
+            self._holds.refuse(call)
             return ruling
         answered = ruling.quota if ruling.reason in _ANSWERED else None
         if self._among is None:
@@ -189,7 +181,7 @@ class Deposits:
             try:
                 short = await self._among.confirm(charge, terms, answered, fits.room)
             except BaseException:
-                self._holds.end(call, HoldEvent.ABANDON)
+                self._holds.refuse(call)
                 self._give_back(ruling, charge)
                 raise
         if short is None:

@@ -210,10 +210,9 @@ class Engine:
                     else self._payments.pay(charge, meter, identity)
                 )
             else:
-                deposited = await self._deposits.pay(
+                ruling, terms, noted = await self._deposits.pay(
                     charge, meter, usage, estimate, route.name, identity
                 )
-                ruling, terms, noted = deposited.ruling, deposited.terms, deposited.noted
         except BaseException:
             if claim is not None:
                 self._claims.release(claim)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from sidecar.admission.leases import Leased
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.outages import Spent
 from sidecar.domain.choices import Action
@@ -92,31 +93,6 @@ class Credited:
         self.good_until = good_until
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Leased:
-    """Units taken ahead pay the call; `quota` as it stands with what the lease still holds.
-
-    The units are good until then (Unix seconds).
-    """
-
-    quota: Final[Quota]
-    good_until: Final[float]
-
-    def __init__(self, quota: Quota, good_until: float) -> None:
-        self.quota = quota
-        self.good_until = good_until
-
-
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Denied:
-    """The platform refused the same a moment ago."""
-
-    quota: Final[Quota]
-
-    def __init__(self, quota: Quota) -> None:
-        self.quota = quota
-
-
 @dataclass(frozen=True, slots=True)
 class ShortOfHold:
     """What the call may cost does not fit beside what others may; `quota` less what these hold."""
@@ -158,7 +134,6 @@ UngrantedFinding = (
     | Replayed
     | Credited
     | Leased
-    | Denied
     | ShortOfHold
     | Refused
     | Unanswered

@@ -27,19 +27,16 @@ class HoldState(Listed):
 
 
 class HoldEvent(Listed):
-    """What can happen to a hold: every way in which a call can end is one."""
+    """What can happen to a hold: every way in which a call can end is in one."""
 
     TAKE = auto()
     ADMIT = auto()
-    REFUSE = auto()  # the call was denied
-    ABANDON = auto()  # its client left, or its decision failed
+    REFUSE = auto()  # the call was denied, its client left, or its decision failed
     COVER = auto()  # the deposit, a credit or a lease covers the cost, or the call is refunded
     OWE = auto()
     LESSEN = auto()  # the platform refused, and less is asked for
     WAIT = auto()  # no answer
-    COUNT = auto()
-    OVERRUN = auto()  # refused, and nothing more is asked for
-    GIVE_UP = auto()  # the journal dropped it
+    RESOLVE = auto()  # counted, refused with nothing more to ask for, or dropped by the journal
     RESTORE = auto()  # owed by a call of a process that has ended
 
 
@@ -49,19 +46,14 @@ STEPS: Final = {
     (HoldState.ABSENT, HoldEvent.RESTORE): HoldState.WAITING,
     (HoldState.TAKEN, HoldEvent.ADMIT): HoldState.RUNNING,
     (HoldState.TAKEN, HoldEvent.REFUSE): HoldState.ABSENT,
-    (HoldState.TAKEN, HoldEvent.ABANDON): HoldState.ABSENT,
     (HoldState.RUNNING, HoldEvent.COVER): HoldState.ABSENT,
     (HoldState.RUNNING, HoldEvent.OWE): HoldState.OWED,
-    (HoldState.OWED, HoldEvent.COUNT): HoldState.ABSENT,
     (HoldState.OWED, HoldEvent.LESSEN): HoldState.OWED,
-    (HoldState.OWED, HoldEvent.OVERRUN): HoldState.ABSENT,
     (HoldState.OWED, HoldEvent.WAIT): HoldState.WAITING,
-    (HoldState.OWED, HoldEvent.GIVE_UP): HoldState.ABSENT,
-    (HoldState.WAITING, HoldEvent.COUNT): HoldState.ABSENT,
+    (HoldState.OWED, HoldEvent.RESOLVE): HoldState.ABSENT,
     (HoldState.WAITING, HoldEvent.LESSEN): HoldState.WAITING,
-    (HoldState.WAITING, HoldEvent.OVERRUN): HoldState.ABSENT,
     (HoldState.WAITING, HoldEvent.WAIT): HoldState.WAITING,
-    (HoldState.WAITING, HoldEvent.GIVE_UP): HoldState.ABSENT,
+    (HoldState.WAITING, HoldEvent.RESOLVE): HoldState.ABSENT,
 }
 
 
@@ -70,12 +62,11 @@ class Held:
     """Units of one org's resource that are spoken for.
 
     `deciding`: of calls that are being decided, their deposits included. `admitted`: of calls that
-    were. `waiting`: the part of `admitted` that waits for the platform's answer.
+    were.
     """
 
     deciding: int
     admitted: int
-    waiting: int
 
     @property
     def units(self) -> int:
@@ -83,7 +74,7 @@ class Held:
         return self.deciding + self.admitted
 
 
-NOTHING_HELD: Final = Held(0, 0, 0)
+NOTHING_HELD: Final = Held(0, 0)
 
 
 class _Hold:
@@ -99,13 +90,12 @@ class _Hold:
 
 
 class _Sums:
-    __slots__ = ("admitted", "apart", "deciding", "holds", "waiting")
+    __slots__ = ("admitted", "apart", "deciding", "holds")
 
     def __init__(self) -> None:
         self.holds = 0
         self.deciding = 0
         self.admitted = 0
-        self.waiting = 0
         self.apart = 0
 
     @property
@@ -115,10 +105,8 @@ class _Sums:
     def add(self, state: HoldState, units: int) -> None:
         if state is HoldState.TAKEN:
             self.deciding += units
-            return
-        self.admitted += units
-        if state is HoldState.WAITING:
-            self.waiting += units
+        else:
+            self.admitted += units
 
 
 class HoldBook:
@@ -164,7 +152,7 @@ class HoldBook:
         sums = self._sums.get(slot)
         if sums is None:
             return NOTHING_HELD
-        return Held(sums.deciding, sums.admitted, sums.waiting)
+        return Held(sums.deciding, sums.admitted)
 
     def state(self, call: str) -> HoldState:
         """Say where the hold of a call stands."""
@@ -187,6 +175,10 @@ class HoldBook:
         """Hold `units` while the call runs: the platform has counted its deposit."""
         self._change(call, HoldEvent.ADMIT, units)
 
+    def refuse(self, call: str) -> None:
+        """End the hold of a call that is not admitted."""
+        self._change(call, HoldEvent.REFUSE, 0)
+
     def cover(self, call: str) -> None:
         """End the hold of a call that owes nothing; one of a route without holds has none."""
         if call in self._holds:
@@ -208,9 +200,9 @@ class HoldBook:
         """Hold what an earlier process owed."""
         self._move(call, slot, HoldEvent.RESTORE, units)
 
-    def end(self, call: str, event: HoldEvent) -> None:
-        """End a hold, by one of the events that do."""
-        self._change(call, event, 0)
+    def resolve(self, call: str) -> None:
+        """End the hold of a call of whose cost nothing more is asked for."""
+        self._change(call, HoldEvent.RESOLVE, 0)
 
     def _change(self, call: str, event: HoldEvent, units: int) -> None:
         hold = self._holds.get(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from hashlib import blake2b
 from typing import Final
 
@@ -12,12 +13,6 @@ _KEY_BYTES: Final = 32  # 64 hex digits
 _CALL: Final = b"bb call"
 _NEW: Final = b"bb new"
 _LEASE: Final = b"bb lease"
-_OWED: Final = b"bb owed"
-_KILLED: Final = b"bb killed"
-_NAME: Final = b"bb name"
-_TURN: Final = b"bb turn"
-_UNPAID: Final = b"bb unpaid"
-_TRANSCRIPT: Final = b"bb transcript"
 
 
 def scope_of(
@@ -78,41 +73,18 @@ def lease_key_of(serial: int, nonce: bytes) -> str:
     ).hexdigest()
 
 
-def call_name_of(key: str, serial: int, nonce: bytes) -> str:
-    """Return a name for this process's `serial`-th call whose key is not its own."""
-    return _derived(key, serial, nonce, _NAME)
+class DerivedKey(Enum):
+    """What a key is for that follows from a call's, or a connection's, and a number."""
+
+    NAME = b"bb name"  # of the process's n-th call whose key is not its own
+    OWED = b"bb owed"  # units beyond the deposit: a smaller amount, after a refusal, is another
+    KILLED = b"bb killed"  # units owed if this process ends before the call's answer does
+    TURN = b"bb turn"  # the deposit of a realtime connection's n-th response
+    UNPAID = b"bb unpaid"  # such a response whose deposit was refused, and that ran
+    TRANSCRIPT = b"bb transcript"  # a connection's n-th transcript of the client's speech
 
 
-def owed_key_of(call: str, amount: int, nonce: bytes) -> str:
-    """Return the key of `amount` units that a call has cost beyond its deposit.
-
-    `call` is the call's own key, or its name. A smaller amount, asked for after a refusal, is
-    another charge.
-    """
-    return _derived(call, amount, nonce, _OWED)
-
-
-def killed_key_of(call: str, amount: int, nonce: bytes) -> str:
-    """Return the key of the units that a call owes if this process ends before its answer does."""
-    return _derived(call, amount, nonce, _KILLED)
-
-
-def turn_key_of(connection: str, turn: int, nonce: bytes) -> str:
-    """Return the key of the deposit for a realtime connection's `turn`-th response."""
-    return _derived(connection, turn, nonce, _TURN)
-
-
-def unpaid_key_of(connection: str, turn: int, nonce: bytes) -> str:
-    """Return the key that such a response has where its deposit was refused, and it ran."""
-    return _derived(connection, turn, nonce, _UNPAID)
-
-
-def transcript_key_of(connection: str, serial: int, nonce: bytes) -> str:
-    """Return the key of a realtime connection's `serial`-th transcript of the client's speech."""
-    return _derived(connection, serial, nonce, _TRANSCRIPT)
-
-
-def _derived(call: str, number: int, nonce: bytes, person: bytes) -> str:
-    return blake2b(
-        number.to_bytes(8, "big") + call.encode(), digest_size=_KEY_BYTES, key=nonce, person=person
-    ).hexdigest()
+def derived_key_of(use: DerivedKey, key: str, number: int, nonce: bytes) -> str:
+    """Return the key for this use of a call whose own key, or name, is `key`."""
+    data = number.to_bytes(8, "big") + key.encode()
+    return blake2b(data, digest_size=_KEY_BYTES, key=nonce, person=use.value).hexdigest()

@@ -15,16 +15,13 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar.admission.journal_entries import (
-    Added,
+    Changed,
     Entry,
     Gone,
     JournalStore,
     JournalUnwritable,
     Purpose,
     Record,
-    Sent,
-    Surplus,
-    Turned,
 )
 from sidecar.admission.journal_steps import STEPS, EntryEvent, EntryState
 from sidecar.admission.moment import Moment
@@ -132,7 +129,7 @@ class Journal:
         Its record is kept before it is sent, for `take` keeps it first.
         """
         if entry.charge.key not in self._held:
-            self._keep_soon(Added(entry))
+            self._keep_soon(entry)
             self._put(entry, EntryEvent.OWE, now)
 
     def runs(self, key: str) -> bool:
@@ -159,9 +156,9 @@ class Journal:
     def close(self, key: str, *, surplus: int = 0) -> None:
         """The call was executed: report it, and give `surplus` units back once it is counted."""
         if surplus:
-            self._keep_soon(Surplus(key, surplus))
             held = self._held[key]
             held.entry = replace(held.entry, surplus=surplus)
+            self._keep_soon(Changed(held.entry))
         self._move(key, EntryEvent.CLOSE)
 
     def withdraw(self, key: str) -> None:
@@ -173,8 +170,8 @@ class Journal:
         if held.entry.sent_at is None or not held.entry.charge.private:
             self._forget(key, EntryEvent.WITHDRAW_UNSENT)
             return
-        self._keep_soon(Turned(key))
         held.entry = replace(held.entry, purpose=Purpose.RECLAIM)
+        self._keep_soon(Changed(held.entry))
         self._move(key, EntryEvent.WITHDRAW_SENT)
 
     def take(self, now: Moment, key: str | None = None) -> Entry | None:
@@ -190,8 +187,9 @@ class Journal:
         held = self._held[key]
         entry = held.entry
         if entry.sent_at is None:
-            self._keep(Sent(key, now.unix))
-            held.entry = replace(entry, sent_at=now.unix)
+            marked = replace(entry, sent_at=now.unix)
+            self._keep(Changed(marked))
+            held.entry = marked
             held.sent = now.monotonic
             self._first_sent = min(self._first_sent, now.monotonic)
         self._move(key, EntryEvent.TAKE)
@@ -205,7 +203,7 @@ class Journal:
         """No answer: try again later. `sent` False when the platform surely never saw the key."""
         key = taken.charge.key
         if taken.sent_at is None and not sent:
-            self._keep_soon(Sent(key, None))
+            self._keep_soon(Changed(taken))
             held = self._held[key]
             held.entry, held.sent = taken, None
         self._move(key, EntryEvent.PUT_BACK)
@@ -231,7 +229,7 @@ class Journal:
             return
         if self._by_org[entry.charge.org_id] >= self._capacity - len(self._held):
             raise JournalUnwritable(self._full())
-        self._keep(Added(entry))
+        self._keep(entry)
         self._put(entry, event, now)
 
     def _put(self, entry: Entry, event: EntryEvent, now: Moment) -> None:

@@ -1,4 +1,4 @@
-"""Opens a journal file and reads it, of whichever version; keeps aside what is damaged in it."""
+"""Opens a journal file and reads it; keeps aside what is damaged in it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.admission import journal_version1 as version1
-from sidecar.admission.journal_lock import open_locked, refuse_if_held_by_version1
-from sidecar.admission.journal_records import (
-    FILE_HEAD,
-    MAGIC,
-    UNIT,
-    Frame,
-    FramePlace,
-    holds_frames,
-    scan,
-)
+from sidecar.admission.journal_lock import open_locked
+from sidecar.admission.journal_records import Contents, read_contents
 from sidecar.domain.errors import UserError
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a file holds, and where the next frame can be written.
-
-    `old`: it is of version 1, and has to be rewritten first. `damage`: bytes that are no record.
-    """
-
-    frames: tuple[Frame, ...]
-    damage: bytes
-    size: int
-    old: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +28,13 @@ def open_journal(path: Path, *, create: bool) -> Opened:
     try:
         with os.fdopen(os.dup(fd), "rb") as file:
             data = file.read()
-        contents = read_contents(data)
-        if contents.old:
-            refuse_if_held_by_version1(path)
-        return Opened(fd, writable, contents)
+        return Opened(fd, writable, read_contents(data))
     except ValueError as error:
         os.close(fd)
         raise UserError(f"journal {path}: {error}; give --journal another path") from error
     except BaseException:
         os.close(fd)
         raise
-
-
-def read_contents(data: bytes) -> Contents:
-    """Read a file of any version. ValueError when it is none, or of one that is unknown."""
-    if data.startswith(FILE_HEAD) or FILE_HEAD.startswith(data) or holds_frames(data):
-        scanned = scan(data)
-        damage = b"".join(data[start:end] for start, end in scanned.damage)
-        size = -(-scanned.end // UNIT) * UNIT
-        return Contents(scanned.frames, damage, size, old=False)
-    if data.startswith(version1.FILE_HEAD) or version1.holds_records(data):
-        log = version1.scan(data)
-        nowhere = FramePlace(0, 0, 0)
-        frames = tuple(Frame(nowhere, each) for each in version1.balance_of(log.records))
-        damage = b"".join(data[start:end] for start, end in log.damage)
-        return Contents(frames, damage, 0, old=True)
-    raise ValueError("of another version" if data.startswith(MAGIC) else "not a journal")
 
 
 def keep_aside(path: Path, damage: bytes) -> Path | None:

@@ -63,33 +63,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """Record: an entry began."""
+class Changed:
+    """Record: the entry of this key is so now."""
 
     entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """Record: the key may be with the platform since `at`; None: it is known not to be."""
-
-    key: str
-    at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """Record: the call was not executed after all; the entry is one to reclaim."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Surplus:
-    """Record: so many of its units are to be given back once it is counted."""
-
-    key: str
-    units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +76,8 @@ class Gone:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Record: a credit carried over a restart."""
-
-    lot: Lot
-
-
-Record = Added | Sent | Turned | Surplus | Gone | Kept
+Record = Entry | Changed | Gone | Lot
+"""An entry that begins, what becomes of it, and a credit that is carried over a restart."""
 
 
 class JournalStore(Protocol):

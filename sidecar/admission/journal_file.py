@@ -11,25 +11,16 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, assert_never
 
-from sidecar.admission.journal_contents import Contents, Opened, discard, keep_aside, open_journal
-from sidecar.admission.journal_entries import (
-    Added,
-    Entry,
-    Gone,
-    JournalUnwritable,
-    Kept,
-    Purpose,
-    Record,
-    Sent,
-    Surplus,
-    Turned,
-)
+from sidecar.admission.credits import Lot
+from sidecar.admission.journal_contents import Opened, discard, keep_aside, open_journal
+from sidecar.admission.journal_entries import Changed, Entry, Gone, JournalUnwritable, Record
 from sidecar.admission.journal_frames import FULL, FrameFile
 from sidecar.admission.journal_lock import HeldError
+from sidecar.admission.journal_records import Contents
 from sidecar.domain.errors import UserError
 
 _MISTAKES: Final = frozenset(
@@ -73,7 +64,7 @@ class JournalFile:
         """What could not be read when the file was opened."""
         self.found: list[Entry] = []
         """What was owed when the file was opened, for the process to report."""
-        self.kept: list[Kept] = []
+        self.kept: list[Lot] = []
         """Credits that the last clean shutdown left, to be taken over once: the file has none."""
         if opened is None:
             self._open()
@@ -112,16 +103,12 @@ class JournalFile:
         if self._file is None or not self._writable:
             raise JournalUnwritable(self.problem)
         match record:
-            case Added() | Kept():
+            case Entry() | Lot():
                 self._add(self._file, record)
-            case Sent(key, at):
-                self._mark(self._file, key, lambda entry: replace(entry, sent_at=at))
-            case Turned(key):
-                self._mark(self._file, key, lambda entry: replace(entry, purpose=Purpose.RECLAIM))
-            case Surplus(key, units):
-                self._mark(self._file, key, lambda entry: replace(entry, surplus=units))
+            case Changed(entry):
+                self._mark(self._file, entry.charge.key, entry)
             case Gone(key):
-                self._mark(self._file, key, lambda _: None)
+                self._mark(self._file, key, None)
             case _:
                 assert_never(record)
 
@@ -146,7 +133,7 @@ class JournalFile:
     def close(self) -> None:
         """Flush to the disk, and give the file up to the next process.
 
-        A file that owes nothing is left empty: that is a journal to a sidecar of any version.
+        A file that owes nothing is left empty.
         """
         if self._file is not None and self._writable:
             with contextlib.suppress(OSError):  # the records are with the operating system
@@ -193,18 +180,14 @@ class JournalFile:
     def _begin_writing(self, file: FrameFile, contents: Contents) -> None:
         """Bring the file into order as far as its disk allows: what it holds can be marked."""
         self._attempt(file.drop_unfinished)
-        if not contents.old:
-            self._attempt(file.cut)
-        aside = keep_aside(self._path, contents.damage) if contents.damage else None
-        if contents.old or contents.damage:
-            self._attempt(lambda: file.rewrite(flush=True))
+        self._attempt(file.cut)
         if contents.damage:
+            aside = keep_aside(self._path, contents.damage)
+            self._attempt(lambda: file.rewrite(flush=True))
             if self.problem and aside is not None:  # still in the file, to be read again
                 discard(aside)
                 aside = None
             self.damage = Damage(len(contents.damage), aside or self._path)
-        if contents.old and self.problem:
-            return  # of version 1 still: nothing can be marked in it
         self._writable = True
         if file.credits:
             self._attempt(lambda: self._hand_out_credits(file))
@@ -220,8 +203,8 @@ class JournalFile:
 
     # writing
 
-    def _add(self, file: FrameFile, record: Added | Kept) -> None:
-        if isinstance(record, Added) and record.entry.charge.key in file.entries:
+    def _add(self, file: FrameFile, record: Entry | Lot) -> None:
+        if isinstance(record, Entry) and record.charge.key in file.entries:
             return  # one entry for a key is enough
         try:
             file.add(record)
@@ -232,13 +215,12 @@ class JournalFile:
             raise JournalUnwritable(self.problem) from error
         self.problem = ""
 
-    def _mark(self, file: FrameFile, key: str, change: Callable[[Entry], Entry | None]) -> None:
+    def _mark(self, file: FrameFile, key: str, changed: Entry | None) -> None:
         """Overwrite an entry's marks. A key that is not there changes nothing."""
         if key not in file.entries:
             return
-        entry, _ = file.entries[key]
         try:
-            file.mark(key, change(entry))
+            file.mark(key, changed)
         except OSError as error:
             self._refuse(error)
             raise JournalUnwritable(self.problem) from error

@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from sidecar.admission.credits import Lot
 from sidecar.admission.journal_contents import open_journal
-from sidecar.admission.journal_entries import Entry, Gone, Kept, Record, Sent, Surplus, Turned
+from sidecar.admission.journal_entries import Changed, Entry, Gone, Record
 from sidecar.admission.journal_file import Damage, JournalFile, JournalHeldError
 from sidecar.admission.journal_lock import HeldError, is_held
 from sidecar.domain.errors import UserError
+from sidecar.domain.model import Charge
 
 MOST_PROCESSES: Final = 64
 """As many as `--workers` may have."""
@@ -47,9 +49,8 @@ class JournalFiles:
 
     def __init__(self, path: Path, worker: int = 0) -> None:
         """Open the file of this worker, counted from 0. UserError as for `JournalFile`."""
-        real = Path(os.path.realpath(path))
-        self._names = (real, *({path.absolute()} - {real}))
-        self._own = JournalFile(_name(real, worker))
+        self._path = Path(os.path.realpath(path))
+        self._own = JournalFile(_name(self._path, worker))
         self._taken: list[JournalFile] = []
         self._holders: dict[str, JournalFile] = {}
         self._damage: dict[Damage, None] = {}
@@ -92,7 +93,7 @@ class JournalFiles:
     def append(self, record: Record) -> None:
         """Keep one record before returning; JournalUnwritable when that cannot be done."""
         match record:
-            case Sent(key) | Turned(key) | Surplus(key) | Gone(key) if key in self._holders:
+            case Changed(Entry(charge=Charge(key=key))) | Gone(key) if key in self._holders:
                 self._mark(self._holders[key], record, key)
             case _:
                 self._own.append(record)
@@ -103,7 +104,7 @@ class JournalFiles:
             file.recover()
             self._note_damage(file)
 
-    def take_found(self, known: Callable[[str], bool]) -> tuple[list[Entry], list[Kept]]:
+    def take_found(self, known: Callable[[str], bool]) -> tuple[list[Entry], list[Lot]]:
         """Hand out entries and credits that were found in the files, each once.
 
         An entry of another process whose key is `known`, because this one has an entry for it too,
@@ -134,7 +135,7 @@ class JournalFiles:
         try:
             others = self._others()
         except OSError as error:
-            return [LeftBehind(self._names[0].parent, error.strerror or str(error))]
+            return [LeftBehind(self._path.parent, error.strerror or str(error))]
         for path in others:
             try:
                 self._take_over(path)
@@ -168,11 +169,10 @@ class JournalFiles:
         """List the journals of this name that this process does not hold."""
         ours = {file.path for file in (self._own, *self._taken)}
         found: dict[Path, None] = {}
-        for name in self._names:
-            for path in sorted(name.parent.glob(f"{glob.escape(name.name)}*")):
-                suffix = path.name.removeprefix(name.name)
-                if (not suffix or _SUFFIX.fullmatch(suffix)) and path.exists():
-                    found[Path(os.path.realpath(path))] = None
+        for path in sorted(self._path.parent.glob(f"{glob.escape(self._path.name)}*")):
+            suffix = path.name.removeprefix(self._path.name)
+            if (not suffix or _SUFFIX.fullmatch(suffix)) and path.exists():
+                found[Path(os.path.realpath(path))] = None
         return [path for path in found if path not in ours]
 
     def _take_over(self, path: Path) -> None:
@@ -192,15 +192,14 @@ class JournalFiles:
         self._note_damage(file)
 
     def _name_for_taken(self) -> Path:
-        real = self._names[0]
-        return real.with_name(f"{real.name}.taken-{secrets.token_hex(4)}")
+        return self._path.with_name(f"{self._path.name}.taken-{secrets.token_hex(4)}")
 
 
 def _name(path: Path, worker: int) -> Path:
     return path.with_name(f"{path.name}.{worker}") if worker else path
 
 
-def _drained(kept: list[Kept]) -> list[Kept]:
+def _drained(kept: list[Lot]) -> list[Lot]:
     drained = kept.copy()
     kept.clear()
     return drained

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sidecar.admission.journal_entries import Added, Entry, Kept
+from sidecar.admission.credits import Lot
+from sidecar.admission.journal_entries import Entry
 from sidecar.admission.journal_lock import is_at, open_fresh
 from sidecar.admission.journal_records import (
     FILE_HEAD,
@@ -51,7 +52,7 @@ class FrameFile:
         self.path = path
         self.size = size
         self.entries: Final[dict[str, tuple[Entry, FramePlace]]] = {}
-        self.credits: Final[list[tuple[Kept, FramePlace]]] = []
+        self.credits: Final[list[tuple[Lot, FramePlace]]] = []
         self._fd = fd
         self._live_bytes = 0
         self._compact_at = COMPACT_BYTES
@@ -68,7 +69,7 @@ class FrameFile:
         """Say whether it holds neither entries nor credits."""
         return not self.entries and not self.credits
 
-    def add(self, record: Added | Kept) -> None:
+    def add(self, record: Entry | Lot) -> None:
         """Write a record at the end, whole or not at all; ValueError where it can be none."""
         frame = encode(record)
         if len(frame) > MAX_FRAME:
@@ -86,7 +87,7 @@ class FrameFile:
         """Overwrite the marks of an entry by those of `changed`; None: it is gone."""
         _, place = self.entries[key]
         if changed is not None:
-            self._mark(place, Added(changed))
+            self._mark(place, changed)
             self.entries[key] = (changed, place)
             return
         self._mark(place, None)
@@ -94,7 +95,7 @@ class FrameFile:
         self._live_bytes -= place.size
         self._compact_if_long()
 
-    def take_credit(self) -> Kept | None:
+    def take_credit(self) -> Lot | None:
         """Take one credit out of the file; None where it has no more."""
         if not self.credits:
             return None
@@ -134,12 +135,12 @@ class FrameFile:
             raise OSError(errno.EMLINK, "it has more than one name (hard link)")
         if self.path.exists() and not self.is_named:
             raise OSError(errno.ESTALE, "another file has its name now")
-        entries = [Added(entry) for entry, _ in self.entries.values()]
-        credits_kept = [record for record, _ in self.credits]
+        kept: list[Entry | Lot] = [entry for entry, _ in self.entries.values()]
+        kept += [lot for lot, _ in self.credits]
         path = _fresh(self.path)
         fd = open_fresh(path)
         try:
-            frames, size = _write_all(fd, [*entries, *credits_kept])
+            frames, size = _write_all(fd, kept)
             if flush:
                 os.fsync(fd)
             path.replace(self.path)
@@ -175,16 +176,16 @@ class FrameFile:
         self.size = place.offset + place.size
         return place
 
-    def _mark(self, place: FramePlace, record: Added | None) -> None:
+    def _mark(self, place: FramePlace, record: Entry | None) -> None:
         _write_whole(self._fd, encode_marks(record, place.seal), place.marks_offset)
 
     def _hold(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
             match frame.record:
-                case Added(entry):
+                case Entry() as entry:
                     self.entries[entry.charge.key] = (entry, frame.place)
-                case Kept():
-                    self.credits.append((frame.record, frame.place))
+                case Lot() as lot:
+                    self.credits.append((lot, frame.place))
             self._live_bytes += frame.place.size
 
     # shortening
@@ -224,7 +225,7 @@ def _fresh(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def _write_all(fd: int, records: Iterable[Added | Kept]) -> tuple[list[Frame], int]:
+def _write_all(fd: int, records: Iterable[Entry | Lot]) -> tuple[list[Frame], int]:
     """Write a whole file; return its frames and its size."""
     frames: list[Frame] = []
     piece, written = bytearray(FILE_HEAD), 0

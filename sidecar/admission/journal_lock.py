@@ -61,20 +61,6 @@ def open_fresh(path: Path) -> int:
     return fd
 
 
-def refuse_if_held_by_version1(path: Path) -> None:
-    """Raise HeldError while a process of an earlier version holds the file, by `<path>.lock`."""
-    try:
-        fd = os.open(path.with_name(f"{path.name}.lock"), _READ)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise HeldError(errno.EWOULDBLOCK, "another process holds it") from error
-    finally:
-        os.close(fd)
-
-
 def is_held(path: Path) -> bool:
     """Say whether a process holds the file now, without a wait."""
     try:

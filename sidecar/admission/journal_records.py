@@ -22,21 +22,11 @@ from zlib import crc32
 import orjson
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_entries import (
-    Added,
-    Entry,
-    Gone,
-    Kept,
-    Purpose,
-    Record,
-    Sent,
-    Settlement,
-    Turned,
-)
+from sidecar.admission.journal_entries import Entry, Purpose, Settlement
 from sidecar.domain.model import Charge
 
 MAGIC: Final = b"BBSJ\x00\x00\x00"
-"""What a journal of any version begins with."""
+"""What a journal of any version begins with; another one is not overwritten."""
 
 UNIT: Final = 32
 """Every frame begins at a multiple of this many bytes, unless bytes were lost before it."""
@@ -50,7 +40,7 @@ _MARKS: Final = struct.Struct(">dII")
 _MARKED: Final = struct.Struct(">dI")
 _GONE: Final = 1
 _TURNED: Final = 2
-_SURPLUS_BIT: Final = 2  # where the surplus begins in the flags: 0 in files of earlier releases
+_SURPLUS_BIT: Final = 2  # where the surplus begins in the flags
 
 MOST_SURPLUS: Final = (1 << (32 - _SURPLUS_BIT)) - 1
 """Units of a surplus that are remembered over a restart; what is more is lost by it."""
@@ -77,22 +67,19 @@ class Frame:
     """An entry or a credit that is not gone, and its place."""
 
     place: FramePlace
-    record: Added | Kept
+    record: Entry | Lot
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
-    """What bytes hold. `end` is where the last frame or damage ends: a torn tail lies behind it.
-
-    `damage` lists the first and the last byte but one of each run that cannot be read.
-    """
+class Contents:
+    """What a file holds, and where the next frame can be written. `damage`: bytes of no record."""
 
     frames: tuple[Frame, ...]
-    damage: tuple[tuple[int, int], ...]
-    end: int
+    damage: bytes
+    size: int
 
 
-def encode(record: Added | Kept) -> bytes:
+def encode(record: Entry | Lot) -> bytes:
     """Return a frame. ValueError when its names are no Unicode."""
     try:
         payload = orjson.dumps(_fields(record))
@@ -110,37 +97,38 @@ def place_of(frame: bytes, offset: int) -> FramePlace:
     return FramePlace(offset, len(frame), seal)
 
 
-def encode_marks(record: Added | Kept | None, seal: int) -> bytes:
+def encode_marks(record: Entry | Lot | None, seal: int) -> bytes:
     """Return the marks of a record as it is now; None: it is gone."""
     sent_at, flags = math.nan, _GONE if record is None else 0
-    if isinstance(record, Added):
-        sent_at = math.nan if record.entry.sent_at is None else record.entry.sent_at
-        flags = _TURNED if record.entry.purpose is Purpose.RECLAIM else 0
-        flags |= min(MOST_SURPLUS, record.entry.surplus) << _SURPLUS_BIT
+    if isinstance(record, Entry):
+        sent_at = math.nan if record.sent_at is None else record.sent_at
+        flags = _TURNED if record.purpose is Purpose.RECLAIM else 0
+        flags |= min(MOST_SURPLUS, record.surplus) << _SURPLUS_BIT
     marked = _MARKED.pack(sent_at, flags)
     return marked + crc32(marked, seal).to_bytes(4, "big")
 
 
-def scan(data: bytes) -> Scanned:
-    """Read a file of this version. ValueError when a whole record is of an unknown kind."""
+def read_contents(data: bytes) -> Contents:
+    """Read a file. ValueError when it is no journal, or one of another version.
+
+    A file that holds a whole frame is a journal, whatever it begins with.
+    """
     if FILE_HEAD.startswith(data):
-        return Scanned((), (), 0)  # empty, or torn at its first write
+        return Contents((), b"", 0)  # empty, or torn at its first write
+    damage = bytearray()
+    if not data.startswith(FILE_HEAD):
+        if _next_frame(data, 0) is None:
+            raise ValueError("of another version" if data.startswith(MAGIC) else "not a journal")
+        damage += data[:UNIT]
     frames: list[Frame] = []
-    damage = [] if data.startswith(FILE_HEAD) else [(0, UNIT)]
     at = UNIT
     while (start := _next_frame(data, at)) is not None:
-        if start > at:
-            damage.append((at, start))
+        damage += data[at:start]
         at = _read_frame(data, start, frames, damage)
-    if at < len(data) and not _torn(data[at:]):
-        damage.append((at, len(data)))
+    if not _torn(data[at:]):
+        damage += data[at:]
         at = len(data)
-    return Scanned(tuple(frames), tuple(damage), at)
-
-
-def holds_frames(data: bytes) -> bool:
-    """Say whether there is any whole frame, whatever the file begins with."""
-    return _next_frame(data, 0) is not None
+    return Contents(tuple(frames), bytes(damage), -(-at // UNIT) * UNIT)
 
 
 def _next_frame(data: bytes, at: int) -> int | None:
@@ -166,7 +154,7 @@ def _payload_length(data: bytes, at: int) -> int | None:
     return int(length)
 
 
-def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[int, int]]) -> int:
+def _read_frame(data: bytes, at: int, frames: list[Frame], damage: bytearray) -> int:
     """Read the whole frame at `at`, unless it is gone; return where it ends."""
     _, length, _, seal = _HEAD.unpack_from(data, at)
     payload = at + _HEAD.size + _MARKS.size
@@ -175,29 +163,27 @@ def _read_frame(data: bytes, at: int, frames: list[Frame], damage: list[tuple[in
     marked = data[at + _HEAD.size : payload - 4]
     whole = crc32(marked, seal) == checksum
     if not whole:
-        damage.append((at + _HEAD.size, payload))
+        damage += data[at + _HEAD.size : payload]
     if whole and flags & _GONE:
         return end
-    record = record_of(orjson.loads(data[payload:end]))
+    record = _record_of(orjson.loads(data[payload:end]))
     place = FramePlace(at, end - at, seal)
     match record:
-        case Added(entry) if whole:
+        case Entry() as entry if whole:
             purpose = Purpose.RECLAIM if flags & _TURNED else entry.purpose
             sent = None if math.isnan(sent_at) else sent_at
             surplus = flags >> _SURPLUS_BIT
             read = replace(entry, purpose=purpose, sent_at=sent, surplus=surplus)
-            frames.append(Frame(place, Added(read)))
-        case Added(entry) if entry.purpose in _EXECUTED:
+            frames.append(Frame(place, read))
+        case Entry() as entry if entry.purpose in _EXECUTED:
             # It may have been sent, at any time since it began. Asked again under its key it is
             # not counted twice.
             sent = entry.at if entry.sent_at is None else entry.sent_at
-            frames.append(Frame(place, Added(replace(entry, sent_at=sent))))
-        case Kept() if whole:
+            frames.append(Frame(place, replace(entry, sent_at=sent)))
+        case Lot() if whole:
             frames.append(Frame(place, record))
-        case Added() | Kept():
+        case Entry() | Lot():
             pass  # it may be a credit that was spent, or a call that was settled: not twice
-        case _:
-            raise ValueError(f"a journal record of an unknown kind: {str(record)[:80]}")
     return end
 
 
@@ -211,32 +197,25 @@ def _torn(rest: bytes) -> bool:
     return length is not None and len(rest) < _HEAD.size + _MARKS.size + length
 
 
-def record_of(fields: list[Any]) -> Record:
+def _record_of(fields: list[Any]) -> Entry | Lot:
     """Return the record that a payload holds. ValueError when it is of no known kind."""
     match fields:
-        case ["added", charge, purpose, at, sent_at, limited, *later]:
-            private = bool(later and later[0])  # version 1 did not say: nothing is given back
-            settlement = Settlement(*later[1]) if later[1:] else None
+        case ["added", charge, purpose, at, sent_at, limited, private, *settlement]:
             org_id, product, resource, amount, key = charge
             owed = Charge(org_id, product, resource, amount, key, private)
-            return Added(Entry(owed, Purpose(purpose), at, sent_at, limited, settlement))
-        case ["sent", key, at]:
-            return Sent(key, at)
-        case ["turned", key]:
-            return Turned(key)
-        case ["gone", key]:
-            return Gone(key)
+            of = Settlement(*settlement[0]) if settlement else None
+            return Entry(owed, Purpose(purpose), at, sent_at, limited, of)
         case ["kept", org_id, resource, units, good_until]:
-            return Kept(Lot(org_id, resource, units, good_until))
+            return Lot(org_id, resource, units, good_until)
         case _:
             raise ValueError(f"a journal record of an unknown kind: {str(fields)[:80]}")
 
 
-def _fields(record: Added | Kept) -> list[Any]:
+def _fields(record: Entry | Lot) -> list[Any]:
     match record:
-        case Added(entry):
+        case Entry() as entry:
             charge, of = entry.charge, entry.settlement
-            later = [] if of is None else [[of.call, of.route, of.forgive, of.tries]]
+            settlement = [] if of is None else [[of.call, of.route, of.forgive, of.tries]]
             return [
                 "added",
                 [charge.org_id, charge.product, charge.resource, charge.amount, charge.key],
@@ -245,8 +224,8 @@ def _fields(record: Added | Kept) -> list[Any]:
                 entry.sent_at,
                 entry.limited,
                 charge.private,
-                *later,
+                *settlement,
             ]
-        case Kept(lot):
+        case Lot() as lot:
             return ["kept", lot.org_id, lot.resource, lot.units, lot.good_until]
     assert_never(record)

@@ -68,8 +68,7 @@ class LeaseEvent(Listed):
 
     ASK = auto()
     GRANT = auto()
-    REFUSE = auto()
-    FAIL = auto()
+    REFUSE = auto()  # too little remains, or no valid answer came
     EMPTY = auto()
     LAPSE = auto()
 
@@ -78,26 +77,16 @@ STEPS: Final = {
     (LeaseState.ABSENT, LeaseEvent.ASK): LeaseState.REQUESTING,
     (LeaseState.REQUESTING, LeaseEvent.GRANT): LeaseState.HELD,
     (LeaseState.REQUESTING, LeaseEvent.REFUSE): LeaseState.REFUSED,
-    (LeaseState.REQUESTING, LeaseEvent.FAIL): LeaseState.REFUSED,
     (LeaseState.HELD, LeaseEvent.ASK): LeaseState.REFILLING,
     (LeaseState.HELD, LeaseEvent.EMPTY): LeaseState.ABSENT,
     (LeaseState.REFILLING, LeaseEvent.GRANT): LeaseState.HELD,
     (LeaseState.REFILLING, LeaseEvent.REFUSE): LeaseState.HELD,
-    (LeaseState.REFILLING, LeaseEvent.FAIL): LeaseState.HELD,
     (LeaseState.REFILLING, LeaseEvent.EMPTY): LeaseState.REQUESTING,
     (LeaseState.REFUSED, LeaseEvent.LAPSE): LeaseState.ABSENT,
 }
 
 _ASKING: Final = frozenset({LeaseState.REQUESTING, LeaseState.REFILLING})
 _ASKABLE: Final = frozenset({LeaseState.ABSENT, LeaseState.HELD})
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseFigures:
-    """Units of all leases: in hand, and asked for."""
-
-    held: int
-    requested: int
 
 
 class _Lease:
@@ -115,10 +104,10 @@ class _Lease:
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
-class Drawn:
-    """Units taken from a lease: the quota as the caller may see it, and until when they are good.
+class Leased:
+    """Finding: units taken from a lease pay the call; until when they are good (Unix seconds).
 
-    `quota` counts what the lease still holds as remaining.
+    `quota` as the caller may see it: what the lease still holds counts as remaining.
     """
 
     quota: Final[Quota]
@@ -146,7 +135,7 @@ class LeaseBook:
         """Count the slots known."""
         return len(self._leases)
 
-    def draw(self, slot: Slot, amount: int, now: Moment) -> Drawn | None:
+    def draw(self, slot: Slot, amount: int, now: Moment) -> Leased | None:
         """Take `amount` units of the lease; None when it has too few."""
         lease = self._leases.get(slot)
         if lease is not None and lease.quota is not None and lease.good_until <= now.unix:
@@ -159,7 +148,7 @@ class LeaseBook:
             self._empty(lease)
         if not quota.unlimited:
             quota = replace(quota, used=quota.used - held, remaining=quota.remaining + held)
-        return Drawn(quota, end)
+        return Leased(quota, end)
 
     def draw_part(self, slot: Slot, most: int, now: Moment) -> int:
         """Take up to `most` units that a call owes; return how many. The rate counts all of them.
@@ -188,7 +177,7 @@ class LeaseBook:
         """Note a call of `amount` units; return how many to consume ahead now, 0 for none.
 
         `last` is what the platform's last answer leaves, without which nothing is asked ahead. When
-        units are to be asked for, the lease waits for exactly one of `grant`, `refuse` and `fail`.
+        units are to be asked for, the lease waits for exactly one of `grant` and `refuse`.
         """
         lease = self._leases.get(slot)
         if lease is None:
@@ -237,17 +226,21 @@ class LeaseBook:
         lease.good_until = end
 
     def refuse(self, slot: Slot, now: Moment) -> None:
-        """Too little remains for a lease: exact for a while."""
-        self._ended(slot, LeaseEvent.REFUSE, now)
+        """Too little remains for a lease, or no valid answer came: exact for a while."""
+        lease = self._leases[slot]
+        lease.state = step(STEPS, lease.state, LeaseEvent.REFUSE)
+        lease.asked = 0
+        lease.hold_until = now.monotonic + HOLD_OFF_SECONDS
 
-    def fail(self, slot: Slot, now: Moment) -> None:
-        """No valid answer came."""
-        self._ended(slot, LeaseEvent.FAIL, now)
+    @property
+    def held(self) -> int:
+        """Count the units in hand, of all leases."""
+        return sum(lease.units for lease in self._leases.values())
 
-    def figures(self) -> LeaseFigures:
-        """Count the units."""
-        held = sum(lease.units for lease in self._leases.values())
-        return LeaseFigures(held, sum(lease.asked for lease in self._leases.values()))
+    @property
+    def requested(self) -> int:
+        """Count the units asked for, of all leases."""
+        return sum(lease.asked for lease in self._leases.values())
 
     def surrender(self, now: float) -> list[Lot]:
         """Give up every unit in hand, as credits (Unix seconds): the process is ending."""
@@ -260,12 +253,6 @@ class LeaseBook:
                     self.expired += lease.units
                 self._empty(lease)
         return lots
-
-    def _ended(self, slot: Slot, event: LeaseEvent, now: Moment) -> None:
-        lease = self._leases[slot]
-        lease.state = step(STEPS, lease.state, event)
-        lease.asked = 0
-        lease.hold_until = now.monotonic + HOLD_OFF_SECONDS
 
     def _expire(self, lease: _Lease, now: Moment) -> None:
         """Give up units whose period has ended.

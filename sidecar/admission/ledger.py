@@ -74,7 +74,7 @@ class KnownQuota:
 @dataclass(frozen=True, slots=True)
 class _Denial:
     amount: int
-    quota: Quota
+    refused: Refused
     until: float  # monotonic
     at: float  # Unix
 
@@ -150,23 +150,23 @@ class Ledger:
         else:
             account.limited_at = now.unix
         if isinstance(outcome, Refused):
-            self._deny(org, charge, quota, now)
+            self._deny(org, charge, outcome, now)
         elif self.denials:
             denial = self.denials.get(charge.slot)
             if denial is not None and _affords(quota, denial.amount):
                 del self.denials[charge.slot]
         return outcome
 
-    def _deny(self, org: _Org, charge: Charge, quota: Quota, now: Moment) -> None:
+    def _deny(self, org: _Org, charge: Charge, refused: Refused, now: Moment) -> None:
         """Remember a refusal, unless an event may have made it stale."""
         if not org.late(charge.resource, now.unix):
-            seconds = min(DENIAL_SECONDS, good_until(quota, now.unix) - now.unix)
+            seconds = min(DENIAL_SECONDS, good_until(refused.quota, now.unix) - now.unix)
             self.denials[charge.slot] = _Denial(
-                charge.amount, quota, now.monotonic + seconds, now.unix
+                charge.amount, refused, now.monotonic + seconds, now.unix
             )
 
-    def denial(self, slot: Slot, amount: int, identity: Identity, now: Moment) -> Quota | None:
-        """Return the quota under which `amount` was refused a moment ago; None: ask the platform.
+    def denial(self, slot: Slot, amount: int, identity: Identity, now: Moment) -> Refused | None:
+        """Return how `amount` was refused a moment ago; None: ask the platform.
 
         A smaller amount than the one refused, that fits what was said to remain, is asked about.
         A token issued since the refusal whose snapshot affords the call makes it be asked again.
@@ -180,8 +180,8 @@ class Ledger:
         if afforded or now.monotonic >= denial.until:
             del self.denials[slot]
             return None
-        refused = amount >= denial.amount or amount > denial.quota.remaining
-        return denial.quota if refused else None
+        again = amount >= denial.amount or amount > denial.refused.quota.remaining
+        return denial.refused if again else None
 
     def last_known(self, slot: Slot, identity: Identity, now: float) -> Remaining | None:
         """Say what was left by the platform's last answer or the token's snapshot, the later one.

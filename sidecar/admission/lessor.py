@@ -72,12 +72,7 @@ class Lessor:
 
     async def close(self) -> None:
         """Wait for the fills in flight; each has its own timeout. When cancelled, cancel them."""
-        tasks = list(self._fills.values())
-        try:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await asyncio.gather(*self._fills.values(), return_exceptions=True)
 
     async def _fill(
         self, slot: Slot, charge: Charge, timeout: float, witness: Witness | None
@@ -91,7 +86,7 @@ class Lessor:
             outcome = books.learn(charge, outcome, now, witness)
         except BaseException:
             # Also when cancelled: no answer will grant these units, so no call may wait for them.
-            books.leases.fail(slot, Moment.of(self._clock))
+            books.leases.refuse(slot, Moment.of(self._clock))
             raise
         finally:
             del self._fills[slot]
@@ -103,7 +98,7 @@ class Lessor:
                 books.leases.refuse(slot, now)
                 self._observer.lease_requested("refused")
             case Failed(kind):
-                books.leases.fail(slot, now)
+                books.leases.refuse(slot, now)
                 self._observer.lease_requested(kind)
                 if kind.result_unknown:
                     books.owe(charge, now, witness)

@@ -7,13 +7,12 @@ from functools import partial
 from sidecar.admission.books import Books
 from sidecar.admission.findings import (
     Credited,
-    Denied,
-    Leased,
     MeteredFinding,
     Unanswered,
     Unjournalled,
 )
 from sidecar.admission.journal_entries import JournalUnwritable
+from sidecar.admission.leases import Leased
 from sidecar.admission.ledger import Witness
 from sidecar.admission.lessor import Lessor
 from sidecar.admission.moment import Moment
@@ -78,7 +77,7 @@ class Payments:
             if not ask:
                 finding = self._prepaid(charge, meter, identity, now)
             if finding is None and denied:
-                finding = self._denied(charge, identity, now)
+                finding = books.ledger.denial(charge.slot, charge.amount, identity, now)
             if finding is None and leases:
                 finding, timeout, now = await self._lease_on_its_way(
                     charge, timeout, now, identity, meter, reserved
@@ -122,14 +121,8 @@ class Payments:
                     timeout=meter.platform_timeout,
                     witness=Witness.of(identity, charge.resource, now.unix),
                 )
-            if drawn is not None:
-                return Leased(drawn.quota, drawn.good_until)
+            return drawn
         return None
-
-    def _denied(self, charge: Charge, identity: Identity, now: Moment) -> Denied | None:
-        """Refuse what the platform refused a moment ago."""
-        quota = self._books.ledger.denial(charge.slot, charge.amount, identity, now)
-        return None if quota is None else Denied(quota)
 
     async def _lease_on_its_way(  # noqa: PLR0917 - what `pay` knows by then
         self,
@@ -149,7 +142,7 @@ class Payments:
         now = Moment.of(self._clock)
         drawn = books.leases.draw(slot, charge.amount, now)
         if drawn is not None:
-            return Leased(drawn.quota, drawn.good_until), timeout, now
+            return drawn, timeout, now
         if isinstance(filled, Failed) or timeout <= 0:
             kind = filled.kind if isinstance(filled, Failed) else FailureKind.TIMEOUT
             unanswered = self._unanswered(kind, charge, meter, identity, now, reserved, sent=False)

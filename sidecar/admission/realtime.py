@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sidecar.admission.deposits import Deposits
-from sidecar.admission.idempotency import transcript_key_of, turn_key_of, unpaid_key_of
+from sidecar.admission.idempotency import DerivedKey, derived_key_of
 from sidecar.admission.verdict import conclude
 from sidecar.domain.model import Charge, Decision
 from sidecar.domain.ports import AdmissionObserver
@@ -54,14 +54,15 @@ class RealtimeCharges:
         meter, usage, identity = self._meter, self._usage, self._identity
         estimates, org = self._deposits.estimates, identity.org_id
         estimate = await estimates.read_content(request, (), meter, usage, org)
-        charge = self._own(turn_key_of(self._charge.key, turn, self._nonce))
+        charge = self._own(DerivedKey.TURN, turn)
         name = self._route
-        deposited = await self._deposits.pay(charge, meter, usage, estimate, name, identity)
-        ruling = deposited.ruling
+        ruling, terms, noted = await self._deposits.pay(
+            charge, meter, usage, estimate, name, identity
+        )
         request_id, refund = f"{self._request_id}.{turn}", meter.refund
         decision = conclude(
             ruling, request_id, name, self._errors, identity,
-            charge=charge, refund=refund, terms=deposited.terms, noted=deposited.noted,
+            charge=charge, refund=refund, terms=terms, noted=noted,
         )  # fmt: skip
         if decision.permit is not None:
             self._observer.units_admitted(meter.resource, name, ruling.reason, charge.amount)
@@ -69,7 +70,7 @@ class RealtimeCharges:
 
     def owe(self, turn: int, usage: Usage) -> None:
         """Charge all of a response that ran although `decide` refused its deposit."""
-        charge = self._own(unpaid_key_of(self._charge.key, turn, self._nonce))
+        charge = self._own(DerivedKey.UNPAID, turn)
         self._deposits.owe(charge, self._meter, self._usage, self._route, self._identity, usage)
 
     def transcribed(self, usage: Usage) -> None:
@@ -79,10 +80,11 @@ class RealtimeCharges:
         hold or deposit for each would be the price of a response.
         """
         self._transcripts += 1
-        key = transcript_key_of(self._charge.key, self._transcripts, self._nonce)
         rule = replace(self._usage, missing=OnMissing.ESTIMATE)
-        charge = self._own(key)
+        charge = self._own(DerivedKey.TRANSCRIPT, self._transcripts)
         self._deposits.owe(charge, self._meter, rule, self._route, self._identity, usage)
 
-    def _own(self, key: str) -> Charge:
+    def _own(self, use: DerivedKey, number: int) -> Charge:
+        """Return a charge of the connection's amount under a key of its own."""
+        key = derived_key_of(use, self._charge.key, number, self._nonce)
         return self._charge.own(key, self._charge.amount)

@@ -7,9 +7,8 @@ so that two calls with one ID never share an attempt number, whatever the order 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from enum import auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.admission.steps import Listed, step
 from sidecar.domain.choices import OnReplay
@@ -67,16 +66,11 @@ _MAX_SKIPPED: Final = 256
 _UNSEEN: Final = frozenset({ScopeState.ABSENT, ScopeState.FREE})
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Claim:
+class Claim(NamedTuple):
     """An attempt number, or None where the policy rejects the repeat. `seen`: it is a repeat."""
 
-    attempt: Final[int | None]
-    seen: Final[bool]
-
-    def __init__(self, attempt: int | None, seen: bool) -> None:
-        self.attempt = attempt
-        self.seen = seen
+    attempt: int | None
+    seen: bool
 
 
 class _Scope:

@@ -12,16 +12,13 @@ from sidecar.admission.books import Books
 from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose
 from sidecar.admission.moment import Moment, good_until
 from sidecar.admission.settlements import Settlements
-from sidecar.admission.settler import leave_in_journal
+from sidecar.admission.settler import ask_again
 from sidecar.domain.model import Unreported
 from sidecar.domain.ports import AdmissionObserver, Clock, Quotas
 from sidecar.domain.quota import Failed, Granted, Outcome, Refused
 
 CONCURRENCY: Final = 4
 """Entries sent at once: what waits in a journal must not crowd out the calls of now."""
-
-CONSUME_SECONDS: Final = 2.0
-"""Time given to one consume: no call waits for it, so it may take longer than a call's."""
 
 IDLE_SECONDS: Final = 1.0
 """How often an empty journal is looked at, and the first wait after a failure."""
@@ -144,14 +141,7 @@ class Reporter:
     async def _send(self, entry: Entry, hopeless: list[Entry]) -> _Answer:
         journal = self._books.journal
         charge = entry.charge
-        try:
-            outcome = await self._quotas.consume(
-                charge, timeout=CONSUME_SECONDS, orphaned=leave_in_journal
-            )
-        except BaseException:
-            # Cancelled: it may have been counted. The entry stays, and its key makes that harmless.
-            journal.put_back(entry, sent=True)
-            raise
+        outcome = await ask_again(self._quotas, entry, journal)
         now = Moment.of(self._clock)
         if entry.purpose is Purpose.OWED:
             return self._settled(entry, outcome, hopeless, now)

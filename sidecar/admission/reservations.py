@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sidecar.admission.books import Books
-from sidecar.admission.holds import HoldBook, HoldEvent
+from sidecar.admission.holds import HoldBook
 from sidecar.admission.moment import Moment
 from sidecar.domain.holds import HoldRoom, Standing
 from sidecar.domain.model import Charge, Slot
@@ -121,7 +121,7 @@ class Reservations:
                 hold = 0
             elif left < hold and charge.private:
                 # Also a hold of 0: its deposit may be what another call holds.
-                self._holds.end(call, HoldEvent.REFUSE)
+                self._holds.refuse(call)
                 return Short(replace(answered, remaining=max(0, left)))
         self._holds.admit(call, hold)
         return None

@@ -17,8 +17,8 @@ from typing import Final, assert_never
 
 from sidecar.admission.books import Books
 from sidecar.admission.cost import CarryBook, cost_if_killed, cost_of
-from sidecar.admission.holds import HoldBook, HoldEvent, HoldState
-from sidecar.admission.idempotency import call_name_of, killed_key_of, owed_key_of
+from sidecar.admission.holds import HoldBook, HoldState
+from sidecar.admission.idempotency import DerivedKey, derived_key_of
 from sidecar.admission.journal_entries import Entry, Purpose, Settlement
 from sidecar.admission.moment import Moment, good_until
 from sidecar.domain.model import Charge, Permit
@@ -53,7 +53,7 @@ class Settlements:
         if charge.private and self.holds.state(charge.key) is HoldState.ABSENT:
             return ""
         self._named += 1
-        return call_name_of(charge.key, self._named, self._nonce)
+        return derived_key_of(DerivedKey.NAME, charge.key, self._named, self._nonce)
 
     def note(self, charge: Charge, terms: Terms, route: str, now: Moment) -> str:
         """Write down what an admitted call owes if this process ends before its answer does.
@@ -68,7 +68,7 @@ class Settlements:
         if units <= 0:
             return ""
         call = terms.name(charge.key)
-        key = killed_key_of(call, units, self._nonce)
+        key = derived_key_of(DerivedKey.KILLED, call, units, self._nonce)
         of = Settlement(call, route, _forgives(terms), 1)
         owed = charge.own(key, units)
         entry = self._entry(owed, of, Purpose.RUNNING, now, limited=terms.limited)
@@ -129,7 +129,7 @@ class Settlements:
         match outcome:
             case Granted():
                 books.journal.resolve(entry.charge.key)
-                self.holds.end(of.call, HoldEvent.COUNT)
+                self.holds.resolve(of.call)
                 self._settled(entry, Settled.COUNTED, entry.charge.amount)
                 return outcome, None
             case Refused(quota):
@@ -141,7 +141,7 @@ class Settlements:
 
     def dropped(self, entry: Entry) -> None:
         """End what the journal has given up."""
-        self.holds.end(_settlement_of(entry).call, HoldEvent.GIVE_UP)
+        self.holds.resolve(_settlement_of(entry).call)
         self._settled(entry, Settled.DROPPED, entry.charge.amount)
 
     def restore(self, entries: Iterable[Entry], now: Moment) -> list[Entry]:
@@ -235,7 +235,7 @@ class Settlements:
                 self._block(charge, quota, now)
         if not less:
             books.journal.resolve(charge.key)
-            self.holds.end(of.call, HoldEvent.OVERRUN if left else HoldEvent.COUNT)
+            self.holds.resolve(of.call)
             return None
         following = replace(of, tries=of.tries + 1)
         key = self._enter(charge, less, following, now, limited=entry.limited)
@@ -253,7 +253,7 @@ class Settlements:
     def _enter(
         self, charge: Charge, units: int, of: Settlement, now: Moment, *, limited: bool
     ) -> str:
-        key = owed_key_of(of.call, units, self._nonce)
+        key = derived_key_of(DerivedKey.OWED, of.call, units, self._nonce)
         owed = charge.own(key, units)
         entry = self._entry(owed, of, Purpose.OWED, now, limited=limited)
         self._books.journal.settle(entry, now)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from sidecar.admission.books import Books
+from sidecar.admission.journal import Journal
 from sidecar.admission.journal_entries import Entry, JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.settlements import Settlements
@@ -16,7 +17,7 @@ CONCURRENCY: Final = 64
 """Consumes of what is owed at once; the reporter sends what comes beyond it."""
 
 CONSUME_SECONDS: Final = 2.0
-"""Time given to one consume: no call waits for it."""
+"""Time given to one consume: no call waits for it, so it may take longer than a call's."""
 
 
 class Settler:
@@ -42,12 +43,7 @@ class Settler:
 
     async def close(self) -> None:
         """Wait for what is being sent; each has its own timeout. When cancelled, cancel it."""
-        tasks = list(self._tasks)
-        try:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _send(self, key: str) -> None:
         """Send an entry, and what is asked for instead when it is refused."""
@@ -56,14 +52,7 @@ class Settler:
             entry = self._take(following)
             if entry is None:
                 return
-            try:
-                outcome = await self._quotas.consume(
-                    entry.charge, timeout=CONSUME_SECONDS, orphaned=leave_in_journal
-                )
-            except BaseException:
-                # Cancelled: it may have been counted. The entry stays, under the same key.
-                self._books.journal.put_back(entry, sent=True)
-                raise
+            outcome = await ask_again(self._quotas, entry, self._books.journal)
             _, following = self._settlements.answered(entry, outcome, Moment.of(self._clock))
 
     def _take(self, key: str) -> Entry | None:
@@ -74,6 +63,18 @@ class Settler:
             return None
 
 
-def leave_in_journal(outcome: Outcome) -> None:
+async def ask_again(quotas: Quotas, entry: Entry, journal: Journal) -> Outcome:
+    """Consume an entry that was taken from the journal. When cancelled, it is put back."""
+    try:
+        return await quotas.consume(
+            entry.charge, timeout=CONSUME_SECONDS, orphaned=_leave_in_journal
+        )
+    except BaseException:
+        # It may have been counted. The entry stays, and its key makes that harmless.
+        journal.put_back(entry, sent=True)
+        raise
+
+
+def _leave_in_journal(outcome: Outcome) -> None:
     """Do nothing with an answer that came after its asker was cancelled: the entry is kept."""
     del outcome

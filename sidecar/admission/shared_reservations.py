@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sidecar.admission.holds import HoldBook, HoldEvent
+from sidecar.admission.holds import HoldBook
 from sidecar.admission.moment import Moment
 from sidecar.admission.reservations import Fits, Reservations, Short
 from sidecar.domain.holds import HoldRoom, Shared, Standing
@@ -52,7 +52,7 @@ class SharedReservations:
         else:
             short = _short_of(answer)
         if short is not None:
-            self._holds.end(call, HoldEvent.REFUSE)
+            self._holds.refuse(call)
             return short
         room = None if answer is None else answer.room
         # What is not known is asked of the platform: neither a credit nor a lease says it.
@@ -72,7 +72,7 @@ class SharedReservations:
             answer = await self._shared.take(slot, call, deposit=0, hold=terms.hold)
             short = None if answer is None else _short_of(answer)
             if short is not None:
-                self._holds.end(call, HoldEvent.REFUSE)
+                self._holds.refuse(call)
                 return short
             free = answer is not None and answer.room is HoldRoom.FREE
             others = 0 if free else self._shared.others(slot)

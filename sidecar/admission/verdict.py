@@ -14,9 +14,7 @@ from sidecar.admission.findings import (
     Anonymous,
     Barred,
     Credited,
-    Denied,
     Free,
-    Leased,
     MeteredFinding,
     NoRoom,
     NotEntitled,
@@ -32,6 +30,7 @@ from sidecar.admission.findings import (
     Unpriced,
     Unsafe,
 )
+from sidecar.admission.leases import Leased
 from sidecar.admission.moment import good_until
 from sidecar.domain.choices import Enforcement, ErrorFormat, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.credentials import IdentityFailure
@@ -152,7 +151,7 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
             return Ruling(Reason.LEASED, quota=quota, paid=True, good_until=until)
         case Credited(until):
             return Ruling(Reason.CREDITED, paid=True, good_until=until)
-        case Refused(quota) | Denied(quota):
+        case Refused(quota):
             return _over_quota(meter, amount, quota.reset_at - now, quota=quota)
         case ShortOfHold(quota):
             return _over_quota(meter, amount, HOLD_RETRY_SECONDS, quota=quota, passing=True)

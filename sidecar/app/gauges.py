@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sidecar.admission.books import Figures
 from sidecar.admission.moment import Moment
 from sidecar.admission.outages import Spent
 from sidecar.app.context import Context
@@ -17,12 +16,8 @@ def publish_gauges(context: Context, policies: PolicyStore, parts: EngineParts) 
     """Let the observer read the figures of an engine's parts from their owners."""
     books, attempts, clock = parts.books, parts.attempts, context.clock
 
-    def figures() -> Figures:
-        return books.figures(Moment.of(clock))
-
     def lease_units() -> Mapping[tuple[str, ...], float]:
-        now = figures()
-        return {("held",): now.lease_units_held, ("requested",): now.lease_units_requested}
+        return {("held",): books.leases.held, ("requested",): books.leases.requested}
 
     def held_units() -> Mapping[tuple[str, ...], float]:
         held: dict[tuple[str, ...], float] = {}
@@ -60,11 +55,11 @@ def publish_gauges(context: Context, policies: PolicyStore, parts: EngineParts) 
     )
     read = context.observer.read_at_scrape
     read("platform_breaker_state", lambda: float(parts.breaker.state))
-    read("journal_pending_units", lambda: figures().journal_pending_units)
-    read("journal_oldest_seconds", lambda: figures().journal_oldest_seconds)
+    read("journal_pending_units", lambda: books.journal.units)
+    read("journal_oldest_seconds", lambda: books.journal.oldest_seconds(Moment.of(clock)))
     read("journal_unwritable", lambda: float(bool(books.journal.problem)))
     read("journal_damaged_bytes", lambda: books.journal.damaged_bytes)
-    read("credits_units", lambda: figures().credits_units)
+    read("credits_units", lambda: books.credits.units(clock.time()))
     read("lease_units", lease_units)
     read("held_units", held_units)
     read("fail_open_budget_spent_ratio", budget_spent)

@@ -11,7 +11,6 @@ from sidecar.admission.findings import (
     Barred,
     Credited,
     Free,
-    Leased,
     MeteredFinding,
     NoRoom,
     NotEntitled,
@@ -23,6 +22,7 @@ from sidecar.admission.findings import (
     Unpriced,
     Unsafe,
 )
+from sidecar.admission.leases import Leased
 from sidecar.admission.ledger import Remaining
 from sidecar.admission.outages import Spent
 from sidecar.admission.verdict import rule, rule_unmetered

@@ -1,4 +1,4 @@
-"""The breaker before the platform: pure state, one table, no clock of its own.
+"""The breaker before the platform: pure state, no clock of its own.
 
 It opens after failures in a row, so that a platform that is down costs nothing; from time to time
 one call, the probe, goes through to see whether it is back.
@@ -7,8 +7,8 @@ one call, the probe, goes through to see whether it is back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, IntEnum, auto
-from typing import Final, assert_never
+from enum import IntEnum
+from typing import assert_never
 
 from sidecar.domain.errors import SidecarError
 from sidecar.domain.quota import FailureKind
@@ -18,54 +18,12 @@ class BreakerState(IntEnum):
     """Numbered as the metric `platform_breaker_state` shows it."""
 
     CLOSED = 0
-    HALF = 1
+    HALF = 1  # one call, the probe, may go through; opens or closes with its end
     OPEN = 2
 
 
-class BreakerEvent(Enum):
-    """What can happen to the breaker."""
-
-    SUCCEEDED = auto()  # a call went well
-    FAILED = auto()  # a call failed, and more may
-    TRIPPED = auto()  # a call failed, and that was one too many
-    COOLED = auto()  # the time for a probe has come
-    PROBE_SUCCEEDED = auto()
-    PROBE_FAILED = auto()
-    PROBE_ABANDONED = auto()  # its caller was cancelled; nothing was learnt
-    LATE = auto()  # the end of a call let through before the last change: no news
-
-
-_C, _H, _O = BreakerState.CLOSED, BreakerState.HALF, BreakerState.OPEN
-_E = BreakerEvent
-
-
 class BreakerMisuseError(SidecarError):
-    """A step that the table does not have, or a ticket used twice: a fault of the caller."""
-
-
-class _Transitions(dict[tuple[BreakerState, BreakerEvent], BreakerState]):
-    """The table of steps; one that it does not have raises."""
-
-    def __missing__(self, step: tuple[BreakerState, BreakerEvent]) -> BreakerState:
-        state, event = step
-        raise BreakerMisuseError(f"{event.name} cannot happen to a breaker that is {state.name}")
-
-
-TRANSITIONS: Final = _Transitions(
-    {
-        (_C, _E.SUCCEEDED): _C,
-        (_C, _E.FAILED): _C,
-        (_C, _E.TRIPPED): _O,
-        (_C, _E.LATE): _C,
-        (_O, _E.COOLED): _H,
-        (_O, _E.LATE): _O,
-        (_H, _E.PROBE_SUCCEEDED): _C,
-        (_H, _E.PROBE_FAILED): _O,
-        (_H, _E.PROBE_ABANDONED): _H,
-        (_H, _E.LATE): _H,
-    }
-)
-"""Every legal step; any other is a `BreakerMisuseError`."""
+    """A ticket used twice: a fault of the caller."""
 
 
 class Ticket:
@@ -153,69 +111,61 @@ class Breaker:
         if self._state is BreakerState.OPEN:
             if now < self._probe_at:
                 return None
-            self._state = TRANSITIONS[self._state, BreakerEvent.COOLED]
+            self._state = BreakerState.HALF
         elif self._probe is not None:
             return None
         self._probe = Ticket(self._era, probe=True)
         return self._probe
 
     def record(self, ticket: Ticket, *, ok: bool, now: float) -> None:
-        """Record how the call of `ticket` ended; `ok` is whether the platform is healthy."""
-        event = self._event_of(ticket, ok=ok)
-        self._state = TRANSITIONS[self._state, event]
-        match event:
-            case BreakerEvent.SUCCEEDED:
-                self._failures = 0
-                self.steady = True
-            case BreakerEvent.FAILED:
-                self._failures += 1
-                self.steady = False
-            case BreakerEvent.TRIPPED:
-                self._pause = self._first_pause
-                self._open(now)
-            case BreakerEvent.PROBE_SUCCEEDED:
-                self._failures = 0
-                self._begin_era()
-                self.steady = True
-            case BreakerEvent.PROBE_FAILED:
+        """Record how the call of `ticket` ended; `ok` is whether the platform is healthy.
+
+        The end of a call that was let through before the breaker last opened or closed is no news.
+        """
+        if ticket.era != self._era:
+            return
+        if ticket.probe:
+            self._end_probe(ticket)
+            if ok:
+                self._close()
+            else:
                 self._pause = min(self._pause * 2, self._longest_pause)
                 self._open(now)
-            case BreakerEvent.LATE:
-                return
-            case BreakerEvent.COOLED | BreakerEvent.PROBE_ABANDONED:
-                raise BreakerMisuseError(f"{event} is not the end of a call")
-            case _:
-                assert_never(event)
+        elif ok:
+            self._failures = 0
+            self.steady = True
+        else:
+            self._failures += 1
+            self.steady = False
+            if self._failures >= self._threshold:
+                self._pause = self._first_pause
+                self._open(now)
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket back unused, because its caller was cancelled: a probe's place is free."""
-        self._event_of(ticket, ok=False)
-        if ticket is self._probe:
-            self._state = TRANSITIONS[self._state, BreakerEvent.PROBE_ABANDONED]
-            self._probe = None
+        if ticket.probe and ticket.era == self._era:
+            self._end_probe(ticket)
 
-    def _event_of(self, ticket: Ticket, *, ok: bool) -> BreakerEvent:
-        """Say what the end of a call means."""
-        if ticket.era != self._era:
-            return BreakerEvent.LATE
-        if ticket.probe:
-            if ticket is not self._probe:
-                raise BreakerMisuseError("a probe was given back twice; give each back once")
-            return BreakerEvent.PROBE_SUCCEEDED if ok else BreakerEvent.PROBE_FAILED
-        if ok:
-            return BreakerEvent.SUCCEEDED
-        last = self._failures + 1 >= self._threshold
-        return BreakerEvent.TRIPPED if last else BreakerEvent.FAILED
+    def _end_probe(self, ticket: Ticket) -> None:
+        if ticket is not self._probe:
+            raise BreakerMisuseError("a probe was given back twice; give each back once")
+        self._probe = None
+
+    def _close(self) -> None:
+        self._state = BreakerState.CLOSED
+        self._failures = 0
+        self.steady = True
+        self._begin_era()
 
     def _open(self, now: float) -> None:
-        self._begin_era()
+        self._state = BreakerState.OPEN
         self.steady = False
         self._probe_at = now + self._pause * self._jitter()
+        self._begin_era()
 
     def _begin_era(self) -> None:
         self._era += 1
         self._ticket = Ticket(self._era, probe=False)
-        self._probe = None
 
 
 def counts_against(kind: FailureKind) -> bool:

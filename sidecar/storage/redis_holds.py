@@ -20,6 +20,7 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from sidecar.domain.holds import HoldRoom, Shared, Standing
+from sidecar.domain.model import Slot
 from sidecar.domain.ports import HoldSource
 from sidecar.storage.causes import LateError, cause_of
 from sidecar.storage.holds_script import EXPIRY_SECONDS, SCRIPT, ScriptReply, arguments, found
@@ -46,8 +47,6 @@ _DIGEST_BYTES: Final = 16
 _SCRIPT_NAME: Final = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _NOTHING: Final = Standing(0, 0, None, 0.0)
 
-_Slot = tuple[str, str]
-
 _log = logging.getLogger("sidecar.storage")
 
 
@@ -71,9 +70,9 @@ class RedisHolds:
         self._realm = realm.encode()
         self._replica = replica.hex()
         self._source: HoldSource | None = None
-        self._takes: OrderedDict[_Slot, list[_Take]] = OrderedDict()
-        self._dirty: dict[_Slot, None] = {}
-        self._others: LRUCache[_Slot, tuple[int, float]] = LRUCache(CAPACITY)
+        self._takes: OrderedDict[Slot, list[_Take]] = OrderedDict()
+        self._dirty: dict[Slot, None] = {}
+        self._others: LRUCache[Slot, tuple[int, float]] = LRUCache(CAPACITY)
         self._wake = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
         self._refused = ""
@@ -103,19 +102,19 @@ class RedisHolds:
                     del slots[:_BATCH]
                     await self._send(client, batch)
 
-    def changed(self, slot: _Slot) -> None:
+    def changed(self, slot: Slot) -> None:
         """Show the others how a slot stands, soon."""
         self._dirty[slot] = None
         self._wake.set()
 
-    def others(self, slot: _Slot) -> int:
+    def others(self, slot: Slot) -> int:
         """Return the units that other replicas hold, as last seen; 0 once that is long ago."""
         seen = self._others.get(slot)
         if seen is None or asyncio.get_running_loop().time() - seen[1] >= EXPIRY_SECONDS:
             return 0
         return seen[0]
 
-    async def take(self, slot: _Slot, call: str, *, deposit: int, hold: int) -> Shared | None:
+    async def take(self, slot: Slot, call: str, *, deposit: int, hold: int) -> Shared | None:
         """Take a call's hold over all replicas, if it fits; None when Redis does not answer."""
         if self._client() is None:
             return None
@@ -157,7 +156,7 @@ class RedisHolds:
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
 
-    def _next(self, source: HoldSource) -> dict[_Slot, tuple[Standing, list[_Take]]]:
+    def _next(self, source: HoldSource) -> dict[Slot, tuple[Standing, list[_Take]]]:
         slots = [*self._takes, *(slot for slot in self._dirty if slot not in self._takes)][:_BATCH]
         batch = {}
         for slot in slots:
@@ -166,7 +165,7 @@ class RedisHolds:
             batch[slot] = (source.standing(slot), takes)
         return batch
 
-    async def _send(self, client: Client, batch: dict[_Slot, tuple[Standing, list[_Take]]]) -> None:
+    async def _send(self, client: Client, batch: dict[Slot, tuple[Standing, list[_Take]]]) -> None:
         """Run the script for each slot of a batch, and take in what it gives."""
         commands = [
             (
@@ -203,7 +202,7 @@ class RedisHolds:
                 replies[n] = reply
         return replies
 
-    def _take_in(self, slot: _Slot, takes: list[_Take], it: ScriptReply) -> None:
+    def _take_in(self, slot: Slot, takes: list[_Take], it: ScriptReply) -> None:
         self._others[slot] = (it.others, asyncio.get_running_loop().time())
         for take, room in zip(takes, it.rooms, strict=True):
             if take.answer.done():  # given up: it may have been taken all the same
@@ -223,7 +222,7 @@ class RedisHolds:
             self._source.asked(take.call, units)
 
     @staticmethod
-    def _resolve(takes: dict[_Slot, list[_Take]]) -> None:
+    def _resolve(takes: dict[Slot, list[_Take]]) -> None:
         """Let calls that still wait go on without an answer."""
         for each in takes.values():
             for take in each:
@@ -245,7 +244,7 @@ class RedisHolds:
         else:
             _log.info("redis_holds_back", extra={"meaning": "holds are shared by replicas again"})
 
-    def _key(self, slot: _Slot) -> bytes:
+    def _key(self, slot: Slot) -> bytes:
         parts = (self._realm, *(part.encode("utf-8", "surrogatepass") for part in slot))
         named = b"".join(b"%d:%s" % (len(part), part) for part in parts)
         return _PREFIX + blake2b(named, digest_size=_DIGEST_BYTES).hexdigest().encode()

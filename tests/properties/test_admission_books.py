@@ -216,7 +216,7 @@ class Books(RuleBasedStateMachine):
             and isinstance(scene.store.answers.get(entry.charge.key), Refused)
         )
         in_hand = scene.books.credits.units(scene.clock.time())
-        in_hand += scene.books.leases.figures().held
+        in_hand += scene.books.leases.held
         counted = sum(scene.store.used.values())
         assert counted + refused == self.executed + in_hand
         assert scene.observer.of("journal_dropped") == []

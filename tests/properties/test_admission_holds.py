@@ -10,10 +10,6 @@ from sidecar.admission.holds import STEPS, Held, HoldBook, HoldEvent, HoldState
 
 SLOTS = [("org_a", "ai_calls"), ("org_a", "seats"), ("org_b", "ai_calls")]
 UNITS = st.integers(0, 50)
-ENDS = sorted(
-    {event for (_, event), after in STEPS.items() if after is HoldState.ABSENT},
-    key=lambda event: event.name,
-)
 
 
 class Holds(RuleBasedStateMachine):
@@ -84,8 +80,8 @@ class Holds(RuleBasedStateMachine):
                 units = before
                 self.book.wait(call)
             case _:
-                assert event in ENDS
-                self.book.end(call, event)
+                assert after is HoldState.ABSENT
+                self._end(call, state)
         if after is HoldState.ABSENT:
             del self.calls[call]
         else:
@@ -98,7 +94,6 @@ class Holds(RuleBasedStateMachine):
             assert self.book.held(slot) == Held(
                 sum(units for state, units in of if state is HoldState.TAKEN),
                 sum(units for state, units in of if state is not HoldState.TAKEN),
-                sum(units for state, units in of if state is HoldState.WAITING),
             )
             apart = sum(n for call, n in self.apart.items() if self.calls[call][0] == slot)
             assert self.book.shown(slot) == sum(units for _, units in of) - apart
@@ -106,15 +101,17 @@ class Holds(RuleBasedStateMachine):
         assert set(self.book.slots()) == {slot for slot, _, _ in self.calls.values()}
         assert len(self.book) == len(self.calls)
 
+    def _end(self, call: str, state: HoldState) -> None:
+        if state is HoldState.TAKEN:
+            self.book.refuse(call)
+        elif state is HoldState.RUNNING:
+            self.book.cover(call)
+        else:
+            self.book.resolve(call)
+
     def teardown(self) -> None:
-        for call, (slot, state, _) in self.calls.items():
-            while state is not HoldState.ABSENT:
-                ways = [e for s, e in STEPS if s is state and e in ENDS]
-                if ways:
-                    self.book.end(call, ways[0])
-                    break
-                self.book.owe(call, slot, 1)
-                state = self.book.state(call)  # noqa: PLW2901
+        for call, (_, state, _) in self.calls.items():
+            self._end(call, state)
         assert len(self.book) == 0
         assert list(self.book.by_resource()) == []
 

@@ -8,37 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import read_contents
-from sidecar.admission.journal_entries import Added, Entry, Kept, Purpose
-from sidecar.admission.journal_records import FILE_HEAD, encode, scan
+from sidecar.admission.journal_entries import Entry, Purpose
+from sidecar.admission.journal_records import FILE_HEAD, encode, read_contents
 from sidecar.domain.model import Charge
 
 TIMES = st.floats(min_value=0, max_value=4e9)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 UNITS = st.integers(min_value=1, max_value=2**53 - 1)
-RECORDS: st.SearchStrategy[Added | Kept] = st.one_of(
+RECORDS: st.SearchStrategy[Entry | Lot] = st.one_of(
     st.builds(
-        Added,
-        st.builds(
-            Entry,
-            st.builds(Charge, NAMES, NAMES, NAMES, UNITS, NAMES, st.booleans()),
-            st.sampled_from(Purpose),
-            TIMES,
-            st.none() | TIMES,
-            st.booleans(),
-        ),
+        Entry,
+        st.builds(Charge, NAMES, NAMES, NAMES, UNITS, NAMES, st.booleans()),
+        st.sampled_from(Purpose),
+        TIMES,
+        st.none() | TIMES,
+        st.booleans(),
     ),
-    st.builds(Kept, st.builds(Lot, NAMES, NAMES, UNITS, TIMES)),
+    st.builds(Lot, NAMES, NAMES, UNITS, TIMES),
 )
 
 
-def _read(data: bytes) -> list[Added | Kept]:
-    return [frame.record for frame in scan(data).frames]
+def _read(data: bytes) -> list[Entry | Lot]:
+    return [frame.record for frame in read_contents(data).frames]
 
 
 @given(st.lists(RECORDS, max_size=8), st.data())
 def test_a_cut_run_of_records_is_its_first_records(
-    records: list[Added | Kept], data: st.DataObject
+    records: list[Entry | Lot], data: st.DataObject
 ) -> None:
     """Whole records before the cut are read as they were, and nothing else is."""
     pieces = [FILE_HEAD, *map(encode, records)]
@@ -47,12 +43,12 @@ def test_a_cut_run_of_records_is_its_first_records(
     ends = [sum(map(len, pieces[: n + 2])) for n in range(len(records))]
     survivors = sum(end <= cut for end in ends)
     assert _read(whole[:cut]) == records[:survivors]
-    assert scan(whole[:cut]).damage == ()
+    assert read_contents(whole[:cut]).damage == b""
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=6), st.data())
 def test_damage_anywhere_loses_only_what_it_hits(
-    records: list[Added | Kept], data: st.DataObject
+    records: list[Entry | Lot], data: st.DataObject
 ) -> None:
     """Records before and behind overwritten bytes are read as they were written."""
     pieces = list(map(encode, records))

@@ -55,7 +55,7 @@ def test_what_is_executed_was_granted(
                 *(scene.decide() for _ in range(calls))
             )
             executed += amount * sum(decision.permit is not None for decision in decisions)
-            held = sum(scene.books.leases.figures().held for scene in scenes)
+            held = sum(scene.books.leases.held for scene in scenes)
             assert executed + held <= sum(store.used.values()) <= limit
         for scene in scenes:
             await scene.lessor.close()

@@ -139,7 +139,7 @@ class Chain:
             assert not list(journal.entries()), "the journal still owes, after a rest"
             assert not journal.damaged_bytes
             for kept in journal.kept:
-                found[kept.lot.org_id, kept.lot.resource] += kept.lot.units
+                found[kept.org_id, kept.resource] += kept.units
         return found
 
 

@@ -267,7 +267,7 @@ def _credits(journal: Path, found: DoorBooks) -> Counter[str]:
     with JournalFile(journal) as file:
         found.wrong += [f"the journal still holds {entry}" for entry in file.entries()]
         for kept in file.kept:
-            in_hand[kept.lot.org_id] += kept.lot.units
+            in_hand[kept.org_id] += kept.units
     return in_hand
 
 

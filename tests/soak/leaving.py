@@ -164,7 +164,7 @@ async def leaving(calls: int, *, seconds: float = 3600.0, under: Sequence[str] =
             await program.close()
         with JournalFile(journal) as file:
             for kept in file.kept:
-                report.credits[kept.lot.org_id] += kept.lot.units
+                report.credits[kept.org_id] += kept.units
         report.executed = product.executions
         for org in (STEADY, LEAVING):
             report.charged[org] = s.charges(org)

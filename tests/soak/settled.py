@@ -207,8 +207,8 @@ class _Run:
         with JournalFile(self._journal) as file:
             self._found.wrong += [f"the journal still holds {each}" for each in file.entries()]
             for kept in file.kept:
-                if kept.lot.org_id.startswith(kinds):
-                    self._in_hand[kept.lot.org_id] += kept.lot.units
+                if kept.org_id.startswith(kinds):
+                    self._in_hand[kept.org_id] += kept.units
 
     def balance(self) -> None:
         """Lay the platform's book of each org beside the product's."""

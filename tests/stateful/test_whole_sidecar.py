@@ -368,7 +368,7 @@ class WholeSidecar(RuleBasedStateMachine):
             await self._finish(self.flights.pop())
         await self.w.rest()
         assert len(self.w.books.journal) == 0
-        if not self.w.books.leases.figures().held:
+        if not self.w.books.leases.held:
             self._balance()
 
     def _balance(self) -> None:

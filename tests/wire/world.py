@@ -187,7 +187,7 @@ class World:
                     "connections": server.open_connections,
                     "journal": len(books.journal),
                     "claims": books.replays.in_flight,
-                    "leases asked": books.leases.figures().requested,
+                    "leases asked": books.leases.requested,
                     "consumes": len(self.consumers[-1].in_flight),
                 }.items()
                 if left

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sidecar.admission.books import Books, Figures
+from sidecar.admission.books import Books
 from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.moment import Moment
-from sidecar.domain.choices import Accuracy, OnPlatformError
+from sidecar.domain.choices import OnPlatformError
 from sidecar.domain.model import Charge, Loss, Reason, Unreported
 from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted
 from tests.fakes.admission import RememberingObserver
@@ -29,18 +29,6 @@ def _charge(amount: int = 1) -> Charge:
 
 
 SENT = Entry(_charge(), Purpose.RECLAIM, NOW, NOW, limited=False)
-
-
-async def test_the_gauges_are_read_from_every_book() -> None:
-    """Journal, credits and leases, in units."""
-    scene = Scene(limit=100_000, leases=True, accuracy=Accuracy.LEASE)
-    await scene.decide()
-    await scene.decide()
-    held = scene.books.leases.figures().held
-    scene.books.refund(_charge(3), NOW + 100, NOW)
-    owed = Charge(ORG, "p", RESOURCE, 2, "owed", private=True)
-    scene.books.owe(owed, Moment(0.0, NOW), None)
-    assert scene.books.figures(Moment(7.0, NOW + 7)) == Figures(2, 7.0, 3, held, 0)
 
 
 async def test_what_is_known_of_an_org_is_its_last_trusted_answer() -> None:

@@ -38,7 +38,7 @@ async def test_a_lease_burns_no_quota(skew: float) -> None:
     await scene.lessor.close()
     scene.books.report_lost()
     lost = sum(units for units, _ in scene.observer.of("credits_lost"))
-    held = scene.books.leases.figures().held
+    held = scene.books.leases.held
     assert executed == 1000
     assert scene.store.used[SLOT] == executed + held + lost
     assert held + lost <= 2 * 250  # at most one lease of each period
@@ -63,7 +63,8 @@ async def test_a_credit_whose_end_is_not_known_is_lost_aloud() -> None:
     assert decision.permit is not None
     scene.engine.attempt_ended(decision.permit, AttemptEnd.UNREACHED)
     scene.clock.advance(UNSURE_SECONDS)
-    assert scene.books.figures(Moment.of(scene.clock)).credits_units == 0
+    assert scene.books.credits.units(scene.clock.time()) == 0
+    scene.books.report_lost()
     assert scene.observer.of("credits_lost") == [(1, Loss.EXPIRED)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.admission.holds import Held
-from sidecar.admission.journal_entries import Added, JournalUnwritable, Purpose, Record
+from sidecar.admission.journal_entries import Entry, JournalUnwritable, Purpose, Record
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import Enforcement, OnOverQuota, OnPlatformError, Refund
 from sidecar.domain.errors import NoRoomError
@@ -71,7 +71,7 @@ async def test_a_call_is_charged_what_its_answer_says() -> None:
     decision = await _decide(it)
     assert decision.reason is Reason.WITHIN_QUOTA
     assert it.store.used[SLOT] == 1
-    assert _held(it) == Held(0, 9, 0)
+    assert _held(it) == Held(0, 9)
     await _ended(it, decision, 7)
     assert it.store.used[SLOT] == 7
     assert _at_rest(it)
@@ -230,7 +230,7 @@ class Unwritable:
 
     def append(self, record: Record) -> None:
         """Refuse."""
-        if isinstance(record, Added):
+        if isinstance(record, Entry):
             raise JournalUnwritable("the disk is full")
 
 

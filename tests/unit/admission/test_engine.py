@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sidecar.admission.journal_entries import Purpose
-from sidecar.admission.moment import Moment
 from sidecar.domain.choices import (
     Accuracy,
     Enforcement,
@@ -377,7 +376,7 @@ async def test_what_failed_open_is_in_the_journal_before_the_decision_under_its_
     decision = await scene.decide()
     assert decision.charge is not None
     assert decision.charge.key in scene.books.journal
-    assert scene.books.figures(Moment.of(scene.clock)).journal_pending_units == 1
+    assert scene.books.journal.units == 1
 
 
 async def test_last_known_counts_down_what_it_lets_through() -> None:

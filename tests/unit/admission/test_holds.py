@@ -22,45 +22,43 @@ def test_a_call_that_is_being_decided_holds_its_deposit_too() -> None:
     """Another decision in the same moment must not count on it."""
     book = HoldBook()
     book.take("call", SLOT, 30, deposit=2)
-    assert book.held(SLOT) == Held(deciding=32, admitted=0, waiting=0)
+    assert book.held(SLOT) == Held(deciding=32, admitted=0)
     book.admit("call", 30)
-    assert book.held(SLOT) == Held(deciding=0, admitted=30, waiting=0)
+    assert book.held(SLOT) == Held(deciding=0, admitted=30)
 
 
 def test_a_hold_shrinks_to_what_is_owed() -> None:
     """Then to what waits for the platform, and to what is asked for after a refusal."""
     book = running()
     book.owe("call", SLOT, 12)
-    assert book.held(SLOT) == Held(0, 12, 0)
+    assert book.held(SLOT) == Held(0, 12)
     book.wait("call")
-    assert book.held(SLOT) == Held(0, 12, 12)
+    assert book.held(SLOT) == Held(0, 12)
     book.lessen("call", 5)
-    assert book.held(SLOT) == Held(0, 5, 5)
+    assert book.held(SLOT) == Held(0, 5)
 
 
-@pytest.mark.parametrize("event", [HoldEvent.COUNT, HoldEvent.OVERRUN])
-def test_what_is_owed_ends_with_the_platforms_word(event: HoldEvent) -> None:
+def test_what_is_owed_ends_with_the_platforms_word() -> None:
     """Counted, or refused."""
     book = running()
     book.owe("call", SLOT, 12)
-    book.end("call", event)
+    book.resolve("call")
     assert book.held(SLOT) is NOTHING_HELD
     assert len(book) == 0
 
 
-@pytest.mark.parametrize("event", [HoldEvent.REFUSE, HoldEvent.ABANDON])
-def test_a_call_that_is_not_admitted_holds_nothing(event: HoldEvent) -> None:
+def test_a_call_that_is_not_admitted_holds_nothing() -> None:
     """Denied, or its client left."""
     book = HoldBook()
     book.take("call", SLOT, 30, deposit=1)
-    book.end("call", event)
+    book.refuse("call")
     assert book.held(SLOT) is NOTHING_HELD
 
 
 def test_a_covered_call_holds_nothing() -> None:
     """It owes nothing."""
     book = running()
-    book.end("call", HoldEvent.COVER)
+    book.cover("call")
     assert len(book) == 0
 
 
@@ -68,8 +66,8 @@ def test_what_an_earlier_process_owed_is_held() -> None:
     """Until the journal has reported it, or gives it up."""
     book = HoldBook()
     book.restore("call", SLOT, 9)
-    assert book.held(SLOT) == Held(0, 9, 9)
-    book.end("call", HoldEvent.GIVE_UP)
+    assert book.held(SLOT) == Held(0, 9)
+    book.resolve("call")
     assert len(book) == 0
 
 
@@ -83,7 +81,7 @@ def test_other_replicas_count_a_call_once_it_was_shown_or_admitted() -> None:
     book.show("call", 32)
     assert book.shown(SLOT) == 32
     book.admit("call", 30)
-    book.end("call", HoldEvent.COVER)
+    book.cover("call")
     assert changed == [(SLOT, 30), (SLOT, 0)]
 
 
@@ -91,7 +89,7 @@ def test_slots_are_apart() -> None:
     """One org's holds are not another's; the gauge has them by resource."""
     book = running()
     book.take("other", ("other", "api_calls"), 4, deposit=1)
-    assert book.held(("other", "api_calls")) == Held(5, 0, 0)
+    assert book.held(("other", "api_calls")) == Held(5, 0)
     assert sorted(book.by_resource()) == [("ai_calls", 30), ("api_calls", 5)]
 
 

@@ -8,17 +8,14 @@ import pytest
 
 from sidecar.admission.journal import MEMORY_SECONDS, Journal
 from sidecar.admission.journal_entries import (
-    Added,
+    Changed,
     Entry,
     ForgetfulStore,
     Gone,
     JournalUnwritable,
     Purpose,
     Record,
-    Sent,
     Settlement,
-    Surplus,
-    Turned,
 )
 from sidecar.admission.moment import Moment
 from sidecar.domain.model import Charge
@@ -97,7 +94,8 @@ def test_a_key_is_marked_as_sent_before_it_goes_out() -> None:
     journal = _opened(store)
     journal.close("k")
     journal.take(at(5.0))
-    assert store.records[-1] == Sent("k", 5.0)
+    entry = Entry(_charge(), Purpose.REPORT, 0.0, 5.0, limited=False)
+    assert store.records[-1] == Changed(entry)
 
 
 def test_an_entry_whose_mark_cannot_be_kept_is_not_handed_out() -> None:
@@ -142,10 +140,10 @@ def test_a_withdrawn_entry_perhaps_sent_turns_into_one_to_settle() -> None:
     store = FullStore()
     journal = _opened(store, sent=True)
     journal.withdraw("k")
-    assert store.records[-1] == Turned("k")
     entry = journal.take(at(1.0))
     assert entry is not None
     assert entry.purpose is Purpose.RECLAIM
+    assert store.records[-1] == Changed(entry)
 
 
 def test_a_record_that_nobody_waits_for_is_kept_before_the_next() -> None:
@@ -159,7 +157,7 @@ def test_a_record_that_nobody_waits_for_is_kept_before_the_next() -> None:
     store.full = False
     journal.open(_charge("next"), now=at(2.0), sent=False, limited=False)
     assert store.records[-2] == Gone("k")
-    assert isinstance(store.records[-1], Added)
+    assert isinstance(store.records[-1], Entry)
 
 
 def test_a_key_known_from_before_a_restart_is_entered_once() -> None:
@@ -272,7 +270,7 @@ def test_what_is_owed_is_remembered_on_a_full_disk_and_sent_once_it_is_kept() ->
         journal.take(at(0))
     store.full = False
     assert journal.take(at(0), "k") is not None
-    assert [type(record) for record in store.records] == [Added, Sent]
+    assert [type(record) for record in store.records] == [Entry, Changed]
 
 
 def test_an_entry_can_be_taken_by_its_key_once() -> None:
@@ -291,7 +289,8 @@ def test_a_deposit_that_was_more_than_the_cost_remembers_its_surplus() -> None:
     journal = Journal(store)
     journal.open(owed("k").charge, now=at(0), sent=False, limited=True)
     journal.close("k", surplus=3)
-    assert store.records[-1] == Surplus("k", 3)
+    kept = store.records[-1]
     entry = journal.take(at(0))
     assert entry is not None
     assert entry.surplus == 3
+    assert kept == Changed(entry)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import keep_aside, read_contents
-from sidecar.admission.journal_entries import Added, Entry, Kept, Purpose
+from sidecar.admission.journal_contents import keep_aside
+from sidecar.admission.journal_entries import Entry, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_records import (
     FILE_HEAD,
@@ -20,6 +20,7 @@ from sidecar.admission.journal_records import (
     encode,
     encode_marks,
     place_of,
+    read_contents,
 )
 from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
@@ -41,13 +42,13 @@ def _entry(number: int) -> Entry:
     )
 
 
-def _records() -> list[Added | Kept]:
-    return [*(Added(_entry(n)) for n in range(ENTRIES)), Kept(Lot("org", "ai_calls", 3, NOW))]
+def _records() -> list[Entry | Lot]:
+    return [*(_entry(n) for n in range(ENTRIES)), Lot("org", "ai_calls", 3, NOW)]
 
 
 def _frames() -> list[bytes]:
     """Encode the records; the entry 7 and a second credit are gone."""
-    frames = [encode(record) for record in [*_records(), Kept(Lot("org", "spent", 9, NOW))]]
+    frames = [encode(record) for record in [*_records(), Lot("org", "spent", 9, NOW)]]
     for number in (7, -1):
         place = place_of(frames[number], 0)
         marks = slice(place.marks_offset, place.marks_offset + MARKS_BYTES)
@@ -59,11 +60,11 @@ def _frames() -> list[bytes]:
     return frames
 
 
-def _expected() -> list[Added | Kept]:
+def _expected() -> list[Entry | Lot]:
     return [record for number, record in enumerate(_records()) if number != 7]
 
 
-def _read(data: bytes) -> list[Added | Kept]:
+def _read(data: bytes) -> list[Entry | Lot]:
     return [frame.record for frame in read_contents(data).frames]
 
 
@@ -79,12 +80,12 @@ def test_each_bit_that_flips_costs_at_most_its_record_and_is_reported() -> None:
         place, number = hits[bit // 8]
         left = [record for n, record in enumerate(records) if n not in {7, number} and record]
         hit = records[number] if number >= 0 else None
-        if isinstance(hit, Added) and HEAD_BYTES <= place < HEAD_BYTES + MARKS_BYTES:
+        if isinstance(hit, Entry) and HEAD_BYTES <= place < HEAD_BYTES + MARKS_BYTES:
             # Only its marks: asked again under its key, it is not counted twice. One to settle
             # may have become a credit already.
-            sent_at = hit.entry.sent_at or hit.entry.at
-            if hit.entry.purpose is Purpose.REPORT:
-                left.insert(number - (number > 7), Added(replace(hit.entry, sent_at=sent_at)))
+            sent_at = hit.sent_at or hit.at
+            if hit.purpose is Purpose.REPORT:
+                left.insert(number - (number > 7), replace(hit, sent_at=sent_at))
         assert _read(bytes(whole)) == left, bit
         assert read_contents(bytes(whole)).damage, bit
         whole[bit // 8] ^= 1 << bit % 8
@@ -94,7 +95,7 @@ def test_each_bit_that_flips_costs_at_most_its_record_and_is_reported() -> None:
 
 def test_a_credit_with_damaged_marks_is_not_spent() -> None:
     """It may have been spent before: a credit is spent at most once."""
-    frame = bytearray(encode(Kept(Lot("org", "ai_calls", 3, NOW))))
+    frame = bytearray(encode(Lot("org", "ai_calls", 3, NOW)))
     frame[HEAD_BYTES + 9] ^= 1
     assert _read(FILE_HEAD + frame) == []
     assert read_contents(FILE_HEAD + frame).damage
@@ -124,9 +125,9 @@ def test_other_bytes_at_the_end_are_damage(length: int) -> None:
 def test_records_behind_damage_are_recovered_and_the_damage_is_kept_aside(tmp_path: Path) -> None:
     """What cannot be read is for a person to look at, in a file that only its owner may read."""
     path = tmp_path / "journal"
-    data = bytearray(FILE_HEAD + b"".join(encode(Added(_entry(n))) for n in range(3)))
-    middle = place_of(encode(Added(_entry(1))), 0).size
-    start = len(FILE_HEAD) + place_of(encode(Added(_entry(0))), 0).size
+    data = bytearray(FILE_HEAD + b"".join(encode(_entry(n)) for n in range(3)))
+    middle = place_of(encode(_entry(1)), 0).size
+    start = len(FILE_HEAD) + place_of(encode(_entry(0)), 0).size
     data[start + 5] ^= 0xFF
     path.write_bytes(data)
     with JournalFile(path) as journal:
@@ -156,14 +157,14 @@ def test_a_second_damage_does_not_overwrite_the_first(tmp_path: Path) -> None:
 def test_damage_that_cannot_be_moved_stays_and_the_file_is_used(tmp_path: Path) -> None:
     """Without room for a new file, entries are added behind the damage."""
     path = tmp_path / "journal"
-    frame = encode(Added(_entry(0)))
+    frame = encode(_entry(0))
     path.write_bytes(FILE_HEAD + b"damage" + frame + b"more damage")
     (tmp_path / "journal.new").mkdir()
     for _ in range(2):
         with JournalFile(path) as journal:
             assert journal.damage is not None
             assert journal.damage.kept_in == path
-            journal.append(Added(_entry(1)))
+            journal.append(_entry(1))
             assert journal.entries() == [_entry(0), _entry(1)]
     assert not (tmp_path / "journal.damaged").exists()
 
@@ -210,7 +211,7 @@ def test_a_file_that_cannot_be_read_is_given_up(
 def test_a_damaged_file_head_is_repaired(tmp_path: Path) -> None:
     """A file that holds a record of ours is a journal, whatever its first bytes are."""
     path = tmp_path / "journal"
-    path.write_bytes(b"?" + FILE_HEAD[1:] + encode(Added(_entry(0))))
+    path.write_bytes(b"?" + FILE_HEAD[1:] + encode(_entry(0)))
     with JournalFile(path) as journal:
         assert journal.entries() == [_entry(0)]
         assert journal.damaged_bytes == len(FILE_HEAD)
@@ -219,7 +220,7 @@ def test_a_damaged_file_head_is_repaired(tmp_path: Path) -> None:
 
 def test_a_place_covers_its_frame() -> None:
     """Marks lie in one unit of the file, so that no write of them is half done."""
-    frame = encode(Added(_entry(3)))
+    frame = encode(_entry(3))
     assert len(frame) % 32 == 0
     contents = read_contents(FILE_HEAD + frame)
-    assert contents.frames == (Frame(place_of(frame, len(FILE_HEAD)), Added(_entry(3))),)
+    assert contents.frames == (Frame(place_of(frame, len(FILE_HEAD)), _entry(3)),)

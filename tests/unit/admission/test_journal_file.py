@@ -15,16 +15,11 @@ import pytest
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
 from sidecar.admission.journal_entries import (
-    Added,
+    Changed,
     Entry,
     Gone,
     JournalUnwritable,
-    Kept,
     Purpose,
-    Record,
-    Sent,
-    Surplus,
-    Turned,
 )
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_frames import COMPACT_BYTES
@@ -55,18 +50,18 @@ def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
         for key in ("a", "b", "c"):
-            journal.append(Added(_entry(key)))
+            journal.append(_entry(key))
         journal.append(Gone("a"))
-        journal.append(Sent("b", NOW + 1))
+        journal.append(Changed(_entry("b", sent_at=NOW + 1)))
     with JournalFile(path) as journal:
         assert journal.entries() == [_entry("b", sent_at=NOW + 1), _entry("c")]
 
 
 def test_a_journal_that_owes_nothing_is_left_empty(tmp_path: Path) -> None:
-    """A sidecar of an earlier version can begin with it."""
+    """A person who looks sees that nothing is owed."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         journal.append(Gone("a"))
         assert path.stat().st_size
     assert path.stat().st_size == 0
@@ -77,16 +72,16 @@ def test_credits_are_handed_over_once(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     lot = Lot("org", "ai_calls", 5, NOW + 100)
     with JournalFile(path) as journal:
-        journal.append(Kept(lot))
+        journal.append(lot)
     with JournalFile(path) as journal:
-        assert journal.kept == [Kept(lot)]
+        assert journal.kept == [lot]
     with JournalFile(path) as journal:
         assert journal.kept == []
 
 
 def test_a_file_cut_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None:
     """Conformance 37: killed at any moment of a write."""
-    whole = [encode(Added(_entry(key))) for key in ("a", "b", "c")]
+    whole = [encode(_entry(key)) for key in ("a", "b", "c")]
     data = FILE_HEAD + b"".join(whole)
     ends = [len(FILE_HEAD) + sum(map(len, whole[: n + 1])) for n in range(3)]
     for cut in range(len(data) + 1):
@@ -95,7 +90,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None
         with JournalFile(path) as journal:
             assert _keys(journal) == ["a", "b", "c"][: sum(end <= cut for end in ends)]
             assert journal.damaged_bytes == 0
-            journal.append(Added(_entry("new")))
+            journal.append(_entry("new"))
         with JournalFile(path) as journal:
             assert _keys(journal)[-1] == "new"
             assert journal.damaged_bytes == 0
@@ -105,19 +100,19 @@ def test_each_mark_is_there_after_opening_again(tmp_path: Path) -> None:
     """The last word on an entry counts, and takes no room in the file."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         size = path.stat().st_size
-        marks: list[tuple[Record, Entry]] = [
-            (Sent("a", NOW + 1), _entry("a", sent_at=NOW + 1)),
-            (Sent("a", None), _entry("a")),
-            (Sent("a", NOW + 2), _entry("a", sent_at=NOW + 2)),
-            (Surplus("a", 7), replace(_entry("a", sent_at=NOW + 2), surplus=7)),
-            (Surplus("a", 0), _entry("a", sent_at=NOW + 2)),
-            (Turned("a"), replace(_entry("a", sent_at=NOW + 2), purpose=Purpose.RECLAIM)),
+        sent = _entry("a", sent_at=NOW + 2)
+        changed = [
+            _entry("a", sent_at=NOW + 1),
+            _entry("a"),
+            sent,
+            replace(sent, surplus=7),
+            replace(sent, purpose=Purpose.RECLAIM),
         ]
-    for mark, entry in marks:
+    for entry in changed:
         with JournalFile(path) as journal:
-            journal.append(mark)
+            journal.append(Changed(entry))
             journal.append(Gone("another"))
             assert journal.entries() == [entry]
         with JournalFile(path) as journal:
@@ -129,10 +124,10 @@ def test_a_surplus_outlives_a_rewriting_and_is_bounded(tmp_path: Path) -> None:
     """It lies in the marks, which a full disk takes too."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
-        journal.append(Added(_entry("b")))
-        journal.append(Surplus("a", 7))
-        journal.append(Surplus("b", 1 << 40))
+        journal.append(_entry("a"))
+        journal.append(_entry("b"))
+        journal.append(Changed(replace(_entry("a"), surplus=7)))
+        journal.append(Changed(replace(_entry("b"), surplus=1 << 40)))
     path.rename(tmp_path / "old")  # its name is lost, so that it is written again
     with JournalFile(tmp_path / "old") as journal:
         (tmp_path / "old").unlink()
@@ -171,11 +166,11 @@ def test_a_path_that_cannot_be_a_journal_is_a_users_error(tmp_path: Path) -> Non
 def test_a_record_of_an_unknown_kind_is_a_users_error(tmp_path: Path) -> None:
     """An older sidecar must not drop what a newer one owes."""
     path = tmp_path / "journal"
-    frame = encode(Added(_entry("a")))
+    frame = encode(_entry("a"))
     payload = frame[32:].replace(b'"added"', b'"later"')
     head = frame[:8] + zlib.crc32(payload).to_bytes(4, "big")
     seal = zlib.crc32(head)
-    marks = encode_marks(Added(_entry("a")), seal)
+    marks = encode_marks(_entry("a"), seal)
     path.write_bytes(FILE_HEAD + head + seal.to_bytes(4, "big") + marks + payload)
     with pytest.raises(UserError, match="unknown kind"):
         JournalFile(path)
@@ -187,11 +182,11 @@ def test_a_record_of_an_unknown_kind_is_a_users_error(tmp_path: Path) -> None:
 def test_a_long_file_of_what_is_gone_is_rewritten(tmp_path: Path) -> None:
     """The file follows what is owed, not what has ever been."""
     path = tmp_path / "journal"
-    frame = len(encode(Added(_entry("k"))))
+    frame = len(encode(_entry("k")))
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("stays")))
+        journal.append(_entry("stays"))
         for _ in range(COMPACT_BYTES // frame + 1):
-            journal.append(Added(_entry("k")))
+            journal.append(_entry("k"))
             journal.append(Gone("k"))
         assert path.stat().st_size < 20 * frame
     with JournalFile(path) as journal:
@@ -202,12 +197,12 @@ def test_many_entries_are_rewritten_whole(tmp_path: Path) -> None:
     """A long file is written in pieces."""
     path = tmp_path / "journal"
     keys = [f"k{number}" for number in range(4000)]
-    path.write_bytes(FILE_HEAD + b"".join(encode(Added(_entry(key))) for key in keys) + b"damage")
+    path.write_bytes(FILE_HEAD + b"".join(encode(_entry(key)) for key in keys) + b"damage")
     for damaged in (6, 0):
         with JournalFile(path) as journal:
             assert journal.damaged_bytes == damaged
             assert _keys(journal) == keys
-            journal.append(Sent(keys[-1], NOW))
+            journal.append(Changed(_entry(keys[-1], sent_at=NOW)))
     with JournalFile(path) as journal:
         assert journal.entries()[-1] == _entry(keys[-1], sent_at=NOW)
 
@@ -218,9 +213,9 @@ def test_a_file_that_cannot_be_rewritten_goes_on_as_it_is(tmp_path: Path) -> Non
     with JournalFile(path) as journal:
         (tmp_path / "journal.new").mkdir()
         journal._file._compact_at = 0  # type: ignore[union-attr]
-        journal.append(Added(_entry("stays")))
+        journal.append(_entry("stays"))
         for number in range(9):
-            journal.append(Added(_entry(f"k{number}")))
+            journal.append(_entry(f"k{number}"))
             journal.append(Gone(f"k{number}"))
         assert _keys(journal) == ["stays"]
         (tmp_path / "journal.new").rmdir()
@@ -235,7 +230,7 @@ def test_another_name_of_the_file_is_no_other_journal(
     """A second sidecar on a symlink spent kept credits again."""
     path, other = tmp_path / "journal", tmp_path / "other"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         if link == "symlink":
             other.symlink_to(path)
         elif link == "hard link":
@@ -261,7 +256,7 @@ def test_a_symlink_stays_one_when_its_file_is_rewritten(tmp_path: Path) -> None:
     target.parent.mkdir()
     link.symlink_to(target)
     with JournalFile(link) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         inode = target.stat().st_ino
         _fill_and_empty(journal)
         assert target.stat().st_ino != inode
@@ -274,7 +269,7 @@ def _fill_and_empty(journal: JournalFile) -> None:
     """Make it rewrite itself."""
     journal._file._compact_at = 0  # type: ignore[union-attr]
     for number in range(9):
-        journal.append(Added(_entry(f"more{number}")))
+        journal.append(_entry(f"more{number}"))
     for number in range(9):
         journal.append(Gone(f"more{number}"))
 
@@ -282,8 +277,8 @@ def _fill_and_empty(journal: JournalFile) -> None:
 def test_a_key_has_one_entry(tmp_path: Path) -> None:
     """The first one counts."""
     with JournalFile(tmp_path / "journal") as journal:
-        journal.append(Added(_entry("a")))
-        journal.append(Added(_entry("a", sent_at=NOW)))
+        journal.append(_entry("a"))
+        journal.append(_entry("a", sent_at=NOW))
         assert journal.entries() == [_entry("a")]
 
 
@@ -293,7 +288,7 @@ def test_a_record_that_cannot_be_written_as_json_fails_its_append(tmp_path: Path
         for org in ("x" * 100_000, "\ud800"):
             with pytest.raises(JournalUnwritable, match="record"):
                 journal.append(
-                    Added(replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k", private=True)))
+                    replace(_entry("k"), charge=Charge(org, "p", "r", 1, "k", private=True))
                 )
         assert _keys(journal) == []
 
@@ -328,7 +323,7 @@ def test_what_is_owed_without_a_journal_is_lost_aloud() -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from sidecar.admission.journal import Added, Entry, Purpose
+from sidecar.admission.journal_entries import Entry, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.domain.model import Charge
 
@@ -336,7 +331,7 @@ journal = JournalFile(Path(sys.argv[1]))
 n = 0
 while True:
     charge = Charge("org", "p", "ai_calls", 1, f"k{n}", private=True)
-    journal.append(Added(Entry(charge, Purpose.REPORT, 0.0, None, False)))
+    journal.append(Entry(charge, Purpose.REPORT, 0.0, None, False))
     sys.stdout.write(f"k{n}\\n")
     sys.stdout.flush()
     n += 1

@@ -7,20 +7,18 @@ import errno
 import os
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sidecar.admission.credits import Lot
 from sidecar.admission.journal_entries import (
-    Added,
+    Changed,
     Entry,
     Gone,
     JournalUnwritable,
-    Kept,
     Purpose,
-    Sent,
-    Turned,
 )
 from sidecar.admission.journal_file import JournalFile
 from sidecar.domain.choices import Enforcement, OnPlatformError
@@ -55,7 +53,7 @@ def _fill(journal: JournalFile) -> list[str]:
     keys: list[str] = []
     with contextlib.suppress(JournalUnwritable):
         while True:
-            journal.append(Added(_entry(f"k{len(keys)}")))
+            journal.append(_entry(f"k{len(keys)}"))
             keys.append(f"k{len(keys)}")
     return keys
 
@@ -64,14 +62,14 @@ def test_a_full_disk_fails_the_append_and_harms_nothing(tmp_path: Path) -> None:
     """A half-written record is taken away, and the next one is whole."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         with (
             _no_file_longer_than(path.stat().st_size + 10),
             pytest.raises(JournalUnwritable, match="free space"),
         ):
-            journal.append(Added(_entry("b")))
+            journal.append(_entry("b"))
         assert "free space" in journal.problem
-        journal.append(Added(_entry("c")))
+        journal.append(_entry("c"))
         assert journal.problem == ""
     with JournalFile(path) as journal:
         assert _keys(journal) == ["a", "c"]
@@ -85,16 +83,16 @@ def test_what_is_in_a_full_file_can_be_marked_and_its_room_is_used_again(tmp_pat
         keys = _fill(journal)
         assert len(keys) > 10
         for key in keys:
-            journal.append(Sent(key, NOW))
-            journal.append(Sent(key, None))
-            journal.append(Sent(key, NOW + 1))
-            journal.append(Turned(key))
+            journal.append(Changed(_entry(key, sent_at=NOW)))
+            journal.append(Changed(_entry(key)))
+            journal.append(Changed(_entry(key, sent_at=NOW + 1)))
+            journal.append(Changed(replace(_entry(key), purpose=Purpose.RECLAIM)))
             journal.append(Gone(key))
         assert _keys(journal) == []
         assert _fill(journal) == keys
         for key in keys[2:]:
             journal.append(Gone(key))
-        journal.append(Added(_entry("new")))  # two that wait are written again without the others
+        journal.append(_entry("new"))  # two that wait are written again without the others
         assert len(_keys(journal)) == 3
 
 
@@ -107,14 +105,14 @@ def test_a_full_disk_is_not_tried_again_at_each_call(tmp_path: Path) -> None:
         for key in held[4:]:
             journal.append(Gone(key))
         with pytest.raises(JournalUnwritable):
-            journal.append(Added(_entry("new")))
+            journal.append(_entry("new"))
         (tmp_path / "journal.new").rmdir()
         with pytest.raises(JournalUnwritable):
-            journal.append(Added(_entry("new")))
+            journal.append(_entry("new"))
         journal.append(Gone(held[0]))
         journal.append(Gone(held[1]))
         journal.append(Gone(held[2]))
-        journal.append(Added(_entry("new")))
+        journal.append(_entry("new"))
         assert _keys(journal) == [held[3], "new"]
 
 
@@ -122,19 +120,19 @@ def test_a_full_disk_at_the_start_is_a_problem_and_no_end(tmp_path: Path) -> Non
     """The sidecar starts with what is there, and adds to it once there is room."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
     with _no_file_longer_than(path.stat().st_size):
         journal = JournalFile(path)
         assert "free space" in journal.problem
         assert _keys(journal) == ["a"]
         with pytest.raises(JournalUnwritable):
-            journal.append(Added(_entry("b")))
-        journal.append(Sent("a", NOW))
+            journal.append(_entry("b"))
+        journal.append(Changed(_entry("a", sent_at=NOW)))
         journal.recover()
         assert "free space" in journal.problem
     journal.recover()
     assert journal.problem == ""
-    journal.append(Added(_entry("b")))
+    journal.append(_entry("b"))
     assert _keys(journal) == ["a", "b"]
     journal.close()
 
@@ -145,7 +143,7 @@ def test_a_disk_that_fails_at_the_start_is_tried_again(
     """What no user can have meant does not end the sidecar; what the file owes is found later."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
 
     def failing(*_: object, **__: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -155,7 +153,7 @@ def test_a_disk_that_fails_at_the_start_is_tried_again(
         journal = JournalFile(path)
         assert "Input/output error" in journal.problem
         with pytest.raises(JournalUnwritable, match="Input/output error"):
-            journal.append(Added(_entry("b")))
+            journal.append(_entry("b"))
         journal.recover()
         assert journal.found == []
     journal.recover()
@@ -200,7 +198,7 @@ def test_a_deleted_file_is_written_again(tmp_path: Path) -> None:
     """What is owed must not depend on a name that is gone."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         path.unlink()
         journal.recover()
         with pytest.raises(UserError, match="another process holds it"):
@@ -213,7 +211,7 @@ def test_another_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
     """It may be another process's."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         path.rename(tmp_path / "moved")
         path.write_text("something else")
         journal.recover()
@@ -265,8 +263,8 @@ def test_a_read_only_disk_is_read_and_written_once_it_can_be(
     """Entries wait, credits stay in the file, and what was handed out is not handed out again."""
     path = tmp_path / "journal"
     with JournalFile(path) as journal:
-        journal.append(Added(_entry("a")))
-        journal.append(Kept(Lot("org", "ai_calls", 5, NOW + 9)))
+        journal.append(_entry("a"))
+        journal.append(Lot("org", "ai_calls", 5, NOW + 9))
     with monkeypatch.context() as broken:
         _read_only(broken)
         journal = JournalFile(path)
@@ -318,11 +316,11 @@ def test_a_mark_that_the_disk_refuses_leaves_the_entry_as_it_was(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with JournalFile(tmp_path / "journal") as journal:
-        journal.append(Added(_entry("a")))
+        journal.append(_entry("a"))
         with monkeypatch.context() as broken:
             broken.setattr("os.pwrite", failing)
             with pytest.raises(JournalUnwritable, match="Input/output error"):
-                journal.append(Sent("a", NOW))
+                journal.append(Changed(_entry("a", sent_at=NOW)))
         assert journal.entries() == [_entry("a")]
         journal.recover()
         assert journal.problem == ""
@@ -334,14 +332,14 @@ def test_a_rewriting_without_room_leaves_the_file_and_nothing_else(tmp_path: Pat
     with JournalFile(path) as journal:
         keys = [f"k{number}" for number in range(30)]
         for key in keys:
-            journal.append(Added(_entry(key)))
+            journal.append(_entry(key))
     with path.open("ab") as file:
         file.write(b"damage" * 500)
     with _no_file_longer_than(1000), JournalFile(path) as journal:
         assert _keys(journal) == keys
         assert journal.damage is not None
         assert journal.damage.kept_in == path
-        journal.append(Sent("k0", NOW))
+        journal.append(Changed(_entry("k0", sent_at=NOW)))
     assert [each.name for each in tmp_path.iterdir()] == ["journal"]
     with JournalFile(path) as journal:
         assert journal.entries()[0] == _entry("k0", sent_at=NOW)

@@ -11,13 +11,10 @@ import pytest
 
 from sidecar.admission.credits import Lot
 from sidecar.admission.journal_entries import (
-    Added,
+    Changed,
     Entry,
     Gone,
-    JournalUnwritable,
-    Kept,
     Purpose,
-    Sent,
 )
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_files import JournalFiles, LeftBehind
@@ -25,13 +22,7 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import Charge
 from tests.unit.admission.scene import NOW
 
-OLD = (
-    bytes.fromhex("4242534a00000001 00000036 45e964ec")
-    + b'["added",["org","p","r",1,"k"],"report",1.0,null,true]'
-)
-"""A journal of version 1 with one entry."""
-
-LOT = Kept(Lot("org", "ai_calls", 5, NOW + 9))
+LOT = Lot("org", "ai_calls", 5, NOW + 9)
 
 
 def _entry(key: str, *, sent_at: float | None = None) -> Entry:
@@ -43,12 +34,12 @@ def _left(path: Path, *keys: str, kept: bool = False) -> None:
     """Leave a journal as a process that has ended does."""
     with JournalFile(path) as journal:
         for key in keys:
-            journal.append(Added(_entry(key)))
+            journal.append(_entry(key))
         if kept:
             journal.append(LOT)
 
 
-def _found(files: JournalFiles, known: Container[str] = ()) -> tuple[list[str], list[Kept]]:
+def _found(files: JournalFiles, known: Container[str] = ()) -> tuple[list[str], list[Lot]]:
     entries, kept = files.take_found(lambda key: key in known)
     return [entry.charge.key for entry in entries], kept
 
@@ -68,9 +59,9 @@ def test_fewer_workers_report_what_more_have_left(tmp_path: Path) -> None:
     assert _found(files) == (["a", "b", "c"], [LOT])
     assert _found(files) == ([], [])
     for key in "abc":
-        files.append(Sent(key, NOW))
+        files.append(Changed(_entry(key, sent_at=NOW)))
         files.append(Gone(key))
-    files.append(Added(_entry("new")))
+    files.append(_entry("new"))
     files.close()
     assert _names(tmp_path) == ["journal"]
     with JournalFile(path) as journal:
@@ -86,7 +77,7 @@ def test_a_kill_loses_nothing_and_spends_nothing_twice(tmp_path: Path) -> None:
         files.take_over()
         assert _found(files) == (keys, kept)
         if not kept and keys:
-            files.append(Sent(keys[0], NOW))
+            files.append(Changed(_entry(keys[0], sent_at=NOW)))
             files.append(Gone(keys[0]))
         files.close()
     assert _names(tmp_path) == ["journal"]
@@ -101,7 +92,7 @@ def test_a_name_is_free_once_its_journal_is_taken_over(tmp_path: Path) -> None:
     assert _found(first) == (["a"], [])
     second = JournalFiles(path, 1)
     second.take_over()
-    second.append(Added(_entry("b")))
+    second.append(_entry("b"))
     assert _found(second) == ([], [])
     first.close()
     second.take_over()
@@ -157,7 +148,7 @@ def test_an_entry_under_a_key_of_our_own_waits(tmp_path: Path) -> None:
     _left(tmp_path / "journal.1", "a", "b")
     _left(tmp_path / "journal.2", "b")
     files = JournalFiles(path)
-    files.append(Added(_entry("a")))
+    files.append(_entry("a"))
     files.take_over()
     assert _found(files, {"a"}) == (["b"], [])
     files.append(Gone("a"))
@@ -191,22 +182,17 @@ def test_what_is_no_journal_is_left_alone_and_reported(tmp_path: Path) -> None:
     assert "journal.10" not in _names(tmp_path)
 
 
-def test_all_names_of_a_linked_journal_are_looked_at(tmp_path: Path) -> None:
-    """Workers' files are beside the real one; an earlier version put them beside the link."""
+def test_the_files_of_a_linked_journal_are_beside_the_real_one(tmp_path: Path) -> None:
+    """So each name of the journal leads to the same files."""
     (tmp_path / "disk").mkdir()
     link = tmp_path / "[journal]"
     link.symlink_to(tmp_path / "disk" / "real")
     _left(tmp_path / "disk" / "real.1", "a")
-    _left(tmp_path / "[journal].2", "b")
-    files = JournalFiles(link)
-    assert files.take_over() == []
-    assert _found(files) == (["a", "b"], [])
-    files.close()
-    files = JournalFiles(tmp_path / "disk" / "real")
-    files.take_over()
-    entries, _ = _found(files)
-    assert sorted(entries) == ["a", "b"]
-    files.close()
+    for name in (link, tmp_path / "disk" / "real"):
+        files = JournalFiles(name)
+        assert files.take_over() == []
+        assert _found(files) == (["a"], [])
+        files.close()
 
 
 @pytest.mark.parametrize("call", ["os.open", "pathlib.Path.rename", "pathlib.Path.glob"])
@@ -252,26 +238,6 @@ def test_a_journal_that_can_only_be_read_is_left(
     assert files.take_over() == []
     assert _found(files) == (["a"], [])
     files.close()
-
-
-def test_a_file_of_version_1_without_room_is_reported_once_there_is(tmp_path: Path) -> None:
-    """What was handed out when it was opened is not handed out again."""
-    path = tmp_path / "journal"
-    (tmp_path / "journal.1").write_bytes(OLD)
-    files = JournalFiles(path)
-    files._name_for_taken = lambda: tmp_path / "journal.taken-00000000"  # type: ignore[method-assign]
-    (tmp_path / "journal.taken-00000000.new").mkdir()
-    files.take_over()
-    assert _found(files) == (["k"], [])
-    with pytest.raises(JournalUnwritable):
-        files.append(Gone("k"))
-    (tmp_path / "journal.taken-00000000.new").rmdir()
-    files.recover()
-    assert _found(files, {"k"}) == ([], [])
-    files.append(Gone("k"))
-    assert _found(files) == ([], [])
-    files.close()
-    assert _names(tmp_path) == ["journal"]
 
 
 def test_damage_of_every_file_is_counted(tmp_path: Path) -> None:

@@ -7,14 +7,12 @@ import asyncio
 import pytest
 
 from sidecar.admission.idempotency import (
+    DerivedKey,
+    derived_key_of,
     key_of,
-    killed_key_of,
     lease_key_of,
     new_key_of,
-    owed_key_of,
     scope_of,
-    turn_key_of,
-    unpaid_key_of,
 )
 from sidecar.domain.model import AttemptEnd, RequestIdOrigin
 from tests.unit.admission.scene import NONCE, Scene
@@ -141,26 +139,14 @@ async def test_a_generated_id_holds_no_claim() -> None:
     assert len(scene.books.replays) == 0
 
 
-def test_what_a_call_owes_has_a_key_of_its_own() -> None:
-    """By call, amount and process; and another than what is owed if the process is killed."""
+def test_no_two_keys_that_follow_from_a_call_are_the_same() -> None:
+    """By use, call, amount or serial, and process; the same are the same key again."""
     keys = {
-        owed_key_of("call", 5, NONCE),
-        owed_key_of("other", 5, NONCE),
-        owed_key_of("call", 4, NONCE),
-        owed_key_of("call", 5, b"1" * 32),
-        killed_key_of("call", 5, NONCE),
-    }
-    assert len(keys) == 5
-    assert owed_key_of("call", 5, NONCE) in keys
-
-
-def test_no_two_keys_of_a_realtime_connection_are_the_same() -> None:
-    """Each response has one, another where its deposit was refused, and another process others."""
-    keys = {
-        of(connection, turn, nonce)
-        for of in (turn_key_of, unpaid_key_of, owed_key_of, killed_key_of)
-        for connection in ("a", "b")
-        for turn in (1, 2)
+        derived_key_of(use, call, number, nonce)
+        for use in DerivedKey
+        for call in ("a", "b")
+        for number in (4, 5)
         for nonce in (NONCE, b"other")
     }
-    assert len(keys) == 32
+    assert len(keys) == 8 * len(DerivedKey)
+    assert derived_key_of(DerivedKey.OWED, "a", 5, NONCE) in keys

@@ -7,7 +7,7 @@ import pytest
 from sidecar.admission.ledger import LATE_SECONDS, KnownQuota, Ledger, Witness
 from sidecar.admission.moment import Moment
 from sidecar.domain.model import Charge
-from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted, Outcome, Quota, Refused
+from sidecar.domain.quota import UNLIMITED, Failed, FailureKind, Granted, Outcome, Refused
 from tests.unit.admission.scene import NOW, ORG, RESOURCE, identity, quota
 
 UNBOUND = quota(UNLIMITED, limit=UNLIMITED)
@@ -27,7 +27,7 @@ def _learn(
     return ledger.learn(_charge(), outcome, _at(seconds), witness)
 
 
-def _denied(ledger: Ledger, amount: int, seconds: float) -> Quota | None:
+def _denied(ledger: Ledger, amount: int, seconds: float) -> Refused | None:
     return ledger.denial((ORG, RESOURCE), amount, identity(), _at(seconds))
 
 

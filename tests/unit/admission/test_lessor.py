@@ -126,7 +126,7 @@ async def test_eight_replicas_never_execute_more_than_the_limit() -> None:
         return executed
 
     executed = sum(await asyncio.gather(*(spend(scene) for scene in scenes)))
-    held = sum(scene.books.leases.figures().held for scene in scenes)
+    held = sum(scene.books.leases.held for scene in scenes)
     assert executed + held == scenes[0].store.used[ORG, RESOURCE] <= 1000
     assert executed > 900
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.admission.journal import MEMORY_SECONDS
-from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
+from sidecar.admission.journal_entries import Changed, JournalUnwritable, Record
 from sidecar.admission.moment import Moment
 from sidecar.admission.reporter import Reporter
 from sidecar.domain.choices import OnPlatformError
@@ -234,7 +234,7 @@ async def test_an_entry_whose_mark_cannot_be_written_is_not_sent() -> None:
         damaged_bytes = 0
 
         def append(self, record: Record) -> None:
-            if isinstance(record, Sent):
+            if isinstance(record, Changed):
                 raise JournalUnwritable("no space")
 
     scene = Scene(journal=FillingStore())

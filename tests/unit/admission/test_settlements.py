@@ -83,7 +83,7 @@ async def test_the_lease_pays_before_the_platform_is_asked() -> None:
     await desk.settler.close()
     assert desk.settled() == {Settled.LEASED: asked, Settled.COUNTED: 6}
     assert desk.used == 1 + asked + 6
-    assert leases.figures().held == 0
+    assert leases.held == 0
 
 
 async def test_what_remains_is_consumed_and_the_rest_is_overrun() -> None:
@@ -163,7 +163,7 @@ async def test_what_is_owed_waits_in_the_journal_for_an_answer() -> None:
     desk.platform.now = UnreachableQuotas()
     await desk.call(used(12))
     assert desk.books.journal.units == 11
-    assert desk.holds.held(SLOT).waiting == 11
+    assert desk.holds.held(SLOT).admitted == 11
     assert desk.books.outages.spent(SLOT, desk.clock.monotonic()).units == 11
     desk.platform.now = desk.honest
     assert await desk.reporter.report()
@@ -290,7 +290,7 @@ def test_what_was_running_is_owed_by_the_process_that_follows() -> None:
     after = Desk()
     assert after.settlements.restore([entry], after.now) == []
     assert after.books.journal.units == 99
-    assert after.holds.held(SLOT).waiting == 99
+    assert after.holds.held(SLOT).admitted == 99
     assert after.books.outages.spent(SLOT, after.clock.monotonic()).units == 99
     assert after.observer.of("usage_missing") == [("chat", MissingCause.RESTART)]
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.admission import settler
-from sidecar.admission.journal_entries import JournalUnwritable, Record, Sent
+from sidecar.admission.journal_entries import Changed, JournalUnwritable, Record
 from tests.fakes.quotas import HeldQuotas
 from tests.unit.admission.settling import SLOT, Desk
 from tests.unit.admission.usage_rules import terms, used
@@ -22,7 +22,7 @@ class Unmarkable:
 
     def append(self, record: Record) -> None:
         """Keep all but the mark that a key is being sent."""
-        if isinstance(record, Sent):
+        if isinstance(record, Changed):
             raise JournalUnwritable("read-only")
 
 

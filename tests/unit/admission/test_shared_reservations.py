@@ -174,7 +174,7 @@ async def test_a_call_that_is_decided_counts_for_others_before_its_answer() -> N
         await asyncio.sleep(0)
     assert platform.asked
     assert two.store.slots[SLOT].held == {"one": 9, "other": 60}
-    assert two.other.settlements.holds.held(SLOT) == Held(60, 0, 0)
+    assert two.other.settlements.holds.held(SLOT) == Held(60, 0)
     assert (await decide(two.one, 40)).reason is Reason.OVER_QUOTA
     platform.release.set()
     assert (await task).reason is Reason.WITHIN_QUOTA

@@ -144,3 +144,13 @@ async def test_held_units_are_summed_by_resource(tmp_path: Path) -> None:
     scene.settlements.holds.take("a", ("org_a", "ai_calls"), 3, deposit=1)
     scene.settlements.holds.take("b", ("org_b", "ai_calls"), 5, deposit=1)
     assert scene.metrics.snapshot().values["held_units"] == {("ai_calls",): 10}
+
+
+async def test_the_units_of_every_book_are_read(scene: Scene) -> None:
+    """Journal and credits, and the age of what is owed; a scrape finds them as they are."""
+    scene.let_through("org_a", 2)
+    paid = Charge("org_b", "acme-notes", "ai_calls", 3, "paid", private=True)
+    scene.books.refund(paid, scene.clock.time() + 100, scene.clock.time())
+    scene.clock.advance(7)
+    names = ("journal_pending_units", "journal_oldest_seconds", "credits_units")
+    assert [scene.read(name) for name in names] == [2, 7, 3]

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.admission.books import Books
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_entries import Added, Entry, Kept, Purpose
+from sidecar.admission.journal_entries import Entry, Purpose
 from sidecar.admission.journal_file import JournalFile
 from sidecar.admission.journal_files import JournalFiles
 from sidecar.admission.moment import Moment
@@ -31,8 +31,8 @@ def _left(path: Path, *keys: str, damage: bytes = b"") -> None:
     with JournalFile(path) as journal:
         for key in keys:
             charge = Charge("org", "p", "ai_calls", 1, key, private=True)
-            journal.append(Added(Entry(charge, Purpose.REPORT, NOW, None, limited=True)))
-        journal.append(Kept(Lot("org", "ai_calls", 5, NOW + 9)))
+            journal.append(Entry(charge, Purpose.REPORT, NOW, None, limited=True))
+        journal.append(Lot("org", "ai_calls", 5, NOW + 9))
     with path.open("ab") as file:
         file.write(damage)
 

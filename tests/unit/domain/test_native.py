@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.admission import findings, leases, moment, replays, verdict
+from sidecar.admission import findings, leases, moment, verdict
 from sidecar.domain import model, quota
 from sidecar.domain.choices import Refund
 from sidecar.http1 import heads, response_heads
@@ -23,16 +23,13 @@ VALUES = [
     (model, model.Permit("id", "route", None, paid=True, refund=Refund.NEVER, claim=None)),
     (model, model.Decision(model.Reason.BLOCKED, "route", "id", None)),
     (moment, moment.Moment(1.0, 2.0)),
-    (replays, replays.Claim(1, seen=True)),
-    (leases, leases.Drawn(QUOTA, 1.0)),
+    (leases, leases.Leased(QUOTA, 1.0)),
     (heads, heads.parse_request(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 9)),
     (
         response_heads,
         response_heads.parse_response(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "GET", 9),
     ),
     (findings, findings.Credited(1.0)),
-    (findings, findings.Leased(QUOTA, 1.0)),
-    (findings, findings.Denied(QUOTA)),
     (verdict, verdict.Ruling(model.Reason.BLOCKED)),
 ]
 EACH = pytest.mark.parametrize(
@@ -80,6 +77,6 @@ def test_values_that_differ_in_a_field_are_not_equal() -> None:
 
 def test_a_value_is_taken_apart_by_position() -> None:
     """As `match` does it with the findings of the engine."""
-    match findings.Leased(QUOTA, 1.0):
-        case findings.Leased(quota, until):
+    match leases.Leased(QUOTA, 1.0):
+        case leases.Leased(quota, until):
             assert (quota, until) == (QUOTA, 1.0)

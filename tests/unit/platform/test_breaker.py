@@ -8,9 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sidecar.domain.quota import FailureKind
 from sidecar.platform.breaker import (
-    TRANSITIONS,
     Breaker,
-    BreakerEvent,
     BreakerMisuseError,
     BreakerState,
     Ticket,
@@ -196,27 +194,6 @@ def test_a_breaker_is_steady_while_nothing_has_failed() -> None:
     assert not is_steady(subject)
     subject.record(allowed(subject, 1.0), ok=True, now=1.0)
     assert is_steady(subject)
-
-
-@pytest.mark.parametrize("event", [event for event in BreakerEvent if event.name != "LATE"])
-@pytest.mark.parametrize("state", BreakerState)
-def test_illegal_steps_raise(state: BreakerState, event: BreakerEvent) -> None:
-    """The table does not have them."""
-    if (state, event) in TRANSITIONS:
-        assert TRANSITIONS[state, event] in BreakerState
-    else:
-        with pytest.raises(BreakerMisuseError, match=event.name):
-            TRANSITIONS[state, event]
-
-
-def test_every_state_can_be_left() -> None:
-    """The table has no dead end."""
-    for state in BreakerState:
-        assert any(before is state and after is not state for (before, _), after in _steps())
-
-
-def _steps() -> list[tuple[tuple[BreakerState, BreakerEvent], BreakerState]]:
-    return list(TRANSITIONS.items())
 
 
 @pytest.mark.parametrize(("state", "number"), [("CLOSED", 0), ("HALF", 1), ("OPEN", 2)])
