@@ -59,7 +59,7 @@ class RequestHead:
     `length` is the body's: a count, or CHUNKED. `upgrade` is set only where an upgrade was asked
     for properly: GET, HTTP/1.1, no body, `Connection: upgrade`, and one protocol that is allowed.
     `request_id` is set where there is just one. `last_hop`: an OPTIONS that goes no further
-    (Max-Forwards: 0).
+    (Max-Forwards: 0). `odd_names`: a name has other signs than letters, digits, `-` and `_`.
     """
 
     method: Final[str]
@@ -76,6 +76,7 @@ class RequestHead:
     upgrade: Final[bytes | None]
     request_id: Final[bytes | None]
     last_hop: Final[bool]
+    odd_names: Final[bool]
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class RequestHead:
         upgrade: bytes | None,
         request_id: bytes | None,
         last_hop: bool,
+        odd_names: bool,
     ) -> None:
         self.method = method
         self.target = target
@@ -108,6 +110,7 @@ class RequestHead:
         self.upgrade = upgrade
         self.request_id = request_id
         self.last_hop = last_hop
+        self.odd_names = odd_names
 
 
 NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -136,6 +139,7 @@ def parse_request(
     hops: bytes | None = None
     request_id: bytes | None = None
     request_ids = 0
+    odd_names = False
     for name, value in filter(None, map(ruling_of, read)):
         if name == b"host":
             if host is not None:
@@ -161,8 +165,10 @@ def parse_request(
             request_ids += 1
         elif name == b"max-forwards":
             hops = value if hops is None else b""  # two lines: no number
-        else:
+        elif name == b"upgrade":
             upgrade = value if upgrade is None else b","  # two lines: more than one protocol
+        else:
+            odd_names = True
     chunked = coding is not None
     if coding is not None:
         if length is not None:
@@ -205,7 +211,17 @@ def parse_request(
         upgrade,
         request_id if request_ids == 1 else None,
         last_hop,
+        odd_names,
     )
+
+
+def decided_name(name: bytes) -> bytes:
+    """Return a field's name as a call is decided by it: as the most careless product reads it.
+
+    Not what makes a call a preflight, which is free: every product has to read that.
+    """
+    plain = name.translate(FOLDED)
+    return name if plain.startswith(b"access-control-") else plain
 
 
 RequestLine = tuple[str, bytes, int, str, str]
@@ -236,8 +252,12 @@ _RULING: Final = frozenset(
 )  # fmt: skip
 
 
+_USUAL: Final = b"-_0123456789abcdefghijklmnopqrstuvwxyz"
+
+
 def _rules(field: Field) -> Field | None:
-    return field if field[0] in _RULING else None
+    name = field[0]
+    return field if name in _RULING or name.translate(None, _USUAL) else None
 
 
 _starts: Final = memory_of_starts(_read_start)

@@ -45,8 +45,8 @@ DENY_STATUSES: Final = (400, 402, 403, 404, 409, 422, 423, 429, 451, 503, 507)
 """Statuses that a refusal may have: those that ask nothing more of the answer than a body."""
 
 _METHOD_PATTERN: Final = r"^[A-Z][A-Z0-9-]{0,31}$"
-# Without the underscore: the data plane drops such fields, so the product never sees them.
-_HEADER_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^`|~-]{1,64}$"
+# A name with any other sign may be read as one with hyphens, and one with an underscore is dropped.
+_HEADER_PATTERN: Final = r"^[A-Za-z0-9-]{1,64}$"
 _COOKIE_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
 _NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,62}$"

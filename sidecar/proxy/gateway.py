@@ -335,7 +335,7 @@ class Gateway:
             self._serial += 1
             request_id = f"{self._nonce}-{self._serial:x}"
         fields = head.fields
-        if not head.connection <= headers.COMMON_OPTIONS:
+        if head.odd_names or not head.connection <= headers.COMMON_OPTIONS:
             fields = headers.decided_on(head)
         return Call(head.method, head.path, head.query, fields, request_id, origin)
 

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 from sidecar.domain.model import Identity
-from sidecar.http1.heads import FOLDED, HeadFields, RequestHead
+from sidecar.http1.heads import FOLDED, HeadFields, RequestHead, decided_name
 from sidecar.http1.lines import OF_ONE_MESSAGE, Field
 from sidecar.http1.memory import Memory
 from sidecar.http1.response_heads import ResponseHead
@@ -136,10 +136,14 @@ def request_head(
 def decided_on(head: RequestHead) -> HeadFields:
     """Return the fields that a call is decided by: those that Connection names do not count.
 
-    Else a client could show one price or route to the sidecar and another to the product.
+    Else a client could show one price or route to the sidecar and another to the product: behind
+    lighttpd `x.units` is `x-units`.
     """
     gone = head.connection - _WRITTEN_ANEW
-    return [field for field in head.fields if field[0] not in gone]
+    fields = [field for field in head.fields if field[0] not in gone]
+    if not head.odd_names:
+        return fields
+    return [(decided_name(name), value) for name, value in fields if b"_" not in name]
 
 
 def _has_length(head: RequestHead) -> bool:

@@ -81,7 +81,7 @@ class Settling(SettledAnswer):
         return RequestHead(
             head.method, head.target, head.path, head.query, head.minor,
             self.request_fields(head.fields), head.host, length, head.keep_alive, head.connection,
-            head.expects_continue, head.upgrade, head.request_id, head.last_hop,
+            head.expects_continue, head.upgrade, head.request_id, head.last_hop, head.odd_names,
         )  # fmt: skip
 
     def begin(self, head: ResponseHead, *, chunked: bool = False) -> None:

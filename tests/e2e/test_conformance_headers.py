@@ -132,6 +132,28 @@ async def test_what_connection_takes_away_decides_nothing(
 
 
 @pytest.mark.parametrize(
+    ("field", "decided_on"),
+    [
+        (b"X.N: 9", [b"1", b"9"]),
+        (b"X+N: 9", [b"1", b"9"]),
+        (b"X_N: 9", [b"1"]),
+        (b"X_N: 9\r\nX.A: 1", [b"1"]),
+        (b"X.N: 9\r\nConnection: x.n", [b"1"]),
+    ],
+)
+async def test_a_name_decides_as_the_most_careless_product_reads_it(
+    field: bytes, decided_on: list[bytes]
+) -> None:
+    """Behind lighttpd all punctuation is one sign: one price was shown here, and another there."""
+    engine = AllowingEngine()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nX-N: 1\r\n%b\r\n\r\n"
+    async with ScriptedUpstream() as upstream, staged(engine, upstream) as stage:
+        await stage.ask(request % field)
+        (call,) = engine.calls
+    assert [value for name, value in call.headers if name == b"x-n"] == decided_on
+
+
+@pytest.mark.parametrize(
     ("connection", "upgrade", "decided"),
     [
         (b"Upgrade", b"WebSocket", [b"WebSocket"]),

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from sidecar.frontends.fields import decided_on, field_of, identity_fields, without_ours
+from sidecar.policy.preflight import preflight_method
 from tests.fakes.engines import ACME
 
 
@@ -22,6 +23,13 @@ def test_a_name_is_what_the_most_careless_product_reads() -> None:
     assert decided_on(came) == [
         (b"x-units", b"1"), (b"x-units", b"100"), (b"x-tier", b"gold"), (b"host", b"a"),
     ]  # fmt: skip
+
+
+def test_no_other_spelling_makes_a_call_a_preflight() -> None:
+    """A preflight is free, and a product that reads the name exactly would run its handler."""
+    came = [(b"origin", b"https://a"), (b"access_control_request_method", b"POST")]
+    assert decided_on(came) == came
+    assert preflight_method("OPTIONS", decided_on(came), "") is None
 
 
 def test_a_field_that_comes_twice_has_no_value() -> None:
