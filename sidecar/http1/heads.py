@@ -218,10 +218,11 @@ def parse_request(
 def decided_name(name: bytes) -> bytes:
     """Return a field's name as a call is decided by it: as the most careless product reads it.
 
-    Not what makes a call a preflight, which is free: every product has to read that.
+    Not what makes a call a preflight, which is free: every product has to read that. Nor a length,
+    which no server takes for that of the body: where a door does not see it, it would be the price.
     """
     plain = name.translate(FOLDED)
-    return name if plain.startswith(b"access-control-") else plain
+    return name if plain.startswith((b"access-control-", b"content-length")) else plain
 
 
 RequestLine = tuple[str, bytes, int, str, str]

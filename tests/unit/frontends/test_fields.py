@@ -32,6 +32,11 @@ def test_no_other_spelling_makes_a_call_a_preflight() -> None:
     assert preflight_method("OPTIONS", decided_on(came), "") is None
 
 
+def test_no_other_spelling_is_the_length_of_a_body() -> None:
+    """Forward auth does not see the length: a client would name the price of its upload."""
+    assert decided_on([(b"content_length", b"0")]) == [(b"content_length", b"0")]
+
+
 def test_a_field_that_comes_twice_has_no_value() -> None:
     """Which one counts is not known."""
     assert field_of([(b"a", b"1"), (b"b", b"2")], b"a") == b"1"
