@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.domain.model import Resource
 from sidecar.domain.ports import Clock
 from sidecar.local_platform.control_wire import ApiKey, Member, OrgBody
-from sidecar.local_platform.credentials import digest
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.store import Store
 
@@ -175,3 +175,13 @@ class Directory:
 def made_up_email(user_id: str) -> str:
     """Return an address for a user without one; the domain never resolves (RFC 2606)."""
     return f"{user_id}@example.invalid"
+
+
+def digest(secret: str) -> bytes:
+    """Return what is stored and looked up in place of a key.
+
+    The keys are long and random, so a plain digest cannot be searched backwards; and comparing
+    digests in the database reveals nothing of the key by its time.
+    """
+    # A header's bytes that are no UTF-8 arrive as surrogates; they make a digest like any other.
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()

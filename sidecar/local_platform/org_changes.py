@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from sidecar.local_platform.control_wire import Member, OrgBody
-from sidecar.local_platform.credentials import digest
 from sidecar.local_platform.directory import Directory, Org
 from sidecar.local_platform.rejection import bad_field
 from sidecar.local_platform.store import Store
@@ -67,15 +66,14 @@ class OrgChanges:
             if app not in products:
                 detail = f"no product {app!r}; the products are {', '.join(products)}"
                 raise bad_field("body", "apps", detail)
-        digests: set[bytes] = set()
+        seen: set[str] = set()
         for key in change.keys or ():
             if key.product is not None and key.product not in apps:
                 raise bad_field("body", "keys", f"{key.product!r} is not among the org's apps")
-            key_digest = digest(key.key)
             holder = self._directory.org_of_key(key.key)
-            if key_digest in digests or (holder is not None and holder.org_id != org_id):
+            if key.key in seen or (holder is not None and holder.org_id != org_id):
                 raise bad_field("body", "keys", "a key is given twice, or is another org's")
-            digests.add(key_digest)
+            seen.add(key.key)
 
     def _view(self, org_id: str) -> _View | None:
         org = self._directory.org(org_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,6 @@ from sidecar.domain.errors import UserError
 from sidecar.domain.model import Resource
 from sidecar.domain.quota import UNLIMITED
 from sidecar.local_platform.control_wire import ApiKey, ControlBody, Member
-from sidecar.local_platform.credentials import new_key
 from sidecar.local_platform.rejection import in_words
 from sidecar.local_platform.wire import PRODUCT_KEY, Limit, Name, OrgId, ResourceName, SlugText
 from sidecar.policy.source import Where, read_document
@@ -59,9 +59,9 @@ def default_seed() -> Seed:
         Resource.STORAGE_BYTES: 10 * 2**30,
         Resource.SEATS: 5,
     }
-    keys = [ApiKey(key=new_key("bbk"), product="demo")]
+    keys = [ApiKey(key=f"bbk_{secrets.token_urlsafe(24)}", product="demo")]
     return Seed(
-        products=[SeedProduct(slug="demo", key=new_key("bbas"))],
+        products=[SeedProduct(slug="demo", key=f"bbas_{secrets.token_urlsafe(24)}")],
         orgs=[SeedOrg(id="org_demo", plan="pro", apps=["demo"], quotas=quotas, keys=keys)],
     )
 

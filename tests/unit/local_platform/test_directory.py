@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.local_platform import ApiKey, Member, OrgBody
-from sidecar.local_platform.directory import Directory, ProductCaller
+from sidecar.local_platform.directory import Directory, ProductCaller, digest
 from sidecar.local_platform.store import Store
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
@@ -63,3 +63,15 @@ def test_orgs_and_products_are_listed(directory: Directory) -> None:
     assert [org.id for org in directory.orgs()] == [acme.ORG, "org_bare"]
     assert directory.products() == {"acme-notes": "Acme Notes", "other": "other"}
     assert directory.org("org_nobody") is None
+
+
+def test_a_digest_is_one_way_and_stable() -> None:
+    """The same for the same key, and nothing of the key in it."""
+    assert digest("bbk_secret") == digest("bbk_secret")
+    assert b"secret" not in digest("bbk_secret")
+    assert digest("bbk_a") != digest("bbk_b")
+
+
+def test_any_header_has_a_digest() -> None:
+    """Bytes that are no UTF-8 arrive as surrogates."""
+    assert digest(b"bbk_\xff".decode("utf-8", "surrogateescape"))

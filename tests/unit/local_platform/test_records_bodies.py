@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sidecar.local_platform.record_wire import RecordBody
+from sidecar.local_platform.records import RecordBody
 
 GOOD = {
     "org_id": "o",
