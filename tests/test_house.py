@@ -105,8 +105,6 @@ TESTED_WITH: Final = {
     "policy/amount_schema.py": "unit/policy/test_load.py",
     # The steps of a walk show what they find only in a whole one.
     "policy/json_walk.py": "unit/policy/test_json_reader.py",
-    # What an event leads to shows on the connection that it is of.
-    "usage/realtime/product_events.py": "unit/usage/realtime/test_metered_socket.py",
     # What a scrape gives is what the verbs have counted.
     "telemetry/samples.py": "unit/telemetry/test_metrics.py",
     # The parts of the client show what they do at its own methods.

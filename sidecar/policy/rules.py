@@ -14,7 +14,7 @@ from sidecar.policy.matcher import PathIndex
 from sidecar.policy.patterns import parse_pattern
 from sidecar.policy.routing import Match
 from sidecar.policy.source import Document, Where
-from sidecar.policy.usage_rules import check_usage
+from sidecar.policy.usage_rules import check_largest, check_usage
 
 PLATFORM_COOKIE = "bb_session"
 """The platform's own cookie: never read (contract, The access token)."""
@@ -132,16 +132,10 @@ def _check_amount(document: Document, where: Where, amount: dict[str, object]) -
         document.problem(
             (*where, "map"), "`map` prices a name, and `count` counts: take one of them", key=True
         )
-    largest = amount.get("max")
-    if not isinstance(largest, int):
-        return
-    default = amount.get("default")
-    if isinstance(default, int) and default > largest:
-        document.problem((*where, "default"), f"`default` {default} is over `max` {largest}")
-    weights = amount.get("map")
-    for name, weight in weights.items() if isinstance(weights, dict) else ():
-        if isinstance(weight, int) and weight > largest:
-            document.problem((*where, "map", name), f"`{name}` {weight} is over `max` {largest}")
+    largest, weights = amount.get("max"), amount.get("map")
+    check_largest(document, where, largest, {"default": amount.get("default")})
+    if isinstance(weights, dict):
+        check_largest(document, (*where, "map"), largest, weights)
 
 
 def _check_names(document: Document, routes: list[tuple[int, dict[str, object]]]) -> None:

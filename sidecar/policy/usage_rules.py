@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from sidecar.domain.usage import (
@@ -92,11 +93,17 @@ def _check_hold(document: Document, at: Where, usage: dict[str, object]) -> None
             "`missing: hold` needs `hold`, such as `{json: /max_tokens, default: 4096, "
             "max: 200000}`",
         )
-    if not isinstance(hold, dict):
-        return
-    default, most = hold.get("default"), hold.get("max")
-    if isinstance(default, int) and isinstance(most, int) and default > most:
-        document.problem((*at, "hold", "default"), f"`default` {default} is over `max` {most}")
+    if isinstance(hold, dict):
+        check_largest(document, (*at, "hold"), hold.get("max"), {"default": hold.get("default")})
+
+
+def check_largest(
+    document: Document, where: Where, largest: object, values: Mapping[str, object]
+) -> None:
+    """Add a problem for each value that is over the `max` beside it."""
+    for name, value in values.items():
+        if isinstance(value, int) and isinstance(largest, int) and value > largest:
+            document.problem((*where, name), f"`{name}` {value} is over `max` {largest}")
 
 
 def usage_rule(spec: UsageSpec) -> UsageRule:

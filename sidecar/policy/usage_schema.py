@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from sidecar.domain.usage import OnMissing, OnOverrun, UsageFormat
@@ -72,24 +72,9 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-_POINTER_SCHEMA: Final = {"type": "string", "pattern": "^/"}
+_POINTERS = Annotated[list[Pointer], Field(min_length=1, max_length=MAX_HOLD_POINTERS)]
 HoldPointers = Annotated[
-    list[Pointer],
-    BeforeValidator(_listed),
-    Field(min_length=1, max_length=MAX_HOLD_POINTERS),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                _POINTER_SCHEMA,
-                {
-                    "type": "array",
-                    "items": _POINTER_SCHEMA,
-                    "minItems": 1,
-                    "maxItems": MAX_HOLD_POINTERS,
-                },
-            ]
-        }
-    ),
+    _POINTERS, BeforeValidator(_listed, json_schema_input_type=Pointer | _POINTERS)
 ]
 
 

@@ -82,6 +82,11 @@ class AnswerReader:
         self._unread = 0  # bytes that count as text, since no text was found in them
         self.skipped = 0  # bytes of text in events that were not fed
 
+    @property
+    def reads_events(self) -> bool:
+        """Whether the head says that the body is a stream of events, plain and readable."""
+        return self._events and self._decoder is None and not self._given_up
+
     def alike(self, event: bytes, start: int, closing: bytes) -> AlikeEvents | None:
         """Return how to know the events that need not be fed, from one that was; None: feed each.
 
@@ -89,9 +94,7 @@ class AnswerReader:
         """
         tally = self._tally
         if (
-            not self._events
-            or self._given_up
-            or self._decoder is not None
+            not self.reads_events
             or not isinstance(tally, TokenTally | NumberTally)
             or (self._sent is None and len(self._pending) < HEAD)
             or names_usage(event, tally.needle, tally.follows)

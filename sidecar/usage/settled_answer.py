@@ -14,7 +14,6 @@ from sidecar.usage.reader import AnswerReader, reader_of
 from sidecar.usage.stream_options import may_be_asked, with_usage
 from sidecar.usage.usage_chunk import UsageChunkFilter
 
-_EVENT_STREAM: Final = b"text/event-stream"
 _ACCEPT_ENCODING: Final = b"accept-encoding"
 
 _GIVEN_UP: Final = Usage(None, None, None, 0, MissingCause.CUT)
@@ -71,7 +70,7 @@ class SettledAnswer:
         if not 200 <= status <= 299:  # noqa: PLR2004
             return
         self._reader = reader_of(self._terms.rule, fields)
-        if self._asks and open_ended and _is_plain_stream(fields):
+        if self._asks and open_ended and self._reader.reads_events:
             self._filter = UsageChunkFilter()
 
     def feed(self, data: bytes) -> bytes:
@@ -98,13 +97,3 @@ class SettledAnswer:
         if self._answered or end is not AttemptEnd.DONE:
             return end, None
         return end, _GIVEN_UP
-
-
-def _is_plain_stream(fields: Headers) -> bool:
-    kind = coding = b""
-    for name, value in fields:
-        if name == b"content-type":
-            kind = value[: len(_EVENT_STREAM)].lower()
-        elif name == b"content-encoding":
-            coding = value
-    return kind == _EVENT_STREAM and coding.lower() in {b"", b"identity"}

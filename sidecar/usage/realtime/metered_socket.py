@@ -11,6 +11,7 @@ from collections import deque
 from enum import IntEnum, auto
 from typing import assert_never
 
+from sidecar.usage.realtime.client_events import CREATE_WORDS, CreateEvent, create_event
 from sidecar.usage.realtime.commands import (
     CloseSocket,
     SendToClient,
@@ -19,13 +20,6 @@ from sidecar.usage.realtime.commands import (
     TakeDeposit,
 )
 from sidecar.usage.realtime.deflate import AgreedDeflate
-from sidecar.usage.realtime.events import (
-    CREATE_WORDS,
-    DONE_START,
-    CreateEvent,
-    create_event,
-    is_idle,
-)
 from sidecar.usage.realtime.frame_parts import (
     BrokenFraming,
     ClosingFrame,
@@ -41,7 +35,7 @@ from sidecar.usage.realtime.frame_writer import (
     error_event,
 )
 from sidecar.usage.realtime.frames import FrameFollower
-from sidecar.usage.realtime.product_events import ProductEvents
+from sidecar.usage.realtime.product_events import DONE_START, ProductEvents, is_idle
 from sidecar.usage.realtime.turns import TurnBook
 
 

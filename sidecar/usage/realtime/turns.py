@@ -15,7 +15,6 @@ from typing import Final
 from sidecar.domain.errors import SidecarError
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import MissingCause, Tokens, Usage
-from sidecar.usage.realtime.events import ErrorNamed
 
 MAX_TURNS: Final = 256
 """Turns of a connection that are not settled; beyond it the oldest without a response ends."""
@@ -216,12 +215,16 @@ class TurnBook:
                 return self.done(turn.response_id, None, failed=False, missing=cause)
         return []
 
-    def rejected(self, error: ErrorNamed) -> list[SettleTurn]:
-        """End the turn whose event the server refused, if it was one."""
+    def rejected(self, event_id: str | None, *, of_create: bool, failed: bool) -> list[SettleTurn]:
+        """End the turn whose event the server refused, if it was one.
+
+        `event_id`: which; None where it had none. `of_create`: it asked for a response, by the
+        error's code. `failed`: by the server's fault.
+        """
         for turn in self._turns.values():
-            named = turn.event_id == error.event_id and (error.event_id or error.of_create)
+            named = turn.event_id == event_id and (event_id or of_create)
             if turn.phase is TurnPhase.ASKED and named:
-                turn.attempt = AttemptEnd.FAILED if error.failed else AttemptEnd.DONE
+                turn.attempt = AttemptEnd.FAILED if failed else AttemptEnd.DONE
                 return self._end(turn, TurnStep.DONE)
         return []
 

@@ -6,7 +6,6 @@ import pytest
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import MissingCause, Tokens, Usage
-from sidecar.usage.realtime.events import ErrorNamed
 from sidecar.usage.realtime.turns import (
     MAX_TURNS,
     TURN_STEPS,
@@ -144,12 +143,12 @@ def test_the_server_may_refuse_an_event() -> None:
     """By its ID, or by the code of a second response at once."""
     turns = book()
     first, second, third = asked(turns), asked(turns, "e2"), asked(turns, "e3")
-    settled = turns.rejected(ErrorNamed("e2", of_create=False, failed=False))
+    settled = turns.rejected("e2", of_create=False, failed=False)
     assert settled == [SettleTurn(second, DONE, None, paid=True)]
-    settled = turns.rejected(ErrorNamed("e3", of_create=False, failed=True))
+    settled = turns.rejected("e3", of_create=False, failed=True)
     assert settled == [SettleTurn(third, AttemptEnd.FAILED, None, paid=True)]
-    assert turns.rejected(ErrorNamed(None, of_create=False, failed=False)) == []
-    settled = turns.rejected(ErrorNamed(None, of_create=True, failed=False))
+    assert turns.rejected(None, of_create=False, failed=False) == []
+    settled = turns.rejected(None, of_create=True, failed=False)
     assert settled == [SettleTurn(first, DONE, None, paid=True)]
 
 
