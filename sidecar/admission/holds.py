@@ -117,7 +117,6 @@ class HoldBook:
     """
 
     def __init__(self) -> None:
-        """Hold nothing."""
         self._holds: dict[str, _Hold] = {}
         self._sums: dict[Slot, _Sums] = {}
         self.by_slot: Final[Mapping[Slot, object]] = self._sums
@@ -144,7 +143,6 @@ class HoldBook:
         hold.apart = hold.units - units
 
     def __len__(self) -> int:
-        """Count the holds."""
         return len(self._holds)
 
     def held(self, slot: Slot) -> Held:

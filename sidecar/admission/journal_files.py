@@ -9,7 +9,6 @@ emptied file that was taken over is deleted.
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import re
@@ -181,8 +180,6 @@ class JournalFiles:
         except (HeldError, FileNotFoundError):
             return  # the process that holds it, or had it, reports it
         try:
-            if not opened.writable:
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))  # noqa: TRY301 - as rename does
             name = path if _TAKEN.fullmatch(path.name) else path.rename(self._name_for_taken())
         except BaseException:
             os.close(opened.fd)

@@ -69,8 +69,13 @@ class FrameFile:
         """Say whether it holds neither entries nor credits."""
         return not self.entries and not self.credits
 
-    def add(self, record: Entry | Lot) -> None:
-        """Write a record at the end, whole or not at all; ValueError where it can be none."""
+    def add(self, record: Entry | Lot) -> bool:
+        """Write a record at the end, whole or not at all; ValueError where it can be none.
+
+        Return False where nothing is written: one entry for a key is enough.
+        """
+        if isinstance(record, Entry) and record.charge.key in self.entries:
+            return False
         frame = encode(record)
         if len(frame) > MAX_FRAME:
             raise ValueError(f"a record of {len(frame)} bytes is over {MAX_FRAME}")
@@ -82,9 +87,15 @@ class FrameFile:
             place = self._write(frame)
         self._hold([Frame(place, record)])
         self._compact_if_long()
+        return True
 
     def mark(self, key: str, changed: Entry | None) -> None:
-        """Overwrite the marks of an entry by those of `changed`; None: it is gone."""
+        """Overwrite the marks of an entry by those of `changed`; None: it is gone.
+
+        A key that is not there changes nothing.
+        """
+        if key not in self.entries:
+            return
         _, place = self.entries[key]
         if changed is not None:
             self._mark(place, changed)

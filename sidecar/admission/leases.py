@@ -132,7 +132,6 @@ class LeaseBook:
         """Units whose period has ended unused."""
 
     def __len__(self) -> int:
-        """Count the slots known."""
         return len(self._leases)
 
     def draw(self, slot: Slot, amount: int, now: Moment) -> Leased | None:

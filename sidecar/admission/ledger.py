@@ -119,7 +119,6 @@ class Ledger:
         self.denials: dict[Slot, _Denial] = {}  # of orgs that are known
 
     def __len__(self) -> int:
-        """Count the orgs known."""
         return len(self._orgs)
 
     def learn(

@@ -39,7 +39,6 @@ class OutageBook:
         self._units: dict[Slot, int] = {}
 
     def __len__(self) -> int:
-        """Count the outages open."""
         return len(self.started)
 
     def spent(self, slot: Slot, now: float) -> Spent:
