@@ -96,9 +96,11 @@ class JournalFile:
             raise JournalUnwritable(self.problem)
         try:
             match record:
+                case Entry(charge=charge) if charge.key in self._file.entries:
+                    pass  # one entry for a key is enough
                 case Entry() | Lot():
-                    if self._file.add(record):
-                        self.problem = ""
+                    self._file.add(record)
+                    self.problem = ""
                 case Changed(entry):
                     self._file.mark(entry.charge.key, entry)
                 case Gone(key):

@@ -111,10 +111,12 @@ class JournalFiles:
         """
         entries = [entry for entry in self._own.found if not known(entry.charge.key)]
         self._own.found.clear()
-        kept = _drained(self._own.kept)
+        kept: list[Lot] = []
+        for file in (self._own, *self._taken):
+            kept += file.kept
+            file.kept.clear()
         handed_out = {entry.charge.key for entry in entries}
         for file in list(self._taken):
-            kept += _drained(file.kept)
             waiting = []
             for entry in file.found:
                 key = entry.charge.key
@@ -194,9 +196,3 @@ class JournalFiles:
 
 def _name(path: Path, worker: int) -> Path:
     return path.with_name(f"{path.name}.{worker}") if worker else path
-
-
-def _drained(kept: list[Lot]) -> list[Lot]:
-    drained = kept.copy()
-    kept.clear()
-    return drained

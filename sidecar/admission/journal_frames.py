@@ -69,13 +69,8 @@ class FrameFile:
         """Say whether it holds neither entries nor credits."""
         return not self.entries and not self.credits
 
-    def add(self, record: Entry | Lot) -> bool:
-        """Write a record at the end, whole or not at all; ValueError where it can be none.
-
-        Return False where nothing is written: one entry for a key is enough.
-        """
-        if isinstance(record, Entry) and record.charge.key in self.entries:
-            return False
+    def add(self, record: Entry | Lot) -> None:
+        """Write a record at the end, whole or not at all; ValueError where it can be none."""
         frame = encode(record)
         if len(frame) > MAX_FRAME:
             raise ValueError(f"a record of {len(frame)} bytes is over {MAX_FRAME}")
@@ -87,7 +82,6 @@ class FrameFile:
             place = self._write(frame)
         self._hold([Frame(place, record)])
         self._compact_if_long()
-        return True
 
     def mark(self, key: str, changed: Entry | None) -> None:
         """Overwrite the marks of an entry by those of `changed`; None: it is gone.

@@ -125,7 +125,6 @@ class LeaseBook:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Hold leases of at most `capacity` slots."""
         self._capacity = capacity
         self._leases: dict[Slot, _Lease] = {}
         self.expired = 0

@@ -113,7 +113,6 @@ class Ledger:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Know at most `capacity` orgs."""
         self._capacity = capacity
         self._orgs: OrderedDict[str, _Org] = OrderedDict()
         self.denials: dict[Slot, _Denial] = {}  # of orgs that are known

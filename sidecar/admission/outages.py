@@ -33,7 +33,6 @@ class OutageBook:
     """Outages by org and resource. Changes only synchronously; times are monotonic seconds."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Hold at most `capacity` outages."""
         self._capacity = capacity
         self.started: dict[Slot, float] = {}  # in order of starting
         self._units: dict[Slot, int] = {}
