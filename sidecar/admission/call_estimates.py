@@ -15,6 +15,7 @@ from sidecar.domain.ports import BodySource, Estimates
 from sidecar.domain.turns import turns
 from sidecar.domain.usage import Estimate, OnMissing, Terms, Usage, UsageRule
 from sidecar.policy.compiled import Meter
+from sidecar.policy.json_text import at_once
 
 KEPT: Final = 4 * 1024
 """Bytes of a request that is kept while its call runs."""
@@ -88,12 +89,7 @@ class CallEstimates:
         if named or self._estimates is None:
             return terms
         reading = self._estimates.reading(rule, (), body, KEPT)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as end:
-                estimate: Estimate = end.value
-                return replace(terms, estimate=estimate)
+        return replace(terms, estimate=at_once(reading))
 
 
 def forgives(meter: Meter) -> bool:

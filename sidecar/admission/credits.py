@@ -37,7 +37,6 @@ class CreditBook:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Hold credits of at most `capacity` slots."""
         self._capacity = capacity
         self.by_slot: OrderedDict[Slot, dict[float, int]] = OrderedDict()
         self.expired = 0

@@ -18,7 +18,6 @@ class FirstAnswers:
     """Who asks now, by org and resource. Bounded by the calls under way."""
 
     def __init__(self) -> None:
-        """No call asks."""
         self._asking: dict[Slot, asyncio.Future[None]] = {}
 
     @asynccontextmanager

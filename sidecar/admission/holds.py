@@ -117,7 +117,6 @@ class HoldBook:
     """
 
     def __init__(self) -> None:
-        """Hold nothing."""
         self._holds: dict[str, _Hold] = {}
         self._sums: dict[Slot, _Sums] = {}
         self.by_slot: Final[Mapping[Slot, object]] = self._sums
@@ -144,7 +143,6 @@ class HoldBook:
         hold.apart = hold.units - units
 
     def __len__(self) -> int:
-        """Count the holds."""
         return len(self._holds)
 
     def held(self, slot: Slot) -> Held:
@@ -169,48 +167,47 @@ class HoldBook:
 
         Where holds are shared, other replicas count nothing of it before `show` or `admit`.
         """
-        self._move(call, slot, HoldEvent.TAKE, units + deposit)
+        self._move(call, HoldEvent.TAKE, units + deposit, slot)
 
     def admit(self, call: str, units: int) -> None:
         """Hold `units` while the call runs: the platform has counted its deposit."""
-        self._change(call, HoldEvent.ADMIT, units)
+        self._move(call, HoldEvent.ADMIT, units)
 
     def refuse(self, call: str) -> None:
         """End the hold of a call that is not admitted."""
-        self._change(call, HoldEvent.REFUSE, 0)
+        self._move(call, HoldEvent.REFUSE, 0)
 
     def cover(self, call: str) -> None:
         """End the hold of a call that owes nothing; one of a route without holds has none."""
         if call in self._holds:
-            self._change(call, HoldEvent.COVER, 0)
+            self._move(call, HoldEvent.COVER, 0)
 
     def owe(self, call: str, slot: Slot, units: int) -> None:
         """Hold what the call owes, until the platform has counted or refused it."""
-        self._move(call, slot, HoldEvent.OWE, units)
+        self._move(call, HoldEvent.OWE, units, slot)
 
     def lessen(self, call: str, units: int) -> None:
         """Hold less: the platform refused, and is asked for `units`."""
-        self._change(call, HoldEvent.LESSEN, units)
+        self._move(call, HoldEvent.LESSEN, units)
 
     def wait(self, call: str) -> None:
         """Keep what is owed until the platform answers."""
-        self._change(call, HoldEvent.WAIT, self._holds[call].units)
+        self._move(call, HoldEvent.WAIT, self._holds[call].units)
 
     def restore(self, call: str, slot: Slot, units: int) -> None:
         """Hold what an earlier process owed."""
-        self._move(call, slot, HoldEvent.RESTORE, units)
+        self._move(call, HoldEvent.RESTORE, units, slot)
 
     def resolve(self, call: str) -> None:
         """End the hold of a call of whose cost nothing more is asked for."""
-        self._change(call, HoldEvent.RESOLVE, 0)
+        self._move(call, HoldEvent.RESOLVE, 0)
 
-    def _change(self, call: str, event: HoldEvent, units: int) -> None:
+    def _move(self, call: str, event: HoldEvent, units: int, slot: Slot = ("", "")) -> None:
+        """Take a step; `slot` for one that may be the first of its call."""
         hold = self._holds.get(call)
-        self._move(call, ("", "") if hold is None else hold.slot, event, units)
-
-    def _move(self, call: str, slot: Slot, event: HoldEvent, units: int) -> None:
-        hold = self._holds.get(call)
-        before = HoldState.ABSENT if hold is None else hold.state
+        before = HoldState.ABSENT
+        if hold is not None:
+            before, slot = hold.state, hold.slot
         after = step(STEPS, before, event)
         sums = self._sums.get(slot)
         if sums is None:

@@ -12,7 +12,6 @@ NONCE_BYTES: Final = 16
 _KEY_BYTES: Final = 32  # 64 hex digits
 _CALL: Final = b"bb call"
 _NEW: Final = b"bb new"
-_LEASE: Final = b"bb lease"
 
 
 def scope_of(
@@ -66,16 +65,10 @@ def new_key_of(request_id: str, nonce: bytes) -> str:
     ).hexdigest()
 
 
-def lease_key_of(serial: int, nonce: bytes) -> str:
-    """Return the key of this process's `serial`-th consume of units ahead of their calls."""
-    return blake2b(
-        serial.to_bytes(8, "big"), digest_size=_KEY_BYTES, key=nonce, person=_LEASE
-    ).hexdigest()
-
-
 class DerivedKey(Enum):
     """What a key is for that follows from a call's, or a connection's, and a number."""
 
+    LEASE = b"bb lease"  # the process's n-th consume of units ahead of their calls: of no call
     NAME = b"bb name"  # of the process's n-th call whose key is not its own
     OWED = b"bb owed"  # units beyond the deposit: a smaller amount, after a refusal, is another
     KILLED = b"bb killed"  # units owed if this process ends before the call's answer does

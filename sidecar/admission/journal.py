@@ -69,7 +69,6 @@ class Journal:
         self._first_sent = math.inf
 
     def __len__(self) -> int:
-        """Count the entries."""
         return len(self._held)
 
     def __contains__(self, key: str) -> bool:

@@ -15,20 +15,19 @@ from sidecar.domain.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file that this process holds. On a read-only file system it is not `writable`."""
+    """A file that this process holds."""
 
     fd: int
-    writable: bool
     contents: Contents
 
 
 def open_journal(path: Path, *, create: bool) -> Opened:
     """Open, lock and read a file. Raises HeldError, another OSError, or UserError."""
-    fd, writable = open_locked(path, create=create)
+    fd = open_locked(path, create=create)
     try:
         with os.fdopen(os.dup(fd), "rb") as file:
             data = file.read()
-        return Opened(fd, writable, read_contents(data))
+        return Opened(fd, read_contents(data))
     except ValueError as error:
         os.close(fd)
         raise UserError(f"journal {path}: {error}; give --journal another path") from error

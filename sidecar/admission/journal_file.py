@@ -20,7 +20,6 @@ from sidecar.admission.journal_contents import Opened, discard, keep_aside, open
 from sidecar.admission.journal_entries import Changed, Entry, Gone, JournalUnwritable, Record
 from sidecar.admission.journal_frames import FULL, FrameFile
 from sidecar.admission.journal_lock import HeldError
-from sidecar.admission.journal_records import Contents
 from sidecar.domain.errors import UserError
 
 _MISTAKES: Final = frozenset(
@@ -55,9 +54,9 @@ class JournalFile:
         UserError when the path is a mistake: another process holds it, it is no journal, or of
         another version. Where the disk fails instead, `problem` says so, and `recover` tries again.
         """
-        self._path = Path(os.path.realpath(path))
+        self.path: Final = Path(os.path.realpath(path))
+        """Where it is, symlinks resolved."""
         self._file: FrameFile | None = None
-        self._writable = False
         self.problem = ""
         """Why no entry can be added, as of the last try; empty when all is well."""
         self.damage: Damage | None = None
@@ -72,17 +71,10 @@ class JournalFile:
             self._begin(opened)
 
     def __enter__(self) -> Self:
-        """Return the open file."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self.close()
-
-    @property
-    def path(self) -> Path:
-        """Where it is, symlinks resolved."""
-        return self._path
 
     @property
     def empty(self) -> bool:
@@ -100,68 +92,73 @@ class JournalFile:
 
     def append(self, record: Record) -> None:
         """Keep one record whole, or leave the file as it was and raise JournalUnwritable."""
-        if self._file is None or not self._writable:
+        if self._file is None:
             raise JournalUnwritable(self.problem)
-        match record:
-            case Entry() | Lot():
-                self._add(self._file, record)
-            case Changed(entry):
-                self._mark(self._file, entry.charge.key, entry)
-            case Gone(key):
-                self._mark(self._file, key, None)
-            case _:
-                assert_never(record)
+        try:
+            match record:
+                case Entry(charge=charge) if charge.key in self._file.entries:
+                    pass  # one entry for a key is enough
+                case Entry() | Lot():
+                    self._file.add(record)
+                    self.problem = ""
+                case Changed(entry):
+                    self._file.mark(entry.charge.key, entry)
+                case Gone(key):
+                    self._file.mark(key, None)
+                case _:
+                    assert_never(record)
+        except ValueError as error:
+            raise JournalUnwritable(f"journal {self.path}: {error}") from error
+        except OSError as error:
+            self._refuse(error)
+            raise JournalUnwritable(self.problem) from error
 
     def recover(self) -> None:
         """Try again what failed: to open the file, to write to it, or to keep its name.
 
-        What an opening finds that was not known before is in `found` and `kept`.
+        What an opening finds is in `found` and `kept`.
         """
         file = self._file
-        if file is not None and self._writable:
+        if file is not None:
             self._attempt(lambda: self._check(file))
-        elif file is None or _may_be_written(self._path):
-            known, waiting = {entry.charge.key for entry in self.entries()}, self.found
-            self._release()
-            try:
-                self._open()
-            except UserError as error:
-                self.problem = str(error)
-            # What was handed out may be gone or turned meanwhile, which could not be marked.
-            self.found = [*waiting, *(e for e in self.entries() if e.charge.key not in known)]
+            return
+        try:
+            self._open()
+        except UserError as error:
+            self.problem = str(error)
 
     def close(self) -> None:
         """Flush to the disk, and give the file up to the next process.
 
         A file that owes nothing is left empty.
         """
-        if self._file is not None and self._writable:
+        if self._file is not None:
             with contextlib.suppress(OSError):  # the records are with the operating system
                 if self.empty:
                     self._file.clear()
                 self._file.flush()
         self._release()
-        self.problem = f"journal {self._path}: closed"
+        self.problem = f"journal {self.path}: closed"
 
     def delete(self) -> None:
         """Delete the file, which holds nothing any more, and close it."""
         with contextlib.suppress(OSError):  # an empty journal is harmless
-            self._path.unlink()
+            self.path.unlink()
         self.close()
 
     # opening
 
     def _open(self) -> None:
         try:
-            opened = open_journal(self._path, create=True)
+            opened = open_journal(self.path, create=True)
         except HeldError as error:
             raise JournalHeldError(
-                f"journal {self._path}: another process holds it; give each process its own file"
+                f"journal {self.path}: another process holds it; give each process its own file"
             ) from error
         except OSError as error:
             if error.errno in _MISTAKES:
                 raise UserError(
-                    f"journal {self._path}: {error.strerror};"
+                    f"journal {self.path}: {error.strerror};"
                     " give --journal a path in a writable directory"
                 ) from error
             self._refuse(error)
@@ -169,26 +166,19 @@ class JournalFile:
             self._begin(opened)
 
     def _begin(self, opened: Opened) -> None:
-        contents = opened.contents
-        self._file = file = FrameFile(self._path, opened.fd, contents.size, contents.frames)
-        self.found = self.entries()
-        if opened.writable:
-            self._begin_writing(file, contents)
-        else:
-            self._refuse(OSError(errno.EROFS, os.strerror(errno.EROFS)))
-
-    def _begin_writing(self, file: FrameFile, contents: Contents) -> None:
         """Bring the file into order as far as its disk allows: what it holds can be marked."""
+        contents = opened.contents
+        self._file = file = FrameFile(self.path, opened.fd, contents.size, contents.frames)
+        self.found = self.entries()
         self._attempt(file.drop_unfinished)
         self._attempt(file.cut)
         if contents.damage:
-            aside = keep_aside(self._path, contents.damage)
+            aside = keep_aside(self.path, contents.damage)
             self._attempt(lambda: file.rewrite(flush=True))
             if self.problem and aside is not None:  # still in the file, to be read again
                 discard(aside)
                 aside = None
-            self.damage = Damage(len(contents.damage), aside or self._path)
-        self._writable = True
+            self.damage = Damage(len(contents.damage), aside or self.path)
         if file.credits:
             self._attempt(lambda: self._hand_out_credits(file))
         if file.empty:
@@ -203,31 +193,9 @@ class JournalFile:
 
     # writing
 
-    def _add(self, file: FrameFile, record: Entry | Lot) -> None:
-        if isinstance(record, Entry) and record.charge.key in file.entries:
-            return  # one entry for a key is enough
-        try:
-            file.add(record)
-        except ValueError as error:
-            raise JournalUnwritable(f"journal {self._path}: {error}") from error
-        except OSError as error:
-            self._refuse(error)
-            raise JournalUnwritable(self.problem) from error
-        self.problem = ""
-
-    def _mark(self, file: FrameFile, key: str, changed: Entry | None) -> None:
-        """Overwrite an entry's marks. A key that is not there changes nothing."""
-        if key not in file.entries:
-            return
-        try:
-            file.mark(key, changed)
-        except OSError as error:
-            self._refuse(error)
-            raise JournalUnwritable(self.problem) from error
-
     def _refuse(self, error: OSError) -> None:
         fix = "free space on its disk" if error.errno in FULL else "repair or remount its disk"
-        self.problem = f"journal {self._path}: {error.strerror}; {fix}"
+        self.problem = f"journal {self.path}: {error.strerror}; {fix}"
 
     def _attempt(self, step: Callable[[], None]) -> None:
         """Take a step that may fail without harm; `problem` says how it ended."""
@@ -247,12 +215,4 @@ class JournalFile:
     def _release(self) -> None:
         if self._file is not None:
             self._file.close()
-        self._file, self._writable = None, False
-
-
-def _may_be_written(path: Path) -> bool:
-    """Say whether the disk may have become writable; a long file is not read again for nothing."""
-    try:
-        return os.access(path, os.W_OK) and os.statvfs(path).f_bavail > 0
-    except OSError:
-        return False
+        self._file = None

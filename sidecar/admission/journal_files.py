@@ -9,7 +9,6 @@ emptied file that was taken over is deleted.
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import re
@@ -112,10 +111,12 @@ class JournalFiles:
         """
         entries = [entry for entry in self._own.found if not known(entry.charge.key)]
         self._own.found.clear()
-        kept = _drained(self._own.kept)
+        kept: list[Lot] = []
+        for file in (self._own, *self._taken):
+            kept += file.kept
+            file.kept.clear()
         handed_out = {entry.charge.key for entry in entries}
         for file in list(self._taken):
-            kept += _drained(file.kept)
             waiting = []
             for entry in file.found:
                 key = entry.charge.key
@@ -181,8 +182,6 @@ class JournalFiles:
         except (HeldError, FileNotFoundError):
             return  # the process that holds it, or had it, reports it
         try:
-            if not opened.writable:
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))  # noqa: TRY301 - as rename does
             name = path if _TAKEN.fullmatch(path.name) else path.rename(self._name_for_taken())
         except BaseException:
             os.close(opened.fd)
@@ -197,9 +196,3 @@ class JournalFiles:
 
 def _name(path: Path, worker: int) -> Path:
     return path.with_name(f"{path.name}.{worker}") if worker else path
-
-
-def _drained(kept: list[Lot]) -> list[Lot]:
-    drained = kept.copy()
-    kept.clear()
-    return drained

@@ -84,7 +84,12 @@ class FrameFile:
         self._compact_if_long()
 
     def mark(self, key: str, changed: Entry | None) -> None:
-        """Overwrite the marks of an entry by those of `changed`; None: it is gone."""
+        """Overwrite the marks of an entry by those of `changed`; None: it is gone.
+
+        A key that is not there changes nothing.
+        """
+        if key not in self.entries:
+            return
         _, place = self.entries[key]
         if changed is not None:
             self._mark(place, changed)

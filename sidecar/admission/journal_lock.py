@@ -26,20 +26,19 @@ class HeldError(OSError):
     """Another process holds the file."""
 
 
-def open_locked(path: Path, *, create: bool) -> tuple[int, bool]:
-    """Open and lock the file, which is no symlink; say also whether it can be written.
+def open_locked(path: Path, *, create: bool) -> int:
+    """Open and lock the file, which is no symlink. Raises HeldError, or another OSError.
 
-    On a read-only file system it is opened for reading. Raises HeldError, or another OSError. With
-    `create`, a process that holds the file is waited for: it may be renaming it.
+    With `create`, a process that holds the file is waited for: it may be renaming it.
     """
     for _ in range(_TRIES if create else 1):
-        fd, writable = _open(path, create=create)
+        fd = os.open(path, _WRITE | (os.O_CREAT if create else 0), 0o600)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.ENXIO, "not a regular file")  # noqa: TRY301 - as open raises it
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_at(fd, path):
-                return fd, writable
+                return fd
         except BlockingIOError:
             if create:
                 time.sleep(_WAIT_SECONDS)
@@ -82,12 +81,3 @@ def is_at(fd: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(fd), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _open(path: Path, *, create: bool) -> tuple[int, bool]:
-    try:
-        return os.open(path, _WRITE | (os.O_CREAT if create else 0), 0o600), True
-    except OSError as error:
-        if error.errno != errno.EROFS or not path.exists():
-            raise
-    return os.open(path, _READ), False

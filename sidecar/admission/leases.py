@@ -125,14 +125,12 @@ class LeaseBook:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Hold leases of at most `capacity` slots."""
         self._capacity = capacity
         self._leases: dict[Slot, _Lease] = {}
         self.expired = 0
         """Units whose period has ended unused."""
 
     def __len__(self) -> int:
-        """Count the slots known."""
         return len(self._leases)
 
     def draw(self, slot: Slot, amount: int, now: Moment) -> Leased | None:

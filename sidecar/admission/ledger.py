@@ -113,13 +113,11 @@ class Ledger:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Know at most `capacity` orgs."""
         self._capacity = capacity
         self._orgs: OrderedDict[str, _Org] = OrderedDict()
         self.denials: dict[Slot, _Denial] = {}  # of orgs that are known
 
     def __len__(self) -> int:
-        """Count the orgs known."""
         return len(self._orgs)
 
     def learn(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import assert_never
 
 from sidecar.admission.books import Books
-from sidecar.admission.idempotency import lease_key_of
+from sidecar.admission.idempotency import DerivedKey, derived_key_of
 from sidecar.admission.ledger import Witness
 from sidecar.admission.moment import Moment
 from sidecar.domain.model import Charge, Slot
@@ -48,7 +48,7 @@ class Lessor:
         """Begin to consume `units` for a lease that has just asked for them."""
         org_id, resource = slot
         self._serial += 1
-        key = lease_key_of(self._serial, self._nonce)
+        key = derived_key_of(DerivedKey.LEASE, "", self._serial, self._nonce)
         charge = Charge(org_id, product, resource, units, key, private=True)
         task = asyncio.get_running_loop().create_task(
             self._fill(slot, charge, timeout, witness), name=f"lease {org_id} {resource}"

@@ -33,13 +33,11 @@ class OutageBook:
     """Outages by org and resource. Changes only synchronously; times are monotonic seconds."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        """Hold at most `capacity` outages."""
         self._capacity = capacity
         self.started: dict[Slot, float] = {}  # in order of starting
         self._units: dict[Slot, int] = {}
 
     def __len__(self) -> int:
-        """Count the outages open."""
         return len(self.started)
 
     def spent(self, slot: Slot, now: float) -> Spent:

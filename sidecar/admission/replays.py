@@ -120,7 +120,6 @@ class ReplayBook:
         self._floor = 0
 
     def __len__(self) -> int:
-        """Count the scopes remembered."""
         return len(self._flying) + len(self._resting)
 
     @property

@@ -1,4 +1,4 @@
-"""Tells the platform, once it answers again, what the journal holds: each key exactly as it was."""
+"""Sends the platform, once it answers again, what the journal holds: each key exactly as it was."""
 
 from __future__ import annotations
 
@@ -139,44 +139,15 @@ class Reporter:
         return taken
 
     async def _send(self, entry: Entry, hopeless: list[Entry]) -> _Answer:
-        journal = self._books.journal
-        charge = entry.charge
-        outcome = await ask_again(self._quotas, entry, journal)
-        now = Moment.of(self._clock)
-        if entry.purpose is Purpose.OWED:
-            return self._settled(entry, outcome, hopeless, now)
-        outcome = self._books.learn_of(entry, outcome, now)
-        match outcome:
-            case Granted(quota):
-                end = good_until(quota, now.unix)
-                journal.resolve(charge.key)
-                if entry.purpose is Purpose.RECLAIM:
-                    self._books.refund(charge, end, now.unix)
-                elif entry.surplus:  # what the call cost was less than this deposit
-                    self._books.credits.add(charge.slot, entry.surplus, end, now.unix)
-                self._observer.journal_replayed("counted", charge.amount)
-                return _Answer.TRUSTED
-            case Refused():
-                journal.resolve(charge.key)
-                self._observer.journal_replayed("refused", charge.amount)
-                return _Answer.TRUSTED
-            case Failed(kind) if kind.permanent:
-                hopeless.append(entry)
-                return _Answer.HOPELESS
-            case Failed(kind):
-                journal.put_back(entry, sent=kind.may_have_counted)
-                self._observer.journal_replayed("unknown", charge.amount)
-                return _Answer.NONE
-        assert_never(outcome)
-
-    def _settled(
-        self, entry: Entry, outcome: Outcome, hopeless: list[Entry], now: Moment
-    ) -> _Answer:
-        """Take in the answer to what a call owes; what is to be sent next is in the journal."""
+        outcome = await ask_again(self._quotas, entry, self._books.journal)
         if isinstance(outcome, Failed) and outcome.kind.permanent:
             hopeless.append(entry)
             return _Answer.HOPELESS
-        outcome, _ = self._settlements.answered(entry, outcome, now)
+        now = Moment.of(self._clock)
+        if entry.purpose is Purpose.OWED:  # what is to be sent next is in the journal
+            outcome, _ = self._settlements.answered(entry, outcome, now)
+        else:
+            outcome = self._answered(entry, outcome, now)
         match outcome:
             case Granted():
                 reported, answer = "counted", _Answer.TRUSTED
@@ -188,3 +159,23 @@ class Reporter:
                 assert_never(outcome)
         self._observer.journal_replayed(reported, entry.charge.amount)
         return answer
+
+    def _answered(self, entry: Entry, outcome: Outcome, now: Moment) -> Outcome:
+        """Take in the answer to a deposit; return it as far as it is believed."""
+        books, charge = self._books, entry.charge
+        outcome = books.learn_of(entry, outcome, now)
+        match outcome:
+            case Granted(quota):
+                books.journal.resolve(charge.key)
+                end = good_until(quota, now.unix)
+                if entry.purpose is Purpose.RECLAIM:
+                    books.refund(charge, end, now.unix)
+                elif entry.surplus:  # what the call cost was less than this deposit
+                    books.credits.add(charge.slot, entry.surplus, end, now.unix)
+            case Refused():
+                books.journal.resolve(charge.key)
+            case Failed(kind):
+                books.journal.put_back(entry, sent=kind.may_have_counted)
+            case _:
+                assert_never(outcome)
+        return outcome

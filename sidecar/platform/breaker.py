@@ -94,26 +94,17 @@ class Breaker:
 
     def due(self, now: float) -> bool:
         """Say whether a call made at `now` would be let through. Changes nothing."""
-        match self._state:
-            case BreakerState.CLOSED:
-                return True
-            case BreakerState.HALF:
-                return self._probe is None
-            case BreakerState.OPEN:
-                return now >= self._probe_at
-            case _:
-                assert_never(self._state)
+        if self._state is BreakerState.OPEN:
+            return now >= self._probe_at
+        return self._probe is None
 
     def allow(self, now: float) -> Ticket | None:
         """Give leave for one call, or None: then the call fails at once as BREAKER_OPEN."""
         if self._state is BreakerState.CLOSED:
             return self._ticket
-        if self._state is BreakerState.OPEN:
-            if now < self._probe_at:
-                return None
-            self._state = BreakerState.HALF
-        elif self._probe is not None:
+        if not self.due(now):
             return None
+        self._state = BreakerState.HALF
         self._probe = Ticket(self._era, probe=True)
         return self._probe
 

@@ -52,7 +52,6 @@ class _Attempt:
         "_consumer",
         "_head",
         "_seconds",
-        "_size",
         "decode",
         "orphaned",
         "outcome",
@@ -84,8 +83,7 @@ class _Attempt:
         self._connection = connection
         self._seconds = seconds
         self._head: ResponseHead | None = None
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body = b""
         consumer.in_flight.add(self)
 
     def expire(self) -> None:
@@ -123,16 +121,14 @@ class _Attempt:
 
     def on_body(self, data: bytes) -> None:
         """Collect the body, within bounds."""
-        self._size += len(data)
-        if self._size > _MAX_ANSWER:
+        self._body += data  # small, and mostly whole before it comes in parts
+        if len(self._body) > _MAX_ANSWER:
             self._give_up(_TOO_LONG)
-        else:
-            self._body.append(data)
 
     def on_end(self, data: bytes, body: BodyFraming) -> None:  # noqa: ARG002 - trailers say nothing here
         """Put the parts together, and read them."""
         if self._head is not None:
-            self.on_whole(self._head, b"".join([*self._body, data]))
+            self.on_whole(self._head, self._body + data)
 
     def on_failure(self, kind: PeerFailure, detail: str) -> None:
         """Take a broken answer for what it is: the platform may have counted."""

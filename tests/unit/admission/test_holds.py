@@ -104,7 +104,7 @@ def test_a_step_outside_the_table_is_an_error(state: HoldState, event: HoldEvent
         book.restore("call", SLOT, 7)
         book._holds["call"].state = state
     with pytest.raises(IllegalStep):
-        book._move("call", SLOT, event, 3)
+        book._move("call", event, 3, SLOT)
     assert book.state("call") is state
 
 
