@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -133,13 +133,14 @@ async def _internal_key(client: PlatformClient, access: AccessSettings) -> Diagn
     if access.key is None:
         return failure("bbas_ key", "none", "set PLATFORM_INTERNAL_KEY, or give --key-file")
     async with client_for(replace(access, key=_NO_KEY, api_key=None)) as unknown:
-        return of_internal_key(*await asyncio.gather(_tried(client), _tried(unknown)))
+        tests = (each.test_webhook(_NO_ORG) for each in (client, unknown))
+        return of_internal_key(*await asyncio.gather(*map(_error_of, tests)))
 
 
-async def _tried(client: PlatformClient) -> PlatformError | None:
-    """Return what the client's `bbas_` key is answered, None where it is done as asked."""
+async def _error_of(call: Awaitable[object]) -> PlatformError | None:
+    """Return what a call failed with; None where it was done as asked."""
     try:
-        await client.test_webhook(_NO_ORG)
+        await call
     except PlatformError as error:
         return error
     return None
@@ -197,14 +198,9 @@ async def _of_product(
     elif entitled is not None and not entitled[product]:
         hint = "its users get 403 not_entitled until the org has the product"
         findings.append(warning("catalog", f"the key's org does not have {product!r}", hint))
-    answers = await asyncio.gather(_charged(client, product), _charged(client, _NO_PRODUCT))
-    return [*findings, of_product(*answers, product)]
-
-
-async def _charged(client: PlatformClient, product: str) -> PlatformError | None:
-    """Return what a consume for an org that cannot be is answered; None where it is counted."""
-    try:
-        await client.consume(_NO_ORG, Resource.AI_CALLS, product_id=product)
-    except PlatformError as error:
-        return error
-    return None
+    consumes = (
+        client.consume(_NO_ORG, Resource.AI_CALLS, product_id=each)
+        for each in (product, _NO_PRODUCT)
+    )
+    error, stranger = await asyncio.gather(*map(_error_of, consumes))
+    return [*findings, of_product(error, stranger, product)]

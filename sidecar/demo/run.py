@@ -106,8 +106,7 @@ async def _demo(ports: DemoPorts, door: DemoDoor = DemoDoor.PROXY) -> None:
         spent = platform.mint_token(SPENT_ORG, ttl=_HOUR)
         await _spend(at.url, spent)
         token = platform.mint_token(ORG, ttl=_HOUR)
-        for line in introduction(at, token, spent):
-            sys.stdout.write(f"{line}\n")
+        sys.stdout.write(introduction(at, token, spent))
         sys.stdout.flush()
         await stop.wait()
 
