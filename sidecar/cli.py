@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
@@ -105,55 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bb-sidecar {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def command(name: str, handler: str, text: str) -> _Parser:
+    for name, handler, text, add_arguments in _COMMANDS:
         added = commands.add_parser(name, help=text)
         added.set_defaults(handler=handler)
-        return added
-
-    add_run_arguments(command("run", "commands.serve.run", "run the sidecar"))
-    add_authz_arguments(command(
-        "authz", "commands.authz.authz",
-        "decide for nginx, Traefik, Caddy and Envoy, which forward by themselves",
-    ))  # fmt: skip
-    _add_demo(command(
-        "demo", "demo.run.demo",
-        "run a local platform, a small AI-like product and the sidecar",
-    ))  # fmt: skip
-    _add_platform(
-        command("platform", "local_platform.runner.platform", "run the local platform alone")
-    )
-    _add_token(
-        command(
-            "token", "commands.local.token", "print a user's token, signed by the local platform"
-        )
-    )
-    add_init_arguments(command(
-        "init", "commands.init.init", "write a commented policy to start from"
-    ))  # fmt: skip
-    _add_check(command(
-        "check", "commands.check.check",
-        "validate a policy: every problem as file:line:column: message",
-    ))  # fmt: skip
-    _add_explain(command(
-        "explain", "commands.explain.explain_command",
-        "show what a policy does with one request: route, cost, outcomes",
-    ))  # fmt: skip
-    health = command(
-        "health",
-        "commands.local.health",
-        "ask a running sidecar for its health; for container probes",
-    )
-    health.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
-    add_flags(health, HealthSettings)
-    _add_drain(command(
-        "drain", "commands.local.drain",
-        "have a running sidecar refuse new requests; for preStop hooks",
-    ))  # fmt: skip
-    _add_inject(command(
-        "inject", "commands.inject.inject",
-        "run the admission webhook that adds the sidecar to labelled pods",
-    ))  # fmt: skip
-    command("version", "commands.version.version", "print the version and the build")
+        add_arguments(added)
     add_platform_commands(commands)
     return parser
 
@@ -219,6 +174,11 @@ def _add_explain(parser: _Parser) -> None:
     add_flags(parser, ProductSettings)
 
 
+def _add_health(parser: _Parser) -> None:
+    parser.add_argument("--ready", action="store_true", help="ask for readiness, not for life")
+    add_flags(parser, HealthSettings)
+
+
 def _add_drain(parser: _Parser) -> None:
     add_flags(parser, DrainSettings)
     parser.add_argument(
@@ -241,3 +201,33 @@ def _add_inject(parser: _Parser) -> None:
         "--metrics", type=_ADDRESS,
         help="address of /metrics and /health without TLS (default: none)",
     )  # fmt: skip
+
+
+def _add_nothing(_: _Parser) -> None:
+    """Leave a command that takes no argument as it is."""
+
+
+_COMMANDS: Final[tuple[tuple[str, str, str, Callable[[_Parser], None]], ...]] = (
+    ("run", "commands.serve.run", "run the sidecar", add_run_arguments),
+    ("authz", "commands.authz.authz",
+     "decide for nginx, Traefik, Caddy and Envoy, which forward by themselves",
+     add_authz_arguments),
+    ("demo", "demo.run.demo", "run a local platform, a small AI-like product and the sidecar",
+     _add_demo),
+    ("platform", "local_platform.runner.platform", "run the local platform alone", _add_platform),
+    ("token", "commands.local.token", "print a user's token, signed by the local platform",
+     _add_token),
+    ("init", "commands.init.init", "write a commented policy to start from", add_init_arguments),
+    ("check", "commands.check.check",
+     "validate a policy: every problem as file:line:column: message", _add_check),
+    ("explain", "commands.explain.explain_command",
+     "show what a policy does with one request: route, cost, outcomes", _add_explain),
+    ("health", "commands.local.health",
+     "ask a running sidecar for its health; for container probes", _add_health),
+    ("drain", "commands.local.drain",
+     "have a running sidecar refuse new requests; for preStop hooks", _add_drain),
+    ("inject", "commands.inject.inject",
+     "run the admission webhook that adds the sidecar to labelled pods", _add_inject),
+    ("version", "commands.version.version", "print the version and the build", _add_nothing),
+)  # fmt: skip
+"""Of each command that asks no platform: its name, what runs it, its help, what adds its flags."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Final, TypedDict
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -14,13 +14,6 @@ from sidecar.http1.resolving import Lookup, Resolver
 
 _PATIENCE: Final = 0.25
 """Seconds that a new lookup is waited for while older addresses are known."""
-
-
-class ProxyArguments(TypedDict, total=False):
-    """What an aiohttp request is given to go through a proxy: the URL holds no credentials."""
-
-    proxy: str
-    proxy_headers: dict[str, str]
 
 
 class OutboundResolver(AbstractResolver):
@@ -64,8 +57,11 @@ def connector(lookup: Lookup | None = None) -> aiohttp.TCPConnector:
     return aiohttp.TCPConnector(resolver=OutboundResolver(lookup), use_dns_cache=False)
 
 
-def proxy_arguments(url: str) -> ProxyArguments:
-    """Return what takes an aiohttp request to its proxy; nothing where the way is direct."""
+def proxy_arguments(url: str) -> dict[str, Any]:
+    """Return what takes an aiohttp request to its proxy; nothing where the way is direct.
+
+    The URL of a proxy holds no credentials: they are a field of their own.
+    """
     proxy = usable_proxy_for(url)
     if proxy is None:
         return {}

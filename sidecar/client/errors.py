@@ -6,7 +6,6 @@ credential is in it, whatever the platform repeats.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Final
 
 from sidecar.domain.errors import SidecarError, TransientError
@@ -17,16 +16,26 @@ class PlatformError(SidecarError):
     """The platform did not do what was asked.
 
     `status` is the HTTP status, None where no answer came. `detail` is the platform's own text;
-    a 422 names its fields there. `call` is method and path.
+    a 422 names its fields there. `call` is method and path. `retry_after` is the wait that the
+    platform asked for, in seconds. `unsent`: no byte of the request left.
     """
 
     def __init__(
-        self, call: str, what: str, *, status: int | None = None, detail: str = ""
+        self,
+        call: str,
+        what: str,
+        *,
+        status: int | None = None,
+        detail: str = "",
+        retry_after: float | None = None,
+        unsent: bool = False,
     ) -> None:
         super().__init__(f"{call}: {what}{f': {detail}' if detail else ''}")
         self.call = call
         self.status = status
         self.detail = detail
+        self.retry_after = retry_after
+        self.unsent = unsent
 
 
 class CredentialRefusedError(PlatformError):
@@ -62,13 +71,7 @@ class DeadlineError(PlatformError, TransientError):
 
 
 class RateLimitedError(PlatformError, TransientError):
-    """429: too many calls. `retry_after` is what the platform asked for, in seconds."""
-
-    def __init__(
-        self, call: str, what: str, *, detail: str = "", retry_after: float | None = None
-    ) -> None:
-        super().__init__(call, what, status=429, detail=detail)
-        self.retry_after = retry_after
+    """429: too many calls."""
 
 
 class CredentialMissingError(SidecarError):
@@ -97,6 +100,7 @@ _OF_STATUS: Final[dict[int, tuple[type[PlatformError], str]]] = {
     403: (ForbiddenError, "forbidden (403)"),
     404: (NotFoundError, "not found (404)"),
     409: (ConflictError, "conflict (409)"),
+    429: (RateLimitedError, "too many calls (429)"),
 }
 _OF_CLASS: Final[dict[int, tuple[type[PlatformError], str]]] = {
     4: (InvalidRequestError, "the request was not taken ({status})"),
@@ -117,9 +121,7 @@ def error_of(
 
     `key` is the kind of key that was sent, such as `bbk_ key`.
     """
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        what = "too many calls (429)"
-        return RateLimitedError(call, what, detail=detail, retry_after=retry_after)
     of_class = _OF_CLASS.get(min(status // 100, 5), _UNEXPECTED)
     kind, what = _OF_STATUS.get(status, of_class)
-    return kind(call, what.format(key=key, status=status), status=status, detail=detail)
+    text = what.format(key=key, status=status)
+    return kind(call, text, status=status, detail=detail, retry_after=retry_after)

@@ -34,13 +34,12 @@ class Backoff:
         return min(self.longest, self.first * 2.0 ** min(attempt, 30)) * chance
 
 
-def may_repeat(error: PlatformError, *, repeatable: bool, unsent: bool) -> bool:
-    """Say whether a failed call may be sent again.
+def may_repeat(error: PlatformError, *, repeatable: bool) -> bool:
+    """Say whether a failed call may be sent again: anything may, of which no byte had left.
 
-    `repeatable`: doing it twice is doing it once. `unsent`: no byte of it left, so that anything
-    may be sent again.
+    `repeatable`: doing it twice is doing it once.
     """
-    if unsent:
+    if error.unsent:
         return True
     if not repeatable:
         return False

@@ -120,13 +120,11 @@ class Transport:
             left = end - clock()
             try:
                 return await self._attempt(request, min(self._patience.attempt, max(left, 0.001)))
-            except _Failed as failed:
+            except PlatformError as error:
                 wait = self._patience.backoff.wait(attempt, self._chance())
-                wait = max(wait, failed.retry_after or 0.0)
-                if clock() + wait >= end or not may_repeat(
-                    failed.error, repeatable=request.repeatable, unsent=failed.unsent
-                ):
-                    raise failed.error from None
+                wait = max(wait, error.retry_after or 0.0)
+                if clock() + wait >= end or not may_repeat(error, repeatable=request.repeatable):
+                    raise
             await self._sleep(wait)
             attempt += 1
 
@@ -136,16 +134,16 @@ class Transport:
             async with asyncio.timeout(seconds):
                 return await self._send(request)
         except TimeoutError:
-            raise _Failed(DeadlineError(name, f"no answer within {seconds:.3g} s")) from None
+            raise DeadlineError(name, f"no answer within {seconds:.3g} s") from None
         except aiohttp.ClientConnectorError as error:
             reason = connect_failure(error) or type(error).__name__
             what = f"cannot connect to {request.origin}"
-            raise _Failed(UnavailableError(name, what, detail=reason), unsent=True) from None
+            raise UnavailableError(name, what, detail=reason, unsent=True) from None
         except aiohttp.InvalidURL:
             raise
         except (aiohttp.ClientError, OSError) as error:
-            broke = UnavailableError(name, "the connection broke", detail=type(error).__name__)
-            raise _Failed(broke) from None
+            what = "the connection broke"
+            raise UnavailableError(name, what, detail=type(error).__name__) from None
 
     async def _send(self, request: Request) -> Reply:
         if self._session is None:
@@ -168,24 +166,9 @@ class Transport:
             retry_after = read_retry_after(answer.headers.get("Retry-After"), time.time())
             date = read_http_date(answer.headers.get("Date"))
         if len(raw) > MAX_ANSWER:
-            raise _Failed(
-                UnreadableAnswerError(
-                    request.name, f"an answer of more than {MAX_ANSWER} bytes", status=status
-                )
-            )
+            what = f"an answer of more than {MAX_ANSWER} bytes"
+            raise UnreadableAnswerError(request.name, what, status=status)
         return Reply(_json_of(request, status, raw, retry_after), date)
-
-
-class _Failed(Exception):  # noqa: N818 - carries a failure up, and goes no further
-    """How an attempt failed; `unsent`: no byte of the request left."""
-
-    def __init__(
-        self, error: PlatformError, *, unsent: bool = False, retry_after: float | None = None
-    ) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.unsent = unsent
-        self.retry_after = retry_after
 
 
 def _json_text(value: object) -> str:
@@ -198,13 +181,12 @@ def _json_of(request: Request, status: int, raw: bytes, retry_after: float | Non
         value: object = json.loads(raw) if raw else None
     except (ValueError, RecursionError):
         if status in _SUCCESS:
-            error = UnreadableAnswerError(request.name, "the answer is not JSON", status=status)
-            raise _Failed(error) from None
+            what = "the answer is not JSON"
+            raise UnreadableAnswerError(request.name, what, status=status) from None
         value = None
     if status not in _SUCCESS:
         detail = _without_secrets(read_detail(value), request)
-        refusal = error_of(request.name, status, detail, retry_after, key=request.key)
-        raise _Failed(refusal, retry_after=retry_after)
+        raise error_of(request.name, status, detail, retry_after, key=request.key)
     return value
 
 

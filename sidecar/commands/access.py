@@ -1,4 +1,4 @@
-"""Where the platform is and with which keys it is asked: from flags, environment and files.
+"""The client of a command, and where the keys are looked for that it needs.
 
 The same names as those of `run`, so that a product's environment serves as it is. A key is never
 a flag's value: every user of a machine can see flags.
@@ -6,9 +6,6 @@ a flag's value: every user of a machine can see flags.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.client import (
@@ -19,38 +16,18 @@ from sidecar.client import (
 )
 from sidecar.domain.errors import UserError
 from sidecar.settings.commands import AccessSettings
-from sidecar.settings.fields import options, read_section
+from sidecar.settings.fields import options
 from sidecar.settings.secret import BBAS_KEY, BBK_KEY, Secret, read_key_file
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformAccess:
-    """The platform's hosts, and the keys that are there."""
-
-    url: str
-    auth_url: str
-    internal_key: Secret | None
-    api_key: Secret | None
-
-    def client(self) -> PlatformClient:
-        """Return a client with these keys, and deadlines for a person who waits."""
-        return PlatformClient(
-            internal_key=self.internal_key,
-            api_key=self.api_key,
-            url=self.url,
-            auth_url=self.auth_url,
-            patience=Patience(attempt=5.0, deadline=5.0),
-        )
-
-
-def read_access(args: argparse.Namespace, environ: Mapping[str, str]) -> PlatformAccess:
-    """Read flags, `environ` and defaults. Raises SettingsError with every problem."""
-    given = read_section(AccessSettings, args, environ)
-    return PlatformAccess(
-        given.api.url,
-        given.auth.url,
-        _read(given.key, BBAS_KEY),
-        _read(given.api_key, BBK_KEY),
+def client_for(access: AccessSettings) -> PlatformClient:
+    """Return a client with the keys that there are, and deadlines for a person who waits."""
+    return PlatformClient(
+        internal_key=_read(access.key, BBAS_KEY),
+        api_key=_read(access.api_key, BBK_KEY),
+        url=access.api.url,
+        auth_url=access.auth.url,
+        patience=Patience(attempt=5.0, deadline=5.0),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from sidecar.client import (
     PlatformClient,
     PlatformError,
 )
-from sidecar.commands.access import PlatformAccess
+from sidecar.commands.access import client_for
 from sidecar.commands.diagnosis import (
     Diagnosis,
     Level,
@@ -47,10 +47,9 @@ from sidecar.http1.proxies import usable_proxy_for
 from sidecar.policy.compiled import Policy
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import load_policy
-from sidecar.settings.commands import DoctorSettings
+from sidecar.settings.commands import AccessSettings, DoctorSettings
 from sidecar.settings.fields import read_section
 from sidecar.settings.secret import Secret
-from sidecar.settings.values import parse_origin
 
 _NO_ORG: Final = "bb-sidecar-doctor-asks-for-no-org"
 _NO_PRODUCT: Final = "bb-sidecar-doctor-asks-for-no-product"
@@ -60,21 +59,20 @@ _NO_KEY: Final = Secret("bbas_bb-sidecar-doctor-asks-as-nobody")
 async def examine(
     client: PlatformClient,
     args: argparse.Namespace,
-    access: PlatformAccess,
+    access: AccessSettings,
     environ: Mapping[str, str],
 ) -> Shown:
     """Look at everything; exit 1 where something has to be fixed."""
     given = read_section(DoctorSettings, args, environ)
     policy, content = _policy(given.policy, environ)
     product = given.product or (policy.product if isinstance(policy, Policy) else None)
-    auth = parse_origin(access.auth_url)
     internal_key, auth_host, openapi, (entitled, api_key), upstream, token = await asyncio.gather(
         _internal_key(client, access),
         _auth_host(client),
         _openapi(client),
         _api_key(client, access, notices=isinstance(policy, Policy) and bool(policy.notices)),
         try_product(given.upstream),
-        try_token(given.token, auth, given.issuer or auth.url, product),
+        try_token(given.token, access.auth, given.issuer or access.auth.url, product),
     )
     findings = [*_settings(access, environ, content), internal_key, api_key, *auth_host, *openapi]
     if isinstance(policy, Diagnosis):
@@ -96,7 +94,7 @@ async def examine(
         findings,
         ("", "what", "how it is", "hint"),
         rows,
-        note=f"{access.url}: {level.value}" + f", {left} not checked" * bool(left),
+        note=f"{access.api.url}: {level.value}" + f", {left} not checked" * bool(left),
         status=1 if level is Level.FAILURE else 0,
     )
 
@@ -117,31 +115,32 @@ def _policy(
         return failure("policy", first, hint), content
 
 
-def _settings(access: PlatformAccess, environ: Mapping[str, str], policy: bytes) -> list[Diagnosis]:
+def _settings(access: AccessSettings, environ: Mapping[str, str], policy: bytes) -> list[Diagnosis]:
     """Say what the settings have that is likely a mistake, and the proxy on the way, if any."""
-    urls = (access.url, access.auth_url)
+    origins = (access.api, access.auth)
     findings = [
         warning("settings", each.about, each.hint)
         for each in (
-            *warnings_about(*map(parse_origin, urls)),
+            *warnings_about(*origins),
             *warnings_about_variables(environ, policy),
         )
     ]
-    proxies = {proxy.url for url in urls if (proxy := usable_proxy_for(url)) is not None}
+    proxies = {proxy.url for each in origins if (proxy := usable_proxy_for(each.url)) is not None}
     return findings + [ok("proxy", f"{url}, from the environment") for url in sorted(proxies)]
 
 
-async def _internal_key(client: PlatformClient, access: PlatformAccess) -> Diagnosis:
-    if access.internal_key is None:
+async def _internal_key(client: PlatformClient, access: AccessSettings) -> Diagnosis:
+    if access.key is None:
         return failure("bbas_ key", "none", "set PLATFORM_INTERNAL_KEY, or give --key-file")
-    async with replace(access, internal_key=_NO_KEY, api_key=None).client() as unknown:
-        return of_internal_key(*await asyncio.gather(_tried(client), _tried(unknown)))
+    async with client_for(replace(access, key=_NO_KEY, api_key=None)) as unknown:
+        tests = (each.test_webhook(_NO_ORG) for each in (client, unknown))
+        return of_internal_key(*await asyncio.gather(*map(_error_of, tests)))
 
 
-async def _tried(client: PlatformClient) -> PlatformError | None:
-    """Return what the client's `bbas_` key is answered, None where it is done as asked."""
+async def _error_of(call: Awaitable[object]) -> PlatformError | None:
+    """Return what a call failed with; None where it was done as asked."""
     try:
-        await client.test_webhook(_NO_ORG)
+        await call
     except PlatformError as error:
         return error
     return None
@@ -165,7 +164,7 @@ async def _openapi(client: PlatformClient) -> list[Diagnosis]:
 
 
 async def _api_key(
-    client: PlatformClient, access: PlatformAccess, *, notices: bool
+    client: PlatformClient, access: AccessSettings, *, notices: bool
 ) -> tuple[Mapping[str, bool] | None, Diagnosis]:
     """Judge the org's key; return the catalog's products too, and whether the org has each."""
     if access.api_key is None and notices:
@@ -199,14 +198,9 @@ async def _of_product(
     elif entitled is not None and not entitled[product]:
         hint = "its users get 403 not_entitled until the org has the product"
         findings.append(warning("catalog", f"the key's org does not have {product!r}", hint))
-    answers = await asyncio.gather(_charged(client, product), _charged(client, _NO_PRODUCT))
-    return [*findings, of_product(*answers, product)]
-
-
-async def _charged(client: PlatformClient, product: str) -> PlatformError | None:
-    """Return what a consume for an org that cannot be is answered; None where it is counted."""
-    try:
-        await client.consume(_NO_ORG, Resource.AI_CALLS, product_id=product)
-    except PlatformError as error:
-        return error
-    return None
+    consumes = (
+        client.consume(_NO_ORG, Resource.AI_CALLS, product_id=each)
+        for each in (product, _NO_PRODUCT)
+    )
+    error, stranger = await asyncio.gather(*map(_error_of, consumes))
+    return [*findings, of_product(error, stranger, product)]

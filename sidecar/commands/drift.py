@@ -77,15 +77,13 @@ def _request_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tu
         return
     for name, kind in use.sends.items():
         yield from _path_drift(document, schema, name, kind, f"request field `{name}`")
-    required = schema.get("required")
-    for missing in required if isinstance(required, list) else ():
+    for missing in _list(schema.get("required")):
         if missing not in use.sends:
             yield f"request field `{missing}`", "is required now, and not sent"
 
 
 def _query_drift(document: Schema, operation: Schema, use: Use) -> Iterator[tuple[str, str]]:
-    given = operation.get("parameters")
-    parameters = [_resolved(document, each) for each in (given if isinstance(given, list) else ())]
+    parameters = [_resolved(document, each) for each in _list(operation.get("parameters"))]
     queries = {each.get("name"): each for each in parameters if each.get("in") == "query"}
     for name in use.query:
         if name not in queries:
@@ -157,13 +155,11 @@ def _kinds(document: Schema, schema: Schema, depth: int = 0) -> frozenset[str]:
     if isinstance(given, list):
         return frozenset(each for each in given if isinstance(each, str) and each != "null")
     kinds: set[str] = set()
-    for name in ("anyOf", "oneOf"):
-        several = schema.get(name)
-        for each in several if isinstance(several, list) else ():
-            one = _kinds(document, _resolved(document, each), depth + 1)
-            if not one:
-                return frozenset()
-            kinds |= one
+    for each in (*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))):
+        one = _kinds(document, _resolved(document, each), depth + 1)
+        if not one:
+            return frozenset()
+        kinds |= one
     return frozenset(kinds - {"null"})
 
 
@@ -173,33 +169,31 @@ def _json_schema(document: Schema, holder: Schema) -> Schema | None:
     return _resolved(document, described) if isinstance(described, Mapping) else None
 
 
-def _resolved(document: Schema, schema: object) -> Schema:
+def _resolved(document: Schema, schema: object, depth: int = 0) -> Schema:
     """Follow references, put `allOf` together, and look through "or null"."""
     found = _members(schema)
-    for _ in range(_DEEPEST):
-        reference = found.get("$ref")
-        if isinstance(reference, str):
-            found = _referred(document, reference)
-            continue
-        alternatives = [each for each in _list(found.get("anyOf")) if not _is_null(each)]
-        if len(alternatives) == 1 and "properties" not in found:
-            found = _members(alternatives[0])
-            continue
-        break
-    parts = _list(found.get("allOf"))
+    if depth > _DEEPEST:
+        return {}
+    if isinstance(reference := found.get("$ref"), str):
+        return _resolved(document, _referred(document, reference), depth + 1)
+    alternatives = [
+        each for each in _list(found.get("anyOf")) if _members(each).get("type") != "null"
+    ]
+    if len(alternatives) == 1 and "properties" not in found:
+        return _resolved(document, alternatives[0], depth + 1)
+    properties: dict[str, object] = {}
+    required: list[object] = []
+    # Two levels of it at most: a circle with many parts would take for ever.
+    deeper = depth + _DEEPEST // 2
+    parts = [_resolved(document, each, deeper) for each in _list(found.get("allOf"))]
     if not parts:
         return found
-    properties: dict[str, object] = dict(_members(found.get("properties")))
-    required: list[object] = list(_list(found.get("required")))
     merged: dict[str, object] = {}
-    for part in parts[:_DEEPEST]:
-        one = _members(part)
-        reference = one.get("$ref")
-        one = _referred(document, reference) if isinstance(reference, str) else one
-        merged |= one
-        properties |= _members(one.get("properties"))
-        required += _list(one.get("required"))
-    return {**merged, **found, "properties": properties, "required": required, "allOf": []}
+    for part in (*parts, found):
+        merged |= part
+        properties |= _members(part.get("properties"))
+        required += _list(part.get("required"))
+    return {**merged, "properties": properties, "required": required}
 
 
 def _referred(document: Schema, reference: str) -> Schema:
@@ -207,10 +201,6 @@ def _referred(document: Schema, reference: str) -> Schema:
     for part in reference.removeprefix("#/").split("/"):
         found = _members(found).get(part.replace("~1", "/").replace("~0", "~"))
     return _members(found)
-
-
-def _is_null(schema: object) -> bool:
-    return _members(schema).get("type") == "null"
 
 
 def _members(value: object) -> Schema:

@@ -19,9 +19,11 @@ from sidecar.client import (
     PlatformError,
 )
 from sidecar.commands import doctor, quota, webhooks, workspace
-from sidecar.commands.access import missing, read_access, refused
+from sidecar.commands.access import client_for, missing, refused
 from sidecar.commands.output import Shown, show
 from sidecar.domain.errors import TransientError, UserError
+from sidecar.settings.commands import AccessSettings
+from sidecar.settings.fields import read_section
 
 Act = Callable[[PlatformClient, argparse.Namespace], Awaitable[Shown]]
 
@@ -46,10 +48,10 @@ DOCTOR: Final = "doctor.examine"
 def run_act(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the command `args.act`; return its exit status. Raises UserError."""
     act: str = args.act
-    access = read_access(args, environ)
+    access = read_section(AccessSettings, args, environ)
 
     async def ask() -> Shown:
-        async with access.client() as client:
+        async with client_for(access) as client:
             if act == DOCTOR:
                 return await doctor.examine(client, args, access, environ)
             return await ACTS[act](client, args)

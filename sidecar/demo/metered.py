@@ -54,54 +54,35 @@ class InsideSettings:
         }
 
 
-class AiohttpProduct:
-    """The demo's own product, which is an aiohttp application."""
+def aiohttp_product(settings: InsideSettings, *, pace: float) -> DemoUpstream:
+    """Return the demo's own product, which is an aiohttp application."""
+    registry = CollectorRegistry()
 
-    what: Final = "aiohttp, with the middleware inside"
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), content_type="text/plain")
 
-    def __init__(self, settings: InsideSettings, *, pace: float) -> None:
-        self._upstream = DemoUpstream(pace=pace, meter=self._meter)
-        self._settings = settings
-        self._registry = CollectorRegistry()
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return self._upstream.url
-
-    async def start(self, port: int) -> None:
-        """Listen. Raises UserError."""
-        await self._upstream.start("127.0.0.1", port)
-
-    async def close(self) -> None:
-        """End it."""
-        await self._upstream.close()
-
-    def _meter(self, app: web.Application) -> None:
-        setup(app, registry=self._registry, **self._settings.keywords)
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_post("/api/v1/report", self._report)
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), content_type="text/plain")
-
-    async def _report(self, request: web.Request) -> web.Response:
+    async def report(request: web.Request) -> web.Response:
         pages = int(request.query.get("pages", "1"))
         request["quota"].settle(pages)
         return web.json_response({"pages": pages})
 
+    def meter(app: web.Application) -> None:
+        setup(app, registry=registry, **settings.keywords)
+        app.router.add_get("/metrics", metrics)
+        app.router.add_post("/api/v1/report", report)
+
+    return DemoUpstream(pace=pace, meter=meter)
+
 
 class FastApiProduct:
     """The same as a FastAPI application, in a process of uvicorn's."""
-
-    what: Final = "FastAPI under uvicorn, with the middleware inside"
 
     def __init__(self, settings: InsideSettings) -> None:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""
 
-    async def start(self, port: int) -> None:
+    async def start(self, host: str, port: int) -> None:
         """Serve it, and wait until it answers. Raises UserError."""
         missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
         if missing:
@@ -110,17 +91,17 @@ class FastApiProduct:
                 "pip install fastapi uvicorn"
             )
         port = port or _free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "uvicorn", "--factory", "sidecar.demo.fastapi_product:product"),
-            *("--port", str(port), "--log-level", "warning"),
+            *("--host", host, "--port", str(port), "--log-level", "warning"),
             env={**os.environ, **self._settings.environ},
         )
         until = time.monotonic() + _STARTING_SECONDS
         while not await _answers(f"{self.url}/health"):
             if self._process.returncode is not None or time.monotonic() > until:
                 raise UserError(
-                    f"127.0.0.1:{port}: uvicorn does not serve the demo product there, see above; "
+                    f"{host}:{port}: uvicorn does not serve the demo product there, see above; "
                     "name a port that is free"
                 )
             await asyncio.sleep(0.05)

@@ -20,7 +20,7 @@ import uvloop
 from sidecar.app.open_files import raise_limit
 from sidecar.app.wiring import App
 from sidecar.demo.introduction import ORG, SPENT_ORG, SPENT_UNITS, DemoPlace, introduction
-from sidecar.demo.metered import AiohttpProduct, FastApiProduct, InsideSettings
+from sidecar.demo.metered import FastApiProduct, InsideSettings, aiohttp_product
 from sidecar.demo.upstream import DemoUpstream
 from sidecar.local_platform.seeds import Seed
 from sidecar.local_platform.server import LocalPlatform
@@ -106,8 +106,7 @@ async def _demo(ports: DemoPorts, door: DemoDoor = DemoDoor.PROXY) -> None:
         spent = platform.mint_token(SPENT_ORG, ttl=_HOUR)
         await _spend(at.url, spent)
         token = platform.mint_token(ORG, ttl=_HOUR)
-        for line in introduction(at, token, spent):
-            sys.stdout.write(f"{line}\n")
+        sys.stdout.write(introduction(at, token, spent))
         sys.stdout.flush()
         await stop.wait()
 
@@ -137,16 +136,16 @@ async def _middleware(
     key_file = folder / "key"
     key_file.write_text(_KEY)
     settings = InsideSettings(policy, platform, key_file)
-    product: AiohttpProduct | FastApiProduct
+    product: DemoUpstream | FastApiProduct
     if door is DemoDoor.AIOHTTP:
-        product = AiohttpProduct(settings, pace=_PACE)
+        product, server = aiohttp_product(settings, pace=_PACE), "aiohttp"
     else:
-        product = FastApiProduct(settings)
+        product, server = FastApiProduct(settings), "FastAPI under uvicorn"
     running.push_async_callback(product.close)
-    await product.start(port)
+    await product.start("127.0.0.1", port)
     what = (
         f"product         {product.url}  (a small AI-like product)",
-        f"  runs on       {product.what}; no sidecar is before it",
+        f"  runs on       {server}, with the middleware inside; no sidecar is before it",
         f"  metrics       {product.url}/metrics",
     )
     return DemoPlace(product.url, f"{product.url}/metrics", what, platform, names_costs=True)

@@ -102,34 +102,31 @@ class Fleet:
     async def _spawn(self, index: int) -> None:
         """Start a worker and wait until it serves. Raises UserError; then it has been ended."""
         ours, theirs = socket.socketpair()
-        with contextlib.ExitStack() as owned:
-            owned.callback(ours.close)
+        async with contextlib.AsyncExitStack() as unless_it_serves:
+            unless_it_serves.callback(ours.close)
             with theirs:
-                try:
-                    # PYTHONPATH: the same code, in any working directory
-                    process = await start_process(
-                        sys.executable, "-P", "-m", "sidecar.workers.worker", str(theirs.fileno()),
-                        pass_fds=(theirs.fileno(),),
-                        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                    )  # fmt: skip
-                except OSError as error:
-                    why = f"--workers: worker {index} cannot be started: {error.strerror}"
-                    raise UserError(f"{why}: give room for {self._size}") from error
-            served = False
-            try:
-                link = Link(*await asyncio.open_connection(sock=ours))
-                owned.pop_all()
-                owned.callback(link.close)
-                orders = await self._bring_up(index, process, link)
-                owned.pop_all()
-                served = True
-            finally:
-                if not served:
-                    await end_process(process)
+                process = await self._started(index, theirs.fileno())
+            unless_it_serves.push_async_callback(end_process, process)
+            link = Link(*await asyncio.open_connection(sock=ours))
+            unless_it_serves.callback(link.close)
+            orders = await self._bring_up(index, process, link)
+            unless_it_serves.pop_all()
         self._absent.pop(index, None)
         self.serving[index] = worker = WorkerProcess(index, process, link)
         self._ends[index] = asyncio.create_task(self._end_of(worker), name=f"end of worker {index}")
         self._on_up(worker, orders)
+
+    async def _started(self, index: int, link: int) -> Process:
+        try:
+            return await start_process(
+                sys.executable, "-P", "-m", "sidecar.workers.worker", str(link),
+                pass_fds=(link,),
+                # PYTHONPATH: the same code, in any working directory
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )  # fmt: skip
+        except OSError as error:
+            why = f"--workers: worker {index} cannot be started: {error.strerror}"
+            raise UserError(f"{why}: give room for {self._size}") from error
 
     async def _bring_up(self, index: int, process: Process, link: Link) -> Orders:
         """Give a worker its orders, and wait until it serves. Raises UserError."""

@@ -25,7 +25,7 @@ def failed(status: int | None) -> UnavailableError:
 @pytest.mark.parametrize("status", [None, 500, 502, 503, 504])
 def test_what_may_pass_is_asked_again(status: int | None) -> None:
     """Where doing it twice is doing it once."""
-    assert may_repeat(failed(status), repeatable=True, unsent=False)
+    assert may_repeat(failed(status), repeatable=True)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_what_may_pass_is_asked_again(status: int | None) -> None:
 )
 def test_what_does_not_pass_is_not_asked_again(error: PlatformError) -> None:
     """The same request would fail the same way."""
-    assert not may_repeat(error, repeatable=True, unsent=False)
+    assert not may_repeat(error, repeatable=True)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,13 @@ def test_what_does_not_pass_is_not_asked_again(error: PlatformError) -> None:
 )
 def test_what_cannot_be_repeated_is_not(error: PlatformError) -> None:
     """Even when it would help."""
-    assert not may_repeat(error, repeatable=False, unsent=False)
+    assert not may_repeat(error, repeatable=False)
 
 
 def test_what_was_never_sent_can_be() -> None:
     """No byte left, so nothing was done."""
-    assert may_repeat(failed(None), repeatable=False, unsent=True)
+    unsent = UnavailableError("POST /", "cannot connect", unsent=True)
+    assert may_repeat(unsent, repeatable=False)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))

@@ -11,7 +11,7 @@ AT = DemoPlace(
 
 def test_what_a_door_does_not_have_is_not_shown() -> None:
     """No admin side, and no handler that names its cost."""
-    text = "\n".join(introduction(AT, "token", "spent"))
+    text = introduction(AT, "token", "spent")
     assert "a product" in text
     assert "curl -s http://127.0.0.1:2/metrics | grep" in text
     assert "What is left then" not in text
@@ -21,6 +21,6 @@ def test_what_a_door_does_not_have_is_not_shown() -> None:
 def test_what_a_door_has_is_shown() -> None:
     """The line of the admin side, and the call whose handler names its cost."""
     at = DemoPlace(AT.url, AT.metrics, AT.what, AT.platform, "curl -s quota", names_costs=True)
-    text = "\n".join(introduction(at, "token", "spent"))
+    text = introduction(at, "token", "spent")
     assert "What is left then: curl -s quota" in text
     assert "curl -si -X POST 'http://127.0.0.1:1/api/v1/report?pages=6'" in text
