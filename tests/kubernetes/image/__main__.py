@@ -40,11 +40,12 @@ def main() -> int:
         )
     for which, image in builds:
         step(f"build, {which}", partial(building.build, podman, wheels, which, image))
-        step("is the build", partial(trial.is_the_build, podman, image, which))
-        step("is small and bare", partial(trial.is_small_and_bare, podman, image))
-        step("lists its packages", partial(trial.lists_its_packages, podman, image))
+        with trial.idle(podman, image) as python:
+            step("is the build", partial(trial.is_the_build, podman, python, image, which))
+            step("is small and bare", partial(trial.is_small_and_bare, podman, python, image))
+            step("lists its packages", partial(trial.lists_its_packages, python))
+            step("has its bytecode", partial(trial.has_its_bytecode, python))
         step("starts", partial(trial.starts, podman, image, folder))
-    step("has its bytecode", partial(trial.has_its_bytecode, podman))
     with pod.scene(podman, folder) as scene:
         for each in (
             trial.is_locked_down,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from tests.kubernetes.image.building import IMAGE, ROOT, Build
+from tests.kubernetes.image.building import ROOT, Build
 from tests.kubernetes.image.pod import LIMIT, SIDECAR, Scene, log
 from tests.kubernetes.image.podman import Podman, wait_until
 from tools.lock import IMAGE as IMAGE_LOCK
@@ -31,7 +33,21 @@ _LARGEST: Final = 100 * 1024 * 1024
 """Bytes that we may add to the base."""
 
 
-def is_the_build(podman: Podman, image: str, build: Build) -> str:
+@contextmanager
+def idle(podman: Podman, image: str) -> Iterator[Callable[..., str]]:
+    """Run a container that waits; yield what runs Python in it.
+
+    One for all that looks at the image: this storage copies the whole image for each container.
+    """
+    command = ("--entrypoint", "python", image, "-c", "import time; time.sleep(3600)")
+    container = podman("run", "--detach", "--no-healthcheck", *_LOCKED, *command)
+    try:
+        yield partial(podman, "exec", container, "python")
+    finally:
+        podman("rm", "--force", "--time", "0", container)
+
+
+def is_the_build(podman: Podman, python: Callable[..., str], image: str, build: Build) -> str:
     """What was asked for is what runs and what the label says; nothing of its making is left."""
     program = (
         "import json, pathlib, sidecar.proxy.gateway as g;"
@@ -40,7 +56,7 @@ def is_the_build(podman: Podman, image: str, build: Build) -> str:
         " if r != '/opt/sidecar' or p.suffix in ('.c', '.o', '.a')"
         " or p.name in ('.mypy_cache', 'mypy', 'mypyc', 'setuptools', 'build')]]))"
     )
-    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", image, "-c", program)
+    found = python("-c", program)
     file, left = json.loads(found)
     assert file.endswith({"compiled": ".so", "pure": ".py"}[build]), file
     assert not left, left
@@ -49,7 +65,7 @@ def is_the_build(podman: Podman, image: str, build: Build) -> str:
     return build
 
 
-def is_small_and_bare(podman: Podman, image: str) -> str:
+def is_small_and_bare(podman: Podman, python: Callable[..., str], image: str) -> str:
     """Nothing that builds or installs is left, nothing runs as root, the labels say what it is."""
     told: dict[str, Any] = json.loads(podman("image", "inspect", image))[0]
     config = told["Config"]
@@ -64,7 +80,7 @@ def is_small_and_bare(podman: Podman, image: str) -> str:
         "print(json.dumps([[t for t in tools if shutil.which(t)],"
         " [m for m in ('pip', 'ensurepip') if u.find_spec(m)], os.getuid()]))"
     )
-    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", image, "-c", program)
+    found = python("-c", program)
     assert json.loads(found) == [[], [], 65532], found
     base = json.loads(
         podman("image", "inspect", config["Labels"]["org.opencontainers.image.base.name"])
@@ -74,7 +90,7 @@ def is_small_and_bare(podman: Podman, image: str) -> str:
     return f"adds {added / 1e6:.0f} MB to its base of {base[0]['Size'] / 1e6:.0f} MB"
 
 
-def lists_its_packages(podman: Podman, image: str) -> str:
+def lists_its_packages(python: Callable[..., str]) -> str:
     """The list in it is CycloneDX's, and names what the lock has and what is installed: no more."""
     program = (
         "import importlib.metadata as m, json;"
@@ -85,7 +101,7 @@ def lists_its_packages(podman: Podman, image: str) -> str:
         " [[c['name'].lower().replace('_', '-').replace('.', '-'), c['version']]"
         " for c in [*sbom['components'], sbom['metadata']['component']] if 'version' in c]]))"
     )
-    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", image, "-Ic", program)
+    found = python("-Ic", program)
     kind, installed, listed = json.loads(found)
     assert kind == "CycloneDX", kind
     pins = {tuple(pin.split("==")) for pin in locked(IMAGE_LOCK.read_text())}
@@ -95,7 +111,7 @@ def lists_its_packages(podman: Podman, image: str) -> str:
     return f"{len(pins)} packages, as locked"
 
 
-def has_its_bytecode(podman: Podman) -> str:
+def has_its_bytecode(python: Callable[..., str]) -> str:
     """Every module of ours comes with its bytecode: a read-only root keeps none."""
     program = (
         "import pathlib, sidecar.app.process, sidecar.policy.load, sys;"
@@ -104,7 +120,7 @@ def has_its_bytecode(podman: Podman) -> str:
         " and not pathlib.Path(s.cached or '').is_file()];"
         "print(bare)"
     )
-    found = podman("run", "--rm", *_LOCKED, "--entrypoint", "python", IMAGE, "-c", program)
+    found = python("-c", program)
     assert found == "[]", found
     return "none is made at the start"
 

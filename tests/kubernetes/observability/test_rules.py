@@ -25,6 +25,7 @@ from tests.kubernetes.observability.servers import promtool
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 SECTIONS: Final = ("What it means for customers", "How to confirm", "What to do")
 ALERTS: Final = [rule for rule in rules() if "alert" in rule]
+RECORDS: Final = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
 
 
 def named(rule: dict[str, Any]) -> str:
@@ -38,11 +39,24 @@ def test_promtool_finds_no_fault(path: Path) -> None:
     assert "SUCCESS" in promtool("check", "rules", "--lint-fatal", str(path))
 
 
-def rules_for(alert: str, folder: Path) -> Sequence[Path]:
-    """Write the alert's rules and all that record, without texts: the live test reads those.
+def records_for(alert: str) -> set[str]:
+    """Return the recorded series that an alert's expressions name, and those that these name."""
+    expressions = [rule["expr"] for rule in ALERTS if rule["alert"] == alert]
+    found: set[str] = set()
+    while expressions:
+        expression = expressions.pop()
+        new = [each for each in RECORDS if each not in found and each in expression]
+        found.update(new)
+        expressions += [RECORDS[each] for each in new]
+    return found
 
-    Other alerts would be evaluated for nothing, up to a day of them.
+
+def rules_for(alert: str, folder: Path) -> Sequence[Path]:
+    """Write the alert's rules and what they ask, without texts: the live test reads those.
+
+    The others would be evaluated for nothing, up to a day of them.
     """
+    kept = {alert, *records_for(alert)}
     written = []
     for path in rule_files():
         content = yaml.load(path.read_text("utf-8"), yaml.CSafeLoader)
@@ -50,7 +64,7 @@ def rules_for(alert: str, folder: Path) -> Sequence[Path]:
             group["rules"] = [
                 {key: value for key, value in rule.items() if key != "annotations"}
                 for rule in group["rules"]
-                if rule.get("alert", alert) == alert
+                if rule.get("alert", rule.get("record")) in kept
             ]
         written.append(folder / path.name)
         written[-1].write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
