@@ -22,12 +22,18 @@ _RETRY_SECONDS: Final = 1.0
 
 def overloaded(request_id: str, errors: ErrorFormat, detail: str) -> Decision:
     """Deny a request that there is no room for."""
-    return _busy(Reason.OVERLOADED, request_id, errors, detail)
+    return Decision(
+        Reason.OVERLOADED, UNROUTED, request_id, None, 503, detail,
+        retry_after=_RETRY_SECONDS, errors=errors,
+    )  # fmt: skip
 
 
 def draining(request_id: str, errors: ErrorFormat) -> Decision:
     """Deny a request that comes while the sidecar shuts down."""
-    return _busy(Reason.DRAINING, request_id, errors, "The sidecar is shutting down.")
+    return Decision(
+        Reason.DRAINING, UNROUTED, request_id, None, 503, "The sidecar is shutting down.",
+        retry_after=_RETRY_SECONDS, errors=errors,
+    )  # fmt: skip
 
 
 def unreadable(
@@ -40,24 +46,6 @@ def unreadable(
 def broken_body(decision: Decision, status: int, detail: str) -> Decision:
     """Deny a decided call whose body is not what its head said."""
     return Decision(
-        Reason.BAD_REQUEST,
-        decision.route,
-        decision.request_id,
-        None,
-        status,
-        detail,
+        Reason.BAD_REQUEST, decision.route, decision.request_id, None, status, detail,
         errors=decision.errors,
-    )
-
-
-def _busy(reason: Reason, request_id: str, errors: ErrorFormat, detail: str) -> Decision:
-    return Decision(
-        reason,
-        UNROUTED,
-        request_id,
-        None,
-        503,
-        detail,
-        retry_after=_RETRY_SECONDS,
-        errors=errors,
-    )
+    )  # fmt: skip

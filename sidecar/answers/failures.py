@@ -18,19 +18,26 @@ def upstream_failure(decision: Decision, kind: PeerFailure, now: float) -> OwnAn
     """Make the 502, 503 or 504 for a peer failure (RFC 9110, 15.6.3 to 15.6.5)."""
     match kind:
         case PeerFailure.CONNECT | PeerFailure.TLS:
-            return _failed(decision, 502, FailureCode.UPSTREAM_UNREACHABLE, now)
+            status, code = 502, FailureCode.UPSTREAM_UNREACHABLE
         case (
             PeerFailure.CONNECT_TIMEOUT | PeerFailure.FIRST_BYTE_TIMEOUT | PeerFailure.IDLE_TIMEOUT
         ):
-            return _failed(decision, 504, FailureCode.UPSTREAM_TIMEOUT, now)
+            status, code = 504, FailureCode.UPSTREAM_TIMEOUT
         case PeerFailure.POOL_EXHAUSTED:
-            return _failed(decision, 503, FailureCode.UPSTREAM_BUSY, now, retry_after=_BUSY_SECONDS)
-        case PeerFailure.CLOSED_EARLY | PeerFailure.CUT_OFF:
-            return _failed(decision, 502, FailureCode.UPSTREAM_FAILED, now)
-        case PeerFailure.PROTOCOL:
-            return _failed(decision, 502, FailureCode.UPSTREAM_FAILED, now, detail=_UNREADABLE)
+            status, code = 503, FailureCode.UPSTREAM_BUSY
+        case PeerFailure.CLOSED_EARLY | PeerFailure.CUT_OFF | PeerFailure.PROTOCOL:
+            status, code = 502, FailureCode.UPSTREAM_FAILED
         case _:
             assert_never(kind)
+    return write_error(
+        status,
+        code,
+        _UNREADABLE if kind is PeerFailure.PROTOCOL else "",
+        request_id=decision.request_id,
+        errors=decision.errors,
+        retry_after=_BUSY_SECONDS if kind is PeerFailure.POOL_EXHAUSTED else None,
+        fields=quota_headers(decision, now),
+    )
 
 
 def fault(decision: Decision) -> OwnAnswer:
@@ -48,23 +55,3 @@ def last_hop(decision: Decision, now: float) -> OwnAnswer:
     """Answer an OPTIONS that is to go no further than here (RFC 9110, 7.6.2)."""
     written_id = (b"X-Request-ID", field_text(decision.request_id))
     return OwnAnswer(200, (written_id, *quota_headers(decision, now)), b"")
-
-
-def _failed(
-    decision: Decision,
-    status: int,
-    code: FailureCode,
-    now: float,
-    *,
-    detail: str = "",
-    retry_after: float | None = None,
-) -> OwnAnswer:
-    return write_error(
-        status,
-        code,
-        detail,
-        request_id=decision.request_id,
-        errors=decision.errors,
-        retry_after=retry_after,
-        fields=quota_headers(decision, now),
-    )

@@ -6,11 +6,12 @@ Pure, and shared by all frontends. Sources: interface.md, "What a caller sees"; 
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, whole_seconds, write_error
+from sidecar.answers.writer import MAX_INTEGER, Fields, OwnAnswer, write_error
 from sidecar.domain.choices import ErrorFormat
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Decision, Reason, Verdict
@@ -127,7 +128,7 @@ def _rate_limit(quota: Quota, now: float) -> Fields:
 def _left(name: bytes, quota: Quota, now: float) -> bytes:
     """Write what remains, and for how many seconds, rounded up."""
     remaining = min(max(quota.remaining, 0), MAX_INTEGER)
-    seconds = whole_seconds(quota.reset_at - now, 0)
+    seconds = max(math.ceil(quota.reset_at - now), 0)
     return b"%b;r=%d;t=%d" % (name, remaining, seconds)
 
 

@@ -104,7 +104,7 @@ def write_error(
         case _:
             assert_never(errors)
     if retry_after is not None:
-        id_fields = (*id_fields, (b"Retry-After", b"%d" % whole_seconds(retry_after, 1)))
+        id_fields = (*id_fields, (b"Retry-After", b"%d" % _whole_seconds(retry_after)))
     return OwnAnswer(status, (media, NO_STORE, *id_fields, *fields), _json(body))
 
 
@@ -122,9 +122,9 @@ def serialise(answer: OwnAnswer, *, now: float, connection: bytes, bodiless: boo
     return b"".join(lines)
 
 
-def whole_seconds(seconds: float, least: int) -> int:
-    """Round up, so that a client that waits that long does not come too early."""
-    return min(max(math.ceil(seconds), least), MAX_INTEGER) if math.isfinite(seconds) else least
+def _whole_seconds(seconds: float) -> int:
+    """Round up, so that a client that waits that long does not come too early; 1 at least."""
+    return min(max(math.ceil(seconds), 1), MAX_INTEGER) if math.isfinite(seconds) else 1
 
 
 def field_text(text: str) -> bytes:

@@ -20,8 +20,8 @@ from sidecar.frontends.bodies import (
     body_of,
     replaced_by_asking,
 )
-from sidecar.frontends.door import Door
-from sidecar.frontends.fields import decided_on, without_ours
+from sidecar.frontends.door import ID_FIELD, Door
+from sidecar.frontends.fields import decided_on, field_of, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import DoorSource
 from sidecar.usage.settled_answer import SettledAnswer
@@ -106,7 +106,7 @@ class AiohttpGuard:
 
     def _call(self, door: Door, request: web.Request) -> Call:
         headers = without_ours(request.raw_headers)
-        request_id, origin = door.request_id(headers, trusted=self._trusted)
+        request_id, origin = door.request_id(field_of(headers, ID_FIELD), trusted=self._trusted)
         url = request.rel_url
         return Call(
             request.method,

@@ -19,8 +19,8 @@ from sidecar.frontends.bodies import (
     body_of,
     replaced_by_asking,
 )
-from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.fields import without_ours
+from sidecar.frontends.door import ID_FIELD, Door, Visit
+from sidecar.frontends.fields import field_of, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import DoorSource
 from sidecar.frontends.paths import strictest
@@ -92,7 +92,7 @@ class AsgiGuard:
     def _call(self, door: Door, scope: AsgiScope) -> Call:
         """Describe the call, and clean the scope's headers of what only we may set."""
         headers = without_ours(scope["headers"])
-        request_id, origin = door.request_id(headers, trusted=self._trusted)
+        request_id, origin = door.request_id(field_of(headers, ID_FIELD), trusted=self._trusted)
         call = strictest(door.policy(), calls_of(scope, headers, request_id, origin))
         scope["headers"] = [
             *(field for field in headers if field[0] != b"x-request-id"),

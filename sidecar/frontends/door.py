@@ -26,6 +26,8 @@ from sidecar.domain.ports import BodySource, Clock, RequestObserver
 from sidecar.domain.usage import Usage
 from sidecar.frontends.bodies import BodyTooSlowError, ClientLeftError
 from sidecar.frontends.fields import decided_on
+from sidecar.frontends.questions import CallQuestion
+from sidecar.http1.errors import ProtocolError
 from sidecar.policy.amounts import MAX_UNITS
 from sidecar.policy.compiled import Policy
 from sidecar.proxy.body_memory import BodyMemory
@@ -37,8 +39,8 @@ log = logging.getLogger("sidecar.frontends")
 TOO_SLOW: Final = "The request's body did not arrive in time."
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
-_ID_FIELD: Final = b"x-request-id"
-_OURS: Final = frozenset({_ID_FIELD, b"x-quota-decision"})
+ID_FIELD: Final = b"x-request-id"
+_OURS: Final = frozenset({ID_FIELD, b"x-quota-decision"})
 _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 _SERVER_ERROR: Final = 500
 
@@ -123,7 +125,7 @@ class Visit:
     def marks(self) -> tuple[list[tuple[bytes, bytes]], frozenset[bytes]]:
         """Return our fields for the answer, and the names of the product's that they replace."""
         marks = quota_headers(self.decision, self._door.clock.time())
-        fields = [(_ID_FIELD, self.decision.request_id.encode("ascii"))]
+        fields = [(ID_FIELD, self.decision.request_id.encode("ascii"))]
         fields += [(name.lower(), value) for name, value in marks]
         return fields, _OURS | _QUOTA_FIELDS if len(marks) > 1 else _OURS
 
@@ -210,7 +212,8 @@ class Door:
     async def enter(self, call: Call, body: BodySource) -> Visit:
         """Decide on a call. The caller ends the visit, however the attempt goes.
 
-        Raises ClientLeftError where the client goes away first; the visit has ended then.
+        Raises ClientLeftError where the client goes away first, ProtocolError where it breaks its
+        body; the visit has ended then.
         """
         drain = self.drain
         drain.inflight += 1
@@ -225,7 +228,7 @@ class Door:
                 visit.decided(await self.engine.decide(call, body))
         except BodyTooSlowError:
             visit.decided(early.unreadable(call.request_id, self.engine.errors, 408, TOO_SLOW))
-        except ClientLeftError:
+        except (ClientLeftError, ProtocolError):
             visit.decision = self._undecided(call)
             visit.end(0)
             raise
@@ -239,30 +242,29 @@ class Door:
             raise
         return visit
 
-    def asked_about(self, method: str, target: str, headers: Headers, *, trusted: bool) -> Call:
-        """Describe a call that another program forwards; `trusted`: its request ID is believed."""
-        request_id, origin = self.request_id(headers, trusted=trusted)
-        path, _, query = target.partition("?")
-        return Call(method, path, query, decided_on(headers), request_id, origin)
+    def asked_about(self, question: CallQuestion, given: bytes | None, *, trusted: bool) -> Call:
+        """Describe a call that another program forwards; `trusted`: the ID given is believed."""
+        request_id, origin = self.request_id(given, trusted=trusted)
+        path, _, query = question.target.partition("?")
+        headers = decided_on(question.headers)
+        return Call(question.method, path, query, headers, request_id, origin)
 
     def refuse_unread(self, detail: str, status: int = 400) -> tuple[OwnAnswer, Decision]:
         """Refuse what is no call that can be read; no call is counted."""
-        request_id, _ = self.request_id_of(None, trusted=False)
-        decision = early.unreadable(request_id, self.engine.errors, status, detail)
+        decision = early.unreadable(self.new_id(), self.engine.errors, status, detail)
         return refuse(decision, self.clock.time()), decision
 
-    def request_id(self, headers: Headers, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
-        """Return the call's request ID, and who chose it."""
-        given = [value for name, value in headers if name == _ID_FIELD]
-        return self.request_id_of(given[0] if len(given) == 1 else None, trusted=trusted)
-
-    def request_id_of(self, given: bytes | None, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
+    def request_id(self, given: bytes | None, *, trusted: bool) -> tuple[str, RequestIdOrigin]:
         """Return the request ID of a call that came with `given`, and who chose it."""
         if given is not None and _REQUEST_ID.fullmatch(given):
             origin = RequestIdOrigin.TRUSTED if trusted else RequestIdOrigin.CLIENT
             return given.decode("ascii"), origin
+        return self.new_id(), RequestIdOrigin.GENERATED
+
+    def new_id(self) -> str:
+        """Make a request ID."""
         self._serial += 1
-        return f"{self._nonce}-{self._serial:x}", RequestIdOrigin.GENERATED
+        return f"{self._nonce}-{self._serial:x}"
 
     def _undecided(self, call: Call) -> Decision:
         """Make a placeholder decision, for the metrics of a call that ended before it had one."""

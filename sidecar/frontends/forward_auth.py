@@ -12,21 +12,18 @@ from typing import Final
 
 import orjson
 
-from sidecar.answers.early import TOO_MANY_CONNECTIONS, overloaded
-from sidecar.answers.refusals import quota_headers, refuse
-from sidecar.answers.writer import OwnAnswer, serialise
-from sidecar.domain.model import AttemptEnd, Call, Decision
-from sidecar.frontends.bodies import ClientLeftError
+from sidecar.answers.refusals import quota_headers
+from sidecar.answers.writer import OwnAnswer
+from sidecar.domain.model import AttemptEnd, Decision
 from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.fields import decided_on
-from sidecar.frontends.questions import PATH, Asker, CallQuestion, read_question
+from sidecar.frontends.questions import PATH, Asker, read_question
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy.body_memory import BodyMemory
-from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
-from sidecar.proxy.inbound import InboundBody
+from sidecar.proxy.inbound import NO_BODY
+from sidecar.proxy.own_answers import OwnAnswers
 
 STATUS_FIELD: Final = b"X-Quota-Status"
 PROBLEM_FIELD: Final = b"X-Quota-Problem"
@@ -51,6 +48,9 @@ class ForwardAuth:
         self._door = door
         self.drain: Final[Drain] = door.drain
         self.memory: Final[BodyMemory] = door.memory
+        self.answers: Final = OwnAnswers(
+            door.engine, clock=door.clock, observer=door.observer, new_id=door.new_id
+        )
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one question, and end its exchange."""
@@ -61,38 +61,21 @@ class ForwardAuth:
                 asked = head.target.startswith(PATH)
                 self._refuse(exchange, _BAD_REQUEST if asked else _NOT_FOUND, question)
                 return
-            call = self._call(exchange, question)
+            trusted = exchange.client.trusted
+            call = self._door.asked_about(question, head.request_id, trusted=trusted)
             try:
-                visit = await self._door.enter(call, _Body(body))
-            except ClientLeftError:
+                visit = await self._door.enter(call, NO_BODY if body is None else body)
+            except ProtocolError:
                 self._refuse(exchange, _BAD_REQUEST, "")
                 return
             visit.refuse_unkept()
             if visit.answer is None:
                 self._allow(exchange, visit)
             else:
-                self._send(exchange, _for_asker(visit.answer, question.asker))
+                self.answers.send(exchange, _for_asker(visit.answer, question.asker))
                 visit.end(visit.answer.status, AttemptEnd.UNREACHED)
         finally:
             exchange.end()
-
-    def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
-        """Answer what never became a request."""
-        self._turn_away(client, *self._door.refuse_unread(error.detail, error.status))
-
-    def refuse_overloaded(self, client: ServerConnection) -> None:
-        """Answer a connection that there is no room for."""
-        request_id, _ = self._door.request_id_of(None, trusted=False)
-        full = overloaded(request_id, self._door.engine.errors, TOO_MANY_CONNECTIONS)
-        self._turn_away(client, refuse(full, self._door.clock.time()), full)
-
-    def _call(self, exchange: Exchange, question: CallQuestion) -> Call:
-        request_id, origin = self._door.request_id_of(
-            exchange.head.request_id, trusted=exchange.client.trusted
-        )
-        path, _, query = question.target.partition("?")
-        headers = decided_on(question.headers)
-        return Call(question.method, path, query, headers, request_id, origin)
 
     def _allow(self, exchange: Exchange, visit: Visit) -> None:
         """Write "allow", and end the attempt: nothing of the call is seen after that."""
@@ -108,40 +91,7 @@ class ForwardAuth:
     def _refuse(self, exchange: Exchange, status: int, detail: str) -> None:
         """Answer what is no question."""
         answer, _ = self._door.refuse_unread(detail, status)
-        self._send(exchange, answer)
-
-    def _send(self, exchange: Exchange, answer: OwnAnswer) -> None:
-        exchange.keep = exchange.kept
-        exchange.status = answer.status
-        exchange.send(
-            serialise(
-                answer,
-                now=self._door.clock.time(),
-                connection=exchange.client.listener.keep_alive if exchange.keep else CLOSE,
-                bodiless=exchange.head.method == "HEAD",
-            )
-        )
-
-    def _turn_away(self, client: ServerConnection, answer: OwnAnswer, decision: Decision) -> None:
-        now = self._door.clock.time()
-        client.write(serialise(answer, now=now, connection=CLOSE, bodiless=False))
-        self._door.observer.request_finished(decision, decision.status, 0.0)
-
-
-class _Body:
-    """The body that comes with a question, if one does."""
-
-    def __init__(self, body: InboundBody | None) -> None:
-        self._body = body
-
-    async def read(self, limit: int, holder: str = "", decoder: int = 0) -> bytes | None:
-        """Return the whole content. ClientLeftError where it is broken."""
-        if self._body is None:
-            return b""
-        try:
-            return await self._body.read(limit, holder, decoder)
-        except ProtocolError as error:
-            raise ClientLeftError("the body is broken") from error
+        self.answers.send(exchange, answer)
 
 
 def _allowing(decision: Decision, now: float, connection: bytes) -> bytes:

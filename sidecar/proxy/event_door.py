@@ -77,12 +77,9 @@ class EventDoor:
     async def _take(self, exchange: Exchange) -> None:
         drain = self._gateway.drain
         drain.inflight += 1
-        body = exchange.body
         try:
-            outcome = await self._outcome(body, exchange.head.fields)
-            answer = answer_delivery(outcome)
-            exchange.keep = exchange.kept and (body is None or body.error is None)
-            self._gateway.answers.send(exchange, answer)
+            outcome = await self._outcome(exchange.body, exchange.head.fields)
+            self._gateway.answers.send(exchange, answer_delivery(outcome))
             self._receiver.answered(outcome)
         finally:
             drain.leave()

@@ -61,10 +61,6 @@ class Exchange:
             body.let_go()
         self.client.exchange_ended(keep=self.keep and whole, whole=whole)
 
-    def cut(self) -> None:
-        """Cut the connection, so that the client does not take what it has for a whole answer."""
-        self.client.abort()
-
     # what the connection does
 
     def cancel(self) -> None:

@@ -8,34 +8,28 @@ safe and free.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from functools import partial
 from typing import Final, Protocol
 
 from sidecar.answers import early
 from sidecar.answers.failures import last_hop
-from sidecar.domain.choices import ErrorFormat
-from sidecar.domain.cors import Cors
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import AttemptEnd, Call, Decision, Permit, Reason, RequestIdOrigin
 from sidecar.domain.ports import BodySource, Clock, RequestObserver
-from sidecar.domain.trace import trace_fields
 from sidecar.http1.client import ClientConnection
 from sidecar.http1.errors import ConnectFailedError, PeerFailure, ProtocolError
 from sidecar.http1.pool import Pool
 from sidecar.proxy import headers
 from sidecar.proxy.body_memory import BodyMemory
-from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
-from sidecar.proxy.own_answers import OwnAnswers
+from sidecar.proxy.inbound import NO_BODY
+from sidecar.proxy.own_answers import AnswerRules, OwnAnswers
 from sidecar.proxy.realtime import RealtimeEngine, settling_of
 from sidecar.proxy.relay import Relay
 from sidecar.proxy.settling import Settling
 from sidecar.proxy.untrusted import UntrustedProxies
-
-log = logging.getLogger("sidecar.proxy")
 
 PROBES: Final = 16
 """Requests beyond `--max-inflight`, and connections to the product, for routes that meter nothing:
@@ -45,38 +39,14 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
-class Admission(RealtimeEngine, Protocol):
+class Admission(RealtimeEngine, AnswerRules, Protocol):
     """The engine, as the data plane needs it."""
-
-    @property
-    def errors(self) -> ErrorFormat:
-        """The error format of what is refused before it has a route."""
-
-    @property
-    def cors(self) -> Cors | None:
-        """Which pages may read the answers that are not the product's."""
 
     def meters(self, call: Call) -> bool:
         """Whether a call's route meters."""
 
     async def decide(self, call: Call, body: BodySource) -> Decision:
         """Decide what is to happen to a call."""
-
-
-class _NoBody:
-    """The body of a call that has none."""
-
-    async def read(
-        self,
-        limit: int,  # noqa: ARG002 - the shape of a BodySource
-        holder: str = "",  # noqa: ARG002
-        decoder: int = 0,  # noqa: ARG002
-    ) -> bytes | None:
-        """Return nothing, which fits anywhere."""
-        return b""
-
-
-_NO_BODY: Final = _NoBody()
 
 
 class Gateway:
@@ -97,7 +67,7 @@ class Gateway:
         self._engine = engine
         self._upstream = upstream
         self._clock = clock
-        self.answers = OwnAnswers(engine, clock)
+        self.answers = OwnAnswers(engine, clock=clock, observer=observer, new_id=self._new_id)
         self._observer = observer
         self._max_inflight = max_inflight
         self._new_relay = partial(
@@ -130,7 +100,7 @@ class Gateway:
             if decision is None:
                 if body is not None and not body.done:
                     await body.prime()
-                decision = await self._engine.decide(call, _NO_BODY if body is None else body)
+                decision = await self._engine.decide(call, NO_BODY if body is None else body)
             if decision.permit is None:
                 self.answers.refuse(exchange, decision)
             else:
@@ -140,12 +110,9 @@ class Gateway:
         except NoRoomError:
             decision = early.overloaded(call.request_id, self._engine.errors, early.TOO_MANY_BODIES)
             self.answers.refuse(exchange, decision)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - the answer is 500, and the log says why
             decision = decision or self._undecided(call)
-            trace = trace_fields(exchange.head.fields)
-            extra = {"request_id": decision.request_id, "route": decision.route, **trace}
-            log.exception("fault", extra=extra)
-            self.answers.report_fault(exchange, decision)
+            self.answers.report_fault(exchange, decision, error)
         finally:
             if exchange.relay is None:
                 self._end(exchange, decision or self._undecided(call))
@@ -234,11 +201,8 @@ class Gateway:
             elif ended is not None:
                 self._observer.upstream_failed(ended, relay.detail)
                 self.answers.report_failure(exchange, decision, ended)
-        except Exception:
-            trace = trace_fields(exchange.head.fields)
-            extra = {"request_id": decision.request_id, "route": decision.route, **trace}
-            log.exception("fault", extra=extra)
-            self.answers.report_fault(exchange, decision)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.answers.report_fault(exchange, decision, error)
         finally:
             self._end(exchange, decision)
 
@@ -259,10 +223,9 @@ class Gateway:
     def _sent_again(self, lost: Relay, task: asyncio.Task[None]) -> None:
         """End an exchange whose request could not be sent again: its client may have left."""
         exchange, decision = lost.exchange, lost.decision
-        if not task.cancelled() and task.exception() is not None:
-            extra = {"request_id": decision.request_id, "route": decision.route}
-            log.error("fault", exc_info=task.exception(), extra=extra)
-            self.answers.report_fault(exchange, decision)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.answers.report_fault(exchange, decision, error)
         if exchange.relay is None:
             self._conclude(lost.permit, AttemptEnd.UNREACHED, lost.settling)
             self._end(exchange, decision)
@@ -295,26 +258,6 @@ class Gateway:
             request_id=decision.request_id.encode("ascii"),
             expect=head.expects_continue and body is not None and body.owes_continue,
         )
-
-    # what never became a call
-
-    def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
-        """Answer what could not be read."""
-        errors = self._engine.errors
-        self._turn_away(
-            client, early.unreadable(self._new_id(), errors, error.status, error.detail)
-        )
-
-    def refuse_overloaded(self, client: ServerConnection) -> None:
-        """Answer a connection over `--max-connections`, before its first request."""
-        errors = self._engine.errors
-        self._turn_away(
-            client, early.overloaded(self._new_id(), errors, early.TOO_MANY_CONNECTIONS)
-        )
-
-    def _turn_away(self, client: ServerConnection, decision: Decision) -> None:
-        self.answers.turn_away(client, decision)
-        self._observer.request_finished(decision, decision.status, 0.0)
 
     def _undecided(self, call: Call) -> Decision:
         """Return a decision for the metrics of a call that ended before it had one."""

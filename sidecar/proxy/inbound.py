@@ -265,6 +265,22 @@ class InboundBody:
             self._waiter.set_result(None)
 
 
+class _NoBody:
+    """The body of a call that has none."""
+
+    async def read(
+        self,
+        limit: int,  # noqa: ARG002 - the shape of a BodySource
+        holder: str = "",  # noqa: ARG002
+        decoder: int = 0,  # noqa: ARG002
+    ) -> bytes | None:
+        """Return nothing, which fits anywhere."""
+        return b""
+
+
+NO_BODY: Final = _NoBody()
+
+
 def _nowhere(data: bytes, done: bool) -> None:  # noqa: FBT001 - the shape of a sink
     """Drop what comes after the exchange has ended."""
 

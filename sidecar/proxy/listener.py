@@ -12,12 +12,15 @@ from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.outbox import Outbox
 from sidecar.settings.sections import Limits
 
-Connection_contra = TypeVar("Connection_contra", contravariant=True)
+Connection = TypeVar("Connection")
 """A client's connection, which knows its listener."""
 
 
-class Listener(Protocol[Connection_contra]):
-    """The server, as its connections need it. Seconds; `now` is the loop's clock."""
+class Listener(Protocol[Connection]):
+    """The server, as its connections need it. Seconds; `now` is the loop's clock.
+
+    `connection_closed` counts a connection that a deadline or a bound has ended, by the cause.
+    """
 
     limits: Limits
     upgrades: frozenset[bytes]
@@ -27,31 +30,23 @@ class Listener(Protocol[Connection_contra]):
     outbox: Outbox
     now: Callable[[], float]
     is_trusted: Callable[[str], bool]
+    refuse_unparsed: Callable[[Connection, ProtocolError], None]
+    refuse_overloaded: Callable[[Connection], None]
+    connection_closed: Callable[[str], None]
     body_idle: float
     answer_idle: float
     request_timeout: float
     patience: float
     room: int
 
-    def opened(self, connection: Connection_contra) -> None:
+    def opened(self, connection: Connection) -> None:
         """Count a connection in."""
 
-    def closed(self, connection: Connection_contra) -> None:
+    def closed(self, connection: Connection) -> None:
         """Count a connection out."""
 
-    def begin(
-        self, connection: Connection_contra, head: RequestHead, body: InboundBody | None
-    ) -> None:
+    def begin(self, connection: Connection, head: RequestHead, body: InboundBody | None) -> None:
         """Begin to answer a request, as the connection's `exchange`: it may end at once."""
-
-    def refuse_unparsed(self, connection: Connection_contra, error: ProtocolError) -> None:
-        """Answer what never became a request."""
-
-    def refuse_overloaded(self, connection: Connection_contra) -> None:
-        """Answer a connection that there is no room for."""
-
-    def connection_closed(self, cause: str) -> None:
-        """Count a connection that was ended by a deadline or a bound."""
 
     def sweep_soon(self, seconds: float) -> None:
         """Look at deadlines earlier than usual."""

@@ -23,6 +23,7 @@ from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.expiry import expire
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.outbox import Outbox
+from sidecar.proxy.own_answers import OwnAnswers
 from sidecar.settings.sections import Limits
 from sidecar.settings.values import Network
 
@@ -44,6 +45,10 @@ class Plane(Protocol):
     """What answers requests: the gateway, or a door that decides for others."""
 
     @property
+    def answers(self) -> OwnAnswers:
+        """What answers a client that never got as far as a request."""
+
+    @property
     def drain(self) -> Drain:
         """What counts requests, and ends."""
 
@@ -53,12 +58,6 @@ class Plane(Protocol):
 
     def serve(self, exchange: Exchange) -> Coroutine[None, None, None]:
         """Answer one request, and end its exchange whatever happens."""
-
-    def refuse_unparsed(self, client: ServerConnection, error: ProtocolError) -> None:
-        """Answer what never became a request."""
-
-    def refuse_overloaded(self, client: ServerConnection) -> None:
-        """Answer a connection that there is no room for."""
 
 
 class Server:
@@ -88,7 +87,6 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._run = _runner(self._loop)
         self.outbox = Outbox(self._loop.call_soon)
-        self._observer = observer
         self._connections: set[ServerConnection] = set()
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -105,6 +103,11 @@ class Server:
         self.patience = limits.body_idle_timeout or limits.idle_timeout
         self.room = max(_PIPELINED, limits.max_head_bytes)
         self.now = self._loop.time
+        answers = gateway.answers
+        self.refuse_unparsed: Callable[[ServerConnection, ProtocolError], None]
+        self.refuse_unparsed = answers.refuse_unparsed
+        self.refuse_overloaded: Callable[[ServerConnection], None] = answers.refuse_overloaded
+        self.connection_closed: Callable[[str], None] = observer.connection_closed
         self.is_trusted: Callable[[str], bool] = lru_cache(maxsize=1024)(
             lambda host: is_in(host, trusted)
         )
@@ -203,18 +206,6 @@ class Server:
         )
         self.outbox.gathers = self._drain.inflight > 0
         exchange.task = self._run(self._serve(exchange))
-
-    def refuse_unparsed(self, connection: ServerConnection, error: ProtocolError) -> None:
-        """Answer what never became a call."""
-        self._gateway.refuse_unparsed(connection, error)
-
-    def refuse_overloaded(self, connection: ServerConnection) -> None:
-        """Answer a connection that there is no room for."""
-        self._gateway.refuse_overloaded(connection)
-
-    def connection_closed(self, cause: str) -> None:
-        """Count a connection that was ended by a deadline or a bound."""
-        self._observer.connection_closed(cause)
 
     def sweep_soon(self, seconds: float) -> None:
         """Sweep once earlier than usual: a short deadline was set."""

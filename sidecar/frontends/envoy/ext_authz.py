@@ -14,12 +14,13 @@ from typing import Any, Final
 import grpc
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
-from sidecar.frontends.door import Door, Visit
+from sidecar.frontends.door import ID_FIELD, Door, Visit
 from sidecar.frontends.envoy.check_answers import allowing, refusing
 from sidecar.frontends.envoy.checks import CallCheck, read_check
 from sidecar.frontends.envoy.peers import host_of
 from sidecar.frontends.envoy.sent_body import sent_body
 from sidecar.frontends.envoy.shared_checks import SharedChecks
+from sidecar.frontends.fields import field_of
 
 SERVICE: Final = "envoy.service.auth.v3.Authorization"
 
@@ -64,10 +65,8 @@ class ExtAuthz:
         return answer
 
     async def _visit(self, check: CallCheck, envoy: str) -> Visit:
-        question = check.call
-        call = self._door.asked_about(
-            question.method, question.target, question.headers, trusted=self._is_trusted(envoy)
-        )
+        given = field_of(check.call.headers, ID_FIELD)
+        call = self._door.asked_about(check.call, given, trusted=self._is_trusted(envoy))
         body = sent_body(check.content, self._door.memory, partial=check.partial)
         try:
             visit = await self._door.enter(call, body)

@@ -14,7 +14,7 @@ import grpc
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
 
 from sidecar.frontends.bodies import ClientLeftError
-from sidecar.frontends.door import Door
+from sidecar.frontends.door import ID_FIELD, Door
 from sidecar.frontends.envoy.attempts import attributes_of, reached_none
 from sidecar.frontends.envoy.head_fields import TOO_LARGE, is_too_large, pairs_of, split
 from sidecar.frontends.envoy.peers import host_of
@@ -22,6 +22,7 @@ from sidecar.frontends.envoy.processed_call import ProcessedCall
 from sidecar.frontends.envoy.processing_answers import passing, refusing_with
 from sidecar.frontends.envoy.shown_body import ShownBody
 from sidecar.frontends.envoy.streams import ProcessingStream
+from sidecar.frontends.fields import field_of
 from sidecar.frontends.questions import Asker, question_about
 
 FIRST_SECONDS: Final = 10.0
@@ -84,9 +85,7 @@ class ExtProc:
             await self._refuse(stream, question)
             return
         trusted = self._is_trusted(host_of(context.peer()))
-        call = self._door.asked_about(
-            question.method, question.target, question.headers, trusted=trusted
-        )
+        call = self._door.asked_about(question, field_of(fields, ID_FIELD), trusted=trusted)
         body = ShownBody(
             stream, first, question.headers, self._door.memory,
             overrides=_OBEYS in (context.invocation_metadata() or ()),

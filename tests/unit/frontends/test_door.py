@@ -14,6 +14,7 @@ from sidecar.domain.ports import BodySource
 from sidecar.domain.usage import Tokens, Usage
 from sidecar.frontends.bodies import BodyTooSlowError
 from sidecar.frontends.door import SettleError
+from sidecar.frontends.questions import Asker, CallQuestion
 from tests.fakes.doors import OneDoor
 from tests.fakes.engines import AllowingEngine, HeldEngine, SettlingEngine, UnsettlingEngine
 from tests.unit.admission.usage_rules import terms
@@ -74,17 +75,14 @@ async def test_books_that_fail_do_not_break_the_answer(caplog: pytest.LogCapture
     assert doors.one.drain.inflight == 0
 
 
-@pytest.mark.parametrize(
-    "given", [[], [b""], [b"two words"], [b"x" * 129], [b"one", b"two"], [b"\xff"]]
-)
-def test_a_request_id_that_is_none_is_made(given: list[bytes]) -> None:
+@pytest.mark.parametrize("given", [None, b"", b"two words", b"x" * 129, b"\xff"])
+def test_a_request_id_that_is_none_is_made(given: bytes | None) -> None:
     """Each call gets another one."""
 
     async def made() -> tuple[str, RequestIdOrigin]:
         door = OneDoor(AllowingEngine()).one
-        headers = [(b"x-request-id", value) for value in given]
-        door.request_id(headers, trusted=True)
-        return door.request_id(headers, trusted=True)
+        door.request_id(given, trusted=True)
+        return door.request_id(given, trusted=True)
 
     assert asyncio.run(made()) == ("nonce-2", RequestIdOrigin.GENERATED)
 
@@ -92,7 +90,8 @@ def test_a_request_id_that_is_none_is_made(given: list[bytes]) -> None:
 def test_a_call_is_decided_by_the_names_that_a_product_may_read() -> None:
     """Envoy passes a field with an underscore on."""
     door = OneDoor(AllowingEngine()).one
-    call = door.asked_about("POST", "/chat?a", [(b"x_units", b"100")], trusted=False)
+    question = CallQuestion(Asker.ENVOY, "POST", "/chat?a", [(b"x_units", b"100")])
+    call = door.asked_about(question, None, trusted=False)
     assert (call.path, call.query, call.headers) == ("/chat", "a", [(b"x-units", b"100")])
 
 

@@ -17,14 +17,16 @@ from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.own_answers import OwnAnswers
 from tests.fakes.clock import TurnedClock
+from tests.fakes.engines import RememberingRequests
 
 DECISION = early.unreadable("id", ErrorFormat.PROBLEM)
 
 
-class Pages:
+class Rules:
     """A policy that shows refusals to no page."""
 
     cors: Cors | None = None
+    errors = ErrorFormat.PROBLEM
 
 
 class RecordingClient:
@@ -43,9 +45,16 @@ class RecordingClient:
 
 
 @pytest.fixture
-def answers() -> OwnAnswers:
+def observer() -> RememberingRequests:
+    """Yield what counts."""
+    return RememberingRequests()
+
+
+@pytest.fixture
+def answers(observer: RememberingRequests) -> OwnAnswers:
     """Yield answers at a fixed time."""
-    return OwnAnswers(Pages(), TurnedClock(1_700_000_000.0))
+    clock = TurnedClock(1_700_000_000.0)
+    return OwnAnswers(Rules(), clock=clock, observer=observer, new_id=lambda: "made")
 
 
 @pytest.fixture
@@ -82,7 +91,7 @@ def test_a_begun_answer_is_cut(
         case "broken":
             answers.refuse_broken(exchange, DECISION, ProtocolError("broken"))
         case "fault":
-            answers.report_fault(exchange, DECISION)
+            answers.report_fault(exchange, DECISION, ValueError("ours"))
         case _:
             answers.report_failure(exchange, DECISION, PeerFailure.CUT_OFF)
     assert (len(client.writes), client.cut) == (1, True)
@@ -102,10 +111,24 @@ def test_a_failure_of_the_product_is_answered(
     assert exchange.status == status
 
 
+@pytest.mark.parametrize(("unparsed", "status"), [(True, 431), (False, 503)])
 def test_what_never_became_an_exchange_is_closed(
-    answers: OwnAnswers, client: RecordingClient
+    answers: OwnAnswers,
+    client: RecordingClient,
+    observer: RememberingRequests,
+    *,
+    unparsed: bool,
+    status: int,
 ) -> None:
-    """Where the next request would begin is not known."""
-    answers.turn_away(cast("ServerConnection", client), DECISION)
+    """Where the next request would begin is not known. It is counted."""
+    connection = cast("ServerConnection", client)
+    if unparsed:
+        answers.refuse_unparsed(connection, ProtocolError("the head is too large", 431))
+    else:
+        answers.refuse_overloaded(connection)
     (written,) = client.writes
+    assert written.startswith(b"HTTP/1.1 %d " % status)
     assert b"Connection: close\r\n" in written
+    assert b"X-Request-ID: made\r\n" in written
+    ((_, _, code),) = observer.told
+    assert code == status
