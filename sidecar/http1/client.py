@@ -89,7 +89,7 @@ class ClientConnection:
         self._full = False
         self._reading_paused = False
         self._tls: TlsTransport | None = None
-        self.transport: asyncio.Transport = _UNCONNECTED
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.request_complete = False
         self.used = False
         self.idle_since = 0.0
@@ -196,12 +196,7 @@ class ClientConnection:
             return False
         return turned_away(self.transport)
 
-    @property
-    def closing(self) -> bool:
-        """Whether nothing can be sent any more."""
-        return self.transport.is_closing()
-
-    # what the transport tells
+    # what the transport reports
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -234,7 +229,7 @@ class ClientConnection:
         """Complete a body that ends with the connection; the transport closes itself."""
         body = self._body
         handler = self._handler
-        if handler is not None and body is not None and body.end():
+        if handler is not None and isinstance(body, UntilCloseBody):
             self._end(clean=False)
             handler.on_end(b"", body)
 
@@ -347,13 +342,3 @@ class ClientConnection:
         self.deadline = _NEVER
         self.transport.abort()
         handler.on_failure(kind, detail)
-
-
-class _Unconnected(asyncio.Transport):
-    """Stands for the transport before there is one; nothing may be sent through it."""
-
-    def is_closing(self) -> bool:
-        return True
-
-
-_UNCONNECTED: Final = _Unconnected()

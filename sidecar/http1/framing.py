@@ -13,14 +13,13 @@ from typing import Final, Protocol
 
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.heads import CHUNKED, FOLDED, UNTIL_CLOSE
+from sidecar.http1.lines import Field, read_field
 
 _HEX: Final = b"0123456789abcdefABCDEF"
 _MAX_SIZE_DIGITS: Final = 15
 _MAX_SIZE_LINE: Final = 256
 _MAX_EXTENSIONS: Final = 16 * 1024
 _MAX_TRAILERS: Final = 8 * 1024
-_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_TEXT: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _CHUNKS_AT_ONCE: Final = 256
 _KNOWN_AT_ONCE: Final = 4096
 _LINES_KEPT: Final = 8192
@@ -53,9 +52,6 @@ class BodyFraming(Protocol):
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Return the bytes to pass on and the bytes after the body; ProtocolError if broken."""
 
-    def end(self) -> bool:
-        """Say whether the stream may end here; True completes the body."""
-
 
 class CountedBody:
     """A body of a known length."""
@@ -79,10 +75,6 @@ class CountedBody:
             return data, b""
         return data[:left], data[left:]
 
-    def end(self) -> bool:
-        """Return True only when nothing is missing."""
-        return self.done
-
 
 class UntilCloseBody:
     """A response body that ends with its connection (RFC 9112, 6.3)."""
@@ -95,11 +87,6 @@ class UntilCloseBody:
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Pass on everything."""
         return data, b""
-
-    def end(self) -> bool:
-        """Complete the body."""
-        self.done = True
-        return True
 
 
 class _At(Enum):
@@ -125,7 +112,7 @@ class ChunkedBody:
     def __init__(self, *, decode: bool = False, bounded: bool = False) -> None:
         self.done = False
         self._bounded = bounded
-        self.trailers: list[tuple[bytes, bytes]] = []
+        self.trailers: list[Field] = []
         self._decode = decode
         self._at = _At.SIZE
         self._left = 0
@@ -214,10 +201,6 @@ class ChunkedBody:
         """Whether what was passed on so far is whole chunks, and not yet all of them."""
         return self._at is _At.SIZE
 
-    def end(self) -> bool:
-        """Return True only after the last chunk and its trailer."""
-        return self.done
-
     def last_chunk(self) -> bytes:
         """Return the end of the body: the last chunk and the trailers that may be passed on."""
         if not self.trailers:
@@ -259,15 +242,9 @@ class ChunkedBody:
             self._trailer_size += len(line) + 2
             if self._trailer_size > _MAX_TRAILERS:
                 raise ProtocolError("the trailer section is too large", 431)
-            self._take_trailer(line)
-
-    def _take_trailer(self, line: bytes) -> None:
-        name, colon, value = line.partition(b":")
-        if not colon or not name or name.translate(None, _TOKEN) or value.translate(None, _TEXT):
-            raise ProtocolError("a trailer field is not `name: value`")
-        name = name.lower()
-        if is_safe_trailer(name):
-            self.trailers.append((name, value.strip(b" \t")))
+            field = read_field(line)
+            if is_safe_trailer(field[0]):
+                self.trailers.append(field)
 
 
 def _is_one_chunk(data: bytes) -> bool:

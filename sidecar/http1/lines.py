@@ -55,9 +55,9 @@ def read_field(line: bytes) -> Field:
     """
     name, colon, value = line.partition(b":")
     if not colon or not name or name.translate(None, _TOKEN):
-        raise ProtocolError("a line of the head is not `name: value`, or its name is not a token")
+        raise ProtocolError("a field line is not `name: value`, or its name is not a token")
     if value.translate(None, _TEXT):
-        raise ProtocolError("a control byte, or a bare CR or LF, stands in the head")
+        raise ProtocolError("a control byte, or a bare CR or LF, stands in a field")
     name = name.lower()
     if name == b"transfer-encoding" and b"\t" in value:  # white space, but not to every parser
         raise ProtocolError("a tab stands in Transfer-Encoding")

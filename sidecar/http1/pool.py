@@ -95,7 +95,7 @@ class Pool:
             async with RunningTime(self._limits.connect_timeout):
                 while self._is_full(reserved=reserved):
                     connection = await self._next_free()
-                    if connection is not None and not connection.closing:
+                    if connection is not None and not connection.transport.is_closing():
                         return connection
                 if self._closed:
                     raise ConnectFailedError(PeerFailure.CONNECT, "the pool is closed")
@@ -134,30 +134,28 @@ class Pool:
         return full and not self._closed
 
     async def _open(self) -> ClientConnection:
-        origin = self.origin
-        loop = asyncio.get_running_loop()
         opened = False
         self._connecting += 1
         try:
             connection = self._new_connection()
             transport = await self._dialler.dial(lambda: cast("asyncio.Protocol", connection))
             opened = not (transport.is_closing() or self._closed)
-        except ssl.SSLError as error:
-            raise ConnectFailedError(PeerFailure.TLS, _said(origin, error)) from error
         except OSError as error:
-            raise ConnectFailedError(PeerFailure.CONNECT, _said(origin, error)) from error
+            kind = PeerFailure.TLS if isinstance(error, ssl.SSLError) else PeerFailure.CONNECT
+            detail = f"{self.origin.authority}: {connect_failure(error)}"
+            raise ConnectFailedError(kind, detail) from error
         finally:
             self._connecting -= 1
             if not opened:
                 self._wake(None)  # the place is free for who waits
         if not opened:  # its end may have been told already: who started on it would wait for ever
             transport.abort()
-            detail = f"{origin.authority}: the connection was closed as soon as it was open"
+            detail = f"{self.origin.authority}: the connection was closed as soon as it was open"
             raise ConnectFailedError(PeerFailure.CONNECT, detail)
         transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
         self._all.add(connection)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
         return connection
 
     def _new_connection(self) -> ClientConnection:
@@ -223,15 +221,14 @@ class Pool:
         loop = asyncio.get_running_loop()
         now = loop.time()
         oldest = now - self._limits.idle_seconds
-        kept = [each for each in self._idle if not each.closing and each.idle_since >= oldest]
         for connection in self._idle:
             if connection.idle_since < oldest:
                 connection.close()
-        self._idle = kept
+        self._idle = [each for each in self._idle if not each.transport.is_closing()]
         for connection in tuple(self._all):
             if connection.deadline < now:
                 connection.expire(PeerFailure.FIRST_BYTE_TIMEOUT)
-            elif connection.closing:
+            elif connection.transport.is_closing():
                 connection.deadline = min(connection.deadline, now + _CLOSE_SECONDS)
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._all else None
 
@@ -240,7 +237,3 @@ class Pool:
 def _usual_context() -> ssl.SSLContext:
     """Return what trusts the machine's authorities: made once, for reading them takes 30 ms."""
     return ssl.create_default_context()
-
-
-def _said(origin: DialOrigin, error: OSError) -> str:
-    return f"{origin.authority}: {connect_failure(error)}"

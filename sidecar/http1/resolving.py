@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from concurrent.futures import Future
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
@@ -160,32 +160,20 @@ class Resolver:
 
 async def look_up(host: str) -> tuple[IpAddress, ...]:
     """Ask the system for the addresses of a name, in a thread that keeps no process alive."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[tuple[IpAddress, ...]] = loop.create_future()
-
-    def deliver(found: tuple[IpAddress, ...], problem: Exception | None) -> None:
-        if result.done():  # no caller waits for it any more
-            return
-        if problem is None:
-            result.set_result(found)
-        else:
-            result.set_exception(problem)
+    result: Future[tuple[IpAddress, ...]] = Future()
+    result.set_running_or_notify_cancel()  # it cannot be cancelled any more
 
     def work() -> None:
-        found: tuple[IpAddress, ...] = ()
-        problem: Exception | None = None
         try:
-            found = _ask_system(host)
+            result.set_result(_ask_system(host))
         except Exception as error:  # noqa: BLE001 - raised where the result is awaited
-            problem = error
-        with suppress(RuntimeError):  # the loop has closed
-            loop.call_soon_threadsafe(deliver, found, problem)
+            result.set_exception(error)
 
     try:
         threading.Thread(target=work, name=f"lookup of {host}", daemon=True).start()
     except RuntimeError:  # there is no thread to be had
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-    return await result
+    return await asyncio.wrap_future(result)
 
 
 def _ask_system(host: str) -> tuple[IpAddress, ...]:

@@ -373,7 +373,7 @@ async def test_idle_connection_closed_before_the_request_is_tried_again() -> Non
         await asyncio.sleep(0.1)
         asked = asyncio.ensure_future(stage.ask(GET % b"/second"))
         await eventually(lambda: connection not in stage.pool._idle)
-        if not connection.closing:
+        if not connection.transport.is_closing():
             connection.transport.resume_reading()
         assert (await asked).status == (200 if PROVABLE else 502)
         executed = [request.target for request in upstream.requests]

@@ -183,7 +183,7 @@ def test_a_counted_body_takes_its_count(data: bytes, length: int, cuts: list[int
         more, left = body.feed(data[start:end])
         passed += more
         rest += left
-    assert (passed, rest, body.end()) == (data[:length], data[length:], len(data) >= length)
+    assert (passed, rest, body.done) == (data[:length], data[length:], len(data) >= length)
 
 
 @settings(max_examples=examples(300))

@@ -276,10 +276,3 @@ def test_a_connection_that_was_paused_is_read_again_in_its_pool() -> None:
     assert not line.transport.is_reading()
     line.hear(HELLO)
     assert (line.transport.is_reading(), line.released) == (True, 1)
-
-
-def test_nothing_can_be_sent_before_there_is_a_transport() -> None:
-    """A connection that is not one counts as closing."""
-    line = Line()
-    unmade = ClientConnection(line._release, line._lose, max_head_bytes=500, max_fields=10)
-    assert unmade.closing

@@ -131,7 +131,7 @@ async def test_a_connection_reset_before_the_request_carries_none() -> None:
     served.close()
     await asyncio.sleep(0.02)
     handler = server.ask(connection)
-    if not connection.closing:
+    if not connection.transport.is_closing():
         connection.transport.resume_reading()
     await handler.ended.wait()
     assert handler.never_arrived is PROVABLE

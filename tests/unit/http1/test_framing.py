@@ -128,7 +128,7 @@ def test_a_cut_changes_nothing(name: str, *, decode: bool) -> None:
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_a_body_that_is_not_whole_has_no_end(name: str) -> None:
     """A stream that ends before the last line end has cut its body off."""
-    assert not accepted([ACCEPTED[name][0][:-1]])[2].end()
+    assert not accepted([ACCEPTED[name][0][:-1]])[2].done
 
 
 def test_clean_chunks_go_on_as_they_came() -> None:
@@ -234,13 +234,13 @@ def test_a_counted_body_is_whole_or_cut_off(sent: bytes, *, whole: bool) -> None
     """A stream that ends before the last byte has cut its body off."""
     body = CountedBody(5)
     body.feed(sent)
-    assert body.end() is whole
+    assert body.done is whole
 
 
 def test_a_body_until_close_ends_with_its_stream() -> None:
     """All bytes are its own, and the end of the stream is its end."""
     body = UntilCloseBody()
-    assert (body.feed(NEXT), body.done, body.end(), body.done) == ((NEXT, b""), False, True, True)
+    assert (body.feed(NEXT), body.done) == ((NEXT, b""), False)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ async def test_a_connection_that_dies_on_its_way_to_who_waits_is_not_used() -> N
         connection.put_back()
         connection.transport.abort()
         taken = await task
-        assert (taken is connection, taken.closing) == (False, False)
+        assert (taken is connection, taken.transport.is_closing()) == (False, False)
 
 
 async def test_waiting_for_a_place_ends_in_time() -> None:
@@ -158,7 +158,7 @@ async def test_a_connection_made_while_the_loop_was_held_is_used() -> None:
     """The time to connect is over when the loop runs again; the server did connect in time."""
     async with serving(silent) as server, pool_of(server, 1, connect_timeout=0.1) as pool:
         asyncio.get_running_loop().call_later(0.0, time.sleep, 0.3)
-        assert not (await pool.connect()).closing
+        assert not (await pool.connect()).transport.is_closing()
 
 
 async def test_a_cancelled_wait_leaves_nothing() -> None:
@@ -397,7 +397,7 @@ async def test_an_exchange_that_ends_after_closing_keeps_nothing() -> None:
         connection = await pool.connect()
         await pool.close()
         connection.put_back()
-        assert (connection.closing, pool.take()) == (True, None)
+        assert (connection.transport.is_closing(), pool.take()) == (True, None)
 
 
 async def test_closing_twice_is_closing() -> None:

@@ -298,7 +298,7 @@ async def test_a_second_try_is_forwarded_once() -> None:
         await asyncio.sleep(0.1)
         asked = asyncio.ensure_future(stage.ask(POST % b"/second"))
         await eventually(lambda: connection not in stage.pool._idle)
-        if not connection.closing:
+        if not connection.transport.is_closing():
             connection.transport.resume_reading()
         assert (await asked).status == (200 if PROVABLE else 502)
         assert len(upstream.requests) == (2 if PROVABLE else 1)
@@ -318,7 +318,7 @@ async def test_an_upstream_that_is_gone_for_good_is_told() -> None:
         await upstream.__aexit__()
         asked = asyncio.ensure_future(stage.ask(GET))
         await eventually(lambda: connection not in stage.pool._idle)
-        if not connection.closing:
+        if not connection.transport.is_closing():
             connection.transport.resume_reading()
         assert (await asked).status == 502
         second = AttemptEnd.UNREACHED if PROVABLE else AttemptEnd.FAILED
