@@ -46,7 +46,7 @@ EDGES: Final[dict[str, frozenset[str]]] = {
     # the typed client of the whole platform, for products and commands
     "client": frozenset({"domain", "http1", "settings"}),
     # doors beside the proxy, for servers that are not ours; proxy: its bodies' memory, its drain
-    "frontends": frozenset({"domain", "answers", "http1", "policy", "proxy", "usage"}),
+    "frontends": frozenset({"domain", "answers", "http1", "policy", "proxy", "settings", "usage"}),
     # a process of its own: the admission webhook
     "inject": frozenset({"domain", "http1"}),
     # for development and tests alone

@@ -14,7 +14,6 @@ from multidict import CIMultiDict
 from sidecar.domain.model import AttemptEnd, Call
 from sidecar.frontends.aiohttp_answer import AiohttpAttempt
 from sidecar.frontends.bodies import (
-    BodyDeadlines,
     ClientLeftError,
     HeldBody,
     body_of,
@@ -24,6 +23,7 @@ from sidecar.frontends.door import ID_FIELD, Door
 from sidecar.frontends.fields import decided_on, field_of, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import DoorSource
+from sidecar.settings.embedded import HostedSettings
 from sidecar.usage.settled_answer import SettledAnswer
 
 QUOTA: Final = "quota"
@@ -39,7 +39,7 @@ class AiohttpGuard:
     """Decides on each call of an application. `middleware` and `mark` are put into it."""
 
     def __init__(
-        self, doors: DoorSource, deadlines: BodyDeadlines, *, trust_request_ids: bool
+        self, doors: DoorSource, deadlines: HostedSettings, *, trust_request_ids: bool
     ) -> None:
         """Ask `doors`; `trust_request_ids`: a proxy sets X-Request-ID on every call."""
         self._doors = doors

@@ -13,7 +13,6 @@ from sidecar.frontends.asgi_call import calls_of
 from sidecar.frontends.asgi_lifespan import serve_lifespan
 from sidecar.frontends.asgi_types import AsgiApp, AsgiReceive, AsgiScope, AsgiSend
 from sidecar.frontends.bodies import (
-    BodyDeadlines,
     ClientLeftError,
     HeldBody,
     body_of,
@@ -24,6 +23,7 @@ from sidecar.frontends.fields import field_of, without_ours
 from sidecar.frontends.handle import QuotaHandle
 from sidecar.frontends.opening import DoorSource
 from sidecar.frontends.paths import strictest
+from sidecar.settings.embedded import HostedSettings
 from sidecar.usage.settled_answer import SettledAnswer
 
 _DENIAL: Final = "websocket.http.response"
@@ -37,7 +37,7 @@ class AsgiGuard:
     """An ASGI application with a door before it."""
 
     def __init__(
-        self, app: AsgiApp, doors: DoorSource, deadlines: BodyDeadlines, *, trust_request_ids: bool
+        self, app: AsgiApp, doors: DoorSource, deadlines: HostedSettings, *, trust_request_ids: bool
     ) -> None:
         """Guard `app`; `trust_request_ids`: a proxy before it sets X-Request-ID on every call."""
         self._app = app

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.domain.errors import NoRoomError, SidecarError
 from sidecar.domain.model import Headers
 from sidecar.frontends.fields import field_of, with_length
 from sidecar.proxy.body_memory import BodyMemory
+from sidecar.settings.embedded import HostedSettings
 from sidecar.usage.settled_answer import SettledAnswer
 
 
@@ -20,18 +21,6 @@ class ClientLeftError(SidecarError):
 
 class BodyTooSlowError(SidecarError):
     """A body did not arrive in the time that it has."""
-
-
-class BodyDeadlines(Protocol):
-    """How long a body may take that is read for an amount."""
-
-    @property
-    def body_idle_timeout(self) -> float | None:
-        """Between two pieces."""
-
-    @property
-    def request_timeout(self) -> float | None:
-        """For the whole."""
 
 
 Pull = Callable[[], Awaitable[tuple[bytes, bool]]]
@@ -140,7 +129,7 @@ class HeldBody:
 
 
 def body_of(
-    pull: Pull, memory: BodyMemory, headers: Headers, deadlines: BodyDeadlines, *, whole: bool
+    pull: Pull, memory: BodyMemory, headers: Headers, deadlines: HostedSettings, *, whole: bool
 ) -> HeldBody:
     """Return the body of a call with these fields; `whole`: there is none."""
     return HeldBody(

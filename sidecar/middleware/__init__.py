@@ -50,7 +50,8 @@ class QuotaMiddleware:
             self._guard: AsgiApp = partial(refuse_to_start, error)
             return
         self._doors = doors
-        self._guard = AsgiGuard(app, doors, doors.deadlines, trust_request_ids=trust_request_ids)
+        hosted = doors.settings.hosted
+        self._guard = AsgiGuard(app, doors, hosted, trust_request_ids=trust_request_ids)
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Answer one connection scope."""

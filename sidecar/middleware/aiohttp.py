@@ -28,7 +28,7 @@ def setup(
     Raises UserError with every problem of the settings.
     """
     doors = Doors(DoorKind.AIOHTTP, settings, registry)
-    guard = AiohttpGuard(doors, doors.deadlines, trust_request_ids=trust_request_ids)
+    guard = AiohttpGuard(doors, doors.settings.hosted, trust_request_ids=trust_request_ids)
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
         await doors.start()

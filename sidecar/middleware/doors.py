@@ -13,7 +13,6 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from sidecar.app.embedded import EmbeddedParts, open_embedded
 from sidecar.domain.errors import UserError
-from sidecar.frontends.bodies import BodyDeadlines
 from sidecar.frontends.door import Door
 from sidecar.policy.doors import DoorKind
 from sidecar.settings.embedded import EmbeddedSettings
@@ -42,16 +41,11 @@ class Doors:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Read the settings, and open nothing yet. Raises UserError."""
-        self._settings = EmbeddedSettings.from_keywords(keywords, environ)
+        self.settings = EmbeddedSettings.from_keywords(keywords, environ)
         self._kind = kind
         self._environ = environ
         self._registry = REGISTRY if registry is None else registry
         self._openings: dict[asyncio.AbstractEventLoop, asyncio.Task[_Opened]] = {}
-
-    @property
-    def deadlines(self) -> BodyDeadlines:
-        """How long a body may take that is read for an amount."""
-        return self._settings.hosted
 
     async def start(self) -> None:
         """Open the door of this loop, also where it was closed before. Raises UserError."""
@@ -91,7 +85,7 @@ class Doors:
             self._openings.pop(opening.get_loop(), None)
 
     async def _open(self) -> _Opened:
-        parts = await open_embedded(self._kind, self._settings, self._environ)
+        parts = await open_embedded(self._kind, self.settings, self._environ)
         door = Door(
             engine=parts.engine,
             policy=lambda: parts.policies.current,
@@ -117,7 +111,7 @@ class Doors:
             await asyncio.Event().wait()
         finally:
             door.drain.begin()
-            await door.drain.wait(self._settings.hosted.drain_seconds)
+            await door.drain.wait(self.settings.hosted.drain_seconds)
             hide_metrics()
             await parts.owned.aclose()
 

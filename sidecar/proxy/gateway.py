@@ -218,7 +218,7 @@ class Gateway:
         relay = self._new_relay(exchange, upstream, decision, lost.permit, lost.settling)
         request, lost.resend = lost.resend, b""
         exchange.relay = relay
-        relay.send_again(request)
+        relay.start(request, again=True)
 
     def _sent_again(self, lost: Relay, task: asyncio.Task[None]) -> None:
         """End an exchange whose request could not be sent again: its client may have left."""

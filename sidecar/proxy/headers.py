@@ -9,6 +9,7 @@ behind CGI, WSGI or Rack it is another field with a hyphen, about which we decid
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import lru_cache
 from operator import itemgetter
 from typing import Final
 
@@ -40,15 +41,13 @@ _OURS_DOWNSTREAM: Final = frozenset({b"x-request-id", b"x-quota-decision"})
 _QUOTA_FIELDS: Final = frozenset({b"ratelimit", b"ratelimit-policy"})
 _FROM_TRUSTED: Final = frozenset({b"x-real-ip", b"x-forwarded-port", b"x-forwarded-prefix"})
 _PLATFORM_SESSION: Final = b"bb_session"
-_CACHE_SIZE: Final = 4096
+_CALLERS: Final = 4096
 _REMEMBERED: Final = 2 * 1024 * 1024  # bytes, each way
 
 _OF_THE_HOP: Final = frozenset({b"close", b"keep-alive", b"te", b"upgrade", b""})
 """What Connection usually names: nothing that would be passed on otherwise."""
 
 _name_of: Final = itemgetter(0)
-
-_identity_lines: dict[tuple[str, str, str, str], bytes] = {}
 
 
 def _to_upstream(field: Field) -> bytes:
@@ -127,8 +126,7 @@ def request_head(
         lines.append(b"connection: upgrade\r\nupgrade: %b\r\n" % head.upgrade)
     whose = b""
     if identity is not None:
-        key = (identity.org_id, identity.user_id, identity.plan, identity.role)
-        whose = _identity_lines.get(key) or identity_lines(identity)
+        whose = identity_lines(identity.org_id, identity.user_id, identity.plan, identity.role)
     lines.append(b"%bx-request-id: %b%b\r\n\r\n" % (forwarded, request_id, whose))
     return b"".join(lines)
 
@@ -164,20 +162,15 @@ def _without_platform_session(value: bytes) -> bytes:
     return b";".join(kept).strip(b" \t")
 
 
-def identity_lines(identity: Identity) -> bytes:
-    """Return the X-BB lines of a verified caller, each after its CRLF."""
-    key = (identity.org_id, identity.user_id, identity.plan, identity.role)
-    lines = _identity_lines.get(key)
-    if lines is None:
-        names = (b"x-bb-org-id", b"x-bb-user-id", b"x-bb-plan", b"x-bb-role")
-        lines = b"".join(
-            b"\r\n%b: %b" % (name, value.encode("latin-1"))
-            for name, value in zip(names, key, strict=True)
-            if value
-        )
-        if len(_identity_lines) < _CACHE_SIZE:
-            _identity_lines[key] = lines
-    return lines
+@lru_cache(maxsize=_CALLERS)
+def identity_lines(*values: str) -> bytes:
+    """Return the X-BB lines of a caller (org, user, plan, role), each after its CRLF."""
+    names = (b"x-bb-org-id", b"x-bb-user-id", b"x-bb-plan", b"x-bb-role")
+    return b"".join(
+        b"\r\n%b: %b" % (name, value.encode("latin-1"))
+        for name, value in zip(names, values, strict=True)
+        if value
+    )
 
 
 _FORWARDED: Final = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n"

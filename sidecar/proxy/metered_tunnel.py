@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
+from sidecar.domain.model import Decision
 from sidecar.domain.usage import Usage
-from sidecar.proxy.ports import TunnelEnd
+from sidecar.http1.client import ClientConnection
+from sidecar.proxy.connection import ServerConnection
 from sidecar.usage.realtime.commands import (
     ChargeTranscript,
     CloseSocket,
@@ -44,27 +45,19 @@ class TurnPayer(Protocol):
         """Charge for what was transcribed of the client's speech."""
 
 
-class TunnelClient(Protocol):
-    """The client's connection, as a metered tunnel needs it."""
+class SwitchedRelay(Protocol):
+    """The relay of an answer that switches protocols."""
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-
-    def pause_body(self) -> None:
-        """Read no more from the client for now."""
-
-    def resume_body(self) -> None:
-        """Read from the client again."""
-
-
-class ProductReader(Protocol):
-    """What reads the product's bytes, as a metered tunnel needs it."""
+    upstream: ClientConnection
 
     def pause(self) -> None:
         """Read the product no further for now."""
 
     def resume(self) -> None:
         """Read the product again, where nothing else stands against it."""
+
+    def leave(self) -> None:
+        """End both connections, when what was written to them is out."""
 
 
 class MeteredTunnel:
@@ -75,25 +68,17 @@ class MeteredTunnel:
         socket: MeteredSocket,
         *,
         payer: TurnPayer,
-        client: TunnelClient,
-        product: TunnelEnd,
-        reader: ProductReader,
-        close: Callable[[str], None],
-        request_id: str,
-        route: str,
+        client: ServerConnection,
+        relay: SwitchedRelay,
+        decision: Decision,
     ) -> None:
-        """Begin to pass bytes; `close` ends both connections, for the reason that it is given.
-
-        `request_id` and `route` are for the log.
-        """
+        """Begin to pass bytes; `decision` admitted the handshake."""
         self._socket = socket
         self._payer = payer
         self._client = client
-        self._product = product
-        self._reader = reader
-        self._close = close
-        self._request_id = request_id
-        self._route = route
+        self._relay = relay
+        self._product = relay.upstream.transport
+        self._decision = decision
         self._loop = asyncio.get_running_loop()
         self._deposits: set[asyncio.Task[None]] = set()
         self._product_full = False
@@ -123,13 +108,13 @@ class MeteredTunnel:
         """Take bytes of the product."""
         self._do(self._socket.from_product(data))
         if self._socket.product_behind:
-            self._reader.pause()
+            self._relay.pause()
             self._loop.call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
         self.take(b"")
         if not self._socket.product_behind:
-            self._reader.resume()
+            self._relay.resume()
 
     def on_writable(self, *, writable: bool) -> None:
         """Let the client send only as fast as the product takes it."""
@@ -145,7 +130,9 @@ class MeteredTunnel:
         try:
             refusal = await self._payer.pay(turn, request)
         except Exception:
-            log.exception("fault", extra={"request_id": self._request_id, "route": self._route})
+            admitted = self._decision
+            extra = {"request_id": admitted.request_id, "route": admitted.route}
+            log.exception("fault", extra=extra)
         if refusal is None:
             self._do(self._socket.paid(turn))
         else:
@@ -167,8 +154,8 @@ class MeteredTunnel:
                         self._product.write(data)
                 case SendToClient(data):
                     self._client.write(data)
-                case CloseSocket(why):
-                    self._close(why)
+                case CloseSocket():
+                    self._relay.leave()
                 case _:
                     assert_never(command)
         self._regulate()

@@ -19,8 +19,8 @@ from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.drain import Drain
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.inbound import InboundBody
-from sidecar.proxy.metered_tunnel import MeteredTunnel
-from sidecar.proxy.settling import Settling, SwitchedRelay
+from sidecar.proxy.metered_tunnel import MeteredTunnel, SwitchedRelay
+from sidecar.proxy.settling import Settling
 from sidecar.usage.realtime.deflate import UnknownExtensionError, agreed_deflate
 from sidecar.usage.realtime.frame_writer import (
     INTERNAL_ERROR,
@@ -178,11 +178,8 @@ class RealtimeSettling(Settling):
             ),
             payer=self._payer,
             client=self._exchange.client,
-            product=relay.upstream.transport,
-            reader=relay,
-            close=lambda _: relay.leave(),
-            request_id=self._decision.request_id,
-            route=self._decision.route,
+            relay=relay,
+            decision=self._decision,
         )
         return self._tunnel
 

@@ -84,31 +84,25 @@ class Relay:
 
     # the request
 
-    def start(self, head: bytes) -> None:
-        """Send the head of the request, and what there is of its body."""
+    def start(self, request: bytes, *, again: bool = False) -> None:
+        """Send the head of the request, and what there is of its body.
+
+        `again`: this is a whole request that another connection has lost.
+        """
         exchange, upstream = self.exchange, self.upstream
         body = exchange.body
         if body is not None:
-            head += body.attach(self.send_body)
+            request += body.attach(self.send_body)
         complete = body is None or body.done
         self._started = True
         self.attempt_end = AttemptEnd.DONE
-        if complete and upstream.used:
-            self.resend = head
-        upstream.start(self, exchange.head.method, head, complete=complete)
+        if complete and upstream.used and not again:
+            self.resend = request
+        upstream.start(self, exchange.head.method, request, complete=complete)
         if not self.resend:
             self._count_unsent()
         if complete and self._first_byte is not None:
             upstream.expire_after(self, self._first_byte)
-
-    def send_again(self, request: bytes) -> None:
-        """Send a whole request that another connection has lost."""
-        self._started = True
-        self.attempt_end = AttemptEnd.DONE
-        self.upstream.start(self, self.exchange.head.method, request, complete=True)
-        self._count_unsent()
-        if self._first_byte is not None:
-            self.upstream.expire_after(self, self._first_byte)
 
     def _count_unsent(self) -> None:
         """Count the part of the request that the upstream has not taken."""
@@ -207,18 +201,8 @@ class Relay:
             if self.settling is not None:
                 self.settling.begin(head)
                 data = self.settling.end(data)
-            now = self._clock.time()
-            marks, tells_quota = mark_lines(self.decision, now)
-            added = client.listener.via[head.minor] + marks
-            if not head.dated:
-                added += date_line(int(now))
-            written = headers.response_head(
-                head,
-                added,
-                tells_quota=tells_quota,
-                chunked=False,
-                connection=client.listener.keep_alive if exchange.keep else CLOSE,
-            )
+            connection = client.listener.keep_alive if exchange.keep else CLOSE
+            written = self._written(head, connection, chunked=False, dated=head.dated)
         except BaseException:  # a fault of ours: no other call would end the exchange
             self.on_failure(PeerFailure.PROTOCOL, "its answer could not be passed on")
             raise
@@ -248,17 +232,8 @@ class Relay:
         self._fields = head.fields
         if self.settling is not None:
             self.settling.begin(head, chunked=head.length == CHUNKED and not self.decode)
-        now = self._clock.time()
-        marks, tells_quota = mark_lines(self.decision, now)
-        added = self._client.listener.via[head.minor] + marks
-        if not (head.dated or switches):
-            added += date_line(int(now))
-        self._pending = headers.response_head(
-            head,
-            added,
-            tells_quota=tells_quota,
-            chunked=self._chunk or bool(self._ending),
-            connection=connection,
+        self._pending = self._written(
+            head, connection, chunked=bool(self._ending), dated=head.dated or switches
         )
         if self._client.writing_paused:
             self.pause()
@@ -266,6 +241,19 @@ class Relay:
             self._send(b"")
             tunnel = self._tunnel
             self._client.open_tunnel(self.upstream.transport if tunnel is None else tunnel)
+
+    def _written(
+        self, head: ResponseHead, connection: bytes, *, chunked: bool, dated: bool
+    ) -> bytes:
+        """Write the head for the client; `dated`: it needs no Date of ours."""
+        now = self._clock.time()
+        marks, tells_quota = mark_lines(self.decision, now)
+        added = self._client.listener.via[head.minor] + marks
+        if not dated:
+            added += date_line(int(now))
+        return headers.response_head(
+            head, added, tells_quota=tells_quota, chunked=chunked, connection=connection
+        )
 
     def _switch(self, head: ResponseHead) -> bytes | None:
         """Return the Connection lines of a 101; None where the client must not get it."""

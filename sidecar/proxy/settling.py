@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Terms, Usage
-from sidecar.http1.client import ClientConnection
 from sidecar.http1.framing import ChunkedBody, known_chunks
 from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
 from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
-from sidecar.proxy.metered_tunnel import MeteredTunnel
+from sidecar.proxy.metered_tunnel import MeteredTunnel, SwitchedRelay
 from sidecar.usage.alike import LONGEST, AlikeEvents
 from sidecar.usage.reader import AnswerReader
 from sidecar.usage.settled_answer import SettledAnswer
@@ -24,21 +23,6 @@ _KEPT: Final = 16
 
 _SIZE_LINES: Final = tuple(b"%x\r\n" % size for size in range(LONGEST))
 """Of the chunks of such events: to compare one takes half the instructions of looking it up."""
-
-
-class SwitchedRelay(Protocol):
-    """The relay of an answer that switches protocols."""
-
-    upstream: ClientConnection
-
-    def pause(self) -> None:
-        """Read the product no further for now."""
-
-    def resume(self) -> None:
-        """Read the product again, where nothing else stands against it."""
-
-    def leave(self) -> None:
-        """End both connections, when what was written to them is out."""
 
 
 class Settling(SettledAnswer):

@@ -14,6 +14,7 @@ from sidecar.frontends.door import Door
 from sidecar.policy.compiled import Policy
 from sidecar.policy.load import load_policy
 from sidecar.proxy.body_memory import BodyMemory
+from sidecar.settings.embedded import HostedSettings
 from sidecar.telemetry import foreign_log
 from tests.fakes.engines import AllowingEngine, RememberingRequests
 
@@ -85,12 +86,9 @@ class OneDoor:
         self.closed += 1
 
 
-class Patient:
-    """Bodies may take their time, or as long as is said."""
-
-    def __init__(self, idle: float | None = None, whole: float | None = None) -> None:
-        self.body_idle_timeout = idle
-        self.request_timeout = whole
+def patient(idle: float | None = None, whole: float | None = None) -> HostedSettings:
+    """Let bodies take their time, or as long as is said."""
+    return HostedSettings(body_idle_timeout=idle, request_timeout=whole)
 
 
 def http_scope(path: str = "/chat", **more: Any) -> dict[str, Any]:
@@ -145,11 +143,11 @@ async def play(
     scope: dict[str, Any] | None = None,
     *,
     doors: OneDoor | None = None,
-    deadlines: Patient | None = None,
+    deadlines: HostedSettings | None = None,
     trust_request_ids: bool = False,
 ) -> OneDoor:
     """Answer one scope by a guarded application; what it raises is raised."""
     doors = doors or OneDoor(engine)
-    guard = AsgiGuard(app, doors, deadlines or Patient(), trust_request_ids=trust_request_ids)
+    guard = AsgiGuard(app, doors, deadlines or patient(), trust_request_ids=trust_request_ids)
     await guard(http_scope() if scope is None else scope, server.receive, server.send)
     return doors

@@ -6,9 +6,10 @@ Everything changes synchronously. A decision that no check waits for any more is
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any, Final
+
+from cachetools import TTLCache
 
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.ports import Clock
@@ -18,11 +19,11 @@ from sidecar.frontends.envoy.checks import CheckName
 REMEMBERED_SECONDS: Final = 60.0
 """How long the answer to an allowed check is that of a further check of the same request."""
 
-MOST_REMEMBERED: Final = 32_768
-"""Answers that are kept, at about 1 KiB each; the oldest goes first."""
-
 MOST_BYTES: Final = 32 << 20
 """Of these answers: one names every forged field of its call, so that a client makes it long."""
+
+LEAST_COUNTED: Final = 1024
+"""Bytes that an answer counts at least: about what it takes beside itself."""
 
 _OK: Final = 200
 
@@ -41,15 +42,14 @@ class SharedChecks:
     """The checks that are being decided, and the answers to those that were allowed."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
         self._deciding: dict[CheckName, Deciding] = {}
-        self._answers: OrderedDict[CheckName, tuple[float, bytes]] = OrderedDict()
-        self._bytes = 0
+        self._answers: TTLCache[CheckName, bytes] = TTLCache(
+            MOST_BYTES, REMEMBERED_SECONDS, timer=clock.monotonic, getsizeof=_counted
+        )
 
     def answer(self, name: CheckName | None) -> bytes | None:
         """Return what was answered to an earlier check of the same request."""
-        found = None if name is None else self._answers.get(name)
-        return None if found is None or found[0] < self._clock.monotonic() else found[1]
+        return None if name is None else self._answers.get(name)
 
     def join(self, name: CheckName | None, visit: Coroutine[Any, Any, Visit]) -> Deciding:
         """Wait for the decision on a request: the one under way, or else `visit`."""
@@ -85,22 +85,12 @@ class SharedChecks:
             return
         visit.end(_OK, AttemptEnd.DONE)
         if name is not None:
-            self._remember(name, answer)
-
-    def _remember(self, name: CheckName, answer: bytes) -> None:
-        now = self._clock.monotonic()
-        answers = self._answers
-        _, replaced = answers.pop(name, (now, b""))
-        answers[name] = (now + REMEMBERED_SECONDS, answer)
-        self._bytes += len(answer) - len(replaced)
-        while (
-            len(answers) > MOST_REMEMBERED
-            or self._bytes > MOST_BYTES
-            or next(iter(answers.values()))[0] < now
-        ):
-            _, (_, dropped) = answers.popitem(last=False)
-            self._bytes -= len(dropped)
+            self._answers[name] = answer
 
     def _forget(self, name: CheckName | None, deciding: Deciding) -> None:
         if name is not None and self._deciding.get(name) is deciding:
             del self._deciding[name]
+
+
+def _counted(answer: bytes) -> int:
+    return max(len(answer), LEAST_COUNTED)

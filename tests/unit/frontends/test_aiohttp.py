@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient
 
 from sidecar.domain.model import AttemptEnd, RequestIdOrigin
 from sidecar.frontends.aiohttp import AiohttpGuard
-from tests.fakes.doors import OneDoor, Patient
+from tests.fakes.doors import OneDoor, patient
 from tests.fakes.engines import AllowingEngine, FaultyEngine, ReadingEngine, RefusingEngine
 
 Client = TestClient[web.Request, web.Application]
@@ -74,7 +74,7 @@ async def talk(request: web.Request) -> web.WebSocketResponse:
 def guarded(engine: AllowingEngine, **deadlines: float) -> web.Application:
     """Make an application with a sub-application behind one guard."""
     app, inner = web.Application(), web.Application()
-    guard = AiohttpGuard(OneDoor(engine), Patient(**deadlines), trust_request_ids=False)
+    guard = AiohttpGuard(OneDoor(engine), patient(**deadlines), trust_request_ids=False)
     app.middlewares.append(guard.middleware)
     app.on_response_prepare.append(guard.mark)
     for where in (app, inner):

@@ -14,7 +14,7 @@ from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Estimate, MissingCause, Terms, Tokens, Usage
 from sidecar.frontends.aiohttp import AiohttpGuard
 from tests.e2e.harness import eventually
-from tests.fakes.doors import OneDoor, Patient
+from tests.fakes.doors import OneDoor, patient
 from tests.fakes.engines import SettlingEngine
 from tests.unit.admission.usage_rules import rule
 
@@ -91,7 +91,7 @@ class Product:
     def guarded(self, engine: SettlingEngine) -> web.Application:
         """Make the application with a guard before it."""
         app = web.Application()
-        guard = AiohttpGuard(OneDoor(engine), Patient(), trust_request_ids=False)
+        guard = AiohttpGuard(OneDoor(engine), patient(), trust_request_ids=False)
         app.middlewares.append(guard.middleware)
         app.on_response_prepare.append(guard.mark)
         app.router.add_post(PATH, self.stream)

@@ -11,8 +11,10 @@ from typing import cast
 import pytest
 from websockets.frames import Frame, Opcode
 
-from sidecar.domain.model import AttemptEnd
+from sidecar.domain.model import AttemptEnd, Decision, Reason
 from sidecar.domain.usage import Tokens, Usage
+from sidecar.http1.client import ClientConnection
+from sidecar.proxy.connection import ServerConnection
 from sidecar.proxy.metered_tunnel import MeteredTunnel
 from sidecar.usage.realtime.frame_writer import Refusal, close_frame
 from sidecar.usage.realtime.metered_socket import MeteredSocket
@@ -36,19 +38,16 @@ class Ends:
         self.product = b""
         self.reading = True
         self.product_read = True
-        self.closed: list[str] = []
+        self.closed = 0
         self.settled: list[SettleTurn] = []
         self.transcripts: list[Usage] = []
         self.answer: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         self.tunnel = MeteredTunnel(
             MeteredSocket(agreed=None, model=None, enforced=True),
             payer=self,
-            client=self,
-            product=Product(self),
-            reader=Reader(self),
-            close=self.closed.append,
-            request_id="a",
-            route="realtime",
+            client=cast("ServerConnection", self),
+            relay=SwitchedProduct(self),
+            decision=Decision(Reason.WITHIN_QUOTA, "realtime", "a", None),
         )
 
     async def pay(self, turn: int, request: bytes | None) -> Refusal | None:
@@ -78,11 +77,12 @@ class Ends:
         self.reading = True
 
 
-class Reader:
+class SwitchedProduct:
     """Reads the product."""
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
+        self.upstream = cast("ClientConnection", SimpleNamespace(transport=Product(ends)))
 
     def pause(self) -> None:
         """Note it."""
@@ -91,6 +91,10 @@ class Reader:
     def resume(self) -> None:
         """Note it."""
         self._ends.product_read = True
+
+    def leave(self) -> None:
+        """Note it."""
+        self._ends.closed += 1
 
 
 class Product:
@@ -136,7 +140,7 @@ async def test_a_refused_create_closes_behind_the_error() -> None:
     ends.tunnel.write(CREATE)
     await answered(ends, REFUSAL)
     assert ends.client.endswith(close_frame(1008, REFUSAL.message))
-    assert (ends.product, ends.closed) == (b"", ["insufficient_quota"])
+    assert (ends.product, ends.closed) == (b"", 1)
 
 
 async def test_a_fault_while_paying_lets_nothing_pass(caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +148,7 @@ async def test_a_fault_while_paying_lets_nothing_pass(caplog: pytest.LogCaptureF
     ends = Ends()
     ends.tunnel.write(CREATE)
     await answered(ends, RuntimeError("a fault"))
-    assert (ends.product, ends.closed) == (b"", ["internal_error"])
+    assert (ends.product, ends.closed) == (b"", 1)
     assert "fault" in caplog.text
 
 

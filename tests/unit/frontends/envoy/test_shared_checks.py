@@ -9,7 +9,7 @@ import pytest
 from sidecar.domain.model import AttemptEnd, Call, RequestIdOrigin
 from sidecar.frontends.envoy import shared_checks
 from sidecar.frontends.envoy.checks import CheckName
-from sidecar.frontends.envoy.shared_checks import REMEMBERED_SECONDS, SharedChecks
+from sidecar.frontends.envoy.shared_checks import LEAST_COUNTED, REMEMBERED_SECONDS, SharedChecks
 from tests.fakes.clock import TurnedClock
 from tests.fakes.doors import NoBody, OneDoor
 from tests.fakes.engines import AllowingEngine
@@ -33,7 +33,7 @@ async def test_an_answer_is_kept_for_a_minute() -> None:
     """Then the same ID is another request's."""
     checks = SharedChecks(clock := TurnedClock())
     await answer(checks, name_of(1), AllowingEngine())
-    clock.advance(REMEMBERED_SECONDS)
+    clock.advance(REMEMBERED_SECONDS - 0.1)
     assert checks.answer(name_of(1)) == b"allowed"
     clock.advance(0.1)
     assert checks.answer(name_of(1)) is None
@@ -41,7 +41,7 @@ async def test_an_answer_is_kept_for_a_minute() -> None:
 
 async def test_the_oldest_answers_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of calls holds no more memory."""
-    monkeypatch.setattr(shared_checks, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(shared_checks, "MOST_BYTES", 2 * LEAST_COUNTED)
     checks = SharedChecks(TurnedClock())
     for number in range(3):
         await answer(checks, name_of(number), AllowingEngine())
@@ -82,6 +82,7 @@ async def test_a_decision_whose_answer_was_lost_is_taken_back() -> None:
 async def test_long_answers_hold_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client makes them long by what it forges; an answer that replaces another counts once."""
     monkeypatch.setattr(shared_checks, "MOST_BYTES", 2 * len(b"allowed"))
+    monkeypatch.setattr(shared_checks, "LEAST_COUNTED", 0)
     checks = SharedChecks(TurnedClock())
     for number in (0, 1, 1, 2):
         await answer(checks, name_of(number), AllowingEngine())
