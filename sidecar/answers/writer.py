@@ -6,6 +6,7 @@ Sources: interface.md, "What a caller sees"; RFC 9457 (problem details), RFC 911
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -138,12 +139,4 @@ def _json(document: dict[str, object]) -> bytes:
     try:
         return orjson.dumps(document)
     except TypeError:  # a lone surrogate, from a path or an ID that was not UTF-8
-        return orjson.dumps(_encodable(document))
-
-
-def _encodable(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _encodable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable(item) for item in value]
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")

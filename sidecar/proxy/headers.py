@@ -207,13 +207,11 @@ def extended_lines(fields: HeadFields, peer: bytes, host: bytes) -> bytes:
     )
 
 
-def response_head(
-    head: ResponseHead, added: bytes, *, tells_quota: bool, chunked: bool, connection: bytes
-) -> bytes:
+def response_head(head: ResponseHead, added: bytes, *, tells_quota: bool) -> bytes:
     """Write the head that the client gets; `added` are the sidecar's own lines, with their CRLFs.
 
-    `tells_quota`: RateLimit fields are among them, and the upstream's own are dropped.
-    `connection` is the whole field line with its CRLF, or empty.
+    Framing and Connection are among them. `tells_quota`: RateLimit fields are as well, and the
+    upstream's own are dropped.
     """
     fields = head.fields
     if not head.connection <= _OF_THE_HOP:  # framing is not the upstream's to take back
@@ -222,5 +220,4 @@ def response_head(
         fields = _but_for(fields, {b"content-length"})  # RFC 9110, 8.6
     memory = _beside_quota if tells_quota else _for_client
     start = b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-    framing = b"transfer-encoding: chunked\r\n" if chunked else b""
-    return b"".join((start, *map(memory.__getitem__, fields), added, framing, connection, b"\r\n"))
+    return b"".join((start, *map(memory.__getitem__, fields), added, b"\r\n"))

@@ -189,9 +189,7 @@ class Relay:
     def on_interim(self, head: ResponseHead) -> None:
         """Pass 100 and 103 on to a client that knows them (RFC 9110, 15.2)."""
         if self.exchange.head.minor == 1:
-            self._client.write_interim(
-                headers.response_head(head, b"", tells_quota=False, chunked=False, connection=b"")
-            )
+            self._client.write_interim(headers.response_head(head, b"", tells_quota=False))
 
     def on_whole(self, head: ResponseHead, data: bytes) -> None:
         """Write an answer that came in one piece."""
@@ -202,7 +200,7 @@ class Relay:
                 self.settling.begin(head)
                 data = self.settling.end(data)
             connection = client.listener.keep_alive if exchange.keep else CLOSE
-            written = self._written(head, connection, chunked=False, dated=head.dated)
+            written = self._written(head, connection, dated=head.dated)
         except BaseException:  # a fault of ours: no other call would end the exchange
             self.on_failure(PeerFailure.PROTOCOL, "its answer could not be passed on")
             raise
@@ -232,9 +230,7 @@ class Relay:
         self._fields = head.fields
         if self.settling is not None:
             self.settling.begin(head, chunked=head.length == CHUNKED and not self.decode)
-        self._pending = self._written(
-            head, connection, chunked=bool(self._ending), dated=head.dated or switches
-        )
+        self._pending = self._written(head, connection, dated=head.dated or switches)
         if self._client.writing_paused:
             self.pause()
         if switches:
@@ -242,18 +238,14 @@ class Relay:
             tunnel = self._tunnel
             self._client.open_tunnel(self.upstream.transport if tunnel is None else tunnel)
 
-    def _written(
-        self, head: ResponseHead, connection: bytes, *, chunked: bool, dated: bool
-    ) -> bytes:
+    def _written(self, head: ResponseHead, of_the_hop: bytes, *, dated: bool) -> bytes:
         """Write the head for the client; `dated`: it needs no Date of ours."""
         now = self._clock.time()
         marks, tells_quota = mark_lines(self.decision, now)
         added = self._client.listener.via[head.minor] + marks
         if not dated:
             added += date_line(int(now))
-        return headers.response_head(
-            head, added, tells_quota=tells_quota, chunked=chunked, connection=connection
-        )
+        return headers.response_head(head, added + of_the_hop, tells_quota=tells_quota)
 
     def _switch(self, head: ResponseHead) -> bytes | None:
         """Return the Connection lines of a 101; None where the client must not get it."""
@@ -270,8 +262,9 @@ class Relay:
         return b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
 
     def _frame(self, head: ResponseHead) -> bytes:
-        """Choose the framing towards the client; return the Connection line."""
+        """Choose the framing towards the client; return its line, and the Connection lines."""
         exchange = self.exchange
+        line = b""
         minor = exchange.head.minor
         if head.length in {CHUNKED, UNTIL_CLOSE}:
             if minor == 0:
@@ -280,12 +273,13 @@ class Relay:
             else:
                 self._chunk = head.length == UNTIL_CLOSE or self.decode
                 self._ending = b"0\r\n\r\n"
+                line = b"transfer-encoding: chunked\r\n"
         if not (exchange.keep and (exchange.body is None or exchange.body.done)):
             # Also where the answer came before the whole request (RFC 9112, 9.6): what is left of
             # it would have to be read first.
             exchange.keep = False
-            return CLOSE
-        return self._client.listener.keep_alive
+            return line + CLOSE
+        return line + self._client.listener.keep_alive
 
     def _send(self, data: bytes) -> None:
         """Send a part of the answer, with the head where that still waits."""
