@@ -16,7 +16,7 @@ from sidecar.answers.refusals import quota_headers
 from sidecar.answers.writer import OwnAnswer
 from sidecar.domain.model import AttemptEnd, Decision
 from sidecar.frontends.door import Door, Visit
-from sidecar.frontends.questions import PATH, Asker, read_question
+from sidecar.frontends.questions import PATH, read_question
 from sidecar.http1.errors import ProtocolError
 from sidecar.http1.shared_lines import CLOSE, date_line
 from sidecar.proxy.body_memory import BodyMemory
@@ -72,7 +72,8 @@ class ForwardAuth:
             if visit.answer is None:
                 self._allow(exchange, visit)
             else:
-                self.answers.send(exchange, _for_asker(visit.answer, question.asker))
+                shown = _for_nginx(visit.answer) if question.of_nginx else visit.answer
+                self.answers.send(exchange, shown)
                 visit.end(visit.answer.status, AttemptEnd.UNREACHED)
         finally:
             exchange.end()
@@ -115,10 +116,8 @@ def _allowing(decision: Decision, now: float, connection: bytes) -> bytes:
     )
 
 
-def _for_asker(answer: OwnAnswer, asker: Asker) -> OwnAnswer:
-    """Give a refusal the status that the program passes on; nginx gets the rest in fields."""
-    if asker is not Asker.NGINX:
-        return answer
+def _for_nginx(answer: OwnAnswer) -> OwnAnswer:
+    """Give a refusal a status that nginx passes on, and the rest in fields."""
     shown = _UNAUTHORIZED if answer.status == _UNAUTHORIZED else _FORBIDDEN
     whole = ((STATUS_FIELD, b"%d" % answer.status), (PROBLEM_FIELD, _in_a_field(answer.body)))
     return OwnAnswer(shown, (*answer.headers, *whole), answer.body)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from sidecar.domain.model import Headers
@@ -38,22 +37,17 @@ _OF_THE_CHECK: Final = _NAMES_CALL | {
 """Fields of the request to us, which say nothing of the call."""
 
 
-class Asker(StrEnum):
-    """Who asks, as far as the question and the answer differ."""
-
-    FORWARDED = "forwarded"  # Traefik, Caddy
-    NGINX = "nginx"
-    ENVOY = "envoy"
-
-
 @dataclass(frozen=True, slots=True)
 class CallQuestion:
-    """The call that is asked about; `target` raw, with its query."""
+    """The call that is asked about; `target` raw, with its query.
 
-    asker: Asker
+    `of_nginx`: who asks passes no status of a refusal but 401 and 403.
+    """
+
     method: str
     target: str
     headers: Headers
+    of_nginx: bool = False
 
 
 def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
@@ -63,16 +57,16 @@ def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
         if not has_body:
             fields = [field for field in fields if field[0] != b"content-length"]
         target = head.target[len(ENVOY_PREFIX) - 1 :].decode("ascii")
-        return CallQuestion(Asker.ENVOY, head.method, target, fields)
+        return CallQuestion(head.method, target, fields)
     path, _, query = head.target.partition(b"?")
     if path != PATH:
         return "Ask /forward-auth, or /envoy/ with the call's own path behind it."
     headers, named = _split(head.fields)
     if query == _INGRESS_NGINX:
         return _of_ingress_nginx(headers, named)
-    asker = Asker.NGINX if query == _NGINX else Asker.FORWARDED
-    prefix = b"x-original-" if asker is Asker.NGINX else b"x-forwarded-"
-    if asker is Asker.FORWARDED and (b"x-original-method" in named or b"x-original-uri" in named):
+    nginx = query == _NGINX
+    prefix = b"x-original-" if nginx else b"x-forwarded-"
+    if not nginx and (b"x-original-method" in named or b"x-original-uri" in named):
         original = _call_of(named, b"x-original-")
         forwarded = b"x-forwarded-method" in named or b"x-forwarded-uri" in named
         if not forwarded and original is not None:
@@ -86,7 +80,7 @@ def read_question(head: RequestHead, *, has_body: bool) -> CallQuestion | str:
     host = named.get(prefix + b"host")
     if host:
         headers.append((b"host", host))
-    return question_about(asker, *call, headers)
+    return question_about(*call, headers, of_nginx=nginx)
 
 
 def _of_ingress_nginx(
@@ -102,16 +96,16 @@ def _of_ingress_nginx(
     if url is None or not method:
         return "The fields X-Original-Method and X-Original-URL must each be there once."
     own = [field for field in headers if field[0] != _ORIGINAL_URL]
-    return question_about(Asker.NGINX, method, url[2], [*own, (b"host", url[1])])
+    return question_about(method, url[2], [*own, (b"host", url[1])], of_nginx=True)
 
 
 def question_about(
-    asker: Asker, method: bytes, target: bytes, headers: Headers
+    method: bytes, target: bytes, headers: Headers, *, of_nginx: bool = False
 ) -> CallQuestion | str:
     """Ask about a call that was named; a text says why it cannot be read."""
     if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(target):
         return "The method or the target of the call cannot be read."
-    return CallQuestion(asker, method.decode("ascii"), target.decode("ascii"), headers)
+    return CallQuestion(method.decode("ascii"), target.decode("ascii"), headers, of_nginx)
 
 
 def _split(fields: Headers) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:

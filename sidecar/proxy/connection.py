@@ -120,21 +120,23 @@ class ServerConnection:
         """Read the product no further: the client does not keep up."""
         self.writing_paused = True
         self.taken = taken_so_far(self.transport)
-        if self.exchange is not None:
-            self.exchange.pause()
+        exchange = self.exchange
+        if exchange is not None and exchange.relay is not None:
+            exchange.relay.pause()
         if self.ended:
             self.deadline = self.listener.now() + self.listener.patience
-        elif self.exchange is not None:
+        elif exchange is not None:
             self.watch()
 
     def resume_writing(self) -> None:
         """Read the product again, or take the request that waited for the answers to go out."""
         self.writing_paused = False
-        if self.exchange is not None:
-            self.exchange.resume()
+        exchange = self.exchange
+        if exchange is not None and exchange.relay is not None:
+            exchange.relay.resume()
         if self.ended:
             self.start_grace()
-        elif self.exchange is not None:
+        elif exchange is not None:
             self.watch()
         if self._buffer:
             self._go_on()
@@ -224,7 +226,8 @@ class ServerConnection:
     def abort(self) -> None:
         """Cut the connection, so that the client does not take what it has for a whole answer."""
         self._outbox.flush()
-        if self.exchange is not None and self.exchange.ends_with_connection:
+        relay = None if self.exchange is None else self.exchange.relay
+        if relay is not None and relay.until_close:
             reset_on_close(self.transport)
         self.transport.abort()
 

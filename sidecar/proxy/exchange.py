@@ -79,23 +79,3 @@ class Exchange:
             self.body.fail(error)
         if self.relay is not None:
             self.relay.break_off(error)
-
-    def time_out(self) -> None:
-        """End the answer where the product stalls."""
-        if self.relay is not None:
-            self.relay.time_out()
-
-    def pause(self) -> None:
-        """Read the product no further while the client does not keep up."""
-        if self.relay is not None:
-            self.relay.pause()
-
-    def resume(self) -> None:
-        """Read the product again."""
-        if self.relay is not None:
-            self.relay.resume()
-
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether the client can tell the end of the answer only by that of the connection."""
-        return self.relay is not None and self.relay.until_close

@@ -36,7 +36,8 @@ def _expire_exchange(connection: ServerConnection) -> None:
     if exchange is None:  # it has ended, and the client does not take the rest of the answer
         _end(connection, "idle")
     elif connection.arriving is None or connection.body_full:
-        exchange.time_out()
+        if exchange.relay is not None:
+            exchange.relay.time_out()
     elif exchange.answered:
         _end(connection, "slow_body")
     else:

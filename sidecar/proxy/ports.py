@@ -20,34 +20,11 @@ class Sender(Protocol):
         """Send a 1xx."""
 
 
-class OpenExchange(Protocol):
-    """An exchange, as its connection needs it."""
-
-    keep: bool
-    answered: bool
-
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether the end of the connection is the end of the answer."""
-
-    def cancel(self) -> None:
-        """End it: the client has gone."""
-
-    def break_off(self, error: ProtocolError) -> None:
-        """End it: the request's body is broken."""
-
-    def time_out(self) -> None:
-        """End it where the product stalls."""
-
-    def pause(self) -> None:
-        """Read the product no further for now."""
-
-    def resume(self) -> None:
-        """Read the product again."""
-
-
 class Answering(Protocol):
-    """What relays the product's answer, as its exchange needs it."""
+    """What relays the product's answer.
+
+    `until_close`: the end of the client's connection is the end of the answer.
+    """
 
     until_close: bool
 
@@ -65,6 +42,20 @@ class Answering(Protocol):
 
     def resume(self) -> None:
         """Read the product again."""
+
+
+class OpenExchange(Protocol):
+    """An exchange, as its connection needs it."""
+
+    keep: bool
+    answered: bool
+    relay: Answering | None
+
+    def cancel(self) -> None:
+        """End it: the client has gone."""
+
+    def break_off(self, error: ProtocolError) -> None:
+        """End it: the request's body is broken."""
 
 
 class TunnelEnd(Protocol):

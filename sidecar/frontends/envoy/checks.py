@@ -15,7 +15,7 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from sidecar.frontends.bodies import announced_length
 from sidecar.frontends.envoy.head_fields import TOO_LARGE, is_too_large, pairs_of, split
 from sidecar.frontends.fields import field_of
-from sidecar.frontends.questions import Asker, CallQuestion, question_about
+from sidecar.frontends.questions import CallQuestion, question_about
 
 CheckName = bytes
 """A digest of where the question came from, Envoy's ID of the request, its head and its caller.
@@ -53,7 +53,7 @@ def read_check(request: CheckRequest, envoy: str) -> CallCheck | str:
     _, fields = split(pairs)
     if http.host and field_of(fields, b"host") is None:
         fields.append((b"host", http.host.encode()))
-    call = question_about(Asker.ENVOY, http.method.encode(), http.path.encode(), fields)
+    call = question_about(http.method.encode(), http.path.encode(), fields)
     if isinstance(call, str):
         return call
     content = http.raw_body or http.body.encode()

@@ -23,7 +23,7 @@ from sidecar.frontends.envoy.processing_answers import passing, refusing_with
 from sidecar.frontends.envoy.shown_body import ShownBody
 from sidecar.frontends.envoy.streams import ProcessingStream
 from sidecar.frontends.fields import field_of
-from sidecar.frontends.questions import Asker, question_about
+from sidecar.frontends.questions import question_about
 
 FIRST_SECONDS: Final = 10.0
 """How long a stream may begin with nothing: Envoy opens it with the head of a request."""
@@ -80,7 +80,7 @@ class ExtProc:
             return
         own, fields = split(pairs_of(first.request_headers.headers))
         method, target = own.get(b":method", b""), own.get(b":path", b"")
-        question = question_about(Asker.ENVOY, method, target, fields)
+        question = question_about(method, target, fields)
         if isinstance(question, str):
             await self._refuse(stream, question)
             return

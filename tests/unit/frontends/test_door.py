@@ -14,7 +14,7 @@ from sidecar.domain.ports import BodySource
 from sidecar.domain.usage import Tokens, Usage
 from sidecar.frontends.bodies import BodyTooSlowError
 from sidecar.frontends.door import SettleError
-from sidecar.frontends.questions import Asker, CallQuestion
+from sidecar.frontends.questions import CallQuestion
 from tests.fakes.doors import OneDoor
 from tests.fakes.engines import AllowingEngine, HeldEngine, SettlingEngine, UnsettlingEngine
 from tests.unit.admission.usage_rules import terms
@@ -90,7 +90,7 @@ def test_a_request_id_that_is_none_is_made(given: bytes | None) -> None:
 def test_a_call_is_decided_by_the_names_that_a_product_may_read() -> None:
     """Envoy passes a field with an underscore on."""
     door = OneDoor(AllowingEngine()).one
-    question = CallQuestion(Asker.ENVOY, "POST", "/chat?a", [(b"x_units", b"100")])
+    question = CallQuestion("POST", "/chat?a", [(b"x_units", b"100")])
     call = door.asked_about(question, None, trusted=False)
     assert (call.path, call.query, call.headers) == ("/chat", "a", [(b"x-units", b"100")])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.frontends.questions import Asker, CallQuestion, read_question
+from sidecar.frontends.questions import CallQuestion, read_question
 from sidecar.http1.heads import RequestHead, parse_request
 
 
@@ -27,7 +27,7 @@ def test_traefik_and_caddy_ask_by_x_forwarded() -> None:
         "x-forwarded-method: PUT", "x-forwarded-uri: /a%20b?c=d", "x-forwarded-host: shop",
         "content-length: 0", "cookie: bb_at=x",
     )  # fmt: skip
-    assert (found.asker, found.method, found.target) == (Asker.FORWARDED, "PUT", "/a%20b?c=d")
+    assert (found.of_nginx, found.method, found.target) == (False, "PUT", "/a%20b?c=d")
     assert found.headers == [(b"cookie", b"bb_at=x"), (b"host", b"shop")]
 
 
@@ -37,7 +37,7 @@ def test_nginx_asks_by_x_original() -> None:
         "x-original-method: PUT", "x-original-uri: /chat", "x-forwarded-uri: /free",
         target="/forward-auth?for=nginx",
     )  # fmt: skip
-    assert (found.asker, found.target) == (Asker.NGINX, "/chat")
+    assert (found.of_nginx, found.target) == (True, "/chat")
 
 
 def test_ingress_nginx_asks_by_the_whole_url() -> None:
@@ -47,7 +47,7 @@ def test_ingress_nginx_asks_by_the_whole_url() -> None:
         "x-original-uri: /free", "x-forwarded-uri: /free", "cookie: bb_at=x",
         target="/forward-auth?for=ingress-nginx",
     )  # fmt: skip
-    assert (found.asker, found.method, found.target) == (Asker.NGINX, "PUT", "/chat?x=http://a/b")
+    assert (found.of_nginx, found.method, found.target) == (True, "PUT", "/chat?x=http://a/b")
     assert found.headers == [(b"cookie", b"bb_at=x"), (b"host", b"shop:8443")]
 
 
@@ -61,7 +61,7 @@ def test_nginx_may_ask_without_a_name() -> None:
 def test_envoy_asks_with_the_calls_own_path(body: bool) -> None:  # noqa: FBT001 - a parameter
     """Its length says something only where the body comes too."""
     found = asked("content-length: 3", target="/envoy/chat?x=1", body=body)
-    assert (found.asker, found.method, found.target) == (Asker.ENVOY, "POST", "/chat?x=1")
+    assert (found.of_nginx, found.method, found.target) == (False, "POST", "/chat?x=1")
     assert ((b"content-length", b"3") in found.headers) is body
 
 
