@@ -154,6 +154,8 @@ class App:
             from sidecar.app.side_jobs import open_side_jobs  # noqa: PLC0415
 
             webhook = await open_side_jobs(context, settings.org, policies, parts)
+            if webhook is not None and gateway is not None:
+                plane = webhook.door(gateway)
         if policies.current.notices and settings.org.api_key is None:
             hint = "give a bbk_ key with --api-key-file, or take `notices` out of the policy"
             log.warning("notices_off", extra={"hint": hint})
@@ -162,7 +164,6 @@ class App:
             limits=limits,
             trusted=settings.listen.trusted_proxies,
             observer=observer,
-            serve=None if webhook is None or gateway is None else webhook.door(gateway).serve,
             backlog=backlog,
             upgrades=settings.listen.upgrades,
             via=settings.listen.via,

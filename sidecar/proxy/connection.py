@@ -35,7 +35,7 @@ class ServerConnection:
     `taken`: what it had taken at the last look.
     """
 
-    __slots__ = ("_beginning", "_behind", "_body_due", "_buffer", "_outbox", "_reading",
+    __slots__ = ("_behind", "_body_due", "_buffer", "_outbox", "_reading",
                  "_searched", "_tunnel", "arriving", "body_full", "deadline", "ended", "exchange",
                  "listener", "moved", "peer", "phase", "taken", "transport", "trusted",
                  "writing_paused")  # fmt: skip
@@ -47,9 +47,7 @@ class ServerConnection:
         self._searched = self.taken = 0
         self.arriving: InboundBody | None = None  # the one that is still arriving
         self._body_due = self.deadline = _NEVER
-        self.body_full = self._beginning = self._behind = self.moved = self.writing_paused = (
-            self.trusted
-        ) = False
+        self.body_full = self._behind = self.moved = self.writing_paused = self.trusted = False
         self.ended = False  # the client will send nothing more
         self._reading = True
         self._tunnel: TunnelEnd | None = None
@@ -199,9 +197,9 @@ class ServerConnection:
             self._close(whole=whole and not self._buffer)
             return
         self.phase = STEPS[self.phase][Step.ANSWERED]
-        if self._buffer and self._beginning:  # or one event would answer all that were sent ahead
+        if self._buffer:  # not at once: one event would answer all that were sent ahead
             asyncio.get_running_loop().call_soon(self._go_on)
-        elif self._buffer or self.ended or not self._reading:
+        elif self.ended or not self._reading:
             self._go_on()
 
     def _go_on(self) -> None:
@@ -306,9 +304,7 @@ class ServerConnection:
                 if not body.owes_continue:
                     self.watch()
         self.phase = STEPS[self.phase][Step.REQUEST]
-        self._beginning = True
         listener.begin(self, head, body)
-        self._beginning = False
 
     def _feed_body(self, body: InboundBody, data: bytes) -> bytes:
         """Feed the open body; return what follows it."""

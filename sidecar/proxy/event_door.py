@@ -52,7 +52,7 @@ class EventReceiver(Protocol):
 
 
 class EventDoor:
-    """`POST` on `path`, byte for byte and without a query, is a delivery."""
+    """`POST` on `path`, byte for byte and without a query, is a delivery. A `Plane`."""
 
     def __init__(
         self,
@@ -63,6 +63,9 @@ class EventDoor:
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._gateway = gateway
+        self.answers: Final = gateway.answers
+        self.drain: Final = gateway.drain
+        self.memory: Final = gateway.memory
         self._path = path.encode("ascii")
         self._receiver = receiver
         self._places = Places(AT_ONCE, body_seconds)
@@ -75,14 +78,13 @@ class EventDoor:
         return self._gateway.serve(exchange)
 
     async def _take(self, exchange: Exchange) -> None:
-        drain = self._gateway.drain
-        drain.inflight += 1
+        self.drain.inflight += 1
         try:
             outcome = await self._outcome(exchange.body, exchange.head.fields)
-            self._gateway.answers.send(exchange, answer_delivery(outcome))
+            self.answers.send(exchange, answer_delivery(outcome))
             self._receiver.answered(outcome)
         finally:
-            drain.leave()
+            self.drain.leave()
             exchange.end()
 
     async def _outcome(self, body: InboundBody | None, fields: Headers) -> DeliveryOutcome:

@@ -29,9 +29,6 @@ from sidecar.settings.values import Network
 
 log = logging.getLogger("sidecar.proxy")
 
-Serve = Callable[[Exchange], Coroutine[None, None, None]]
-"""Answers one request, and ends its exchange whatever happens."""
-
 _SWEEP_SECONDS: Final = 0.5
 _TURNED_AWAY: Final = 64
 """Clients over the cap that may linger, so that they read their 503; more are closed at once."""
@@ -42,7 +39,7 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT"
 
 
 class Plane(Protocol):
-    """What answers requests: the gateway, or a door that decides for others."""
+    """What answers requests: the gateway, or a door."""
 
     @property
     def answers(self) -> OwnAnswers:
@@ -65,25 +62,23 @@ class Server:
 
     def __init__(
         self,
-        gateway: Plane,
+        plane: Plane,
         *,
         limits: Limits,
         trusted: Sequence[Network],
         observer: RequestObserver,
-        serve: Serve | None = None,
         backlog: int = 128,
         upgrades: Iterable[str] = (),
         via: str | None = None,
     ) -> None:
-        """Serve with the plane, or with `serve`, which stands before it.
+        """Serve with the plane.
 
         At most `backlog` connections wait to be accepted, and may be so all at once. Clients may
         switch to `upgrades` beside WebSocket; `via` is this proxy's name in the Via field.
         """
-        self._gateway = gateway
-        self._drain = gateway.drain
-        self.memory = gateway.memory
-        self._serve: Serve = gateway.serve if serve is None else serve
+        self._drain = plane.drain
+        self.memory = plane.memory
+        self._serve = plane.serve
         self._loop = asyncio.get_running_loop()
         self._run = _runner(self._loop)
         self.outbox = Outbox(self._loop.call_soon)
@@ -103,7 +98,7 @@ class Server:
         self.patience = limits.body_idle_timeout or limits.idle_timeout
         self.room = max(_PIPELINED, limits.max_head_bytes)
         self.now = self._loop.time
-        answers = gateway.answers
+        answers = plane.answers
         self.refuse_unparsed: Callable[[ServerConnection, ProtocolError], None]
         self.refuse_unparsed = answers.refuse_unparsed
         self.refuse_overloaded: Callable[[ServerConnection], None] = answers.refuse_overloaded

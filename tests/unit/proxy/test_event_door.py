@@ -54,11 +54,10 @@ async def door(
         stage = Stage(AllowingEngine(), upstream.port, Limits(), ())
         gateway: Gateway = stage.gateway
         stage.server = Server(
-            gateway,
+            EventDoor(gateway, PATH, receiver, body_seconds=body_seconds),
             limits=Limits(),
             trusted=(),
             observer=RememberingRequests(),
-            serve=EventDoor(gateway, PATH, receiver, body_seconds=body_seconds).serve,
         )
         stage.port = await stage.server.start("127.0.0.1", 0)
         try:
