@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
-from sidecar.domain.model import AttemptEnd, Call
+from sidecar.domain.model import AttemptEnd, Call, Headers
 from sidecar.frontends.aiohttp_answer import AiohttpAttempt
 from sidecar.frontends.bodies import (
     ClientLeftError,
@@ -64,8 +64,9 @@ class AiohttpGuard:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         door = await self._doors.door()
-        body = self._body(door, request)
-        call = self._call(door, request)
+        fields = without_ours(request.raw_headers)
+        body = self._body(door, request, fields)
+        call = self._call(door, request, fields)
         try:
             visit = await door.enter(call, body)
         except ClientLeftError:
@@ -74,10 +75,10 @@ class AiohttpGuard:
         if refusal is not None:
             body.let_go()
             visit.end(refusal.status)
-            fields = CIMultiDict((n.decode(), v.decode("latin-1")) for n, v in refusal.headers)
-            return web.Response(status=refusal.status, headers=fields, body=refusal.body)
+            shown = CIMultiDict((n.decode(), v.decode("latin-1")) for n, v in refusal.headers)
+            return web.Response(status=refusal.status, headers=shown, body=refusal.body)
         try:
-            given = _given(request, call, body, visit.settled)
+            given = _given(request, fields, call, body, visit.settled)
             _put_back(given, body)
         except BaseException:
             body.let_go()
@@ -104,8 +105,7 @@ class AiohttpGuard:
         attempt.answered(response, request)
         return response
 
-    def _call(self, door: Door, request: web.Request) -> Call:
-        headers = without_ours(request.raw_headers)
+    def _call(self, door: Door, request: web.Request, headers: Headers) -> Call:
         request_id, origin = door.request_id(field_of(headers, ID_FIELD), trusted=self._trusted)
         url = request.rel_url
         return Call(
@@ -117,7 +117,7 @@ class AiohttpGuard:
             origin,
         )
 
-    def _body(self, door: Door, request: web.Request) -> HeldBody:
+    def _body(self, door: Door, request: web.Request, fields: Headers) -> HeldBody:
         async def pull() -> tuple[bytes, bool]:
             try:
                 piece = await request.content.readany()
@@ -125,7 +125,6 @@ class AiohttpGuard:
                 raise ClientLeftError("the body broke off") from error
             return piece, bool(piece)
 
-        fields = without_ours(request.raw_headers)
         whole = not request.can_read_body
         return body_of(pull, door.memory, fields, self._deadlines, whole=whole)
 
@@ -135,14 +134,18 @@ def _is_decoded(field: tuple[bytes, bytes]) -> bool:
 
 
 def _given(
-    request: web.Request, call: Call, body: HeldBody, settled: SettledAnswer | None
+    request: web.Request,
+    kept: Headers,
+    call: Call,
+    body: HeldBody,
+    settled: SettledAnswer | None,
 ) -> web.Request:
-    """Return the request for the handler.
+    """Return the request for the handler, with the fields that are `kept`.
 
-    Its headers are without those that only we may set. They ask for an answer that can be read, and
+    They ask for an answer that can be read, and
     maybe for its usage, where the call is settled by it.
     """
-    fields = kept = without_ours(request.raw_headers)
+    fields = kept
     if settled is not None:
         fields = replaced_by_asking(settled, call.path, kept, body)
     if fields == kept and len(kept) == len(request.raw_headers):

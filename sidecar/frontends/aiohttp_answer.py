@@ -114,8 +114,7 @@ class _SettledWriter:
         ]
         if self._compresses:
             fields = [field for field in fields if field[0] != _CODING]
-        sized = any(name == b"content-length" for name, _ in fields)
-        self._settled.began(response.status, fields, open_ended=not sized)
+        self._settled.began(response.status, fields)
 
     def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None:
         """Let the writer compress what it is given."""

@@ -94,9 +94,7 @@ class AsgiAnswer:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
         settled = self._visit.settled
         if settled is not None:
-            lower = [(name.lower(), value) for name, value in fields]
-            sized = any(name == b"content-length" for name, _ in lower)
-            settled.began(self._status, lower, open_ended=not sized)
+            settled.began(self._status, [(name.lower(), value) for name, value in fields])
         return {**message, "headers": self._visit.mark(fields)}
 
     async def _settled(self, message: AsgiMessage) -> AsgiMessage | None:

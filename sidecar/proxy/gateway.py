@@ -172,8 +172,7 @@ class Gateway:
             exchange.relay = relay
             relay.start(head)
         except ConnectFailedError as error:
-            self._observer.upstream_failed(error.kind, str(error))
-            self.answers.report_failure(exchange, decision, error.kind)
+            self.answers.report_failure(exchange, decision, error.kind, str(error))
         except BaseException:
             exchange.relay = None
             if relay is not None:
@@ -199,8 +198,7 @@ class Gateway:
             if isinstance(ended, ProtocolError):
                 self.answers.refuse_broken(exchange, decision, ended)
             elif ended is not None:
-                self._observer.upstream_failed(ended, relay.detail)
-                self.answers.report_failure(exchange, decision, ended)
+                self.answers.report_failure(exchange, decision, ended, relay.detail)
         except Exception as error:  # noqa: BLE001 - as above
             self.answers.report_fault(exchange, decision, error)
         finally:
@@ -212,8 +210,7 @@ class Gateway:
         try:
             upstream = await self._upstream.connect(reserved=decision.reason is Reason.UNMETERED)
         except ConnectFailedError as error:
-            self._observer.upstream_failed(error.kind, str(error))
-            self.answers.report_failure(exchange, decision, error.kind)
+            self.answers.report_failure(exchange, decision, error.kind, str(error))
             return
         relay = self._new_relay(exchange, upstream, decision, lost.permit, lost.settling)
         request, lost.resend = lost.resend, b""

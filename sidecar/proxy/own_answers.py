@@ -67,8 +67,11 @@ class OwnAnswers:
         log.error("fault", exc_info=error, extra={**extra, **trace_fields(exchange.head.fields)})
         self.give(exchange, fault(decision))
 
-    def report_failure(self, exchange: Exchange, decision: Decision, kind: PeerFailure) -> None:
-        """Answer a request to which the product gave no whole answer."""
+    def report_failure(
+        self, exchange: Exchange, decision: Decision, kind: PeerFailure, detail: str
+    ) -> None:
+        """Count a product that gave no whole answer, and answer in its place."""
+        self._observer.upstream_failed(kind, detail)
         self.give(exchange, upstream_failure(decision, kind, self._clock.time()))
 
     def give(self, exchange: Exchange, answer: OwnAnswer) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from sidecar.domain.model import AttemptEnd
 from sidecar.domain.usage import Terms, Usage
 from sidecar.http1.framing import ChunkedBody, known_chunks
-from sidecar.http1.heads import CHUNKED, UNTIL_CLOSE, RequestHead
+from sidecar.http1.heads import RequestHead
 from sidecar.http1.response_heads import ResponseHead
 from sidecar.proxy.inbound import InboundBody
 from sidecar.proxy.metered_tunnel import MeteredTunnel, SwitchedRelay
@@ -70,7 +70,7 @@ class Settling(SettledAnswer):
 
     def begin(self, head: ResponseHead, *, chunked: bool = False) -> None:
         """Choose how to read the answer by its head; `chunked`: it comes and passes in chunks."""
-        self.began(head.status, head.fields, open_ended=head.length in {CHUNKED, UNTIL_CLOSE})
+        self.began(head.status, head.fields)
         if chunked:
             self._content = ChunkedBody(decode=True)
 

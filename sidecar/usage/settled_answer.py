@@ -61,16 +61,17 @@ class SettledAnswer:
 
     # the answer
 
-    def began(self, status: int, fields: Headers, *, open_ended: bool) -> None:
-        """Choose how to read the answer by its head; `fields`: names in lower case.
-
-        `open_ended`: no length is announced, so that the usage chunk can be taken out.
-        """
+    def began(self, status: int, fields: Headers) -> None:
+        """Choose how to read the answer by its head; `fields`: names in lower case."""
         self._answered = True
         if not 200 <= status <= 299:  # noqa: PLR2004
             return
         self._reader = reader_of(self._terms.rule, fields)
-        if self._asks and open_ended and self._reader.reads_events:
+        if (
+            self._asks
+            and self._reader.reads_events
+            and all(name != b"content-length" for name, _ in fields)  # or a byte would be missing
+        ):
             self._filter = UsageChunkFilter()
 
     def feed(self, data: bytes) -> bytes:

@@ -55,7 +55,7 @@ def defined(stream: bytes, *, asks: bool) -> tuple[bytes, tuple[AttemptEnd, Usag
     answer = SettledAnswer(TERMS)
     if asks:
         answer.asking_body(b"/chat/completions", [], b'{"stream":true}')
-    answer.began(200, FIELDS, open_ended=True)
+    answer.began(200, FIELDS)
     return answer.end(stream), answer.result(AttemptEnd.DONE)
 
 

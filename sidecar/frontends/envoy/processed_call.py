@@ -125,9 +125,8 @@ class ProcessedCall:
         elif self._status >= _SERVER_ERROR:
             self._end = AttemptEnd.FAILED
         if settled is not None:
-            length = field_of(fields, b"content-length")
-            self._left = announced_length(length)
-            settled.began(self._status, fields, open_ended=length is None)
+            self._left = announced_length(field_of(fields, b"content-length"))
+            settled.began(self._status, fields)
             if last:
                 settled.end(b"")
         self._over = last or settled is None

@@ -100,7 +100,7 @@ async def test_a_visit_settles_by_what_it_is_given_of_the_answer() -> None:
     doors = OneDoor(engine := SettlingEngine(TERMS))
     visit = await doors.one.enter(CALL, NoBody())
     assert visit.settled is not None
-    visit.settled.began(200, [], open_ended=False)
+    visit.settled.began(200, [])
     visit.settled.end(b'{"usage":{"prompt_tokens":7,"completion_tokens":3}}')
     visit.end(200)
     assert engine.usages == [Usage(Tokens(7, 0, 0, 3), None, None, 0, None)]

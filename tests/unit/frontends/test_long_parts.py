@@ -26,7 +26,7 @@ async def test_a_long_part_is_read_in_turns_with_other_work() -> None:
     """The loop goes on in between; every byte passes, and the usage is found."""
     visit = await OneDoor(SettlingEngine(terms())).one.enter(CALL, NoBody())
     assert visit.settled is not None
-    visit.settled.began(200, [], open_ended=False)
+    visit.settled.began(200, [])
     data = b'{"text":"' + b"word " * 200_000 + b'",' + USAGE
     iterations = 0
 

@@ -93,7 +93,7 @@ def test_a_begun_answer_is_cut(
         case "fault":
             answers.report_fault(exchange, DECISION, ValueError("ours"))
         case _:
-            answers.report_failure(exchange, DECISION, PeerFailure.CUT_OFF)
+            answers.report_failure(exchange, DECISION, PeerFailure.CUT_OFF, "")
     assert (len(client.writes), client.cut) == (1, True)
 
 
@@ -107,7 +107,7 @@ def test_a_failure_of_the_product_is_answered(
     status: int,
 ) -> None:
     """While nothing of its own answer has left."""
-    answers.report_failure(exchange, DECISION, kind)
+    answers.report_failure(exchange, DECISION, kind, "")
     assert exchange.status == status
 
 

@@ -28,7 +28,7 @@ def test_a_stream_is_asked_for_its_usage_and_the_chunk_is_taken_out() -> None:
     answer = SettledAnswer(TERMS)
     asking = answer.asking_body(PATH, [], STREAM)
     assert asking == b'{"stream_options":{"include_usage":true},' + STREAM[1:]
-    answer.began(200, EVENTS, open_ended=True)
+    answer.began(200, EVENTS)
     assert (answer.feed(DELTA), answer.feed(USAGE), answer.end(b"")) == (DELTA, b"", b"")
     end, usage = answer.result(DONE)
     assert usage is not None
@@ -36,16 +36,16 @@ def test_a_stream_is_asked_for_its_usage_and_the_chunk_is_taken_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "open_ended"),
-    [(EVENTS, False), ([*EVENTS, (b"content-encoding", b"gzip")], True), ([], True)],
+    "fields",
+    [[*EVENTS, (b"content-length", b"99")], [*EVENTS, (b"content-encoding", b"gzip")], []],
 )
 def test_the_chunk_stays_in_an_answer_that_cannot_be_cut(
-    fields: list[tuple[bytes, bytes]], *, open_ended: bool
+    fields: list[tuple[bytes, bytes]],
 ) -> None:
     """One of a known length, one that is compressed, and one that is no stream of events."""
     answer = SettledAnswer(TERMS)
     answer.asking_body(PATH, [], STREAM)
-    answer.began(200, fields, open_ended=open_ended)
+    answer.began(200, fields)
     assert answer.feed(USAGE) == USAGE
 
 
@@ -68,7 +68,7 @@ def test_the_product_is_asked_for_a_plain_answer() -> None:
 def test_an_answer_that_has_begun_well_is_settled_however_it_ends(end: AttemptEnd) -> None:
     """It is never refunded."""
     answer = SettledAnswer(TERMS)
-    answer.began(200, [], open_ended=False)
+    answer.began(200, [])
     answer.feed(JSON[:-1])
     result, usage = answer.result(end)
     assert usage is not None
@@ -79,7 +79,7 @@ def test_an_answer_that_has_begun_well_is_settled_however_it_ends(end: AttemptEn
 def test_an_answer_of_another_status_costs_its_deposit(end: AttemptEnd) -> None:
     """Even one that names usage."""
     answer = SettledAnswer(TERMS)
-    answer.began(429, [], open_ended=False)
+    answer.began(429, [])
     answer.end(JSON)
     assert answer.result(end) == (end, None)
 
