@@ -24,95 +24,68 @@ class Use:
     ours: bool = False
 
 
-_QUOTA: Final = {
-    "used": "integer",
-    "limit": "integer",
-    "remaining": "integer",
-    "period": "string",
-    "reset_at": "string",
-}
+def _texts(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "string")
 
 
 def _under(prefix: str, members: Mapping[str, str]) -> dict[str, str]:
     return {f"{prefix}.{name}": kind for name, kind in members.items()}
 
 
-_RECORD: Final = dict.fromkeys(
-    ("org_id", "source_product", "record_type", "source_ref", "title"), "string"
-)
+_QUOTA: Final = {
+    **dict.fromkeys(("used", "limit", "remaining"), "integer"), **_texts("period", "reset_at"),
+}  # fmt: skip
+_RECORD: Final = _texts("org_id", "source_product", "record_type", "source_ref", "title")
+_LISTED: Final = {**_texts("workspace_record_id"), **_RECORD}
 
 USES: Final = (
     Use(
-        "POST",
-        "/v1/quota/consume",
+        "POST", "/v1/quota/consume",
         sends={
-            "org_id": "string",
-            "resource": "string",
-            "amount": "integer",
-            "product_id": "string",
-            "idempotency_key": "string",
+            **_texts("org_id", "resource", "product_id", "idempotency_key"), "amount": "integer",
         },
         reads={"allowed": "boolean", "resource": "string", **_QUOTA},
     ),
     Use("GET", "/v1/quota/status", reads={"org_id": "string", **_under("quotas.*", _QUOTA)}),
     Use(
-        "GET",
-        "/v1/quota/breakdown",
+        "GET", "/v1/quota/breakdown", ours=True,
         reads_ours={"org_id": "string", **_under("products.*.*", _QUOTA)},
-        ours=True,
     ),
     Use(
-        "POST",
-        "/v1/workspace-records",
+        "POST", "/v1/workspace-records",
         sends={
-            **_RECORD,
-            **dict.fromkeys(("subtitle", "summary_text", "app_href", "status"), "string"),
+            **_RECORD, **_texts("subtitle", "summary_text", "app_href", "status"),
             "meta": "object",
         },
-        reads={"workspace_record_id": "string", "status": "string"},
+        reads=_texts("workspace_record_id", "status"),
     ),
     Use(
-        "GET",
-        "/v1/workspace-records",
+        "GET", "/v1/workspace-records",
         query=("record_type", "source_product", "status", "limit", "offset"),
         reads_ours={
-            "total": "integer",
-            "limit": "integer",
-            "offset": "integer",
-            **_under("records.[]", {"workspace_record_id": "string", **_RECORD}),
+            **dict.fromkeys(("total", "limit", "offset"), "integer"),
+            **_under("records.[]", _LISTED),
         },
     ),
     Use(
-        "GET",
-        "/v1/catalog",
+        "GET", "/v1/catalog",
         reads_ours=_under("products.[]", {"product_id": "string", "entitled": "boolean"}),
     ),
     Use(
-        "GET",
-        "/v1/org/retrieve",
-        query=("q", "record_type", "product", "limit"),
-        reads_ours=_under("results.[]", {"workspace_record_id": "string", **_RECORD}),
+        "GET", "/v1/org/retrieve", query=("q", "record_type", "product", "limit"),
+        reads_ours=_under("results.[]", _LISTED),
     ),
     Use(
-        "POST",
-        "/v1/webhooks",
-        sends={"url": "string", "event_types": "array"},
-        reads={"secret": "string"},
-        reads_ours={"id": "string"},
+        "POST", "/v1/webhooks", sends={"url": "string", "event_types": "array"},
+        reads=_texts("secret"), reads_ours=_texts("id"),
     ),
     Use("POST", "/v1/webhooks/{id}/test"),
     Use(
-        "GET",
-        "/v1/dev/api-requests",
-        query=("limit",),
-        reads_ours=_under(
-            "requests.[]", {"method": "string", "path": "string", "status": "integer"}
-        ),
+        "GET", "/v1/dev/api-requests", query=("limit",),
+        reads_ours=_under("requests.[]", {**_texts("method", "path"), "status": "integer"}),
     ),
     Use(
-        "GET",
-        "/v1/dev/webhook-deliveries",
-        query=("limit",),
-        reads_ours=_under("deliveries.[]", {"id": "string", "event": "string"}),
+        "GET", "/v1/dev/webhook-deliveries", query=("limit",),
+        reads_ours=_under("deliveries.[]", _texts("id", "event")),
     ),
-)
+)  # fmt: skip

@@ -74,7 +74,11 @@ def parse_redis_url(text: str) -> RedisUrl:
 
 
 def _parse(text: str) -> RedisUrl:
-    parts, port = _split(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"is not a Redis URL: {_FORMS}") from None
     socket = parts.scheme == "unix"
     if parts.scheme not in _SCHEMES or not (parts.path if socket else parts.hostname):
         raise ValueError(f"is not a Redis URL: {_FORMS}")
@@ -96,15 +100,6 @@ def _parse(text: str) -> RedisUrl:
     )
 
 
-def _split(text: str) -> tuple[SplitResult, int | None]:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"is not a Redis URL: {_FORMS}") from None
-    return parts, port
-
-
 def _parameters(parts: SplitResult) -> Mapping[str, str]:
     """Return the parameters by name; the first unknown one is refused."""
     pairs = parse_qsl(parts.query, keep_blank_values=True)
@@ -117,13 +112,11 @@ def _parameters(parts: SplitResult) -> Mapping[str, str]:
             continue
         if "@" in parts.query or not _NAME.fullmatch(name):  # it may be the rest of a password
             raise ValueError("has an unknown parameter")
-        hint = "write rediss:// for TLS" if name in {"tls", "ssl"} else f"known: {_known(parts)}"
+        known = _OWN + _TLS if parts.scheme == "rediss" else _OWN
+        tls = name in {"tls", "ssl"}
+        hint = "write rediss:// for TLS" if tls else f"known: {', '.join(known)}"
         raise ValueError(f"has the unknown parameter {name!r}: {hint}")
     return dict(reversed(pairs))  # of a repeated one the first counts
-
-
-def _known(parts: SplitResult) -> str:
-    return ", ".join(_OWN + _TLS if parts.scheme == "rediss" else _OWN)
 
 
 def _tls(given: Mapping[str, str]) -> RedisTls:

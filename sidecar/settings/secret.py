@@ -125,14 +125,12 @@ class KeySource:
         self._path = source if isinstance(source, Path) else None
         self._look_at = monotonic() + _LOOK_EVERY
         self._seen: tuple[int, ...] | None = None
-        if isinstance(source, Secret):
-            self._secret = source
-        else:
-            self._seen = _stamp(source)
-            self._secret = read_key_file(source, what)
-        self._key = self._secret.reveal()
+        if self._path is not None:
+            self._seen = _stamp(self._path)
+        secret = read_key_file(source, what) if isinstance(source, Path) else source
+        self._key = secret.reveal()
         if on_change is not None:
-            on_change(self._secret)
+            on_change(secret)
 
     def current(self) -> str:
         """Return the key in force, for the field that carries it. Never raises."""
@@ -151,11 +149,10 @@ class KeySource:
         except UserError as error:
             _log.warning("key_file_rejected", extra={"problem": str(error)})
             return
-        if secret == self._secret:
+        if secret.reveal() == self._key:
             return
         if self._on_change is not None:
             self._on_change(secret)
-        self._secret = secret
         self._key = secret.reveal()
         _log.info("key_file_reloaded", extra={"path": str(path)})
 
