@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from sidecar.domain.model import Headers
-from sidecar.policy.content_coding import TooLongError, UndecodableError, coding_of, decoded
+from sidecar.policy.content_coding import TooLongError, UndecodableError, body_pieces, coding_of
 from sidecar.policy.json_pointer import Array, JsonPointer, Missing, PointerResult, Unreadable
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader
-from sidecar.policy.json_text import Piece, at_once, pieces_of
+from sidecar.policy.json_text import Piece, at_once
 
 MAX_UNITS: Final = 2**53 - 1
 """The largest amount anywhere: beyond it, JSON numbers lose units on their way to the platform."""
@@ -164,7 +164,7 @@ class JsonAmount:
             form, coding = _is_form(headers), coding_of(headers)
             findings = None if form or coding else self._short.read(body)
             if findings is None:
-                pieces = decoded(body, coding, limit) if coding else pieces_of(body)
+                pieces = body_pieces(body, coding, limit)
                 text = _no_form(pieces) if form else pieces
                 findings = yield from self._reader.read(text)
         except _AmbiguousError as error:

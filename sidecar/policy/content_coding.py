@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from sidecar.domain.model import Headers
-from sidecar.policy.json_text import PIECE, Piece
+from sidecar.policy.json_text import PIECE, Piece, pieces_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -69,6 +69,11 @@ def coding_of(headers: Headers) -> str:
     if len(real) > 1:
         raise UndecodableError("it has several content codings")
     return real[0] if real else ""
+
+
+def body_pieces(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
+    """Give a body in pieces, decoded within `limit` bytes where it has a coding; see `decoded`."""
+    return decoded(body, coding, limit) if coding else pieces_of(body)
 
 
 def decoded(body: bytes, coding: str, limit: int) -> Iterator[Piece]:

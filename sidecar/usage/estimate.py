@@ -7,15 +7,15 @@ URLs and long base64. That needs no valid JSON, so a body that only the product 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
 from sidecar.domain.usage import Estimate, HoldRule
-from sidecar.policy.content_coding import TooLongError, UndecodableError, decoded
+from sidecar.policy.content_coding import TooLongError, UndecodableError, body_pieces
 from sidecar.policy.json_pointer import JsonPointer, Missing, PointerResult
 from sidecar.policy.json_reader import JsonReader
 from sidecar.policy.json_short import ShortReader, parts_of
-from sidecar.policy.json_text import PIECE, Piece, at_once, pieces_of, plain
+from sidecar.policy.json_text import PIECE, at_once, plain
 from sidecar.usage.answer_format import KeyPath, count_of, model_of
 
 SHORTEST_BLOB: Final = 256
@@ -88,11 +88,11 @@ class Estimator:
             return known
         text = RequestText()
         try:
-            for piece in _pieces(body, coding, limit):
+            for piece in body_pieces(body, coding, limit):
                 text.feed(piece.data)
                 if not piece.last:
                     yield
-            found = yield from self._reader.read(_pieces(body, coding, limit))
+            found = yield from self._reader.read(body_pieces(body, coding, limit))
         except (UndecodableError, TooLongError):
             return Estimate(text.end(), None, None)
         return self._estimate(text.end(), found)
@@ -199,7 +199,3 @@ def _first_count(values: tuple[PointerResult, ...]) -> int | None:
 def _most(values: tuple[PointerResult, ...]) -> int:
     """Return the largest whole number that is there, 1 where there is none."""
     return max((count for count in map(count_of, values) if count is not None), default=1)
-
-
-def _pieces(body: bytes, coding: str, limit: int) -> Iterator[Piece]:
-    return decoded(body, coding, limit) if coding else pieces_of(body)

@@ -151,16 +151,13 @@ class TurnBook:
     def paid(self, number: int) -> list[SettleTurn]:
         """Take in that a turn's deposit is paid."""
         turn = self._open(number)
-        before = turn.phase
-        if before is TurnPhase.WITHDRAWN:
+        if turn.phase is TurnPhase.WITHDRAWN:
             turn.attempt = AttemptEnd.UNREACHED
-        return self._step(turn, TurnStep.PAID, settles=before in _AWAITS_DEPOSIT)
+        return self._step(turn, TurnStep.PAID)
 
     def refused(self, number: int) -> list[SettleTurn]:
         """Take in that a turn's deposit is refused."""
-        turn = self._open(number)
-        ended = turn.phase is TurnPhase.ENDED
-        return self._step(turn, TurnStep.REFUSED, settles=ended, paid=False)
+        return self._step(self._open(number), TurnStep.REFUSED)
 
     def created(self, response_id: str) -> int | None:
         """Begin a response; return the turn whose deposit is to be taken, if it was not asked for.
@@ -172,7 +169,7 @@ class TurnBook:
         turn = self._first(TurnPhase.ASKED)
         if turn is not None:
             turn.response_id = response_id
-            self._step(turn, TurnStep.CREATED, settles=False)
+            self._step(turn, TurnStep.CREATED)
             return None
         if self.is_full:
             return None
@@ -205,7 +202,7 @@ class TurnBook:
             turn.usage = Usage(tokens, None, self.model, turn.text_bytes, None)
         elif not failed:
             turn.usage = self._missing(turn, missing)
-        return self._end(turn, TurnStep.DONE)
+        return self._step(turn, TurnStep.DONE)
 
     def done_unread(self) -> list[SettleTurn]:
         """End the oldest response that runs: the event that ends one was too long to be read."""
@@ -225,14 +222,14 @@ class TurnBook:
             named = turn.event_id == event_id and (event_id or of_create)
             if turn.phase is TurnPhase.ASKED and named:
                 turn.attempt = AttemptEnd.FAILED if failed else AttemptEnd.DONE
-                return self._end(turn, TurnStep.DONE)
+                return self._step(turn, TurnStep.DONE)
         return []
 
     def withdraw(self, number: int) -> None:
         """Drop the event that is held."""
         turn = self._open(number)
         if turn.phase is TurnPhase.HELD:
-            self._step(turn, TurnStep.LOST, settles=False)
+            self._step(turn, TurnStep.LOST)
 
     def lost(self) -> list[SettleTurn]:
         """End every turn: the connection has ended."""
@@ -240,11 +237,9 @@ class TurnBook:
         for turn in list(self._turns.values()):
             if turn.phase in _AWAITS_DEPOSIT:
                 continue
-            if turn.phase is TurnPhase.HELD:
-                self._step(turn, TurnStep.LOST, settles=False)
-                continue
-            turn.usage = self._missing(turn, MissingCause.CUT)
-            settled += self._end(turn, TurnStep.LOST)
+            if turn.phase is not TurnPhase.HELD:
+                turn.usage = self._missing(turn, MissingCause.CUT)
+            settled += self._step(turn, TurnStep.LOST)
         return settled
 
     def forget_unanswered(self) -> list[SettleTurn]:
@@ -253,7 +248,7 @@ class TurnBook:
         if turn is None:
             return []
         turn.usage = self._missing(turn, MissingCause.ABSENT)
-        return self._end(turn, TurnStep.DONE)
+        return self._step(turn, TurnStep.DONE)
 
     def _begin(self, phase: TurnPhase, event_id: str | None) -> _Turn:
         self._last += 1
@@ -261,23 +256,22 @@ class TurnBook:
         self._turns[turn.number] = turn
         return turn
 
-    def _end(self, turn: _Turn, step: TurnStep) -> list[SettleTurn]:
-        paid = turn.phase is not TurnPhase.UNPAID
-        settles = TURN_STEPS[turn.phase][step] is TurnPhase.OVER
-        return self._step(turn, step, settles=settles, paid=paid)
-
-    def _step(
-        self, turn: _Turn, step: TurnStep, *, settles: bool, paid: bool = True
-    ) -> list[SettleTurn]:
-        following = TURN_STEPS[turn.phase].get(step)
+    def _step(self, turn: _Turn, step: TurnStep) -> list[SettleTurn]:
+        """Take a step; settle a turn that is over, unless it was refused before any response."""
+        before, following = turn.phase, TURN_STEPS[turn.phase].get(step)
         if following is None:
             raise IllegalTurnStepError(
-                f"turn {turn.number} in {turn.phase.name} took the step {step.name}"
+                f"turn {turn.number} in {before.name} took the step {step.name}"
             )
         turn.phase = following
-        if following is TurnPhase.OVER:
-            del self._turns[turn.number]
-        return [SettleTurn(turn.number, turn.attempt, turn.usage, paid)] if settles else []
+        if following is not TurnPhase.OVER:
+            return []
+        del self._turns[turn.number]
+        refused = step is TurnStep.REFUSED
+        if refused and before is not TurnPhase.ENDED:
+            return []
+        paid = not refused and before is not TurnPhase.UNPAID
+        return [SettleTurn(turn.number, turn.attempt, turn.usage, paid)]
 
     def _missing(self, turn: _Turn, cause: MissingCause) -> Usage:
         return Usage(None, None, self.model, turn.text_bytes, cause)
