@@ -5,22 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from sidecar.policy.doors import DoorKind
 from sidecar.policy.file import read_policy_file
 from sidecar.policy.load import find_problems
-from sidecar.policy.problems import PolicyProblem, Severity
+from sidecar.policy.problems import Severity
 from sidecar.policy.risks import Deployment
 
 
 def check(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the problems of a policy file; return 1 where one is an error."""
+    """Print the problems of a policy file; return 1 where one is an error.
+
+    It is read once, so that it may be a pipe. The secrets that it names need not be there: a policy
+    is checked where it is written, not where it runs.
+    """
     deployment = Deployment(
         trusted_proxies=bool(environ.get("SIDECAR_TRUSTED_PROXIES")),
         shared_attempts=bool(environ.get("REDIS_URL")),
     )
-    problems = check_file(args.file, deployment, DoorKind(args.door))
+    problems = find_problems(
+        read_policy_file(args.file),
+        file=str(args.file),
+        environ=None,
+        deployment=deployment,
+        door=DoorKind(args.door),
+    )
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     if any(problem.severity is Severity.ERROR for problem in problems):
@@ -29,15 +38,3 @@ def check(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     warnings = f", with {count} warning{'s'[: count > 1]}" if count else ""
     sys.stdout.write(f"{args.file}: ok{warnings}\n")
     return 0
-
-
-def check_file(
-    path: Path, deployment: Deployment | None = None, door: DoorKind = DoorKind.PROXY
-) -> list[PolicyProblem]:
-    """Return every problem of a file. Raises PolicyError when it cannot be read.
-
-    It is read once, so that it may be a pipe. The secrets that it names need not be there: a policy
-    is checked where it is written, not where it runs.
-    """
-    data = read_policy_file(path)
-    return find_problems(data, file=str(path), environ=None, deployment=deployment, door=door)

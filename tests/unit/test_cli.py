@@ -71,7 +71,7 @@ def test_ctrl_c_is_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sidecar.commands.check.check_file", interrupted)
+    monkeypatch.setattr("sidecar.commands.check.read_policy_file", interrupted)
     assert run(capsys, "check", policy) == (130, "", "")
 
 
@@ -201,5 +201,5 @@ def test_several_problems_are_several_lines(
     def wrong(*_: object) -> None:
         raise UserError("one\ntwo")
 
-    monkeypatch.setattr("sidecar.commands.check.check_file", wrong)
+    monkeypatch.setattr("sidecar.commands.check.read_policy_file", wrong)
     assert run(capsys, "check", policy) == (2, "", "bb-sidecar: one\nbb-sidecar: two\n")

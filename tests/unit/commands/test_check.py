@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,28 @@ def test_check_with_a_warning_is_ok(
     assert (status, err) == (0, "")
     assert ": warning: `refund: unreached`" in out
     assert out.endswith(f"{policy}: ok, with 1 warning\n")
+
+
+def test_a_secret_that_is_not_set_is_no_problem(
+    capsys: pytest.CaptureFixture[str], policy: str
+) -> None:
+    """It is there where the sidecar runs, not where its policy is written."""
+    text = Path(policy).read_text()
+    named = "identity: [{cookie: app, secret_env: SECRET_THAT_IS_NOT_SET}, "
+    Path(policy).write_text(text.replace("identity: [", named))
+    assert "SECRET_THAT_IS_NOT_SET" in Path(policy).read_text()
+    assert run(capsys, "check", policy)[0] == 0
+
+
+def test_a_pipe_is_read_once(
+    capsys: pytest.CaptureFixture[str], policy: str, tmp_path: Path
+) -> None:
+    """`... | bb-sidecar check /dev/stdin`: what was read cannot be read again."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as writing:
+        writing.submit(pipe.write_text, Path(policy).read_text())
+        assert run(capsys, "check", str(pipe))[0] == 0
 
 
 def test_check_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -7,20 +7,17 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import main
-from sidecar.commands.check import check_file
 from sidecar.commands.init import STARTERS, starter
+from sidecar.policy.load import find_problems
 from sidecar.policy.problems import Severity
 from sidecar.policy.risks import Deployment
 
 
 @pytest.mark.parametrize("kind", STARTERS)
-def test_a_starter_has_no_problem(kind: str, tmp_path: Path) -> None:
+def test_a_starter_has_no_problem(kind: str) -> None:
     """Neither an error nor a warning: it is what a reader learns from."""
-    file = tmp_path / "policy.yaml"
-    file.write_text(starter(kind), encoding="utf-8")
-
-    found = check_file(file, Deployment(trusted_proxies=False, shared_attempts=False))
-
+    alone = Deployment(trusted_proxies=False, shared_attempts=False)
+    found = find_problems(starter(kind).encode(), file="p", environ=None, deployment=alone)
     assert {problem.severity for problem in found} <= {Severity.NOTE}
 
 
