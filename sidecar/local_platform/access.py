@@ -26,7 +26,7 @@ Caller = ProductCaller | OrgCaller | None
 
 @dataclass(frozen=True, slots=True)
 class AccessKind:
-    """A kind of access: which credentials it takes, and whom they make of a request.
+    """A kind of access: which credentials it takes, and the caller that they name.
 
     `admit` returns the caller, or raises Rejection with one of `statuses`. `schemes`: the security
     schemes of OpenAPI, any one of which will do.
