@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Final
+
+from sidecar.domain.loopback import host_of, is_loopback
 
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
@@ -19,7 +20,9 @@ def refusal_of(peer: object, fields: Mapping[str, str], own_host: str) -> str | 
     """
     if not _loopback(peer):
         return "only a caller on this machine, through the loopback address, may do this"
-    if not _this_machine(fields.get("host", ""), own_host):
+    host = host_of(fields.get("host", ""))
+    here = host in {"localhost", "localhost.", own_host.lower()} or is_loopback(host)
+    if not (host and here):
         return "the Host is not this machine: call by a loopback address, or localhost"
     if "origin" in fields:
         return "a web page may not do this: call without an Origin field"
@@ -28,31 +31,5 @@ def refusal_of(peer: object, fields: Mapping[str, str], own_host: str) -> str | 
     return None
 
 
-def _this_machine(authority: str, own_host: str) -> bool:
-    """Whether a Host field names this machine, with any port."""
-    host = authority.lower()
-    if host.startswith("["):
-        host, closed, _ = host[1:].partition("]")
-        if not closed:
-            return False
-    elif host.count(":") == 1:
-        host = host.partition(":")[0]
-    if not host:
-        return False
-    return host in {"localhost", "localhost.", own_host.lower()} or _loopback_address(host)
-
-
 def _loopback(peer: object) -> bool:
-    if not isinstance(peer, tuple) or not peer or not isinstance(peer[0], str):
-        return False
-    return _loopback_address(peer[0].partition("%")[0])
-
-
-def _loopback_address(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
+    return isinstance(peer, tuple) and bool(peer) and is_loopback(str(peer[0]))

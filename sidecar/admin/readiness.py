@@ -14,8 +14,8 @@ from sidecar.domain.seen import UNASKED, Seen
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
-    """How the workers are: `ok` is false where calls reach one that is stuck, or there is none."""
+class Check:
+    """One dependency: `ok` is false where it keeps traffic away; `detail` is for a person."""
 
     ok: bool
     detail: str
@@ -30,7 +30,8 @@ class Circumstances:
     the platform's keys: no source of the product's own. `platform_probe_due`: the next call would
     find out whether the platform is back; only calls do, so traffic must be let in for it.
     The `…_seen` are what calls have shown so far; none of them keeps traffic away.
-    `redis_problem` is None where no state is shared, `workers` in a sidecar of one process.
+    `redis_problem` is None where no state is shared, `workers` in a sidecar of one process: not ok
+    where calls reach a worker that is stuck, or there is none.
     """
 
     draining: bool
@@ -47,31 +48,11 @@ class Circumstances:
     upstream_seen: Seen = UNASKED
     redis_problem: str | None = None
     journal_damaged_bytes: int = 0
-    workers: Workers | None = None
+    workers: Check | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One dependency: `ok` is false where it keeps traffic away; `detail` is for a person."""
-
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """The checks by name; ready when none of them says no."""
-
-    checks: dict[str, Check]
-
-    @property
-    def ready(self) -> bool:
-        """Whether this instance should get traffic."""
-        return all(check.ok for check in self.checks.values())
-
-
-def assess(now: Circumstances) -> Readiness:
-    """Judge each dependency, by itself and for the routes that need it."""
+def assess(now: Circumstances) -> dict[str, Check]:
+    """Judge each dependency, by itself and for the routes that need it; ready where all are ok."""
     checks = {
         "drain": _drain(now),
         "policy": _policy(now),
@@ -84,8 +65,8 @@ def assess(now: Circumstances) -> Readiness:
     if now.redis_problem is not None:
         checks["redis"] = _redis(now.redis_problem)
     if now.workers is not None:
-        checks["workers"] = Check(now.workers.ok, now.workers.detail)
-    return Readiness(checks)
+        checks["workers"] = now.workers
+    return checks
 
 
 def _drain(now: Circumstances) -> Check:

@@ -101,5 +101,5 @@ def _publisher(context: Context, client: PlatformClient, policies: PolicyStore) 
         levels=lambda: policies.current.notices,
         observer=context.observer,
     )
-    context.observer.tell_quotas_to(publisher.seen)
+    context.observer.report_quotas_to(publisher.seen)
     return publisher

@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import ClassVar, Final, assert_never
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -37,6 +37,7 @@ _PLAIN_KID: Final = re.compile(r"[A-Za-z0-9._~:@=+-]+")
 class PlatformTrust:
     """RS256 by a key of the platform's, in a token that names this issuer."""
 
+    algorithm: ClassVar[str] = "RS256"
     keys: Mapping[str, TrustedKey]
     issuer: str
 
@@ -45,6 +46,8 @@ class PlatformTrust:
 class SessionTrust:
     """HS256 by the product's own secret. Its sessions name no issuer, so none is asked for."""
 
+    algorithm: ClassVar[str] = "HS256"
+    issuer: ClassVar[None] = None
     secret: bytes
 
 
@@ -63,29 +66,20 @@ class Verified:
 
 def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
     """Verify all of a token but its times, so that a signature need be checked only once."""
-    key: TrustedKey | None
-    issuer: str | None
+    jws = read_jws(token, trust.algorithm)
+    if isinstance(jws, IdentityFailure):
+        return jws
+    key: TrustedKey | None = None
     match trust:
         case PlatformTrust():
-            issuer = trust.issuer
-            jws = read_jws(token, "RS256")
-            if isinstance(jws, IdentityFailure):
-                return jws
             found = _key_for(jws, trust.keys)
             if isinstance(found, IdentityFailure):
                 return found
             key = found
             genuine = _is_signed(jws, key)
         case SessionTrust():
-            issuer = None
-            jws = read_jws(token, "HS256")
-            if isinstance(jws, IdentityFailure):
-                return jws
-            key = None
-            if not is_usable(trust.secret):
-                return IdentityFailure.BAD_SIGNATURE
             expected = hmac.digest(trust.secret, jws.signing_input, "sha256")
-            genuine = hmac.compare_digest(expected, jws.signature)
+            genuine = is_usable(trust.secret) and hmac.compare_digest(expected, jws.signature)
         case _:
             assert_never(trust)
     if not genuine:
@@ -93,7 +87,7 @@ def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
     members = read_object(jws.payload)
     if members is None:
         return IdentityFailure.MALFORMED
-    claims = read_claims(members, issuer)
+    claims = read_claims(members, trust.issuer)
     if isinstance(claims, IdentityFailure):
         return claims
     begins = float("-inf") if claims.not_before is None else claims.not_before - LEEWAY

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cachetools import LRUCache, TTLCache
+from cachetools import LRUCache
 
 from sidecar.domain.credentials import CookieSource, IdentityFailure, IdentitySource
 from sidecar.domain.model import Headers, Identity
@@ -21,16 +21,16 @@ VERIFIED_BYTES: Final = 32 * 1024 * 1024
 """Memory for verified tokens: about ten thousand usual ones. The least recently used goes first."""
 
 REJECTED_TOKENS: Final = 4096
-"""How many bad tokens are cached, by digest."""
-
-REJECTED_SECONDS: Final = 60.0
-"""How long a bad token is cached. It stays bad, so this bounds memory and not trust."""
+"""How many bad tokens are cached, apart from the good ones, which they must not displace."""
 
 _ENTRY_BYTES: Final = 512  # an Identity, and what the caches keep beside it
 _BYTES_PER_BYTE: Final = 3  # a claim is kept in the token and, decoded, as objects
 
 _TokenKey = tuple[bytes | None, bytes]
-"""A session's secret, None for the platform's tokens; and a token, or a bad token's digest."""
+"""A session's secret, None for the platform's tokens; and a token."""
+
+_RejectedKey = tuple[bytes | None, bytes, int]
+"""The same with the token's digest, and the generation of the keys: others may find it good."""
 
 
 @dataclass(slots=True)
@@ -58,10 +58,7 @@ class Verifier:
         self._issuer = issuer
         self._clock = clock
         self._verified: LRUCache[_TokenKey, _Held] = LRUCache(VERIFIED_BYTES, getsizeof=_size)
-        self._rejected: TTLCache[_TokenKey, IdentityFailure] = TTLCache(
-            REJECTED_TOKENS, ttl=REJECTED_SECONDS, timer=clock.monotonic
-        )
-        self._rejected_by = keys.generation
+        self._rejected: LRUCache[_RejectedKey, IdentityFailure] = LRUCache(REJECTED_TOKENS)
 
     async def identify(
         self, headers: Headers, sources: Sequence[IdentitySource], *, wait: bool
@@ -89,11 +86,7 @@ class Verifier:
         verified, now = held.verified, self._clock.time()
         if verified.begins <= now < verified.ends:
             return verified.identity
-        outcome = judge(verified, now)
-        if outcome is IdentityFailure.EXPIRED:
-            self._verified.pop(entry, None)
-            self._reject(entry, outcome)
-        return outcome
+        return judge(verified, now)
 
     def _still_trusted(self, entry: _TokenKey, held: _Held) -> bool:
         """Say whether the key is also in a newer key set; forget the token where it is not."""
@@ -114,15 +107,16 @@ class Verifier:
         return outcome
 
     def _examine(self, entry: _TokenKey) -> Identity | IdentityFailure:
-        """Verify a token that is not in the cache, and cache the result.
+        """Verify a token that is not among the verified ones, and cache the result.
 
-        An unknown key is not cached: the next key set may have it, and finding that it is unknown
-        costs no signature check.
+        One whose times are wrong is kept as well: its signature has been checked. An unknown key is
+        not cached: the next key set may have it, and finding that costs no signature check.
         """
-        known = self._rejection_of(entry)
+        secret, token = entry
+        bad = secret, hashlib.sha256(token).digest(), self._keys.generation
+        known = self._rejected.get(bad)
         if known is not None:
             return known
-        secret, token = entry
         verified = read_token(
             token,
             PlatformTrust(self._keys.keys, self._issuer)
@@ -131,37 +125,11 @@ class Verifier:
         )
         if isinstance(verified, IdentityFailure):
             if verified is not IdentityFailure.UNKNOWN_KEY:
-                self._reject(entry, verified)
+                self._rejected[bad] = verified
             return verified
-        outcome = judge(verified, self._clock.time())
-        if outcome is IdentityFailure.EXPIRED:
-            self._reject(entry, outcome)
-        else:
-            # One that is not valid yet is kept as well: its signature has been checked.
-            self._hold(entry, verified)
-        return outcome
-
-    def _hold(self, entry: _TokenKey, verified: Verified) -> None:
-        """Keep a verified token; the one unused longest makes room for it."""
-        size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(entry[1])
+        size = _ENTRY_BYTES + _BYTES_PER_BYTE * len(token)
         self._verified[entry] = _Held(verified, self._keys.generation, size)
-
-    def _reject(self, entry: _TokenKey, failure: IdentityFailure) -> None:
-        """Keep a bad token's failure, under the token's digest."""
-        secret, token = entry
-        self._rejections()[secret, hashlib.sha256(token).digest()] = failure
-
-    def _rejection_of(self, entry: _TokenKey) -> IdentityFailure | None:
-        """Say why a token was found bad a moment ago; None where it was not."""
-        secret, token = entry
-        return self._rejections().get((secret, hashlib.sha256(token).digest()))
-
-    def _rejections(self) -> TTLCache[_TokenKey, IdentityFailure]:
-        """Return the bad tokens under the keys in force: other keys may find them good."""
-        if self._rejected_by != self._keys.generation:
-            self._rejected.clear()
-            self._rejected_by = self._keys.generation
-        return self._rejected
+        return judge(verified, self._clock.time())
 
 
 def _size(held: _Held) -> int:

@@ -68,7 +68,7 @@ def inject(pod: Object, config: InjectorConfig, namespace: str = "") -> tuple[Ob
     check_open(ports, namespace, config)
     _point_probes(container, ports, asked)
     _move_ports(container, ports)
-    _tell_port(container, ports.product)
+    _set_port(container, ports.product)
     _open_port(spec, ports.sidecar)
     warnings += [*_let_linger(container, config), *_never_ends(spec, config)]
     _add_sidecar(
@@ -183,7 +183,7 @@ def _move_ports(container: Object, ports: Ports) -> None:
             entry["containerPort"] = ports.sidecar
 
 
-def _tell_port(container: Object, port: int) -> None:
+def _set_port(container: Object, port: int) -> None:
     env: list[Object] = container.get("env") or []
     for entry in env:
         if entry.get("name") == "PORT":

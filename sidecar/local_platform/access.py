@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from sidecar.domain.loopback import host_of, is_loopback
 from sidecar.local_platform import choices
 from sidecar.local_platform.directory import Directory, OrgCaller, ProductCaller
 from sidecar.local_platform.rejection import Rejection
@@ -27,7 +26,7 @@ Caller = ProductCaller | OrgCaller | None
 
 @dataclass(frozen=True, slots=True)
 class AccessKind:
-    """A kind of access: which credentials it takes, and whom they make of a request.
+    """A kind of access: which credentials it takes, and the caller that they name.
 
     `admit` returns the caller, or raises Rejection with one of `statuses`. `schemes`: the security
     schemes of OpenAPI, any one of which will do.
@@ -104,10 +103,11 @@ def _admit_local(request: web.Request) -> None:
     here (DNS rebinding); a foreign Origin is another site's page.
     """
     peer = request.transport and request.transport.get_extra_info("peername")
-    if not (isinstance(peer, tuple) and _is_loopback(str(peer[0]))):
+    if not (isinstance(peer, tuple) and is_loopback(str(peer[0]))):
         raise Rejection(HTTPStatus.FORBIDDEN, "only for callers on this machine")
     hosts = request.headers.getall("Host", [])
-    if len(hosts) != 1 or not _names_this_machine(f"http://{hosts[0]}"):
+    host = host_of(hosts[0]) if len(hosts) == 1 else ""
+    if not (host == "localhost" or is_loopback(host)):
         raise Rejection(HTTPStatus.FORBIDDEN, "Host must be localhost or a loopback address")
     origins = request.headers.getall("Origin", [])
     if any(origin != f"http://{hosts[0]}" for origin in origins):
@@ -116,23 +116,6 @@ def _admit_local(request: web.Request) -> None:
 
 FROM_THIS_MACHINE: Final = AccessKind(_admit_local, statuses=(HTTPStatus.FORBIDDEN,))
 """Only loopback peers, and no page of another site in a browser on this machine."""
-
-
-def _names_this_machine(url: str) -> bool:
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return False
-    return host is not None and (host == "localhost" or _is_loopback(host))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_loopback
 
 
 def _not_authenticated() -> Rejection:

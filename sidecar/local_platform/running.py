@@ -150,7 +150,7 @@ class Running:
             quotas=self.book.quotas(org.id),
         )
 
-    def sow(self, given: Seed | None) -> None:
+    def apply_seed(self, given: Seed | None) -> None:
         """Lay the seed over the database, unless exactly this one was laid over it before."""
         laid = self.store.note(_SEED_NOTE)
         seed = given if given is not None or laid is not None else default_seed()

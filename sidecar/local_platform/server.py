@@ -59,7 +59,7 @@ class LocalPlatform:
             raise RuntimeError(f"the local platform already listens at {self.url}")
         running = Running(Store(self._db), self._clock, self._issuer)
         try:
-            running.sow(self._given_seed)
+            running.apply_seed(self._given_seed)
             if running.keys.is_empty:
                 running.keys.rotate(await asyncio.to_thread(make_signing_key), withdraw=False)
             await running.listen(host, port, self._close_deadline)

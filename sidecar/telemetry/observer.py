@@ -85,15 +85,15 @@ class Observer(Metrics):
     def __init__(self, *, build: Labels, orgs: int = 100) -> None:
         """Start at zero, without a listener to quotas."""
         super().__init__(build=build, orgs=orgs)
-        self._tell_quota: Callable[[str, Quota], None] | None = None
+        self._report_quota: Callable[[str, Quota], None] | None = None
         self._outage = OutageLog()
         self._ignored_keys = ""
         self._cause = ""
         self._why = ""
 
-    def tell_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
+    def report_quotas_to(self, listener: Callable[[str, Quota], None]) -> None:
         """Report to `listener` the org and quota of each valid answer."""
-        self._tell_quota = listener
+        self._report_quota = listener
 
     def upstream_failed(self, kind: str, detail: str) -> None:
         """Log each cause; what has been seen of the product is its failure until it answers."""
@@ -166,8 +166,8 @@ class Observer(Metrics):
         self.tokens_seen = WELL
         if self._outage.calls:
             self._outage.answered()
-        if self._tell_quota is not None:
-            self._tell_quota(org_id, quota)
+        if self._report_quota is not None:
+            self._report_quota(org_id, quota)
 
     def journal_replayed(self, outcome: str, units: int) -> None:
         """Report units that were reported to the platform later."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sidecar.admin.readiness import Circumstances, Workers
+from sidecar.admin.readiness import Check, Circumstances
 from sidecar.domain.instants import utc_text
 from sidecar.domain.seen import worst_seen
 from sidecar.workers.link import Condition
@@ -49,7 +49,7 @@ UNKNOWN: Final = Circumstances(
 """Before any worker has answered: nothing is known to be wrong."""
 
 
-def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
+def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Check:
     """Judge the workers. In a drain the end of one is nothing to report."""
     absent = [place for place in places if place.absent is not None]
     silent = [place for place in places if place.absent is None and place.silent_since is not None]
@@ -69,7 +69,7 @@ def workers_of(places: Sequence[WorkerPlace], *, draining: bool) -> Workers:
     serving = len(places) - len(absent) - len(silent)
     # The kernel gives a stuck worker its share of the calls; one that is gone gets none.
     ok = draining or (not silent and serving > 0)
-    return Workers(
+    return Check(
         ok, f"{serving} of {len(places)} serve" + "".join(f"; {each}" for each in problems)
     )
 

@@ -58,6 +58,7 @@ def test_a_host_that_is_another_name_is_refused(host: str) -> None:
     assert "Host" in (refusal_of(HERE, {"host": host}, "10.1.2.3") or "")
 
 
-def test_no_host_is_refused() -> None:
+@pytest.mark.parametrize("own_host", ["127.0.0.1", ""])
+def test_no_host_is_refused(own_host: str) -> None:
     """As HTTP/1.0 may do: nothing defaults to allow."""
-    assert refusal_of(HERE, {}, "127.0.0.1") is not None
+    assert refusal_of(HERE, {}, own_host) is not None

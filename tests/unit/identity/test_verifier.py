@@ -187,15 +187,6 @@ async def test_held_token_dies_with_its_end(
     assert rs256.checks == 1
 
 
-async def test_expired_token_leaves_the_memory(identities: Verifier, clock: TurnedClock) -> None:
-    """A token that died makes room."""
-    token = mint(ONE, exp=int(NOW))
-    await outcome(identities, cookie(token))
-    clock.advance(60)
-    await outcome(identities, cookie(token))
-    assert len(identities._verified) == 0
-
-
 async def test_early_token_becomes_valid(
     identities: Verifier, clock: TurnedClock, rs256: Counted
 ) -> None:
@@ -397,17 +388,6 @@ async def test_memory_of_bad_tokens_is_bounded(
     for n in range(verifier.REJECTED_TOKENS + 100):
         await outcome(identities, cookie(b"a.b." + coded(str(n).encode())))
     assert len(identities._rejected) == verifier.REJECTED_TOKENS
-
-
-async def test_bad_token_is_forgotten_in_time(
-    identities: Verifier, clock: TurnedClock, rs256: Counted
-) -> None:
-    """A bad token is checked again after a minute."""
-    headers = cookie(mint(TWO, header={"kid": "one"}))
-    await outcome(identities, headers)
-    clock.advance(60)
-    await outcome(identities, headers)
-    assert rs256.checks == 2
 
 
 async def test_memory_of_good_tokens_is_bounded(

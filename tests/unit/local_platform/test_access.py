@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sidecar.local_platform import LocalPlatform, Rejection
-from sidecar.local_platform.access import FROM_THIS_MACHINE, _is_loopback, _names_this_machine
+from sidecar.local_platform.access import FROM_THIS_MACHINE
 from tests.fakes.clock import TurnedClock
 from tests.unit.local_platform import acme
 
@@ -111,31 +111,6 @@ async def test_control_answers_to_the_names_of_this_machine(caller: acme.Caller,
     status, _ = await caller.ask("GET", "/_control/consumes", headers={"Host": host})
 
     assert status == 200
-
-
-@pytest.mark.parametrize(
-    ("address", "local"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("::ffff:10.0.0.1", False),
-        ("10.0.0.1", False),
-        ("fe80::1%eth0", False),
-        ("", False),
-        ("localhost", False),
-    ],
-)
-def test_what_is_loopback(address: str, local: bool) -> None:  # noqa: FBT001  # an expectation
-    """Peers by address alone, mapped addresses too."""
-    assert _is_loopback(address) is local
-
-
-@pytest.mark.parametrize("host", ["", "[", "user@evil.test", "evil.test#localhost", "[v1.x]"])
-def test_an_odd_host_names_no_machine_of_ours(host: str) -> None:
-    """What cannot be read as a name is foreign."""
-    assert not _names_this_machine(f"http://{host}")
 
 
 class TransportFrom(asyncio.Transport):

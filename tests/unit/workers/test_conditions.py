@@ -56,7 +56,7 @@ def test_in_a_drain_the_workers_may_end() -> None:
     """The drain is why it is unready, and the only reason."""
     workers = workers_of([WorkerPlace(0, absent=GONE), WorkerPlace(1, absent=GONE)], draining=True)
     now = replace(worst_of([]), draining=True, workers=workers)
-    checks = assess(now).checks
+    checks = assess(now)
     assert [name for name, check in checks.items() if not check.ok] == ["drain"]
     assert checks["workers"].detail == "0 of 2 serve"
 
@@ -95,5 +95,5 @@ def test_failed_is_what_has_no_worker_for_long() -> None:
 def test_a_failure_that_one_worker_has_seen_is_in_the_report() -> None:
     """Each worker sees its own calls; a problem of one is a problem."""
     wrong = Seen(asked=True, problem="its last answer was credential_refused")
-    checks = assess(worst_of([WELL, replace(WELL, platform_seen=wrong)])).checks
+    checks = assess(worst_of([WELL, replace(WELL, platform_seen=wrong)]))
     assert checks["platform"].detail == wrong.problem
