@@ -6,7 +6,6 @@ pointers of the format.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Final
 
@@ -22,6 +21,8 @@ KEPT: Final = 16 * 1024
 _MOST_STEPS: Final = 32
 """Steps of the policy's reader that a piece of it may take: up to 2 ms. Text takes one or two."""
 
+JsonWalking = Generator[None, None, tuple[PointerResult, ...]]
+
 
 class BodyReader:
     """Reads the usage of one document."""
@@ -29,72 +30,63 @@ class BodyReader:
     def __init__(self, tally: UsageTally) -> None:
         self._tally = tally
         self._kept = bytearray()
-        self._parts: deque[bytes] = deque()
+        self._walk: JsonWalking | None = None
+        self._next = b""  # what the walk takes next
         self._whole = False
-        self._walk: Generator[None, None, tuple[PointerResult, ...]] | None = None
         self._done = False
 
     def feed(self, text: bytes) -> None:
         """Take the next part of the body."""
-        if self._done:
-            return
         if self._walk is not None:
-            self._push(text)
-            return
-        self._kept += text
-        if len(self._kept) > KEPT:
-            self._walk = JsonReader(self._tally.pointers()).read(self._source())
-            self._push(bytes(self._kept))
-            self._kept.clear()
+            self._push(self._walk, text)
+        elif not self._done:
+            self._kept += text
+            if len(self._kept) > KEPT:
+                self._walk = JsonReader(self._tally.pointers()).read(self._source())
+                self._push(self._walk, bytes(self._kept))
+                self._kept.clear()
 
     def end(self) -> None:
         """Take the body as whole."""
         self._whole = True
-        if self._walk is None:
-            if self._kept:
-                take_document(self._tally, bytes(self._kept))
-                self._kept.clear()
-            return
-        while not self._done:
-            self._step()
+        while self._walk is not None:
+            self._step(self._walk)
+        if self._kept:
+            take_document(self._tally, bytes(self._kept))
+            self._kept.clear()
 
-    def _push(self, text: bytes) -> None:
+    def _push(self, walk: JsonWalking, text: bytes) -> None:
         for at in range(0, len(text), PIECE):
-            self._parts.append(text[at : at + PIECE])
-            left = _MOST_STEPS
-            while self._parts and not self._done:
-                if not left:
-                    self._give_up()
+            self._next = text[at : at + PIECE]
+            for _ in range(_MOST_STEPS):
+                self._step(walk)
+                if self._done:
                     return
-                left -= 1
-                self._step()
+                if not self._next:
+                    break
+            else:  # look at nothing more: it would hold the loop
+                self._tally.too_large = True
+                self._finish()
+                return
 
-    def _give_up(self) -> None:
-        """Look at nothing more: it would hold the loop."""
-        self._done = self._tally.too_large = True
-        self._walk = None
-        self._parts.clear()
-
-    def _step(self) -> None:
-        if self._walk is None:
-            return
+    def _step(self, walk: JsonWalking) -> None:
         try:
-            next(self._walk)
+            next(walk)
         except StopIteration as end:
-            self._done = True
             values: tuple[PointerResult, ...] = end.value
-            self._take(values)
+            if any(isinstance(value, Unreadable) for value in values):
+                self._tally.unreadable = True
+            self._tally.take_values(values)
+            self._finish()
 
-    def _take(self, values: tuple[PointerResult, ...]) -> None:
-        self._walk = None
-        if any(isinstance(value, Unreadable) for value in values):
-            self._tally.unreadable = True
-        self._tally.take_values(values)
+    def _finish(self) -> None:
+        self._done, self._walk, self._next = True, None, b""
 
     def _source(self) -> Iterator[Piece]:
-        """Give the parts that are there; an empty one, that costs a turn, where none is."""
+        """Give what is there; an empty piece, that costs a turn, where nothing is."""
         while True:
-            if self._parts:
-                yield Piece(self._parts.popleft(), last=False)
+            if self._next:
+                taken, self._next = self._next, b""
+                yield Piece(taken, last=False)
             else:
                 yield Piece(b"", last=self._whole, work=WORK)

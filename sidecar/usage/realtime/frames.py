@@ -64,10 +64,9 @@ class FrameFollower:
         self._parts: list[FramePart] = []
         self._passing: list[bytes] = []
         # the frame
-        self._frame: FrameHeader | None = None  # none while its header is to come
+        self._frame: FrameHeader | None = None  # of a message; none while its header is to come
         self._mask = b""
         self._left = 0  # bytes of its payload that are to come
-        self._control: list[bytes] = []
         # the message
         self._inside = False
         self._is_text = False
@@ -105,7 +104,7 @@ class FrameFollower:
                     frames -= 1
         except (BrokenFrameError, UndecodableMessageError) as error:
             self._over = True
-            held = b"".join((self._raw, *self._control, self._data[self._at :]))
+            held = bytes(self._raw) + self._data[self._at :]
             self._add(BrokenFraming(str(error), held))
             self._at = len(self._data)
         if self._over:
@@ -120,29 +119,39 @@ class FrameFollower:
     # the frame
 
     def _take_header(self) -> bool:
-        """Take a header; False where the rest of it is to come."""
+        """Take a header, or a whole control frame; False where the rest of it is to come."""
         header = header_at(self._data, self._at, masked=self._masked)
         if header is None:
             return False
+        if header.is_control:
+            return self._take_control(header)
         self._check_order(header)
         self._at += len(header.raw)
         self._frame, self._mask, self._left = header, header.mask, header.size
-        if header.is_control:
-            self._control = [header.raw]
-        else:
-            if header.opcode is not Opcode.CONTINUATION:
-                self._inside = True
-                self._is_text = header.opcode is Opcode.TEXT
-                self._compressed = header.compressed
-            self._carry(header.raw)
+        if header.opcode is not Opcode.CONTINUATION:
+            self._inside = True
+            self._is_text = header.opcode is Opcode.TEXT
+            self._compressed = header.compressed
+        self._carry(header.raw)
         if not header.size:
             self._end_frame(header)
         return True
 
+    def _take_control(self, header: FrameHeader) -> bool:
+        end = self._at + len(header.raw) + header.size
+        if len(self._data) < end:
+            return False
+        raw = self._data[self._at : end]
+        self._at = end
+        if header.opcode is Opcode.CLOSE:
+            self._over = True
+            self._add(ClosingFrame(raw))
+        else:
+            self._pass(raw)
+        return True
+
     def _check_order(self, header: FrameHeader) -> None:
-        """Refuse a frame that may not come here."""
-        if header.is_control:
-            return
+        """Refuse a frame of a message that may not come here."""
         if header.opcode is Opcode.CONTINUATION:
             if header.compressed or not self._inside:
                 raise BrokenFrameError("a frame continues no message")
@@ -153,31 +162,19 @@ class FrameFollower:
 
     def _take_payload(self, frame: FrameHeader) -> None:
         """Take of the frame's payload what is there."""
-        taken = self._data[self._at : self._at + self._left]
-        self._at += len(taken)
-        self._left -= len(taken)
-        if frame.is_control:
-            self._control.append(taken)
-        else:
-            self._carry(taken)
-            text = taken
-            if self._masked:
-                text, self._mask = _unmasked(taken, self._mask)
-            self._read(text)
+        text = self._data[self._at : self._at + self._left]
+        self._at += len(text)
+        self._left -= len(text)
+        self._carry(text)
+        if self._masked:
+            text, self._mask = _unmasked(text, self._mask)
+        self._read(text)
         if not self._left:
             self._end_frame(frame)
 
     def _end_frame(self, frame: FrameHeader) -> None:
         self._frame = None
-        if frame.is_control:
-            raw = b"".join(self._control)
-            self._control = []
-            if frame.opcode is Opcode.CLOSE:
-                self._over = True
-                self._add(ClosingFrame(raw))
-            else:
-                self._pass(raw)
-        elif frame.fin:
+        if frame.fin:
             self._end_message()
 
     # the message
