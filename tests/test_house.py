@@ -121,7 +121,6 @@ TESTED_WITH: Final = {
     "admission/attempt_claims.py": "unit/admission/test_shared_keys.py",
     "admission/findings.py": "unit/admission/test_engine.py",
     "admission/idempotency.py": "unit/admission/test_keys.py",
-    "admission/journal_contents.py": "unit/admission/test_journal_damage.py",
     "admission/journal_entries.py": "unit/admission/test_journal.py",
     "admission/journal_frames.py": "unit/admission/test_journal_file.py",
     "admission/journal_records.py": "unit/admission/test_journal_damage.py",

@@ -18,7 +18,7 @@ from sidecar.admission.first_answers import FirstAnswers
 from sidecar.admission.journal_entries import JournalUnwritable
 from sidecar.admission.moment import Moment
 from sidecar.admission.payments import Payments
-from sidecar.admission.reservations import Reservations, Short
+from sidecar.admission.reservations import Reservations
 from sidecar.admission.settlements import Settlements
 from sidecar.admission.settler import Settler
 from sidecar.admission.shared_reservations import SharedReservations
@@ -140,8 +140,8 @@ class Deposits:
             return await self._payments.pay(charge, meter, identity)
         others = 0 if self._among is None else self._among.others(charge.slot)
         fits = self._reservations.beside(charge, others, Moment.of(self._clock))
-        if isinstance(fits, Short):
-            return self._ruled(ShortOfHold(fits.quota), charge, meter)
+        if isinstance(fits, ShortOfHold):
+            return self._ruled(fits, charge, meter)
         ruling = await self._payments.pay(
             charge, meter, identity, ask=fits.ask, reserved=fits.reserved
         )
@@ -150,7 +150,7 @@ class Deposits:
         short = self._reservations.leaves(charge, ruling.quota, others, Moment.of(self._clock))
         if short is None:
             return ruling
-        return self._taken_back(ruling, ShortOfHold(short.quota), charge, meter)
+        return self._taken_back(ruling, short, charge, meter)
 
     async def _pay_held(
         self, charge: Charge, meter: Meter, terms: Terms, identity: Identity, *, ask: bool = False
@@ -158,13 +158,13 @@ class Deposits:
         """Rule on a call whose worst case is held: it has to fit before its deposit, and after."""
         call = terms.name(charge.key)
         fits = self._reservations.begin(charge, terms, Moment.of(self._clock))
-        if isinstance(fits, Short):
-            return self._ruled(ShortOfHold(fits.quota), charge, meter)
+        if isinstance(fits, ShortOfHold):
+            return self._ruled(fits, charge, meter)
         try:
             if self._among is not None:
                 fits = await self._among.begun(charge, terms, fits)
-                if isinstance(fits, Short):
-                    return self._ruled(ShortOfHold(fits.quota), charge, meter)
+                if isinstance(fits, ShortOfHold):
+                    return self._ruled(fits, charge, meter)
             ruling = await self._payments.pay(
                 charge, meter, identity, ask=ask or fits.ask, reserved=fits.reserved
             )
@@ -186,7 +186,7 @@ class Deposits:
                 raise
         if short is None:
             return ruling
-        return self._taken_back(ruling, ShortOfHold(short.quota), charge, meter)
+        return self._taken_back(ruling, short, charge, meter)
 
     def owe(  # noqa: PLR0917 - all that a call is charged by
         self,

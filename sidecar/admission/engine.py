@@ -13,7 +13,6 @@ from sidecar.admission.books import Books
 from sidecar.admission.call_estimates import NOTHING_KNOWN, ReadOnce
 from sidecar.admission.deposits import Deposits
 from sidecar.admission.findings import (
-    Anonymous,
     MeteredFinding,
     NoRoom,
     NotEntitled,
@@ -21,7 +20,6 @@ from sidecar.admission.findings import (
     Replayed,
     Unmetered,
     UnmeteredFinding,
-    Unsafe,
     unmetered_finding,
 )
 from sidecar.admission.idempotency import new_key_of
@@ -150,7 +148,7 @@ class Engine:
             return _unmetered(Preflight(), call, passes)
         number = policy.router.find(call.method, call.path, call.headers, call.query)
         if isinstance(number, UnsafePath):
-            return _unmetered(Unsafe(number.detail), call, policy.unmatched)
+            return _unmetered(number, call, policy.unmatched)
         route = policy.table[number]
         if (meter := route.meter) is None:
             finding = unmetered_finding(route, matched=route is not policy.unmatched)
@@ -165,7 +163,7 @@ class Engine:
         identity = await self._identities.identify(call.headers, policy.identity, wait=True)
         if isinstance(identity, IdentityFailure):
             self._observer.identity_failed(identity)
-            return self._uncharged(Anonymous(identity), call, route, meter, None)
+            return self._uncharged(identity, call, route, meter, None)
         product = policy.product if self._product is None else self._product
         if product not in identity.apps:
             return self._uncharged(NotEntitled(product), call, route, meter, identity)
@@ -269,7 +267,7 @@ class Engine:
     ) -> Decision:
         """Conclude a metered call for which nothing is to be charged."""
         ruling = rule(finding, meter, 0, self._clock.time())
-        failure = finding.kind if isinstance(finding, Anonymous) else None
+        failure = finding if isinstance(finding, IdentityFailure) else None
         decision = conclude(
             ruling, call.request_id, route.name, route.errors, identity, identity_failure=failure
         )

@@ -1,4 +1,7 @@
-"""What the engine's phases may find out about a call: what the verdict table rules on."""
+"""What the engine's phases may find out about a call: what the verdict table rules on.
+
+What another module has found is a finding as it is: a path, an amount, an identity, an answer.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from sidecar.domain.choices import Action
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.quota import FailureKind, Granted, Quota, Refused
 from sidecar.policy.amounts import UnreadableAmount
-from sidecar.policy.compiled import Route
+from sidecar.policy.compiled import Route, UnsafePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +36,6 @@ class Barred:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsafe:
-    """The path could be read in two ways."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anonymous:
-    """A metered call without a verified identity."""
-
-    kind: IdentityFailure
-
-
-@dataclass(frozen=True, slots=True)
 class NotEntitled:
     """The caller's org does not have the product."""
 
@@ -63,14 +52,6 @@ class TooLong:
 @dataclass(frozen=True, slots=True)
 class NoRoom:
     """There is no memory for the body that sets the amount."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unpriced:
-    """The amount cannot be read; 415 where that is for the body's content coding."""
-
-    detail: str
-    status: int = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +104,13 @@ class Unjournalled:
     detail: str
 
 
-UnmeteredFinding = Unmetered | Preflight | Barred | Unsafe
+UnmeteredFinding = Unmetered | Preflight | Barred | UnsafePath
 UngrantedFinding = (
-    Anonymous
+    IdentityFailure
     | NotEntitled
     | TooLong
     | NoRoom
-    | Unpriced
+    | UnreadableAmount
     | Free
     | Replayed
     | Credited
@@ -147,8 +128,6 @@ def unmetered_finding(route: Route, *, matched: bool) -> Unmetered | Barred:
     return Unmetered() if route.action is Action.ALLOW else Barred(matched)
 
 
-def price_of(amount: int | UnreadableAmount) -> int | Unpriced | Free:
+def price_of(amount: int | UnreadableAmount) -> int | UnreadableAmount | Free:
     """Take an amount as it was read from a call."""
-    if isinstance(amount, UnreadableAmount):
-        return Unpriced(amount.detail, amount.status)
-    return amount or Free()
+    return Free() if amount == 0 else amount

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import open_journal
 from sidecar.admission.journal_entries import Changed, Entry, Gone, Record
-from sidecar.admission.journal_file import Damage, JournalFile, JournalHeldError
+from sidecar.admission.journal_file import Damage, JournalFile, JournalHeldError, open_journal
 from sidecar.admission.journal_lock import HeldError, is_held
 from sidecar.domain.errors import UserError
 from sidecar.domain.model import Charge

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from sidecar.admission.findings import Free, NoRoom, TooLong, Unpriced, price_of
+from sidecar.admission.findings import Free, NoRoom, TooLong, price_of
 from sidecar.domain.errors import NoRoomError
 from sidecar.domain.model import Call
 from sidecar.domain.ports import BodySource
 from sidecar.domain.turns import turns
-from sidecar.policy.amounts import JsonAmount
+from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter
 
 
 async def price(
     call: Call, meter: Meter, body: BodySource, org: str
-) -> int | TooLong | NoRoom | Unpriced | Free:
+) -> int | TooLong | NoRoom | UnreadableAmount | Free:
     """Return the units that a call of `org` costs, more than 0, or why there is no such number."""
     source = meter.amount
     if not isinstance(source, JsonAmount):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sidecar.admission.books import Books
+from sidecar.admission.findings import ShortOfHold
 from sidecar.admission.holds import HoldBook
 from sidecar.admission.moment import Moment
 from sidecar.domain.holds import HoldRoom, Standing
@@ -24,13 +25,6 @@ FRESH_SECONDS: Final = 5.0
 
 CAPACITY: Final = 10_000
 """Orgs times resources whose last answer is remembered for that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Short:
-    """The call's worst case does not fit; `quota` with what others hold taken off."""
-
-    quota: Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +50,27 @@ class Reservations:
         self._capacity = capacity
         self._seen: OrderedDict[Slot, tuple[Quota, float]] = OrderedDict()
 
-    def begin(self, charge: Charge, terms: Terms, now: Moment) -> Short | Fits:
+    def begin(self, charge: Charge, terms: Terms, now: Moment) -> ShortOfHold | Fits:
         """Take the hold of a call that is about to be charged, unless it cannot fit."""
         held = self._holds.held(charge.slot).units
         ask = self._check(charge, terms.hold, held, now)
-        if isinstance(ask, Short):
+        if isinstance(ask, ShortOfHold):
             return ask
         self._holds.take(terms.name(charge.key), charge.slot, terms.hold, deposit=charge.amount)
         return Fits(ask, held + terms.hold)
 
-    def beside(self, charge: Charge, others: int, now: Moment) -> Short | Fits:
+    def beside(self, charge: Charge, others: int, now: Moment) -> ShortOfHold | Fits:
         """Check a call that is not settled, and holds nothing: it leaves what others hold.
 
         `others`: units that are held at other replicas.
         """
         held = self._holds.held(charge.slot).units + others
         ask = self._check(charge, 0, held, now) if held else False
-        return ask if isinstance(ask, Short) else Fits(ask, held)
+        return ask if isinstance(ask, ShortOfHold) else Fits(ask, held)
 
-    def leaves(self, charge: Charge, answered: Quota, others: int, now: Moment) -> Short | None:
+    def leaves(
+        self, charge: Charge, answered: Quota, others: int, now: Moment
+    ) -> ShortOfHold | None:
         """Say whether such a call has taken what others hold, by the answer to it."""
         held = self._holds.held(charge.slot).admitted + others
         if not held:
@@ -82,7 +78,7 @@ class Reservations:
         answered = self._see(charge.slot, answered, now)
         return self._overdrawn(charge, answered, held, now)
 
-    def short_beside(self, charge: Charge, others: int, now: Moment) -> Short | None:
+    def short_beside(self, charge: Charge, others: int, now: Moment) -> ShortOfHold | None:
         """Say whether a hold that was begun does not fit beside what `others` hold."""
         fresh = self._fresh(charge.slot, now)
         if not others or fresh is None or fresh.reset_at <= now.unix:
@@ -106,7 +102,7 @@ class Reservations:
         now: Moment,
         *,
         others: int = 0,
-    ) -> Short | None:
+    ) -> ShortOfHold | None:
         """Hold on while an admitted call runs; `answered`: by the platform, to its deposit.
 
         Where that leaves too little beside what `others` hold, the hold is ended, and the call is
@@ -122,7 +118,7 @@ class Reservations:
             elif left < hold and charge.private:
                 # Also a hold of 0: its deposit may be what another call holds.
                 self._holds.refuse(call)
-                return Short(replace(answered, remaining=max(0, left)))
+                return ShortOfHold(replace(answered, remaining=max(0, left)))
         self._holds.admit(call, hold)
         return None
 
@@ -146,7 +142,7 @@ class Reservations:
                 answered = latest.quota
         return Standing(self._holds.shown(slot), self._paid(slot, now), answered, age)
 
-    def _check(self, charge: Charge, hold: int, held: int, now: Moment) -> Short | bool:
+    def _check(self, charge: Charge, hold: int, held: int, now: Moment) -> ShortOfHold | bool:
         """Check a call beside what is `held`; where it fits, say whether the platform is asked."""
         slot = charge.slot
         fresh = self._fresh(slot, now)
@@ -159,15 +155,17 @@ class Reservations:
             return False
         # A deposit alone is the platform's to refuse, unless others hold its units.
         if fresh is not None and (hold or held):
-            return Short(replace(known, remaining=max(0, left)))
+            return ShortOfHold(replace(known, remaining=max(0, left)))
         return True
 
-    def _overdrawn(self, charge: Charge, quota: Quota, held: int, now: Moment) -> Short | None:
+    def _overdrawn(
+        self, charge: Charge, quota: Quota, held: int, now: Moment
+    ) -> ShortOfHold | None:
         """Say whether a call, counted in `quota` or in `held`, takes units that others hold."""
         left = self._left(charge.slot, quota, held, now)
         if left is None or left >= 0:
             return None
-        return Short(replace(quota, remaining=max(0, left + charge.amount)))
+        return ShortOfHold(replace(quota, remaining=max(0, left + charge.amount)))
 
     def _left(self, slot: Slot, quota: Quota, held: int, now: Moment) -> int | None:
         """Return the units that are free, those that were paid before included; None: no limit."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from sidecar.admission.findings import ShortOfHold
 from sidecar.admission.holds import HoldBook
 from sidecar.admission.moment import Moment
-from sidecar.admission.reservations import Fits, Reservations, Short
+from sidecar.admission.reservations import Fits, Reservations
 from sidecar.domain.holds import HoldRoom, Shared, Standing
 from sidecar.domain.model import Charge, Slot
 from sidecar.domain.ports import Clock, SharedHolds
@@ -40,7 +41,7 @@ class SharedReservations:
         """Return the units that other replicas hold, as last seen."""
         return self._shared.others(slot)
 
-    async def begun(self, charge: Charge, terms: Terms, fits: Fits) -> Short | Fits:
+    async def begun(self, charge: Charge, terms: Terms, fits: Fits) -> ShortOfHold | Fits:
         """Take what fits here over all replicas too; where it does not, the hold is ended."""
         slot, call = charge.slot, terms.name(charge.key)
         answer = None
@@ -61,7 +62,7 @@ class SharedReservations:
 
     async def confirm(
         self, charge: Charge, terms: Terms, answered: Quota | None, room: HoldRoom | None
-    ) -> Short | None:
+    ) -> ShortOfHold | None:
         """Hold on while an admitted call runs, as `Reservations.confirm` does."""
         slot, call = charge.slot, terms.name(charge.key)
         now = Moment.of(self._clock)
@@ -115,8 +116,8 @@ class SharedReservations:
         self._holds.show(call, units)
 
 
-def _short_of(answer: Shared) -> Short | None:
+def _short_of(answer: Shared) -> ShortOfHold | None:
     """Return why a call is to be refused, if it is."""
     if answer.room is not HoldRoom.SHORT or answer.quota is None:
         return None
-    return Short(answer.quota)
+    return ShortOfHold(answer.quota)

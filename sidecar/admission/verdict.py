@@ -11,7 +11,6 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from sidecar.admission.findings import (
-    Anonymous,
     Barred,
     Credited,
     Free,
@@ -27,8 +26,6 @@ from sidecar.admission.findings import (
     Unjournalled,
     Unmetered,
     UnmeteredFinding,
-    Unpriced,
-    Unsafe,
 )
 from sidecar.admission.leases import Leased
 from sidecar.admission.moment import good_until
@@ -37,7 +34,8 @@ from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import ALLOWING, Charge, Decision, Identity, Permit, Reason
 from sidecar.domain.quota import FailureKind, Granted, Quota, Refused
 from sidecar.domain.usage import Terms
-from sidecar.policy.compiled import Meter
+from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.compiled import Meter, UnsafePath
 
 FAILURE_RETRY_SECONDS: Final = 5.0
 """`Retry-After` of a call refused because the platform, or its key set, gave no answer."""
@@ -112,7 +110,7 @@ def rule_unmetered(finding: UnmeteredFinding) -> Ruling:
             if matched:
                 return Ruling(Reason.BLOCKED, 403, "the policy blocks this route")
             return Ruling(Reason.UNMATCHED, 403, "no route of the policy matches this call")
-        case Unsafe(detail):
+        case UnsafePath(detail):
             return Ruling(Reason.BAD_REQUEST, 400, detail)
     assert_never(finding)
 
@@ -163,9 +161,9 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
             return Ruling(Reason.WITHIN_QUOTA)
         case Replayed():
             return Ruling(Reason.REPLAYED, 409, "this request ID was already used for a call")
-        case Anonymous(IdentityFailure.KEYS_UNAVAILABLE):  # the token may be good: no new sign-in
+        case IdentityFailure.KEYS_UNAVAILABLE:  # the token may be good: no new sign-in
             return _unavailable(Reason.IDENTITY_UNAVAILABLE, "")
-        case Anonymous():
+        case IdentityFailure():
             return Ruling(Reason.UNAUTHENTICATED, 401)  # the metric says which check failed
         case NotEntitled(product):
             return Ruling(Reason.NOT_ENTITLED, 403, f"the organisation does not have {product}")
@@ -174,7 +172,7 @@ def _enforced(  # noqa: C901, PLR0912 - the one table: split, it could no longer
             return Ruling(Reason.BAD_REQUEST, 413, detail)
         case NoRoom():
             return _unavailable(Reason.OVERLOADED, "Too many request bodies are under way.")
-        case Unpriced(detail, status):
+        case UnreadableAmount(detail, status):
             return Ruling(Reason.BAD_REQUEST, status, detail)
     assert_never(finding)
 

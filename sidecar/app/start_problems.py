@@ -10,8 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sidecar.admission.journal_contents import open_journal
-from sidecar.admission.journal_file import JournalFile
+from sidecar.admission.journal_file import JournalFile, open_journal
 from sidecar.domain.errors import UserError
 from sidecar.http1.listening import bound, refusal
 from sidecar.policy.file import read_policy_file

@@ -15,8 +15,6 @@ from sidecar.admission.findings import (
     Free,
     Preflight,
     TooLong,
-    Unpriced,
-    Unsafe,
     price_of,
     unmetered_finding,
 )
@@ -37,7 +35,7 @@ from sidecar.domain.model import Call, Headers, Identity, RequestIdOrigin
 from sidecar.identity.claims import read_claims
 from sidecar.identity.credentials import find_credential
 from sidecar.identity.jws import decode_segment, read_object
-from sidecar.policy.amounts import JsonAmount
+from sidecar.policy.amounts import JsonAmount, UnreadableAmount
 from sidecar.policy.compiled import Meter, Policy, Route, UnsafePath
 from sidecar.policy.explain import detours_of, steps_of
 from sidecar.policy.file import read_policy_file
@@ -116,7 +114,7 @@ def explain(
     cost: Cost | None = None
     key: KeyParts | None = None
     if isinstance(found, UnsafePath):
-        outcomes = of_unmetered(Unsafe(found.detail))
+        outcomes = of_unmetered(found)
     elif preflight is not None:
         outcomes = of_unmetered(Preflight(), "always: a browser's preflight")
     elif found.meter is None:
@@ -190,7 +188,7 @@ def _named(caller: Identity | IdentityFailure, sources: Sequence[IdentitySource]
     return f"no token was given; to see whose call it is, add -H '{field}'"
 
 
-def _price(meter: Meter, headers: Headers, body: bytes) -> int | Free | TooLong | Unpriced:
+def _price(meter: Meter, headers: Headers, body: bytes) -> int | Free | TooLong | UnreadableAmount:
     amount = meter.amount
     if not isinstance(amount, JsonAmount):
         return price_of(amount.read(headers))
@@ -199,13 +197,13 @@ def _price(meter: Meter, headers: Headers, body: bytes) -> int | Free | TooLong 
     return price_of(amount.read(headers, body, meter.body_limit))
 
 
-def _cost(meter: Meter, price: int | Free | TooLong | Unpriced) -> Cost:
+def _cost(meter: Meter, price: int | Free | TooLong | UnreadableAmount) -> Cost:
     amount: int | None = None
     problem = ""
     match price:
         case TooLong(limit):
             problem = f"the body is over body_limit, {limit} bytes"
-        case Unpriced(detail):
+        case UnreadableAmount(detail):
             problem = detail
         case Free():
             amount = 0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.admission.findings import (
-    Anonymous,
     Barred,
     Credited,
     Free,
@@ -19,8 +18,6 @@ from sidecar.admission.findings import (
     TooLong,
     Unanswered,
     Unmetered,
-    Unpriced,
-    Unsafe,
 )
 from sidecar.admission.leases import Leased
 from sidecar.admission.ledger import Remaining
@@ -30,7 +27,8 @@ from sidecar.domain.choices import Accuracy, OnReplay, Refund
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Reason
 from sidecar.domain.quota import UNLIMITED, FailureKind, Granted, Quota, Refused
-from sidecar.policy.compiled import Meter
+from sidecar.policy.amounts import UnreadableAmount
+from sidecar.policy.compiled import Meter, UnsafePath
 
 _SILENT: Final = "the platform gives no valid answer"
 _PERIOD_END: Final = 3600.0
@@ -47,7 +45,7 @@ class Prospect:
 
 
 def of_unmetered(
-    finding: Unmetered | Preflight | Barred | Unsafe, when: str = "always"
+    finding: Unmetered | Preflight | Barred | UnsafePath, when: str = "always"
 ) -> tuple[Prospect, ...]:
     """Return the one thing that a call without a meter comes to."""
     ruling = rule_unmetered(finding)
@@ -55,7 +53,7 @@ def of_unmetered(
 
 
 def of_metered(
-    meter: Meter, price: int | Free | TooLong | Unpriced, product: str
+    meter: Meter, price: int | Free | TooLong | UnreadableAmount, product: str
 ) -> tuple[Prospect, ...]:
     """Return what a metered call of this price may come to, most usual first."""
     amount = price if isinstance(price, int) else 0
@@ -73,18 +71,18 @@ def of_metered(
 
 
 def _cases(
-    meter: Meter, price: int | Free | TooLong | Unpriced, product: str
+    meter: Meter, price: int | Free | TooLong | UnreadableAmount, product: str
 ) -> Iterator[tuple[str, MeteredFinding]]:
     match price:
-        case TooLong() | Unpriced():
+        case TooLong() | UnreadableAmount():
             yield "always", price
             return
         case Free():
             yield "the call is free", price
         case int():
             yield from _charged(meter, price)
-    yield "no valid token", Anonymous(IdentityFailure.MISSING)
-    yield "no key set has been fetched yet", Anonymous(IdentityFailure.KEYS_UNAVAILABLE)
+    yield "no valid token", IdentityFailure.MISSING
+    yield "no key set has been fetched yet", IdentityFailure.KEYS_UNAVAILABLE
     yield "the org does not have the product", NotEntitled(product)
     if meter.replay is OnReplay.REJECT:
         yield "a request ID seen again", Replayed()

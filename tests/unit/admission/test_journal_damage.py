@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.admission.credits import Lot
-from sidecar.admission.journal_contents import keep_aside
 from sidecar.admission.journal_entries import Entry, Purpose
-from sidecar.admission.journal_file import JournalFile
+from sidecar.admission.journal_file import JournalFile, keep_aside
 from sidecar.admission.journal_records import (
     FILE_HEAD,
     Frame,

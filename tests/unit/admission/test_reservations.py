@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sidecar.admission.findings import ShortOfHold
 from sidecar.admission.holds import HoldState
-from sidecar.admission.reservations import FRESH_SECONDS, Fits, Reservations, Short
+from sidecar.admission.reservations import FRESH_SECONDS, Fits, Reservations
 from sidecar.domain.model import Charge
 from sidecar.domain.quota import Granted, Quota
 from sidecar.domain.usage import Terms
@@ -28,19 +29,19 @@ class Counter:
         )
         self._serial = 0
 
-    def begin(self, hold: int) -> tuple[Charge, Terms, Short | Fits]:
+    def begin(self, hold: int) -> tuple[Charge, Terms, ShortOfHold | Fits]:
         """Begin a call of one unit with a hold."""
         self._serial += 1
         charge = Charge(ORG, "acme-notes", RESOURCE, 1, f"call {self._serial}", True)
         of = terms(hold=hold)
         return charge, of, self.reservations.begin(charge, of, self.desk.now)
 
-    def answer(self, charge: Charge, of: Terms, answered: Quota) -> Short | None:
+    def answer(self, charge: Charge, of: Terms, answered: Quota) -> ShortOfHold | None:
         """Learn the platform's answer to a deposit, and check it."""
         self.desk.books.learn(charge, Granted(answered), self.desk.now, None)
         return self.reservations.confirm(charge, of, answered, self.desk.now)
 
-    def admit(self, hold: int, answered: Quota) -> Short | None:
+    def admit(self, hold: int, answered: Quota) -> ShortOfHold | None:
         """Begin a call, and have it answered."""
         charge, of, begun = self.begin(hold)
         assert isinstance(begun, Fits)
@@ -52,7 +53,7 @@ def test_calls_are_admitted_as_long_as_their_holds_fit() -> None:
     counter = Counter()
     assert [counter.admit(30, quota(n)) for n in (99, 98, 97)] == [None] * 3
     charge, _, begun = counter.begin(30)
-    assert begun == Short(Quota(RESOURCE, 100, 3, 7, "month", RESET_AT))
+    assert begun == ShortOfHold(Quota(RESOURCE, 100, 3, 7, "month", RESET_AT))
     assert counter.desk.holds.state(charge.key) is HoldState.ABSENT
 
 
@@ -69,8 +70,8 @@ def test_an_answer_that_was_overtaken_counts_as_the_later_one() -> None:
     """95 were said to be left before 35."""
     counter = Counter()
     first, second = counter.begin(40), counter.begin(40)
-    assert isinstance(counter.answer(*second[:2], quota(35)), Short)
-    assert isinstance(counter.answer(*first[:2], quota(95)), Short)
+    assert isinstance(counter.answer(*second[:2], quota(35)), ShortOfHold)
+    assert isinstance(counter.answer(*first[:2], quota(95)), ShortOfHold)
 
 
 def test_what_is_known_for_long_refuses_no_call_by_itself() -> None:
@@ -118,8 +119,8 @@ def test_a_call_without_a_hold_leaves_what_another_holds() -> None:
     late, of, begun = counter.begin(0)
     assert isinstance(begun, Fits)
     counter.admit(15, quota(20))
-    assert isinstance(counter.answer(late, of, quota(14)), Short)
-    assert isinstance(counter.begin(0)[2], Short)
+    assert isinstance(counter.answer(late, of, quota(14)), ShortOfHold)
+    assert isinstance(counter.begin(0)[2], ShortOfHold)
 
 
 def test_a_call_that_is_not_settled_leaves_what_others_hold() -> None:
@@ -130,7 +131,7 @@ def test_a_call_that_is_not_settled_leaves_what_others_hold() -> None:
     counter.admit(10, quota(20))
     assert counter.reservations.beside(plain, 0, counter.desk.now) == Fits(ask=False, reserved=10)
     short = counter.reservations.beside(plain, 6, counter.desk.now)
-    assert short == Short(Quota(RESOURCE, 100, 80, 4, "month", RESET_AT))
+    assert short == ShortOfHold(Quota(RESOURCE, 100, 80, 4, "month", RESET_AT))
     counter.desk.clock.advance(FRESH_SECONDS)
     assert counter.reservations.beside(plain, 6, counter.desk.now) == Fits(ask=True, reserved=16)
 
@@ -142,7 +143,9 @@ def test_the_answer_to_a_call_that_is_not_settled_shows_whose_units_it_took() ->
     assert counter.reservations.leaves(plain, quota(0), 0, counter.desk.now) is None
     counter.admit(10, quota(20))
     assert counter.reservations.leaves(plain, quota(10), 0, counter.desk.now) is None
-    assert isinstance(counter.reservations.leaves(plain, quota(10), 1, counter.desk.now), Short)
+    assert isinstance(
+        counter.reservations.leaves(plain, quota(10), 1, counter.desk.now), ShortOfHold
+    )
 
 
 def test_answers_of_other_orgs_do_not_fill_the_memory() -> None:
@@ -162,9 +165,9 @@ def test_a_deposit_does_not_take_what_another_call_holds() -> None:
     late = Charge(ORG, "acme-notes", RESOURCE, 1, "late", True)
     counter.reservations.begin(late, held, counter.desk.now)
     assert counter.admit(9, quota(9)) is None
-    assert isinstance(counter.answer(late, held, quota(8)), Short)
+    assert isinstance(counter.answer(late, held, quota(8)), ShortOfHold)
     next_ = Charge(ORG, "acme-notes", RESOURCE, 1, "next", True)
-    assert isinstance(counter.reservations.begin(next_, held, counter.desk.now), Short)
+    assert isinstance(counter.reservations.begin(next_, held, counter.desk.now), ShortOfHold)
 
 
 def test_a_deposit_alone_is_refused_by_the_platform_only() -> None:

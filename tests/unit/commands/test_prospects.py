@@ -7,7 +7,6 @@ import pytest
 from sidecar.admission.findings import (
     Free,
     TooLong,
-    Unsafe,
     unmetered_finding,
 )
 from sidecar.commands.prospects import of_metered, of_unmetered
@@ -125,5 +124,5 @@ def test_a_call_without_a_meter_comes_to_one_thing(
 
 def test_an_unsafe_path_is_a_bad_request() -> None:
     """Before any route."""
-    [prospect] = of_unmetered(Unsafe("an encoded slash"))
+    [prospect] = of_unmetered(UnsafePath("an encoded slash"))
     assert (prospect.reason, prospect.status) == (Reason.BAD_REQUEST, 400)
