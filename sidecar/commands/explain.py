@@ -172,8 +172,7 @@ def _caller(headers: Headers, sources: Sequence[IdentitySource]) -> Identity | I
     members = None if payload is None else read_object(payload)
     if members is None:
         return IdentityFailure.MALFORMED
-    claims = read_claims(members, None)
-    return claims if isinstance(claims, IdentityFailure) else claims.identity
+    return read_claims(members, None)
 
 
 def _named(caller: Identity | IdentityFailure, sources: Sequence[IdentitySource]) -> str:

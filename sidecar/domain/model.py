@@ -103,6 +103,7 @@ class Identity:
     quotas: Mapping[str, Quota]
     issued_at: float | None
     expires_at: float
+    not_before: float | None = None
 
     def limits(self, resource: str) -> bool:
         """Say whether the token names a limit of this resource."""

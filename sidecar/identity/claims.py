@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.domain.credentials import IdentityFailure
@@ -20,15 +19,7 @@ _TEXT: Final = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?)?")
 """ASCII that a header's value carries unchanged: no control bytes, no space at either end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a token says, well formed but not yet judged by the clock. Unix seconds."""
-
-    identity: Identity
-    not_before: float | None
-
-
-def read_claims(members: dict[str, Any], issuer: str | None) -> Claims | IdentityFailure:
+def read_claims(members: dict[str, Any], issuer: str | None) -> Identity | IdentityFailure:
     """Read the claims of the contract (The access token); with `issuer`, `iss` must equal it.
 
     Texts that no header could carry unchanged are BAD_CLAIMS rather than escaped: two texts must
@@ -54,7 +45,7 @@ def read_claims(members: dict[str, Any], issuer: str | None) -> Claims | Identit
         return IdentityFailure.BAD_CLAIMS
     if user_id is None or role is None or plan is None or apps is None:
         return IdentityFailure.BAD_CLAIMS
-    identity = Identity(
+    return Identity(
         org_id=org_id,
         user_id=user_id,
         role=role,
@@ -63,8 +54,8 @@ def read_claims(members: dict[str, Any], issuer: str | None) -> Claims | Identit
         quotas=_quotas(members.get("quotas")),
         issued_at=issued_at,
         expires_at=expires_at,
+        not_before=not_before,
     )
-    return Claims(identity, not_before)
 
 
 def _time(value: object) -> float | None:

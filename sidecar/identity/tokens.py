@@ -87,11 +87,11 @@ def read_token(token: bytes, trust: Trust) -> Verified | IdentityFailure:
     members = read_object(jws.payload)
     if members is None:
         return IdentityFailure.MALFORMED
-    claims = read_claims(members, trust.issuer)
-    if isinstance(claims, IdentityFailure):
-        return claims
-    begins = float("-inf") if claims.not_before is None else claims.not_before - LEEWAY
-    return Verified(claims.identity, key, begins, claims.identity.expires_at + LEEWAY)
+    identity = read_claims(members, trust.issuer)
+    if isinstance(identity, IdentityFailure):
+        return identity
+    begins = float("-inf") if identity.not_before is None else identity.not_before - LEEWAY
+    return Verified(identity, key, begins, identity.expires_at + LEEWAY)
 
 
 def judge(verified: Verified, now: float) -> Identity | IdentityFailure:

@@ -6,18 +6,12 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
 from sidecar.local_platform.seeds import Seed, load_seed
 from sidecar.local_platform.server import LocalPlatform
-
-
-def say(line: str) -> None:
-    """Write a line to stdout at once, also where stdout is a pipe."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def platform(args: argparse.Namespace, _environ: object) -> int:
@@ -34,7 +28,6 @@ async def run_platform(
     db: Path | None = None,
     seed: Path | None = None,
     issuer: str | None = None,
-    echo: Callable[[str], None] = say,
 ) -> None:
     """Run until SIGINT or SIGTERM, then close in good order.
 
@@ -47,8 +40,8 @@ async def run_platform(
         loop.add_signal_handler(number, stop.set)
     try:
         await platform.start(host, port)
-        for line in introduction(platform.url, platform.seed, db):
-            echo(line)
+        sys.stdout.writelines(f"{line}\n" for line in introduction(platform.url, platform.seed, db))
+        sys.stdout.flush()  # also where it is a pipe
         await stop.wait()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):

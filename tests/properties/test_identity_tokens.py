@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Identity
-from sidecar.identity.claims import Claims, read_claims
+from sidecar.identity.claims import read_claims
 from sidecar.identity.jws import decode_segment, read_object
 from sidecar.identity.tokens import LEEWAY, PlatformTrust, SessionTrust
 from tests.unit.identity.mint import (
@@ -100,9 +100,8 @@ json_values = st.recursive(
 @given(changes=st.dictionaries(st.sampled_from([*CLAIMS, "nbf", "iat", "quotas"]), json_values))
 def test_claims_fit_into_headers(changes: dict[str, Any]) -> None:
     """Whatever the claims hold, what is told upstream is ASCII without control bytes."""
-    read = read_claims({**CLAIMS, **changes}, None)
-    if isinstance(read, Claims):
-        identity = read.identity
+    identity = read_claims({**CLAIMS, **changes}, None)
+    if isinstance(identity, Identity):
         assert identity.org_id
         for text in (identity.org_id, identity.user_id, identity.role, identity.plan):
             assert text.isascii()

@@ -10,7 +10,7 @@ import pytest
 from sidecar.domain.credentials import IdentityFailure
 from sidecar.domain.model import Identity
 from sidecar.domain.quota import Quota
-from sidecar.identity.claims import Claims, read_claims
+from sidecar.identity.claims import read_claims
 from tests.unit.identity.mint import CLAIMS, ISSUER, NOW, changed
 
 SNAPSHOT = {
@@ -25,8 +25,8 @@ SNAPSHOT = {
 def identity_of(**claims: object) -> Identity:
     """Read the usual claims with these instead."""
     read = read_claims(changed(claims), ISSUER)
-    assert isinstance(read, Claims)
-    return read.identity
+    assert isinstance(read, Identity)
+    return read
 
 
 def test_all_claims_of_the_contract() -> None:
@@ -46,7 +46,7 @@ def test_all_claims_of_the_contract() -> None:
 def test_least_claims() -> None:
     """An org and an end are enough: the rest is empty, and no app is entitled."""
     read = read_claims({"exp": 1, "org_id": "o"}, None)
-    assert read == Claims(Identity("o", "", "", "", frozenset(), {}, None, 1.0), None)
+    assert read == Identity("o", "", "", "", frozenset(), {}, None, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_other_issuers(issuer: object) -> None:
 
 def test_session_issuer_is_not_checked() -> None:
     """No issuer of a product's session is published, so what it says is not looked at."""
-    assert isinstance(read_claims(changed({"iss": "anything"}), None), Claims)
+    assert isinstance(read_claims(changed({"iss": "anything"}), None), Identity)
 
 
 BAD_TIMES = ["1760000000", "", True, False, [], {}, -1, -0.5, 1e400, 1e18, 10**30, 10**4000]
@@ -140,8 +140,8 @@ def test_impossible_text(claim: str, value: object) -> None:
 def test_null_text_is_absent(claim: str) -> None:
     """A null text is an absent one: many issuers write it so."""
     read = read_claims({**CLAIMS, claim: None}, ISSUER)
-    assert isinstance(read, Claims)
-    assert getattr(read.identity, claim) == ""
+    assert isinstance(read, Identity)
+    assert getattr(read, claim) == ""
 
 
 def test_text_may_hold_spaces_inside() -> None:
