@@ -19,7 +19,7 @@ from tests.e2e.programs import Program, start
 from tests.free_ports import free_port
 
 NOWHERE: Final = "http://127.0.0.1:9"
-PRODUCTS: Final = ("starlette", "fastapi", "litestar", "django", "quart")
+PRODUCTS: Final = ("starlette", "fastapi", "litestar", "quart", "django")
 SERVERS: Final = ("uvicorn", "hypercorn", "granian")
 
 POLICY: Final = policy(
