@@ -43,9 +43,7 @@ class SendToClient:
 
 @dataclass(frozen=True, slots=True)
 class CloseSocket:
-    """Close both connections, when what was sent to the client is out; `why` for the log."""
-
-    why: str
+    """Close both connections, when what was sent to the client is out."""
 
 
 SocketCommand = (

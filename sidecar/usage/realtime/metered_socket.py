@@ -176,7 +176,7 @@ class MeteredSocket:
                 self._to_product(raw)
             case BrokenFraming(why, raw):
                 if self._enforced:
-                    self._break_off("client", why)
+                    self._break_off(why)
                 self._to_product(raw)
             case _:
                 assert_never(part)
@@ -218,7 +218,7 @@ class MeteredSocket:
                 if payload is not None:
                     self._commands += self._product_events.take(payload)
                     if self._turns.is_full and self._enforced:
-                        self._break_off("product", "more responses begin than can be followed")
+                        self._break_off("more responses begin than can be followed")
                 elif part.named:
                     self._commands += self._turns.done_unread()
                 self._end_if_quiet(between=True)
@@ -229,7 +229,7 @@ class MeteredSocket:
                 self._end_if_quiet(between=True)
             case BrokenFraming(why, raw):
                 if self._enforced:
-                    self._break_off("product", why)
+                    self._break_off(why)
                 self._to_client(raw)
             case _:
                 assert_never(part)
@@ -246,14 +246,14 @@ class MeteredSocket:
             if not self._product_closed:
                 self._to_client(error_event(refusal, number=1, caused_by=self._caused_by))
                 self._to_client(close_frame(refusal.close, refusal.message))
-            self._commands.append(CloseSocket(refusal.code))
+            self._commands.append(CloseSocket())
             self._close()
 
-    def _break_off(self, side: str, why: str) -> None:
+    def _break_off(self, why: str) -> None:
         """End a connection that cannot be followed."""
         if self._product.between_messages and not self._product_closed:
             self._to_client(close_frame(PROTOCOL_ERROR, why))
-        self._commands.append(CloseSocket(f"the {side} cannot be followed: {why}"))
+        self._commands.append(CloseSocket())
         self._close()
 
     def _close(self) -> None:

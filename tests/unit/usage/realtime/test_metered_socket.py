@@ -49,7 +49,7 @@ def refusal(caused_by: str | None) -> list[SocketCommand]:
     return [
         SendToClient(error_event(REFUSAL, number=1, caused_by=caused_by)),
         SendToClient(close_frame(1008, REFUSAL.message)),
-        CloseSocket("insufficient_quota"),
+        CloseSocket(),
     ]
 
 
@@ -276,7 +276,7 @@ def test_nothing_is_sent_behind_the_products_close() -> None:
     socket = connection()
     socket.from_product(close_frame(1000, ""))
     socket.from_client(up(CREATE))
-    assert socket.refused(1, REFUSAL) == [CloseSocket("insufficient_quota")]
+    assert socket.refused(1, REFUSAL) == [CloseSocket()]
 
 
 def test_a_close_of_the_client_passes() -> None:
