@@ -66,7 +66,7 @@ def by_source(plain: str, in_body: str, in_head: str) -> Discriminator:
     return Discriminator(form)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by itself: Python 3.11 hashes parts of types
 class _Text(GroupedMetadata):
     """Text of a pattern; the JSON Schema has the pattern too, except where that is `shown`."""
 
