@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sidecar.domain.model import Headers, Identity
-from sidecar.http1.heads import FOLDED, decided_name
+from sidecar.http1.heads import DECIDED_NAME, FOLDED
 
 _IDENTITY: Final = (b"x-bb-org-id", b"x-bb-user-id", b"x-bb-plan", b"x-bb-role")
 
@@ -26,7 +26,7 @@ def decided_on(fields: Headers) -> list[tuple[bytes, bytes]]:
     Behind CGI, WSGI or Rack `x_units` is `x-units`. The proxy drops such a field; at a door it goes
     on to the product, so that a price or a route that it names has to count.
     """
-    return [(decided_name(name), value) for name, value in fields]
+    return [(DECIDED_NAME[name], value) for name, value in fields]
 
 
 def is_ours(name: bytes) -> bool:

@@ -45,6 +45,7 @@ WEBSOCKET: Final = frozenset({b"websocket"})
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _MAX_LENGTH: Final = 2**63 - 1
 _OPTIONS_REMEMBERED: Final = 256 * 1024  # bytes
+_NAMES_REMEMBERED: Final = 256 * 1024  # bytes
 _TOKEN_BYTES: Final = 128
 """What a token takes in a set of them, at most."""
 
@@ -215,15 +216,17 @@ def parse_request(
     )
 
 
-def decided_name(name: bytes) -> bytes:
-    """Return a field's name as a call is decided by it: as the most careless product reads it.
-
-    Not what makes a call a preflight, which is free: every product has to read that. Nor a length,
-    which no server takes for that of the body: where a door does not see it, it would be the price.
-    """
+def _decided(name: bytes) -> bytes:
     plain = name.translate(FOLDED)
     return name if plain.startswith((b"access-control-", b"content-length")) else plain
 
+
+DECIDED_NAME: Final = Memory(_decided, lambda name, _: 2 * len(name), _NAMES_REMEMBERED)
+"""A field's name as a call is decided by it: as the most careless product reads it.
+
+Not what makes a call a preflight, which is free: every product has to read that. Nor a length,
+which no server takes for that of the body: where a door does not see it, it would be the price.
+"""
 
 RequestLine = tuple[str, bytes, int, str, str]
 """Method, target, minor version, and the target's path and query as text."""

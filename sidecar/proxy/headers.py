@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Final
 
 from sidecar.domain.model import Identity
-from sidecar.http1.heads import FOLDED, HeadFields, RequestHead, decided_name
+from sidecar.http1.heads import DECIDED_NAME, FOLDED, HeadFields, RequestHead
 from sidecar.http1.lines import OF_ONE_MESSAGE, Field
 from sidecar.http1.memory import Memory
 from sidecar.http1.response_heads import ResponseHead
@@ -141,7 +141,7 @@ def decided_on(head: RequestHead) -> HeadFields:
     fields = [field for field in head.fields if field[0] not in gone]
     if not head.odd_names:
         return fields
-    return [(decided_name(name), value) for name, value in fields if b"_" not in name]
+    return [(DECIDED_NAME[name], value) for name, value in fields if b"_" not in name]
 
 
 def _has_length(head: RequestHead) -> bool:
