@@ -35,7 +35,11 @@ def misspelt_variables(
     known = {option.name.upper(): option.env for option in reversed(all_options)}
     known |= {name.removeprefix(_PREFIX): name for name in names}
     for name, value in environ.items():
-        if not name.startswith(_PREFIX) or name in names or name.encode() in policy:
+        if (
+            not name.startswith(_PREFIX)
+            or name in names
+            or name.encode(errors="surrogateescape") in policy
+        ):
             continue
         if _OF_A_SERVICE.fullmatch(name) or (name.endswith("_PORT") and "://" in value):
             continue

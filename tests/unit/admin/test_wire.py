@@ -272,10 +272,11 @@ async def test_a_new_connection_takes_the_place_of_the_oldest_request(
 ) -> None:
     """A pod that asks on every connection keeps no probe away; a change goes on to its end."""
     monkeypatch.setattr(wire, "_MAX_CONNECTIONS", 5)
-    never = asyncio.Event()
+    never, asked = asyncio.Event(), asyncio.Semaphore(0)
 
     async def slow(request: wire.AdminRequest) -> OwnAnswer:
         if request.path == "/slow":
+            asked.release()
             await never.wait()
         return wire.as_json({})
 
@@ -284,7 +285,7 @@ async def test_a_new_connection_takes_the_place_of_the_oldest_request(
     busy = [await asyncio.open_connection(*address) for _ in range(5)]
     for _, each in busy:
         each.write(method + b" /slow HTTP/1.1\r\n" + LOCAL + b"\r\n")
-    await asyncio.sleep(0.05)
+        await asked.acquire()
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"GET /health HTTP/1.1\r\n" + LOCAL + b"\r\n")
     answer = b""

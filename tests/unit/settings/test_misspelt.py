@@ -15,6 +15,7 @@ from sidecar.settings.misspelt import misspelt_variables
         ("SIDECAR_PORT", "PORT"),
         ("SIDECAR_REDIS", "REDIS_URL"),
         ("SIDECAR_GRPC_CLIENTS_CA", "SIDECAR_GRPC_CLIENT_CA"),
+        ("SIDECAR_P\udcffOLICY", "SIDECAR_POLICY"),
         ("SIDECAR_ZZZ", ""),
     ],
 )
